@@ -1,0 +1,43 @@
+"""`kbisect`: what is not a test. Each verb is a module here with `add_parser` and `run`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+VERBS = ("setup", "demo", "crash")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and return the process' exit code."""
+    from pytest_kbisect import __version__
+    from pytest_kbisect.errors import ExitCode, KbisectError
+
+    parser = argparse.ArgumentParser(
+        prog="kbisect", description="Set up, try and inspect; a bisection itself is `pytest --kbisect-range A..B`."
+    )
+    parser.add_argument("--version", action="version", version=f"kbisect {__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    modules = {name: importlib.import_module(f"{__name__}.{name}") for name in VERBS}
+    for module in modules.values():
+        module.add_parser(verbs)
+    try:
+        arguments = parser.parse_args(argv)
+    except SystemExit as stop:  # argparse uses 2, which is "interrupted" here
+        return ExitCode.USAGE if stop.code else ExitCode.FOUND
+    try:
+        return int(modules[arguments.verb].run(arguments))
+    except KbisectError as error:
+        print(f"kbisect: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("kbisect: interrupted", file=sys.stderr)
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return ExitCode.FOUND

@@ -1,0 +1,28 @@
+"""What is known about one crash: the fact that travels from a console to verdicts and reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class CrashReport:
+    """One crash as read from a console.
+
+    `start` and `end` are byte offsets into the console the crash was read from; `report` is the
+    text of the crash's own context, from the oops line on.
+    """
+
+    title: str
+    alt_titles: tuple[str, ...] = ()
+    type: str = ""
+    frame: str = ""
+    frames: tuple[tuple[str, ...], ...] = ()
+    report: str = ""
+    corrupted: bool = False
+    corrupted_reason: str = ""
+    suppressed: bool = False
+    panicked: bool = False
+    executor: str = ""
+    start: int = 0
+    end: int = 0
