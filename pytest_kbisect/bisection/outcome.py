@@ -1,0 +1,55 @@
+"""What one run and one tested commit came to: the facts that travel from JUnit XML to a verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """How a run ended; BUILD_FAILED is a commit's, not a run's."""
+
+    OK = "ok"
+    CRASHED = "crashed"
+    BOOT_FAILED = "boot-failed"
+    INFRA_FAILED = "infra-failed"
+    BUILD_FAILED = "build-failed"
+
+
+class Verdict(StrEnum):
+    """Of a commit, as in git bisect."""
+
+    GOOD = "good"
+    BAD = "bad"
+    SKIP = "skip"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution of a reproducer in a pristine guest. `seconds` is boot and run together."""
+
+    outcome: Outcome
+    title: str = ""
+    alt_titles: tuple[str, ...] = ()
+    type: str = ""
+    frame: str = ""
+    message: str = ""
+    report: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """What one session at one commit found. Without runs it did not build, and `build_error` says why.
+
+    `build_seconds` and `test_seconds` are wall-clock; `cached` means no make was run.
+    """
+
+    commit: str
+    runs: tuple[Run, ...] = ()
+    signature: str = ""
+    compiler: str = ""
+    build_error: str = ""
+    build_seconds: float = 0.0
+    test_seconds: float = 0.0
+    cached: bool = False

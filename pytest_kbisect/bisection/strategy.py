@@ -1,0 +1,56 @@
+"""What a strategy is: evidence in, the next experiment or the answer out. Pure and deterministic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from pytest_kbisect.bisection.evidence import Evidence
+
+GOOD_END = -1
+"""Index that stands for the good end A in histories, experiments and evidence."""
+
+
+class AnswerKind(StrEnum):
+    CULPRIT = "culprit"
+    CANDIDATES = "candidates"
+    NOT_REPRODUCED = "not-reproduced"
+    BAD_AT_GOOD_END = "bad-at-good-end"
+    UNTESTABLE = "untestable"
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """Test one commit (index into the history, GOOD_END for A) with at most `runs` runs.
+
+    `stop_at_crash`: the first crash that matches the reference ends the batch. `reason` is a
+    sentence for the person who watches.
+    """
+
+    commit: int
+    runs: int
+    stop_at_crash: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The end of a search. `candidates` are (index, probability), most likely first."""
+
+    kind: AnswerKind
+    culprit: int | None = None
+    confidence: float = 0.0
+    candidates: tuple[tuple[int, float], ...] = ()
+    reason: str = ""
+
+
+class Strategy(Protocol):
+    """Decides from the evidence alone: the same evidence always gives the same decision."""
+
+    name: str
+
+    def decide(self, evidence: Evidence) -> Experiment | Answer:
+        """The next experiment, or the answer when the evidence suffices (or cannot)."""
+        ...

@@ -1,0 +1,1 @@
+"""From a commit and a configuration to a built kernel in the store."""
