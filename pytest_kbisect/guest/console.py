@@ -1,0 +1,44 @@
+"""A guest's serial console: a file that QEMU writes and we read while it grows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_kbisect.process import tail
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Console:
+    """The console of one guest. QEMU writes the file itself, so it is whole whatever happens to us."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._offset = 0
+
+    def read_new(self) -> bytes:
+        """What was printed since the last call."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self._offset)
+                chunk = file.read()
+        except FileNotFoundError:
+            return b""
+        self._offset += len(chunk)
+        return chunk
+
+    def bytes(self) -> bytes:
+        """Everything printed so far."""
+        try:
+            return self.path.read_bytes()
+        except FileNotFoundError:
+            return b""
+
+    def text(self) -> str:
+        """Everything printed so far; undecodable bytes are replaced, carriage returns dropped."""
+        return self.bytes().decode("utf-8", "replace").replace("\r", "")
+
+    def tail(self, lines: int = 25) -> str:
+        """The last lines, for an error message."""
+        return tail(self.bytes(), lines) or "(the console is empty)"

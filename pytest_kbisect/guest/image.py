@@ -1,0 +1,119 @@
+"""The default user space of a guest: an initramfs from the host's busybox and dropbear.
+
+About 10 MB unpacked. Login is by a key pair that each directory of runs generates for itself, and the
+guest's host key is known beforehand, so that nobody has to trust a network.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from pytest_kbisect import process
+from pytest_kbisect.errors import HostError
+from pytest_kbisect.guest.cpio import Archive
+
+# Where Debian, Fedora and Arch keep the two; /usr/sbin is not in everybody's PATH.
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True, slots=True)
+class GuestImage:
+    """Files a guest starts from. `host_key` is the guest's public ssh key in one line's base64."""
+
+    initramfs: Path
+    client_key: Path
+    host_key_type: str
+    host_key: bytes
+
+
+def build(directory: Path) -> GuestImage:
+    """Make key pairs and an initramfs in `directory`; what is already there is used again.
+
+    Raises HostError where busybox (static) or dropbear is missing.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    directory.chmod(0o700)
+    initramfs, client_key = directory / "initramfs.cpio", directory / "id_ecdsa"
+    dropbear_key = directory / "dropbear_host_key"
+    if not initramfs.exists():
+        public = _generate_client_key(client_key)
+        dropbear_key.unlink(missing_ok=True)
+        process.run([_tool("dropbearkey"), "-t", "ed25519", "-f", dropbear_key])
+        unfinished = initramfs.with_suffix(".tmp")
+        unfinished.write_bytes(_archive(public, dropbear_key.read_bytes()))
+        unfinished.rename(initramfs)
+    kind, blob = _public_line(process.run([_tool("dropbearkey"), "-y", "-f", dropbear_key]))
+    return GuestImage(initramfs, client_key, kind, blob)
+
+
+def _generate_client_key(path: Path) -> str:
+    import paramiko
+
+    key = paramiko.ECDSAKey.generate()
+    path.unlink(missing_ok=True)
+    key.write_private_key_file(str(path))
+    return f"{key.get_name()} {key.get_base64()} kbisect\n"
+
+
+def _public_line(output: bytes) -> tuple[str, bytes]:
+    found = re.search(rb"^(ssh-\S+|ecdsa-\S+) (\S+)", output, re.MULTILINE)
+    if not found:
+        raise HostError(f"dropbearkey printed no public key: {process.tail(output, 3)}")
+    return found[1].decode(), base64.b64decode(found[2])
+
+
+def _tool(name: str) -> str:
+    found = shutil.which(name, path=_PATH) or shutil.which(name)
+    if not found:
+        raise HostError(f"{name} is not installed, and guests need it: run `kbisect setup`")
+    return found
+
+
+@functools.cache
+def _static_busybox() -> str:
+    busybox = _tool("busybox")
+    listing = subprocess.run(["ldd", busybox], capture_output=True, text=True, check=False)
+    if "=>" in listing.stdout:
+        raise HostError(f"{busybox} is not static, and guests have no C library: run `kbisect setup`")
+    return busybox
+
+
+def _libraries(program: str) -> list[str]:
+    """The shared libraries a program loads, the dynamic loader among them."""
+    listing = subprocess.run(["ldd", program], capture_output=True, text=True, check=False).stdout
+    return re.findall(r"(/\S+)(?= \(0x)", listing)
+
+
+def _archive(authorized_keys: str, host_key: bytes) -> bytes:
+    archive = Archive()
+    for name in ("proc", "sys", "dev", "run", "mnt", "usr/bin", "usr/sbin", "sbin", "var/log"):
+        archive.directory(name)
+    archive.directory("tmp", 0o1777)
+    # The kernel opens /dev/console for init before init can mount anything.
+    archive.character_device("dev/console", 5, 1)
+    busybox = _static_busybox()
+    archive.file("bin/busybox", Path(busybox).read_bytes(), 0o755)
+    for applet in subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split():
+        if applet != "busybox":
+            archive.symlink(f"bin/{applet}", "busybox")
+    dropbear = _tool("dropbear")
+    archive.file("usr/sbin/dropbear", Path(dropbear).read_bytes(), 0o755)
+    for library in _libraries(dropbear):
+        archive.file(library, Path(library).read_bytes(), 0o755)
+    archive.file("etc/dropbear/host_key", host_key, 0o600)
+    archive.file("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n")
+    archive.file("etc/group", b"root:x:0:\nnogroup:x:65534:\n")
+    archive.file("etc/shadow", b"root:*:0:0:99999:7:::\n", 0o600)
+    archive.file("etc/shells", b"/bin/sh\n")
+    archive.directory("root", 0o700)
+    archive.directory("root/.ssh", 0o700)
+    archive.file("root/.ssh/authorized_keys", authorized_keys.encode(), 0o600)
+    archive.file("init", resources.files(__package__).joinpath("init.sh").read_bytes(), 0o755)
+    return archive.bytes()

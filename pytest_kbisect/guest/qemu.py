@@ -1,0 +1,157 @@
+"""One QEMU process: its command line, its monitor (QMP), its end.
+
+The monitor runs over a socket pair, so there is no path to collide or to be left behind; the ssh
+port is chosen by the kernel (hostfwd port 0) and asked for afterwards, so there is no race for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import re
+import socket
+import subprocess
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pytest_kbisect import process
+from pytest_kbisect.errors import InfraError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from qemu.qmp import QMPClient
+
+QEMU = "qemu-system-x86_64"
+
+# No `quiet`: a WARN is printed at level 4 and `quiet` hides it. A panic reboots at once and
+# -no-reboot turns that into the end of QEMU. A task hung for 10 s is hung: nothing here sleeps so
+# long in the kernel, and the default of 120 s is longer than most runs.
+KERNEL_ARGUMENTS = (
+    "console=ttyS0 ignore_loglevel panic=-1 nokaslr net.ifnames=0 random.trust_cpu=on"
+    " sysctl.kernel.hung_task_timeout_secs=10"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What to boot and on what. `memory` is in MiB; `accelerator` is "kvm" or "tcg"."""
+
+    kernel: Path
+    initramfs: Path | None
+    memory: int = 512
+    cpus: int = 2
+    accelerator: str = "tcg"
+    kernel_arguments: str = ""
+    extra: tuple[str, ...] = field(default=())
+
+    def command(self, console: Path, monitor_fd: int) -> list[str]:
+        """The QEMU command line. The network reaches nothing but our ssh (restrict=on)."""
+        initrd = ["-initrd", str(self.initramfs)] if self.initramfs else []
+        return [
+            QEMU,
+            *("-machine", "pc", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+            *("-accel", self.accelerator, "-cpu", "host" if self.accelerator == "kvm" else "max"),
+            *("-m", str(self.memory), "-smp", str(self.cpus)),
+            *("-chardev", f"socket,id=monitor,fd={monitor_fd}", "-mon", "chardev=monitor,mode=control"),
+            *("-chardev", f"file,id=console,path={_escaped(console)}", "-serial", "chardev:console"),
+            *("-device", "virtio-rng-pci", "-device", "vmgenid,guid=auto"),
+            *("-netdev", "user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:0-:22"),
+            *("-device", "virtio-net-pci,netdev=net0,romfile="),
+            *("-kernel", str(self.kernel), *initrd),
+            *("-append", f"{KERNEL_ARGUMENTS} {self.kernel_arguments}".strip()),
+            *self.extra,
+        ]
+
+
+def _escaped(path: Path) -> str:
+    return str(path).replace(",", ",,")  # QEMU's option syntax
+
+
+class Qemu:
+    """A running QEMU. Dies with us, and with `close`."""
+
+    def __init__(self, machine: Machine, directory: Path) -> None:
+        self.machine = machine
+        self.console_path = directory / "console.log"
+        self._words = directory / "qemu.log"
+        ours, theirs = socket.socketpair()
+        with theirs, self._words.open("wb") as words:
+            self.command = machine.command(self.console_path, theirs.fileno())
+            self.process: subprocess.Popen[bytes] = process.start(
+                self.command, stdout=words, stderr=subprocess.STDOUT, pass_fds=[theirs.fileno()]
+            )
+        self._loop = asyncio.new_event_loop()
+        self._monitor: QMPClient | None = None
+        self._ended_by = ""
+        try:
+            self._loop.run_until_complete(self._connect(ours))
+        except BaseException as error:
+            ours.close()
+            self.close()
+            if not isinstance(error, Exception):
+                raise
+            words_of_qemu = process.tail(self._words.read_bytes(), 5)
+            raise InfraError("qemu", f"QEMU did not start: {words_of_qemu or error!r}") from error
+
+    async def _connect(self, ours: socket.socket) -> None:
+        from qemu.qmp import QMPClient
+
+        logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)  # a dead QEMU is told by us
+        client = QMPClient("kbisect")
+        client.logger.setLevel(logging.CRITICAL)
+        await asyncio.wait_for(client.connect(ours), timeout=30)
+        self._monitor = client
+
+    def execute(self, command: str, arguments: dict[str, Any] | None = None, *, timeout: float = 30) -> Any:
+        """Run a QMP command. Raises InfraError when QEMU is gone or does not answer."""
+        if self._monitor is None:
+            raise InfraError("qemu", "QEMU has ended")
+        try:
+            return self._loop.run_until_complete(
+                asyncio.wait_for(self._monitor.execute(command, arguments), timeout)
+            )
+        except Exception as error:
+            raise InfraError("qemu", f"QEMU did not do {command}: {error}") from error
+
+    def ssh_port(self) -> int:
+        """The port on 127.0.0.1 that leads to the guest's port 22."""
+        table = self.execute("human-monitor-command", {"command-line": "info usernet"})
+        found = re.search(r"TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)", table)
+        if not found:
+            raise InfraError("qemu", f"QEMU forwards no ssh port: {table!r}")
+        return int(found[1])
+
+    def running(self) -> bool:
+        return self.process.poll() is None
+
+    def ended_by(self) -> str:
+        """Why QEMU ended: "guest-reset", "guest-shutdown", "guest-panic"..., or "" where it did not say."""
+        if not self._ended_by and self._monitor is not None:
+            with contextlib.suppress(Exception):
+                self._loop.run_until_complete(asyncio.wait_for(self._read_end(), timeout=1))
+        return self._ended_by
+
+    async def _read_end(self) -> None:
+        if self._monitor is None:
+            return
+        async for event in self._monitor.events:
+            if event["event"] == "SHUTDOWN":
+                self._ended_by = str(event["data"].get("reason", ""))
+                return
+
+    def words(self) -> str:
+        """What QEMU itself said (not the guest)."""
+        return process.tail(self._words.read_bytes(), 5)
+
+    def close(self) -> None:
+        """End QEMU now; it keeps nothing worth a gentle end."""
+        process.kill(self.process)
+        if self._loop.is_closed():
+            return
+        if self._monitor is not None:
+            with contextlib.suppress(Exception):
+                self._loop.run_until_complete(asyncio.wait_for(self._monitor.disconnect(), timeout=2))
+            self._monitor = None
+        self._loop.close()

@@ -1,0 +1,176 @@
+"""Commands in a guest over ssh, with our own deadlines: a dead guest must not hold us up.
+
+paramiko never notices a peer that stopped answering, so every wait here is bounded and asks
+`watch` in between; `watch` raises when the guest crashed or QEMU ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import select
+import shlex
+import socket
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_kbisect.errors import GuestError, InfraError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import paramiko
+
+    from pytest_kbisect.guest.image import GuestImage
+
+_POLL = 0.05
+"""Seconds between two looks at the console while a command runs."""
+
+
+class CommandTimeoutError(GuestError):
+    """A command was still running at its deadline, in a guest that otherwise answers."""
+
+    def __init__(self, message: str, *, console: str = "") -> None:
+        super().__init__("time-out", message, console=console)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """How a command in the guest ended. `exit_status` is None where it was stopped at its deadline."""
+
+    command: str
+    exit_status: int | None
+    stdout: str
+    stderr: str
+    seconds: float
+
+    @property
+    def timed_out(self) -> bool:
+        return self.exit_status is None
+
+
+def shell_words(command: str | Sequence[str]) -> str:
+    """A command as the guest's shell wants it: a string is a shell line, a list is quoted."""
+    return command if isinstance(command, str) else shlex.join(command)
+
+
+class Ssh:
+    """One connection to one guest."""
+
+    def __init__(self, port: int, image: GuestImage, *, timeout: float) -> None:
+        """Connect within `timeout` seconds. Raises OSError or paramiko's SSHException where that fails."""
+        import paramiko
+
+        logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # what fails is told by our errors
+        host = f"[127.0.0.1]:{port}"
+        self._client = paramiko.SSHClient()
+        key = paramiko.Ed25519Key(data=image.host_key)
+        self._client.get_host_keys().add(host, image.host_key_type, key)
+        self._client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        connection = socket.create_connection(("127.0.0.1", port), timeout)
+        try:
+            self._client.connect(
+                "127.0.0.1",
+                port,
+                username="root",
+                sock=connection,
+                pkey=paramiko.ECDSAKey.from_private_key_file(str(image.client_key)),
+                allow_agent=False,
+                look_for_keys=False,
+                timeout=timeout,
+                banner_timeout=timeout,
+                auth_timeout=timeout,
+            )
+        except BaseException:
+            connection.close()
+            self._client.close()
+            raise
+
+    def run(
+        self,
+        command: str | Sequence[str],
+        *,
+        timeout: float,
+        stdin: bytes = b"",
+        watch: Callable[[], None] = lambda: None,
+    ) -> CommandResult:
+        """Run a command for at most `timeout` seconds; at the deadline it is hung up on, not awaited.
+
+        Raises InfraError when the connection is lost, and whatever `watch` raises.
+        """
+        started = time.monotonic()
+        line = shell_words(command)
+        out, err = bytearray(), bytearray()
+        status: int | None = None
+        channel: paramiko.Channel | None = None
+        try:
+            transport = self._client.get_transport()
+            if transport is None or not transport.is_active():
+                raise InfraError("ssh", "the ssh connection is gone")
+            channel = transport.open_session(timeout=max(1.0, min(timeout, 30.0)))
+            channel.exec_command(line)
+            pending = memoryview(stdin)
+            channel.setblocking(False)
+            while True:
+                pending = _send(channel, pending)
+                self._receive(channel, out, err)
+                if channel.exit_status_ready():
+                    self._receive(channel, out, err)
+                    status = channel.recv_exit_status()
+                    break
+                if not transport.is_active():
+                    raise InfraError("ssh", f"the ssh connection was lost during {line!r}")
+                watch()
+                if time.monotonic() - started >= timeout:
+                    break
+                select.select([channel], [], [], 0.002 if len(pending) else _POLL)
+        except InfraError:
+            watch()  # a crash explains a lost connection better than the loss itself
+            raise
+        except (OSError, EOFError) as error:
+            watch()
+            raise InfraError("ssh", f"the ssh connection failed during {line!r}: {error}") from error
+        except Exception as error:
+            import paramiko
+
+            if isinstance(error, paramiko.SSHException):
+                watch()
+                raise InfraError("ssh", f"ssh failed during {line!r}: {error}") from error
+            raise
+        finally:
+            if channel is not None:
+                with contextlib.suppress(Exception):
+                    channel.close()
+        return CommandResult(
+            line,
+            status,
+            out.decode("utf-8", "replace"),
+            err.decode("utf-8", "replace"),
+            time.monotonic() - started,
+        )
+
+    @staticmethod
+    def _receive(channel: paramiko.Channel, out: bytearray, err: bytearray) -> None:
+        while channel.recv_ready():
+            out += channel.recv(1 << 16)
+        while channel.recv_stderr_ready():
+            err += channel.recv_stderr(1 << 16)
+
+    def close(self) -> None:
+        with contextlib.suppress(Exception):
+            self._client.close()
+
+
+def _send(channel: paramiko.Channel, pending: memoryview) -> memoryview:
+    """Send what the window takes; after the last byte tell the other side that there is no more."""
+    if not len(pending):
+        return pending
+    try:
+        sent = channel.send(bytes(pending[: 1 << 15]))
+    except TimeoutError:  # window full
+        return pending
+    pending = pending[sent:]
+    if not len(pending):
+        channel.shutdown_write()
+    return pending
