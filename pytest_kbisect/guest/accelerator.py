@@ -1,74 +1,73 @@
 """Which QEMU accelerator really works here. /dev/kvm may open, make processors and still run nothing.
 
-So the probe boots: a boot sector that says a word on the serial port and ends QEMU. The answer is
-kept until the host boots again. Under KVM the word takes 0.1 s; a KVM that hangs costs the probe's
-time limit once.
+So the probe boots: the kernel at hand, until it says its first words. Nothing less will do: there are
+hosts where KVM runs 16-bit firmware and a 64-bit kernel hangs with an empty console. The answer is kept
+until the host boots again. Where KVM works the probe takes a fraction of a second; a KVM that hangs
+costs its time limit once.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_kbisect import process
-from pytest_kbisect.errors import InfraError, UsageError
+from pytest_kbisect.errors import UsageError
 from pytest_kbisect.guest.qemu import QEMU
 
-_WORD = b"kbisect"
+_WORDS = b"Linux version"
 _LIMIT = 5.0
-"""Seconds for the boot sector; SeaBIOS needs 0.1 s under KVM and 0.4 s under TCG."""
-_DEBUG_EXIT = 0xF4
+"""Seconds until a kernel's first words; TCG needs about 1."""
+_KVM_PROCESSORS = ("host", "qemu64")
+"""QEMU -cpu models in order of preference; "host" fails on some nested KVMs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Accelerator:
-    """`name` is "kvm" or "tcg"; `why` is the line to tell the user, empty where there is nothing to say."""
+    """`name` is "kvm" or "tcg", `cpu` QEMU's -cpu model.
+
+    `why` is the line to tell the user, empty where there is nothing to say.
+    """
 
     name: str
+    cpu: str = "max"
     why: str = ""
 
 
-def _boot_sector() -> bytes:
-    """16-bit code: write the word to COM1, then end QEMU through its isa-debug-exit device."""
-    code = b"\xba\xf8\x03"  # mov dx, 0x3f8
-    for letter in _WORD:
-        code += bytes([0xB0, letter, 0xEE])  # mov al, letter; out dx, al
-    code += bytes([0xBA, _DEBUG_EXIT, 0x00, 0xB0, 0x10, 0xEE])  # mov dx, 0xf4; mov al, 16; out dx, al
-    code += b"\xf4\xeb\xfd"  # hlt; jmp -3
-    return code.ljust(510, b"\0") + b"\x55\xaa"
-
-
-def boots(accelerator: str) -> bool:
-    """Whether a guest really runs under this accelerator (at most 5 seconds)."""
+def boots(accelerator: str, cpu: str, kernel: Path) -> bool:
+    """Whether this kernel begins to run under this accelerator (at most 5 seconds)."""
     with tempfile.TemporaryDirectory(prefix="kbisect-probe-") as folder:
-        disk, console = Path(folder, "disk"), Path(folder, "console")
-        disk.write_bytes(_boot_sector())
+        console = Path(folder, "console")
         child = process.start(
             [
                 QEMU,
-                *("-accel", accelerator, "-cpu", "host" if accelerator == "kvm" else "max"),
-                *("-machine", "pc", "-nodefaults", "-display", "none", "-m", "16"),
-                *("-drive", f"file={disk},format=raw,if=ide", "-serial", f"file:{console}"),
-                *("-device", f"isa-debug-exit,iobase={_DEBUG_EXIT:#x},iosize=1"),
+                *("-accel", accelerator, "-cpu", cpu, "-machine", "pc", "-nodefaults", "-display", "none"),
+                *("-m", "256", "-no-reboot", "-serial", f"file:{console}", "-kernel", str(kernel)),
+                *("-append", "console=ttyS0 earlyprintk=serial ignore_loglevel panic=-1"),
             ]
         )
         try:
-            child.wait(_LIMIT)
-        except subprocess.TimeoutExpired:
-            pass
+            deadline = time.monotonic() + _LIMIT
+            while time.monotonic() < deadline:
+                ended = child.poll() is not None
+                if console.exists() and _WORDS in console.read_bytes():
+                    return True
+                if ended:
+                    return False
+                time.sleep(0.02)
+            return False
         finally:
             process.kill(child)
-        return console.exists() and _WORD in console.read_bytes()
 
 
-def choose(wanted: str, cache: Path) -> Accelerator:
+def choose(wanted: str, cache: Path, kernel: Path) -> Accelerator:
     """The accelerator to use: `wanted` is "auto", "kvm" or "tcg".
 
-    Raises UsageError where KVM was asked for by name and does not work, InfraError where nothing does.
+    Raises UsageError where KVM was asked for by name and does not work.
     """
     if wanted == "tcg":
         return Accelerator("tcg")
@@ -76,50 +75,27 @@ def choose(wanted: str, cache: Path) -> Accelerator:
         trouble = "/dev/kvm is not there"
     elif not os.access("/dev/kvm", os.R_OK | os.W_OK):
         trouble = "/dev/kvm cannot be opened (add yourself to the group kvm)"
-    elif _remembered(cache, "kvm"):
-        return Accelerator("kvm")
     else:
-        trouble = "/dev/kvm opens, but a guest does not run under it"
+        if cpu := _working_kvm(cache, kernel):
+            return Accelerator("kvm", cpu)
+        trouble = "/dev/kvm opens, but a kernel does not run under it"
     if wanted == "kvm":
         raise UsageError(f"KVM does not work here: {trouble}; use --kbisect-accel tcg")
-    if not _remembered(cache, "tcg"):
-        raise InfraError("qemu", f"{QEMU} runs no guest, neither under KVM ({trouble}) nor under TCG")
-    return Accelerator("tcg", f"{trouble}: guests run under TCG (emulation), several times slower")
+    return Accelerator("tcg", why=f"{trouble}: guests run under TCG (emulation), several times slower")
 
 
-def distrust(accelerator: str, cache: Path) -> None:
-    """Remember that a kernel did not come up under an accelerator that passed the probe."""
-    _remember(cache, accelerator, works=False)
-
-
-def _remembered(cache: Path, accelerator: str) -> bool:
-    known = _answers(cache).get(accelerator)
-    if known is None:
-        known = boots(accelerator)
-        _remember(cache, accelerator, works=known)
-    return known
-
-
-def _path(cache: Path) -> Path:
-    return cache / "accelerator.json"
-
-
-def _boot_id() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-
-
-def _answers(cache: Path) -> dict[str, bool]:
+def _working_kvm(cache: Path, kernel: Path) -> str:
+    """The -cpu model under which KVM runs a kernel, "" for none; remembered per boot of the host."""
+    path, boot = cache / "accelerator.json", Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     try:
-        known = json.loads(_path(cache).read_text())
-    except (OSError, ValueError):
-        return {}
-    same_boot = isinstance(known, dict) and known.get("boot") == _boot_id()
-    return dict(known.get("works", {})) if same_boot else {}
-
-
-def _remember(cache: Path, accelerator: str, *, works: bool) -> None:
-    answers = _answers(cache) | {accelerator: works}
+        known = json.loads(path.read_text())
+        if known["boot"] == boot:
+            return str(known["kvm_cpu"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    answer = next((cpu for cpu in _KVM_PROCESSORS if boots("kvm", cpu, kernel)), "")
     cache.mkdir(parents=True, exist_ok=True)
-    unfinished = _path(cache).with_suffix(f".{os.getpid()}")
-    unfinished.write_text(json.dumps({"boot": _boot_id(), "works": answers}))
-    unfinished.rename(_path(cache))
+    unfinished = path.with_suffix(f".{os.getpid()}")
+    unfinished.write_text(json.dumps({"boot": boot, "kvm_cpu": answer}))
+    unfinished.rename(path)
+    return answer

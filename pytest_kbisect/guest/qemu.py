@@ -36,13 +36,14 @@ KERNEL_ARGUMENTS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """What to boot and on what. `memory` is in MiB; `accelerator` is "kvm" or "tcg"."""
+    """What to boot and on what. `memory` is in MiB; `accelerator` is "kvm" or "tcg"; `cpu` a -cpu model."""
 
     kernel: Path
     initramfs: Path | None
     memory: int = 512
     cpus: int = 2
     accelerator: str = "tcg"
+    cpu: str = "max"
     kernel_arguments: str = ""
     extra: tuple[str, ...] = field(default=())
 
@@ -52,7 +53,7 @@ class Machine:
         return [
             QEMU,
             *("-machine", "pc", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
-            *("-accel", self.accelerator, "-cpu", "host" if self.accelerator == "kvm" else "max"),
+            *("-accel", self.accelerator, "-cpu", self.cpu),
             *("-m", str(self.memory), "-smp", str(self.cpus)),
             *("-chardev", f"socket,id=monitor,fd={monitor_fd}", "-mon", "chardev=monitor,mode=control"),
             *("-chardev", f"file,id=console,path={_escaped(console)}", "-serial", "chardev:console"),
