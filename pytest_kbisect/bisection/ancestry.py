@@ -1,0 +1,177 @@
+"""Who is whose ancestor, for a hundred thousand commits: bit rows for merges, ranges for the rest.
+
+Most commits have one parent. Such a commit's ancestors are the commits before it on its strand and
+all ancestors of the strand's foot, so only feet that are merges need a row of bits. Commits are
+renumbered so that strands are contiguous; a row then takes a strand by filling a range.
+100,000 commits of which 8,000 are merges: 100 MB, against 1.2 GB of a row each.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Flags: TypeAlias = NDArray[np.bool_]
+"""One truth value a commit, in the history's order."""
+Weights: TypeAlias = NDArray[np.float64]
+"""One weight a commit, in the history's order."""
+Words: TypeAlias = NDArray[np.uint64]
+
+_WORD = 64
+
+
+class Ancestry:
+    """Ancestor sets (a commit is among its own) of commits given by parents, oldest first.
+
+    Negative parents are outside. Raises nothing: a parent that is not older is ignored.
+    """
+
+    def __init__(self, parents: Sequence[Sequence[int]]) -> None:
+        self._size = len(parents)
+        inside = [[p for p in row if 0 <= p < i] for i, row in enumerate(parents)]
+        self._strands(inside)
+        self._rows_of_merges(inside)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def _strands(self, inside: list[list[int]]) -> None:
+        """Cut the graph into strands: foot, then only children that no other commit took first."""
+        size = self._size
+        strand_of = [0] * size
+        members: list[list[int]] = []
+        below: list[int] = []  # commit under the foot's only parent, or -1
+        taken = [False] * size
+        for i, row in enumerate(inside):
+            if len(row) == 1 and not taken[row[0]]:
+                taken[row[0]] = True
+                strand_of[i] = strand_of[row[0]]
+                members[strand_of[i]].append(i)
+            else:
+                strand_of[i] = len(members)
+                members.append([i])
+                below.append(row[0] if len(row) == 1 else -1)
+        order = np.fromiter((i for strand in members for i in strand), dtype=np.int64, count=size)
+        self._order = order
+        self._place = np.empty(size, dtype=np.int64)
+        self._place[order] = np.arange(size)
+        lengths = np.array([len(strand) for strand in members], dtype=np.int64)
+        self._start = np.concatenate(([0], np.cumsum(lengths)[:-1])) if size else np.zeros(0, dtype=np.int64)
+        self._strand = np.repeat(np.arange(len(members)), lengths)
+        self._foot = [strand[0] for strand in members]
+        self._below = below
+        self._strand_of = strand_of
+
+    def _rows_of_merges(self, inside: list[list[int]]) -> None:
+        merges = [i for i in self._foot if len(inside[i]) > 1]
+        self._row = {i: n for n, i in enumerate(merges)}
+        words = -(-self._size // _WORD)
+        self._bits: Words = np.zeros((len(merges), words), dtype=np.uint64)
+        for i in merges:  # feet are in the history's order: parents' rows are there already
+            row = self._bits[self._row[i]]
+            for parent in inside[i]:
+                self._add_ancestors(parent, row)
+            self._fill(row, int(self._place[i]), int(self._place[i]) + 1)
+
+    def _add_ancestors(self, i: int, row: Words) -> None:
+        """Put the ancestors of i into the row, strand by strand down to a merge or a root."""
+        while i >= 0:
+            strand = self._strand_of[i]
+            foot = self._foot[strand]
+            self._fill(row, int(self._start[strand]), int(self._place[i]) + 1)
+            if foot in self._row:
+                row |= self._bits[self._row[foot]]
+                return
+            i = self._below[strand]
+
+    @staticmethod
+    def _fill(row: Words, start: int, stop: int) -> None:
+        """Set the bits [start, stop)."""
+        first, last = start // _WORD, (stop - 1) // _WORD
+        head = np.uint64((0xFFFFFFFFFFFFFFFF << (start % _WORD)) & 0xFFFFFFFFFFFFFFFF)
+        tail = np.uint64(0xFFFFFFFFFFFFFFFF >> (_WORD - 1 - (stop - 1) % _WORD))
+        if first == last:
+            row[first] |= head & tail
+            return
+        row[first] |= head
+        row[first + 1 : last] = np.uint64(0xFFFFFFFFFFFFFFFF)
+        row[last] |= tail
+
+    def ancestors(self, i: int) -> Flags:
+        """Which commits i contains, itself included; none for the good end (a negative index)."""
+        row = np.zeros(-(-self._size // _WORD), dtype=np.uint64)
+        if i >= 0:
+            self._add_ancestors(i, row)
+        bits = np.unpackbits(row.view(np.uint8), bitorder="little", count=self._size)
+        flags: Flags = bits[self._place].astype(bool)
+        return flags
+
+    def contains(self, i: int, ancestor: int) -> bool:
+        """Whether `ancestor` is i or one of its ancestors."""
+        if ancestor > i or ancestor < 0:
+            return False
+        place = int(self._place[ancestor])
+        while i >= 0:
+            strand = self._strand_of[i]
+            if int(self._start[strand]) <= place <= int(self._place[i]):
+                return True
+            foot = self._foot[strand]
+            if foot in self._row:
+                word = int(self._bits[self._row[foot], place // _WORD])
+                return bool(word >> (place % _WORD) & 1)
+            i = self._below[strand]
+        return False
+
+    def count(self, members: Flags) -> NDArray[np.int64]:
+        """For every commit, how many of `members` it contains."""
+        row = np.zeros(-(-self._size // _WORD) * _WORD, dtype=np.uint8)
+        row[: self._size] = members[self._order]
+        mask = np.packbits(row, bitorder="little").view(np.uint64)
+        sums = np.array([int(np.bitwise_count(bits & mask).sum()) for bits in self._bits], dtype=np.int64)
+        return self._along_strands(row[: self._size].astype(np.int64), sums)
+
+    def _along_strands(self, own: NDArray[np.int64], sums: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Totals of all commits from each commit's own (in strand order) and the totals of merges."""
+        running = np.cumsum(own)
+        before = running - own
+        base = np.empty(len(self._foot), dtype=np.int64)
+        start = self._start
+        for strand, foot in enumerate(self._foot):
+            row = self._row.get(foot)
+            if row is not None:
+                base[strand] = sums[row] - own[start[strand]]
+            elif self._below[strand] >= 0:
+                under = self._below[strand]
+                lower = self._strand_of[under]
+                base[strand] = base[lower] + running[self._place[under]] - before[start[lower]]
+            else:
+                base[strand] = 0
+        totals = running - before[start[self._strand]] + base[self._strand]
+        result: NDArray[np.int64] = totals[self._place]
+        return result
+
+    def weigh(self, weights: Weights, members: Flags | None = None) -> Weights:
+        """For every commit, the weight of the commits it contains (of `members` only, where given).
+
+        Weights that take few different values cost one count each; others are rounded to 16 bits
+        of the largest, which no use of a prior can tell from the exact value.
+        """
+        inside = weights > 0 if members is None else members & (weights > 0)
+        values = np.unique(weights[inside])
+        total = np.zeros(self._size)
+        if len(values) <= _WORD // 4:
+            for value in values:
+                total += value * self.count(inside & (weights == value))
+            return total
+        unit = float(values[-1]) / 0xFFFF
+        whole = np.maximum(1, np.rint(weights / unit)).astype(np.int64)
+        for bit in range(16):
+            plane = inside & ((whole >> bit & 1) == 1)
+            if plane.any():
+                total += unit * (1 << bit) * self.count(plane)
+        return total

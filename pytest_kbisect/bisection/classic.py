@@ -1,0 +1,103 @@
+"""git bisect's own order, with the verdict rules people use: what the Bayesian search is measured against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pytest_kbisect.bisection.halving import Halving, Step, halve
+from pytest_kbisect.bisection.outcome import Verdict
+from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind, Experiment
+from pytest_kbisect.bisection.verdict import is_flaky, judge
+
+if TYPE_CHECKING:
+    from pytest_kbisect.bisection.evidence import Evidence
+    from pytest_kbisect.bisection.history import History
+
+FIRST_RUNS = 20
+"""Runs on the bad end, and on each commit once the bug has shown itself flaky (syzkaller: MaxNumTests)."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Verdicts so far, in the order in which commits were tried."""
+
+    verdicts: dict[int, Verdict]
+    flaky: bool
+
+    def all(self, verdict: Verdict) -> tuple[int, ...]:
+        return tuple(i for i, v in self.verdicts.items() if v is verdict and i != GOOD_END)
+
+
+class Classic:
+    """Tests B, then A, then halves as git bisect does until one commit is left."""
+
+    name = "classic"
+
+    def __init__(self, history: History, runs: int = 10) -> None:
+        self.history = history
+        self.runs = runs
+
+    def judged(self, evidence: Evidence) -> Judged:
+        """The verdict of every commit tried. Flaky is for ever once a bad commit crashed in under half."""
+        verdicts: dict[int, Verdict] = {}
+        flaky = False
+        for i in evidence.order:
+            tally = evidence.tally(i)
+            verdicts[i] = judge(tally, flaky=flaky and i != self.history.bad_end)
+            flaky |= verdicts[i] is Verdict.BAD and is_flaky(tally)
+        return Judged(verdicts, flaky)
+
+    def decide(self, evidence: Evidence) -> Experiment | Answer:
+        if not len(self.history):
+            return Answer(AnswerKind.UNTESTABLE, reason="the range holds no commit")
+        end = self.history.bad_end
+        judged = self.judged(evidence)
+        runs = FIRST_RUNS if judged.flaky else self.runs
+        if end not in judged.verdicts:
+            return Experiment(end, FIRST_RUNS, reason="does the crash reproduce on the bad end?")
+        if judged.verdicts[end] is not Verdict.BAD:
+            return self._not_bad(evidence)
+        if GOOD_END not in judged.verdicts:
+            return Experiment(GOOD_END, runs, reason="is the good end good?")
+        if judged.verdicts[GOOD_END] is Verdict.BAD:
+            return Answer(AnswerKind.BAD_AT_GOOD_END, reason="the good end crashes too")
+        step = self.step(judged)
+        if step.next is not None:
+            return Experiment(step.next, runs, reason=str(step))
+        return self._answer(step, judged)
+
+    def step(self, judged: Judged) -> Step:
+        """What git bisect would say to these verdicts."""
+        bad = judged.all(Verdict.BAD)
+        state = Halving(bad[-1], frozenset(judged.all(Verdict.GOOD)), frozenset(judged.all(Verdict.SKIP)))
+        return halve(self.history, state)
+
+    def _not_bad(self, evidence: Evidence) -> Answer:
+        if evidence.built(self.history.bad_end) is False:
+            return Answer(AnswerKind.UNTESTABLE, reason="the bad end does not build")
+        tally = evidence.tally(self.history.bad_end)
+        if not tally.telling:
+            return Answer(
+                AnswerKind.UNTESTABLE, reason=f"no run on the bad end came to a result ({tally.total} made)"
+            )
+        return Answer(
+            AnswerKind.NOT_REPRODUCED,
+            reason=f"{tally.matching} of {tally.total} runs crashed on the bad end: nothing to bisect",
+        )
+
+    def _answer(self, step: Step, judged: Judged) -> Answer:
+        if not step.left:
+            return Answer(
+                AnswerKind.CANDIDATES, reason="the verdicts contradict each other: no commit explains them"
+            )
+        if len(step.left) == 1:
+            (culprit,) = step.left
+            return Answer(AnswerKind.CULPRIT, culprit, 1.0, ((culprit, 1.0),), "the first bad commit")
+        share = 1.0 / len(step.left)
+        reason = f"only skipped commits left to test: {len(step.left)} commits could be the first bad one"
+        if np.all([judged.verdicts.get(i) is Verdict.SKIP for i in step.left]):
+            reason = "no commit could be tested"
+        return Answer(AnswerKind.CANDIDATES, None, share, tuple((i, share) for i in step.left), reason)

@@ -1,0 +1,202 @@
+"""All that was seen so far, by kernel: what a strategy decides from.
+
+Two commits with the same signature are the same kernel, so what was seen of one was seen of both.
+Evidence is built by adding what sessions found, in order; the same order gives the same evidence,
+and a journal is nothing else.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING
+
+from pytest_kbisect.bisection.outcome import Outcome
+from pytest_kbisect.bisection.reference import Match, Matcher, Reference, match_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_kbisect.bisection.history import History
+    from pytest_kbisect.bisection.outcome import Run, Tested
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Counted runs of one kernel. Only `matching` and `ok` speak; the rest is no evidence."""
+
+    matching: int = 0
+    ok: int = 0
+    related: int = 0
+    unrelated: int = 0
+    boot_failed: int = 0
+    infra_failed: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.matching + self.ok + self.related + self.unrelated + self.boot_failed + self.infra_failed
+
+    @property
+    def telling(self) -> int:
+        """Runs that are evidence."""
+        return self.matching + self.ok
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Seconds a build and a wave of runs take; `width` runs go side by side in a wave."""
+
+    build: float = 300.0
+    run: float = 60.0
+    width: int = 1
+
+
+_FAILED = object()
+
+
+class Evidence:
+    """What was seen of a history's commits (GOOD_END included), and of one bug.
+
+    `reference` may name crashes before anything was run (the reproducer says what to expect);
+    otherwise every crash of the bad end belongs to the bug.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        *,
+        matcher: Matcher = match_names,
+        reference: Reference | None = None,
+    ) -> None:
+        self.history = history
+        self._matcher = matcher
+        self._expected = reference or Reference()
+        self._reference = self._expected
+        self._kernel_of: dict[int, object] = {}
+        self._runs: dict[object, list[Run]] = {}
+        self._commits: dict[object, list[int]] = {}
+        self._tallies: dict[object, Tally] = {}
+        self._order: dict[int, None] = {}
+        self._compilers: dict[int, str] = {}
+        self._build_seconds: list[float] = []
+        self._run_seconds: list[float] = []
+
+    def add(self, index: int, tested: Tested) -> None:
+        """Take in what one session found at a commit (GOOD_END for A)."""
+        self._order.setdefault(index)
+        if tested.compiler:
+            self._compilers[index] = tested.compiler
+        if tested.build_seconds and not tested.cached:
+            self._build_seconds.append(tested.build_seconds)
+        self._run_seconds.extend(run.seconds for run in tested.runs if run.seconds)
+        if not tested.runs and (tested.build_error or not tested.signature):
+            self._kernel_of.setdefault(index, _FAILED)
+            return
+        kernel = self._join(index, tested.signature)
+        self._runs[kernel].extend(tested.runs)
+        self._tallies.pop(kernel, None)
+        if index == self.history.bad_end:
+            self.grow_reference(tested.runs)
+
+    def _join(self, index: int, signature: str) -> object:
+        """The kernel of this commit: the one of its signature, or one of its own."""
+        known = self._kernel_of.get(index, _FAILED)
+        kernel: object = signature or (index if known is _FAILED else known)
+        self._runs.setdefault(kernel, [])
+        if known is not kernel and known is not _FAILED and known != kernel:
+            # The commit gave another signature this time (a compiler was updated): the old runs
+            # were its own all the same.
+            self._runs[kernel].extend(self._runs[known])
+        members = self._commits.setdefault(kernel, [])
+        if index not in members:
+            members.append(index)
+        self._kernel_of[index] = kernel
+        return kernel
+
+    def grow_reference(self, runs: Iterable[Run]) -> None:
+        """Take the crashes of these runs, on a commit known to be bad, for the bug's own."""
+        grown = self._reference.grown(runs)
+        if grown != self._reference:
+            self._reference = grown
+            self._tallies.clear()
+
+    @property
+    def reference(self) -> Reference:
+        return self._reference
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """Commits in the order in which they were first tried."""
+        return tuple(self._order)
+
+    @property
+    def tested(self) -> tuple[int, ...]:
+        """Commits that built, in the order in which they were first tried."""
+        return tuple(i for i in self._order if self._kernel_of[i] is not _FAILED)
+
+    def built(self, index: int) -> bool | None:
+        """Whether the commit builds; None where nobody tried."""
+        kernel = self._kernel_of.get(index)
+        return None if kernel is None else kernel is not _FAILED
+
+    def runs(self, index: int) -> tuple[Run, ...]:
+        """All runs of the commit's kernel, whichever commit they were made at."""
+        kernel = self._kernel_of.get(index, _FAILED)
+        return tuple(self._runs.get(kernel, ()))
+
+    def tally(self, index: int) -> Tally:
+        """The runs of the commit's kernel, counted by what they say of the bug."""
+        kernel = self._kernel_of.get(index, _FAILED)
+        if kernel is _FAILED:
+            return Tally()
+        if kernel not in self._tallies:
+            self._tallies[kernel] = self.count(self._runs[kernel])
+        return self._tallies[kernel]
+
+    def count(self, runs: Iterable[Run]) -> Tally:
+        """Count runs by what they say of the bug."""
+        crashes: Counter[Match] = Counter()
+        outcomes: Counter[Outcome] = Counter()
+        for run in runs:
+            if run.outcome is Outcome.CRASHED:
+                crashes[self._matcher(run, self._reference)] += 1
+            else:
+                outcomes[run.outcome] += 1
+        return Tally(
+            matching=crashes[Match.MATCH],
+            ok=outcomes[Outcome.OK],
+            related=crashes[Match.RELATED],
+            unrelated=crashes[Match.UNRELATED],
+            boot_failed=outcomes[Outcome.BOOT_FAILED],
+            infra_failed=outcomes[Outcome.INFRA_FAILED],
+        )
+
+    def same_kernel(self, index: int) -> tuple[int, ...]:
+        """The commits known to give this commit's kernel, itself included where it was built."""
+        return tuple(self._commits.get(self._kernel_of.get(index, _FAILED), ()))
+
+    def signature(self, index: int) -> str:
+        """The kernel signature, empty where none is known."""
+        kernel = self._kernel_of.get(index)
+        return kernel if isinstance(kernel, str) else ""
+
+    def seen(self, signature: str) -> Tally | None:
+        """What is known of a kernel by its signature; None where no run of it was made."""
+        runs = self._runs.get(signature) if signature else None
+        return self.count(runs) if runs else None
+
+    def compiler(self, index: int) -> str:
+        return self._compilers.get(index, "")
+
+    def prices(self, guess: Prices) -> Prices:
+        """Seconds measured here; `guess` where nothing was measured yet.
+
+        Medians: the first build from scratch says nothing about the ones that follow, and a hung
+        guest nothing about the others.
+        """
+        return Prices(
+            build=median(self._build_seconds) if self._build_seconds else guess.build,
+            run=median(self._run_seconds) if self._run_seconds else guess.run,
+            width=guess.width,
+        )

@@ -1,0 +1,151 @@
+"""The candidates of a range A..B: commits, oldest first, on the real graph with all its merges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pytest_kbisect.bisection.ancestry import Ancestry
+from pytest_kbisect.bisection.strategy import GOOD_END
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pytest_kbisect.bisection.ancestry import Flags
+
+LOG_FORMAT = "%H%x00%P%x00%ct%x00%s"
+LOG_COMMAND = ("git", "log", "--topo-order", "--reverse", f"--format={LOG_FORMAT}")
+"""Followed by `A..B --`, prints what `History.from_log` reads. One process reads the whole range."""
+
+
+@dataclass(frozen=True)
+class History:
+    """Commits of A..B, oldest first; the last one is B, the bad end.
+
+    `parents[i]` are indices below i, GOOD_END for a parent outside the range (A's side). `dates`
+    are committer times in seconds since the epoch; git's own order needs them. Fields other than
+    `parents` may be empty where nobody asks for them. `repairs` says in words what was wrong with
+    the graph and how it was read nevertheless (grafts, cycles).
+    """
+
+    commits: tuple[str, ...]
+    parents: tuple[tuple[int, ...], ...]
+    titles: tuple[str, ...] = ()
+    dates: tuple[int, ...] = ()
+    repairs: tuple[str, ...] = field(default=(), compare=False)
+
+    @classmethod
+    def from_log(cls, text: str) -> History:
+        """Read the output of LOG_COMMAND. A parent link that would close a cycle is left out."""
+        rows = [line.split("\0") for line in text.splitlines() if line.count("\0") >= 3]
+        links = {sha: tuple(parents.split()) for sha, parents, *_ in rows}
+        repairs: list[str] = []
+        order = _oldest_first(links, repairs)
+        position = {sha: i for i, sha in enumerate(order)}
+        facts = {sha: (int(date or 0), "\0".join(title)) for sha, _, date, *title in rows}
+        parents = [_indices(links[sha], position, below=i) for i, sha in enumerate(order)]
+        return cls(
+            tuple(order),
+            tuple(parents),
+            tuple(facts[sha][1] for sha in order),
+            tuple(facts[sha][0] for sha in order),
+            tuple(repairs),
+        )
+
+    @classmethod
+    def line(cls, commits: Sequence[str]) -> History:
+        """A history without merges."""
+        return cls(tuple(commits), tuple((i - 1,) if i else (GOOD_END,) for i in range(len(commits))))
+
+    def __len__(self) -> int:
+        return len(self.commits)
+
+    @property
+    def bad_end(self) -> int:
+        """Index of B, the commit the bug was reported on."""
+        return len(self.commits) - 1
+
+    @cached_property
+    def position(self) -> dict[str, int]:
+        """Index of a commit by its full hash."""
+        return {sha: i for i, sha in enumerate(self.commits)}
+
+    @cached_property
+    def ancestry(self) -> Ancestry:
+        """Who is whose ancestor."""
+        return Ancestry(self.parents)
+
+    @cached_property
+    def suspects(self) -> Flags:
+        """Which commits B contains: all of them in what git prints for A..B."""
+        if not self.commits:
+            return np.zeros(0, dtype=bool)
+        return self.ancestry.ancestors(self.bad_end)
+
+    def is_merge(self, i: int) -> bool:
+        return len(self.parents[i]) > 1
+
+    def title(self, i: int) -> str:
+        if i == GOOD_END:
+            return "the good end"
+        return self.titles[i] if self.titles else ""
+
+    def titled(self, title: str) -> tuple[int, ...]:
+        """Commits with this title, newest first: how a commit that history has rewritten is found again.
+
+        Vendor trees put a word in front of the title of what they took from elsewhere; it is ignored.
+        """
+        wanted = bare_title(title)
+        return tuple(i for i in range(len(self) - 1, -1, -1) if bare_title(self.title(i)) == wanted)
+
+
+# Prefixes of Android's and Chromium's trees, and of netdev's backports; syzkaller ignores the same.
+_PREFIXES = ("UPSTREAM:", "CHROMIUM:", "FROMLIST:", "BACKPORT:", "FROMGIT:", "net-backports:")
+
+
+def bare_title(title: str) -> str:
+    """The title without a vendor tree's prefix."""
+    for prefix in _PREFIXES:
+        if title.startswith(prefix):
+            return title[len(prefix) :].strip()
+    return title.strip()
+
+
+def _indices(parents: Iterable[str], position: dict[str, int], *, below: int) -> tuple[int, ...]:
+    """Parents as indices, each once; what lies outside the range is the good end."""
+    found = (position.get(sha, GOOD_END) for sha in parents)
+    return tuple(dict.fromkeys(p for p in found if p < below))
+
+
+def _oldest_first(links: dict[str, tuple[str, ...]], repairs: list[str]) -> list[str]:
+    """The commits as printed where that is topological already, else put in order.
+
+    Replace refs and grafts can make a commit its own ancestor. git copes by not looking twice; here
+    the link that closes the circle is dropped, and said.
+    """
+    done: dict[str, None] = {}
+    open_: set[str] = set()
+    for start in links:
+        stack = [start]
+        while stack:
+            sha = stack[-1]
+            if sha in done:
+                stack.pop()
+                continue
+            if sha not in open_:
+                open_.add(sha)
+                waiting = [p for p in reversed(links[sha]) if p in links and p not in done]
+                repairs.extend(
+                    f"{sha} is its own ancestor through {p}: that parent is ignored"
+                    for p in waiting
+                    if p in open_
+                )
+                stack += [p for p in waiting if p not in open_]
+            else:
+                open_.discard(sha)
+                done[sha] = None
+                stack.pop()
+    return list(done)

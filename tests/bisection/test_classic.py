@@ -1,0 +1,124 @@
+"""The classic strategy from outside: worlds in, answers out."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from pytest_kbisect.bisection.classic import Classic
+from pytest_kbisect.bisection.evidence import Evidence
+from pytest_kbisect.bisection.history import History
+from pytest_kbisect.bisection.outcome import Outcome, Run
+from pytest_kbisect.bisection.outcome import Tested as Found
+from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind, Experiment
+
+OK, BOOT = Run(Outcome.OK, seconds=1), Run(Outcome.BOOT_FAILED, seconds=1)
+CRASH = Run(Outcome.CRASHED, title="WARNING in foo", type="warning", frame="foo", seconds=1)
+OTHER = Run(Outcome.CRASHED, title="KASAN: use-after-free Read in bar", type="kasan", frame="bar")
+
+
+def drive(strategy, evidence, kernel):
+    """Play a bisection; kernel(i, runs) gives what a session at commit i finds. -> answer, experiments"""
+    asked = []
+    for _ in range(200):
+        what = strategy.decide(evidence)
+        assert strategy.decide(evidence) == what
+        if isinstance(what, Answer):
+            return what, asked
+        assert isinstance(what, Experiment)
+        asked.append(what)
+        evidence.add(what.commit, kernel(what.commit, what.runs))
+    pytest.fail("no answer after 200 experiments")
+
+
+_NUMBER = itertools.count()
+
+
+def session(runs, signature=""):
+    return Found("", tuple(runs), signature or f"unique {next(_NUMBER)}", build_seconds=10)
+
+
+def world(culprit, broken=(), dead=()):
+    def kernel(i, runs):
+        if i in broken:
+            return Found("", build_error="error: foo.c")
+        outcome = BOOT if i in dead else CRASH if i >= culprit else OK
+        return session([outcome] * runs, signature=f"s{i}")
+
+    return kernel
+
+
+HISTORY = History.line([f"c{i:02}" for i in range(40)])
+
+
+@pytest.mark.parametrize("culprit", [0, 1, 17, 38, 39])
+def test_finds_the_first_bad_commit(culprit):
+    answer, asked = drive(Classic(HISTORY), Evidence(HISTORY), world(culprit))
+    assert (answer.kind, answer.culprit) == (AnswerKind.CULPRIT, culprit)
+    assert [asked[0].commit, asked[0].runs, asked[1].commit] == [39, 20, GOOD_END]
+    assert len(asked) <= 2 + 6
+
+
+def test_only_skipped_commits_left():
+    answer, _ = drive(Classic(HISTORY), Evidence(HISTORY), world(17, broken=(15, 16, 17)))
+    assert answer.kind is AnswerKind.CANDIDATES
+    assert {i for i, _ in answer.candidates} == {15, 16, 17, 18}
+
+
+@pytest.mark.parametrize(
+    ("culprit", "kind"),
+    [(99, AnswerKind.NOT_REPRODUCED), (GOOD_END, AnswerKind.BAD_AT_GOOD_END)],
+)
+def test_ends_that_are_not_what_was_said(culprit, kind):
+    answer, _ = drive(Classic(HISTORY), Evidence(HISTORY), world(culprit))
+    assert answer.kind is kind
+
+
+@pytest.mark.parametrize("kernel", [world(3, broken=(39,)), world(3, dead=(39,))])
+def test_bad_end_that_cannot_be_tested(kernel):
+    answer, asked = drive(Classic(HISTORY), Evidence(HISTORY), kernel)
+    assert (answer.kind, len(asked)) == (AnswerKind.UNTESTABLE, 1)
+
+
+def test_nothing_in_the_range():
+    empty = History((), ())
+    assert Classic(empty).decide(Evidence(empty)).kind is AnswerKind.UNTESTABLE
+
+
+def test_unrelated_crashes_make_no_commit_bad():
+    def kernel(i, runs):
+        if i < 20 and i != GOOD_END:
+            return session([OTHER] * 3 + [OK] * (runs - 3))
+        return session([CRASH if i >= 20 else OK] * runs)
+
+    answer, _ = drive(Classic(HISTORY), Evidence(HISTORY), kernel)
+    assert answer.culprit == 20
+
+
+def test_flaky_bug_is_given_more_runs():
+    def kernel(i, runs):
+        crashes = 0 if i < 20 else runs // 4
+        return session([CRASH] * crashes + [OK] * (runs - crashes))
+
+    answer, asked = drive(Classic(HISTORY), Evidence(HISTORY), kernel)
+    assert answer.culprit == 20
+    assert {experiment.runs for experiment in asked} == {20}
+
+
+def test_a_kernel_seen_before_needs_no_runs():
+    """The lab builds, finds the signature known, and runs nothing."""
+    evidence = Evidence(HISTORY)
+    ran = []
+
+    def kernel(i, runs):
+        signature = f"s{i // 4}"
+        if evidence.seen(signature):
+            return Found("", (), signature)
+        ran.append(i)
+        return session([CRASH if i >= 16 else OK] * runs, signature)
+
+    answer, asked = drive(Classic(HISTORY), evidence, kernel)
+    assert answer.culprit == 16
+    assert len(ran) < len(asked)
+    assert evidence.tally(16) == evidence.tally(19)
