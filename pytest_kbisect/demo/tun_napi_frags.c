@@ -1,0 +1,1 @@
+../../repro/tun_napi_frags.c
