@@ -4,6 +4,7 @@ KbisectError                  3  base; raised bare it means a fault of ours
 ├── UsageError                4  something the user gave is wrong; nothing was changed
 ├── HostError                 4  the host lacks a tool, memory or disk
 ├── BuildError                -  a commit does not build (a bisection skips it)
+│   └── ConfigError           4  a commit has not the configuration that was asked for (a bisection skips it)
 ├── GuestError                -  a guest could not be used
 │   ├── BootError             -  the kernel did not come up (a bisection counts it as no evidence)
 │   └── InfraError            -  the host's side failed: QEMU, ssh, disk
@@ -65,6 +66,20 @@ class BuildError(KbisectError):
         super().__init__(message)
         self.cause = cause
         self.log = log
+
+
+class ConfigError(BuildError):
+    """A commit has not the configuration that was asked for.
+
+    `symbols` are those asked for and missing. In a range's middle a reason to skip, as BuildError
+    is; where it is the only commit, a usage error.
+    """
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, message: str, *, symbols: tuple[str, ...] = (), log: str = "") -> None:
+        super().__init__(message, log=log)
+        self.symbols = symbols
 
 
 class GuestError(KbisectError):

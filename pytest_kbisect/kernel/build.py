@@ -1,0 +1,301 @@
+"""One build: make in a slot's O= folder, watched, stopped in order, and its failure explained."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any
+
+from pytest_kbisect import process
+from pytest_kbisect.errors import BuildError, ConfigError, HostError
+from pytest_kbisect.kernel import configure, diagnosis, host, worktrees
+from pytest_kbisect.kernel.output import Output
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from pytest_kbisect.kernel.config import ConfigRequest
+    from pytest_kbisect.kernel.toolchain import Toolchain
+    from pytest_kbisect.kernel.tree import LinuxTree
+    from pytest_kbisect.kernel.worktrees import Slot
+
+LOG = "kbisect.log"
+STEPS_PER_SYMBOL = 2.6
+"""Lines that make prints in a first build, for each symbol that is on: 6.1, tinyconfig and up."""
+
+_STEP = re.compile(r"^  [A-Z0-9+]+ (?:\[M\])? +\S")
+_VERSION = re.compile(r"^(?:VERSION|PATCHLEVEL) *= *(\d+)", re.MULTILINE)
+# Files that decide what a .config may be: Kconfig's own, the compiler checks they call, the defaults.
+_SHAPES_CONFIG = re.compile(r"(?:^|/)(?:Kconfig[^/]*|Makefile[^/]*|[^/]*\.config|[^/]*defconfig)$|^scripts/")
+_GRACE = 3.0  # seconds for make to delete the targets it was writing
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What a build made, still in its slot. `seconds` are by phase: checkout, configure, build."""
+
+    files: dict[str, Path]
+    compiler: str
+    release: str
+    seconds: dict[str, float]
+
+
+@dataclass(slots=True)
+class _Make:
+    """make and merge_config.sh in one O= folder, all output in one log."""
+
+    toolchain: Toolchain
+    slot: Slot
+    output: Output
+    cache: Path
+    log: IO[bytes]
+    lines: list[str] = field(default_factory=list)
+
+    def targets(self, targets: Sequence[str], *, jobs: int = 1, step: Callable[[], None] | None = None) -> None:
+        arguments = self.toolchain.arguments(self.output.path.name)
+        self._run(["make", f"-j{jobs}", *arguments, *targets], self.slot.tree, step)
+
+    def merge(self, arguments: Sequence[str | Path]) -> None:
+        self._run(["sh", "../scripts/kconfig/merge_config.sh", *arguments], self.output.path, None)
+
+    def _run(self, command: Sequence[str | Path], cwd: Path, step: Callable[[], None] | None) -> None:
+        self.log.write(f"$ {' '.join(str(word) for word in command)}\n".encode())
+        self.log.flush()
+        child = process.start(
+            command,
+            family=True,
+            cwd=cwd,
+            env=self.toolchain.environment(self.cache),
+            stdout=subprocess.PIPE,
+            pass_fds=(self.slot.lock,),  # a compiler that outlives us keeps the slot locked
+        )
+        assert child.stdout is not None
+        try:
+            for raw in child.stdout:
+                self.log.write(raw)
+                line = raw.decode("utf-8", "replace").rstrip("\n")
+                self.lines.append(line)
+                if step and _STEP.match(line):
+                    step()
+            status = child.wait()
+        except BaseException:
+            if _stopped_in_order(child):
+                self.output.end()
+            raise
+        finally:
+            child.stdout.close()
+            self.log.flush()
+        if status:
+            raise subprocess.CalledProcessError(status, [str(word) for word in command])
+
+
+def _stopped_in_order(child: subprocess.Popen[bytes]) -> bool:
+    """End make by a signal on which it deletes half-written targets; whether it got that far.
+
+    It is SIGHUP, because a shell starts its background jobs with SIGINT ignored, and the group's
+    leader answers SIGTERM with kill -9.
+    """
+    try:
+        os.killpg(child.pid, signal.SIGHUP)
+        deadline = time.monotonic() + _GRACE
+        while time.monotonic() < deadline:
+            child.poll()
+            os.killpg(child.pid, 0)
+            time.sleep(0.02)
+    except ProcessLookupError:
+        return True
+    finally:
+        process.kill(child)
+    return False
+
+
+@contextlib.contextmanager
+def build(
+    linux: LinuxTree,
+    commit: str,
+    request: ConfigRequest,
+    toolchain: Toolchain,
+    *,
+    cache: Path,
+    jobs: int,
+    progress: Callable[[str], None],
+) -> Iterator[Built]:
+    """Build a commit, and keep the slot for the block, so that the files can be copied.
+
+    Raises BuildError (its log lies in the slot until the next build there), ConfigError, HostError.
+    """
+    _require_host(linux, request, toolchain, cache)
+    jobs = host.jobs_that_fit(jobs)
+    name = f".obj-{_fingerprint(request, toolchain)}"
+    progress("checkout")
+    began = time.monotonic()
+    with worktrees.slot(
+        linux, commit, name, waiting=lambda: progress("wait for a build slot (other builds use them all)")
+    ) as slot:
+        seconds = {"checkout": time.monotonic() - began}
+        output = Output(slot.tree / name)
+        output.open()
+        version = ".".join(_VERSION.findall((slot.tree / "Makefile").read_text()))
+        for last_try in (False, True):
+            try:
+                built = _build(linux, commit, request, toolchain, slot, output, cache, jobs, progress, seconds)
+                break
+            except BuildError as error:
+                if last_try or output.fresh or _believable(error, slot, output, version):
+                    raise
+                # Stale files of another version can break a build that is sound, so it is not the
+                # commit's fault until it fails from nothing.
+                progress("build again from nothing: the failure may be that of files left by another commit")
+                output.clear()
+        output.state["version"] = version
+        output.end()
+        yield built
+
+
+def _build(
+    linux: LinuxTree,
+    commit: str,
+    request: ConfigRequest,
+    toolchain: Toolchain,
+    slot: Slot,
+    output: Output,
+    cache: Path,
+    jobs: int,
+    progress: Callable[[str], None],
+    seconds: dict[str, float],
+) -> Built:
+    image = toolchain.architecture.image
+    with (output.path / LOG).open("wb") as log:
+        make = _Make(toolchain, slot, output, cache, log)
+        output.begin()
+        try:
+            began = time.monotonic()
+            if _config_may_differ(linux, output, commit):
+                progress("configure")
+                output.state.pop("configured", None)
+                configure.write(request, slot.tree, output.path, lambda targets: make.targets(targets), make.merge)
+                output.state["configured"] = commit
+            configured = time.monotonic()
+            steps = _Steps(output, progress)
+            make.targets([toolchain.architecture.target], jobs=jobs, step=steps.one)
+        except subprocess.CalledProcessError as error:
+            output.end()
+            raise _failure(commit, make.lines, slot, output, error) from None
+        except ConfigError as error:
+            output.end()
+            error.log = str(output.path / LOG)
+            raise
+    seconds["configure"] = configured - began
+    seconds["build"] = time.monotonic() - configured
+    output.state["commit"] = commit
+    include = output.path / "include"
+    return Built(
+        files={
+            "bzImage": output.path / image,
+            "vmlinux": output.path / "vmlinux",
+            "config": output.path / ".config",
+            "build.log": output.path / LOG,
+        },
+        compiler=_compiler(include / "generated/compile.h") or toolchain.identity,
+        release=(include / "config/kernel.release").read_text().strip(),
+        seconds=seconds,
+    )
+
+
+class _Steps:
+    """How far make is: of what a first build takes, which is estimated, in per cent; else in steps."""
+
+    def __init__(self, output: Output, progress: Callable[[str], None]) -> None:
+        self._progress = progress
+        self._done = 0
+        self._shown = ""
+        self._expected = 0
+        if output.fresh:
+            symbols = (output.path / ".config").read_text().count("=y\n")
+            self._expected = max(1, int(symbols * STEPS_PER_SYMBOL))
+        self._show()
+
+    def one(self) -> None:
+        self._done += 1
+        self._show()
+
+    def _show(self) -> None:
+        if self._expected:
+            text = f"build {min(99, 100 * self._done // self._expected)}%"
+        else:
+            text = f"build, {self._done} steps" if self._done else "build"
+        if text != self._shown:
+            self._shown = text
+            self._progress(text)
+
+
+def _fingerprint(request: ConfigRequest, toolchain: Toolchain) -> str:
+    """Names an O= folder: another compiler or configuration never meets the files of this one."""
+    import hashlib
+
+    text = f"{request.fingerprint} {toolchain.identity} {toolchain.architecture.arch}"
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _require_host(linux: LinuxTree, request: ConfigRequest, toolchain: Toolchain, cache: Path) -> None:
+    host.require_headers(toolchain.compiler)
+    needed = host.DISK_FOR_DEBUG_BUILD if request.debug_info else host.DISK_FOR_BUILD
+    if not (cache / "trees" / linux.identity / "0" / "head").exists():
+        needed += host.DISK_FOR_TREE
+    host.require_disk(cache, needed)
+
+
+def _config_may_differ(linux: LinuxTree, output: Output, commit: str) -> bool:
+    """Whether this commit's .config can differ from the one that lies there."""
+    configured = output.state.get("configured")
+    if not configured or not (output.path / ".config").exists():
+        return True
+    if configured == commit:
+        return False
+    return any(_SHAPES_CONFIG.search(path) for path in linux.files_differing(configured, commit))
+
+
+def _believable(error: BuildError, slot: Slot, output: Output, version: str) -> bool:
+    """Whether a failure in a warm O= folder is the commit's own: a compiler's words about its sources."""
+    if isinstance(error, ConfigError):
+        return True
+    sources = diagnosis.sources_in(error.cause)
+    own = bool(sources) and all((slot.tree / source).exists() for source in sources)
+    return own and output.state.get("version") == version
+
+
+def _failure(
+    commit: str, lines: list[str], slot: Slot, output: Output, error: subprocess.CalledProcessError
+) -> BuildError | HostError:
+    trouble = diagnosis.host_trouble(lines)
+    if trouble:
+        return HostError(f"building {commit[:12]} failed because {trouble}")
+    prefixes = (f"{slot.tree}/", f"{output.path.name}/", "../")
+    cause = diagnosis.root_cause(lines, prefixes) or tuple(line.strip() for line in lines[-3:])
+    what = "make" if error.cmd[0] == "make" else "merge_config.sh"
+    reason = cause[0] if cause else f"{what} ended with status {error.returncode} and said nothing"
+    return BuildError(f"{commit[:12]} does not build: {reason}", cause=cause, log=str(output.path / LOG))
+
+
+def _compiler(header: Path) -> str:
+    """LINUX_COMPILER as the kernel itself will say it in its banner."""
+    try:
+        match = re.search(r'#define LINUX_COMPILER\s+"(.*)"', header.read_text())
+    except OSError:
+        return ""
+    return match[1] if match else ""
+
+
+def facts(built: Built) -> dict[str, Any]:
+    """What the store keeps about a build."""
+    return {
+        "compiler": built.compiler,
+        "release": built.release,
+        "seconds": {phase: round(seconds, 3) for phase, seconds in built.seconds.items()},
+    }

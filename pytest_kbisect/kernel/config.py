@@ -1,0 +1,191 @@
+"""What a kernel's configuration is asked to be: fragments, whole files, and who said what.
+
+A *fragment* is a few symbols: `CONFIG_TUN=y`, `TUN=y`, `# CONFIG_TUN is not set`. What a fragment
+says is asked for: if it is not so after olddefconfig, that is an error (see configure). A *whole*
+configuration is a .config as kconfig writes it; it replaces tinyconfig as the base, and what of it
+does not exist at some commit is silently left out, as `make olddefconfig` does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, replace
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from pytest_kbisect.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+GUEST = "what a guest needs"
+"""The source of the symbols that guest.config asks for, as messages name it."""
+
+_SETTING = re.compile(r"(?:CONFIG_)?([A-Za-z0-9_]+)=(.*)")
+_UNSET = re.compile(r"#\s*(?:CONFIG_)?([A-Za-z0-9_]+) is not set")
+_VALUE = re.compile(r'y|m|n|-?[0-9]+|0[xX][0-9A-Fa-f]+|"(?:[^"\\]|\\.)*"')
+# conf_write() begins every .config so; "make config: don't edit" until 2.6.38.
+_WHOLE = re.compile(r"^#\n# Automatically generated (?:file; DO NOT EDIT\.|make config: don't edit)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """Symbols asked for, and where that was said. Values as in a .config; `n` for "is not set"."""
+
+    source: str
+    settings: tuple[tuple[str, str], ...]
+
+    def text(self) -> str:
+        """As merge_config.sh reads it."""
+        return "".join(line_of(symbol, value) + "\n" for symbol, value in self.settings)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigRequest:
+    """A configuration before a kernel has had its say. `base` is a whole .config, or empty: tinyconfig.
+
+    `asked` is checked after olddefconfig, `wanted` is not and gives way to it. Make one with request().
+    """
+
+    base: str
+    base_source: str
+    wanted: tuple[Fragment, ...]
+    asked: tuple[Fragment, ...]
+    debug_info: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of everything that reaches the kernel's Makefile; where it was said does not count."""
+        asked = sorted(self.settings().items())
+        wanted = [fragment.settings for fragment in self.wanted]
+        text = repr((self.base, wanted, asked, self.debug_info, built_in("build.config").text()))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def settings(self) -> dict[str, str]:
+        """Every symbol asked for; of `y` and `m` for the same one, `y`."""
+        settings: dict[str, str] = {}
+        for fragment in self.asked:
+            for symbol, value in fragment.settings:
+                if not (settings.get(symbol) == "y" and value == "m"):
+                    settings[symbol] = value
+        return settings
+
+    def with_debug_info(self) -> ConfigRequest:
+        """The same code with debug information, for symbolizing."""
+        if self.debug_info:
+            return self
+        wanted = (*self.wanted[:-1], built_in("debug-info.config"))
+        return replace(self, wanted=wanted, debug_info=True)
+
+    def source_of(self, symbol: str) -> str:
+        """Who asked for a symbol; empty if nobody did."""
+        for fragment in reversed(self.asked):
+            if symbol in dict(fragment.settings):
+                return fragment.source
+        return ""
+
+
+def line_of(symbol: str, value: str) -> str:
+    """A setting as a .config has it."""
+    return f"# CONFIG_{symbol} is not set" if value == "n" else f"CONFIG_{symbol}={value}"
+
+
+def request(
+    files: Sequence[Path] = (),
+    fragments: Iterable[tuple[str, str]] = (),
+    *,
+    debug_info: bool = False,
+    disk_image: bool = False,
+) -> ConfigRequest:
+    """The configuration for a guest, with the user's files and reproducers' fragments.
+
+    `files` are whole configurations (one at most) or fragments; `fragments` are (source, text), the
+    source being how to name it to a person, such as a reproducer's path. Raises UsageError if a file
+    cannot be read or understood, or if two sources contradict each other (y and m do not: y has it).
+    """
+    asked = [built_in("guest.config", source=GUEST)]
+    if disk_image:
+        asked.append(built_in("disk-image.config", source="what a disk image needs"))
+    base, base_source = "", ""
+    for path in files:
+        text = _read(path)
+        if is_whole(text):
+            if base:
+                raise UsageError(f"{base_source} and {path} are both whole configurations: give one, and fragments")
+            base, base_source = text, str(path)
+        else:
+            asked.append(parse(text, str(path)))
+    asked.extend(parse(text, source) for source, text in fragments)
+    _require_agreement([*asked, built_in("build.config", source="what keeps equal code equal")])
+    debug = built_in("debug-info.config" if debug_info else "no-debug-info.config")
+    wanted = (debug,) if base else (built_in("guest-wanted.config"), debug)
+    return ConfigRequest(base, base_source, wanted, tuple(asked), debug_info)
+
+
+def parse(text: str, source: str) -> Fragment:
+    """A fragment's text. Raises UsageError naming the first line that is none of its."""
+    settings: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        stripped = line.strip()
+        if unset := _UNSET.fullmatch(stripped):
+            symbol, value = unset[1], "n"
+        elif not stripped or stripped.startswith("#"):
+            continue
+        elif (setting := _SETTING.fullmatch(stripped)) and _VALUE.fullmatch(setting[2]):
+            symbol, value = setting[1], setting[2]
+        else:
+            raise UsageError(
+                f"{source}, line {number}: {stripped[:60]!r} is no setting: "
+                "write CONFIG_NAME=y, CONFIG_NAME=42 or # CONFIG_NAME is not set"
+            )
+        if settings.get(symbol, value) != value:
+            raise UsageError(
+                f"{source} contradicts itself: {line_of(symbol, settings[symbol])} and {line_of(symbol, value)}"
+            )
+        settings[symbol] = value
+    return Fragment(source, tuple(settings.items()))
+
+
+def is_whole(text: str) -> bool:
+    """Whether a file is a whole .config: by kconfig's own header, which a fragment has not."""
+    return bool(_WHOLE.search(text))
+
+
+def values(config: str) -> dict[str, str]:
+    """What a .config sets. A symbol that it does not mention is not in the result (`n`, or unknown)."""
+    found: dict[str, str] = {}
+    for line in config.splitlines():
+        if line.startswith("CONFIG_"):
+            symbol, _, value = line.removeprefix("CONFIG_").partition("=")
+            found[symbol] = value
+    return found
+
+
+def built_in(name: str, *, source: str = "") -> Fragment:
+    """A fragment from this package."""
+    text = (resources.files(__package__) / "fragments" / name).read_text()
+    return parse(text, source or name)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError as error:
+        raise UsageError(f"cannot read the configuration {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"the configuration {path} is not text (byte {error.start}): give a .config") from error
+
+
+def _require_agreement(fragments: Sequence[Fragment]) -> None:
+    said: dict[str, tuple[str, str]] = {}
+    for fragment in fragments:
+        for symbol, value in fragment.settings:
+            before, who = said.get(symbol, (value, fragment.source))
+            if before != value and {before, value} != {"y", "m"}:
+                raise UsageError(
+                    f"contradictory configuration: {line_of(symbol, before)} ({who}), "
+                    f"{line_of(symbol, value)} ({fragment.source}): drop one"
+                )
+            said.setdefault(symbol, (value, fragment.source))

@@ -1,0 +1,107 @@
+"""From what is asked for to the .config of one commit, by the tree's own tools, and whether it is so."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_kbisect.errors import ConfigError
+from pytest_kbisect.kernel import config
+from pytest_kbisect.kernel.dependencies import Kconfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from pytest_kbisect.kernel.config import ConfigRequest
+
+FRAGMENTS = "kbisect-fragments"
+"""Folder inside O= where fragments are handed to merge_config.sh."""
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A symbol asked for that has another value after olddefconfig."""
+
+    symbol: str
+    asked: str
+    source: str
+    actual: str
+    why: str
+
+    def __str__(self) -> str:
+        line = config.line_of(self.symbol, self.asked)
+        reason = self.why or f"it is {config.line_of(self.symbol, self.actual)}"
+        return f"{line} ({self.source}): {reason}"
+
+
+def write(
+    request: ConfigRequest,
+    tree: Path,
+    output: Path,
+    make: Callable[[Sequence[str]], None],
+    merge: Callable[[Sequence[str | Path]], None],
+) -> None:
+    """Write OUTPUT/.config: base, then merge_config.sh with every fragment, then olddefconfig.
+
+    `make` and `merge` run make with targets, and merge_config.sh with arguments, in `output`'s
+    environment. A .config that comes out as it was keeps its time, so that make does not look at
+    every Kconfig file again. Raises ConfigError if something asked for is not there.
+    """
+    path = output / ".config"
+    before = path.read_bytes() if path.exists() else None
+    times = path.stat() if before is not None else None
+    if request.base:
+        path.write_text(request.base)
+    else:
+        # tiny.config is merged into .config, whatever KCONFIG_CONFIG says (6.1): so no other name.
+        make(["tinyconfig"])
+    folder = output / FRAGMENTS
+    folder.mkdir(exist_ok=True)
+    asked = config.Fragment("asked", tuple(request.settings().items()))
+    names = []
+    for number, fragment in enumerate((*request.wanted, asked, config.built_in("build.config"))):
+        name = f"{FRAGMENTS}/{number}.config"
+        (output / name).write_text(fragment.text())
+        names.append(name)
+    merge(["-m", ".config", *names])
+    make(["olddefconfig"])
+    text = path.read_text()
+    missing = check(request, text, tree)
+    if missing:
+        first, *others = missing
+        more = f" (and {len(others)} more: {', '.join(m.symbol for m in others)})" if others else ""
+        raise ConfigError(
+            f"the configuration lacks what was asked for: {first}{more}", symbols=tuple(m.symbol for m in missing)
+        )
+    if times and before == path.read_bytes():
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def check(request: ConfigRequest, text: str, tree: Path) -> list[Missing]:
+    """What was asked for and is not in a .config's text, each with its unmet dependency where it can be told."""
+    actual = config.values(text)
+    wrong = [
+        (symbol, asked)
+        for symbol, asked in request.settings().items()
+        if not _satisfied(asked, actual.get(symbol, "n"))
+    ]
+    if not wrong:
+        return []
+    kconfig = Kconfig(tree)
+    return [
+        Missing(
+            symbol=symbol,
+            asked=asked,
+            source=request.source_of(symbol),
+            actual=actual.get(symbol, "n"),
+            why=kconfig.explain(symbol, actual) if actual.get(symbol, "n") == "n" else "",
+        )
+        for symbol, asked in wrong
+    ]
+
+
+def _satisfied(asked: str, actual: str) -> bool:
+    # `m` asked for and `y` there: what was wanted is in the kernel, a guest loads no modules anyway.
+    return actual == asked or (asked == "m" and actual == "y")

@@ -1,0 +1,113 @@
+"""What the host must have before a kernel is built: programs, headers, disk and memory."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from pytest_kbisect import process
+from pytest_kbisect.errors import HostError
+
+PACKAGES = {
+    "make": "make",
+    "gcc": "gcc",
+    "ld": "binutils",
+    "flex": "flex",
+    "bison": "bison",
+    "bc": "bc",
+    "gzip": "gzip",
+    "setpriv": "util-linux",
+}
+"""Programs that every build runs, and the Debian packages they come in (bc writes timeconst.h)."""
+
+HEADERS = {"libelf.h": "libelf-dev", "gelf.h": "libelf-dev", "openssl/opensslv.h": "libssl-dev"}
+"""Headers that tools of the kernel's own include: objtool (ORC unwinder), certificates."""
+
+MIB = 1 << 20
+DISK_FOR_TREE = 1600 * MIB
+"""A worktree of 6.1 takes 1.3 GiB, one of 6.12 1.5 GiB."""
+DISK_FOR_BUILD = 600 * MIB
+"""O= folder of a small configuration without debug information, and the store's copy."""
+DISK_FOR_DEBUG_BUILD = 4096 * MIB
+MEMORY_FOR_BUILD = 600 * MIB
+"""Linking vmlinux and one compiler beside it."""
+MEMORY_PER_JOB = 150 * MIB
+
+
+def require_programs(compiler: str = "gcc") -> None:
+    """Raise HostError naming every missing program and the packages to install."""
+    wanted = {**PACKAGES, compiler: PACKAGES.get(compiler, compiler)}
+    if compiler != "gcc":
+        del wanted["gcc"]
+    missing = {program: package for program, package in wanted.items() if shutil.which(program) is None}
+    if missing:
+        raise _missing(sorted(missing), sorted(set(missing.values())))
+
+
+def require_headers(compiler: str = "gcc") -> None:
+    """Raise HostError naming every missing header; the kernel's own message comes minutes later."""
+    missing = {header: package for header, package in HEADERS.items() if not _has_header(compiler, header)}
+    if missing:
+        raise _missing(sorted(missing), sorted(set(missing.values())))
+
+
+@functools.cache
+def _has_header(compiler: str, header: str) -> bool:
+    try:
+        process.run([compiler, "-E", "-xc", "-o", "/dev/null", "-"], stdin=f"#include <{header}>\n".encode())
+    except subprocess.CalledProcessError:
+        return False
+    return True
+
+
+def _missing(things: list[str], packages: list[str]) -> HostError:
+    return HostError(
+        f"building a kernel needs {', '.join(things)}: "
+        f"apt-get install {' '.join(packages)} (or run: kbisect setup)"
+    )
+
+
+def memory_available() -> int:
+    """Bytes that can be used without swapping: the host's, or what is left in our control group."""
+    available = 0
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            available = int(line.split()[1]) * 1024
+    for group in Path("/proc/self/cgroup").read_text().splitlines():
+        folder = Path("/sys/fs/cgroup") / group.rpartition(":")[2].lstrip("/")
+        try:
+            limit = (folder / "memory.max").read_text().strip()
+            used = int((folder / "memory.current").read_text())
+        except OSError:
+            continue
+        if limit != "max":
+            available = min(available, max(0, int(limit) - used))
+    return available
+
+
+def jobs_that_fit(jobs: int) -> int:
+    """As many of `jobs` as memory allows. Raises HostError if there is too little for one."""
+    available = memory_available()
+    if available < MEMORY_FOR_BUILD:
+        raise HostError(
+            f"too little memory to build a kernel: needs {MEMORY_FOR_BUILD // MIB} MiB, "
+            f"{available // MIB} MiB free: stop something, or run fewer guests (-n)"
+        )
+    return max(1, min(jobs, (available - MEMORY_FOR_BUILD) // MEMORY_PER_JOB + 1))
+
+
+def require_disk(folder: Path, needed: int) -> None:
+    """Raise HostError if the file system of `folder` (which need not exist) has less than `needed` bytes."""
+    place = folder
+    while not place.exists():
+        place = place.parent
+    facts = os.statvfs(place)
+    free = facts.f_bavail * facts.f_frsize
+    if free < needed:
+        raise HostError(
+            f"too little disk to build a kernel: {folder} needs {needed // MIB} MiB, {free // MIB} MiB free: "
+            "free some, or choose another cache folder"
+        )

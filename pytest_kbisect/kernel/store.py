@@ -1,0 +1,198 @@
+"""The store of built kernels, and of failures to build one, found by a key of all that goes in.
+
+    CACHE/kernels/KEY/           an entry, complete: it is filled in incoming/KEY and renamed
+    CACHE/kernels/incoming/KEY/  being filled, by whoever holds the build lock
+    CACHE/kernels/locks/KEY.build   held exclusively by the one process that builds it
+    CACHE/kernels/locks/KEY.use     held, shared, by everyone who uses it: such an entry is not evicted
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pytest_kbisect.kernel import locks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+DEFAULT_LIMIT = 10 << 30
+"""Bytes that the store may take: some 300 small kernels."""
+
+_FACTS = "kernel.json"
+
+
+@dataclass(slots=True)
+class Entry:
+    """An entry in use, until closed. `facts` is what was said when it was added."""
+
+    folder: Path
+    facts: dict[str, Any]
+    lease: int
+
+    def __enter__(self) -> Entry:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the use; the paths may go away from now on."""
+        if self.lease >= 0:
+            os.close(self.lease)
+            self.lease = -1
+
+
+class Store:
+    """The store in a folder, at most `limit` bytes of it not in use."""
+
+    def __init__(self, folder: Path, *, limit: int = DEFAULT_LIMIT) -> None:
+        self.folder = folder
+        self.limit = limit
+
+    def lookup(self, key: str) -> Entry | None:
+        """The entry of a key, in use from now on; None if there is none. An incomplete one counts as none."""
+        folder = self.folder / key
+        if not (folder / _FACTS).exists():
+            return None
+        lease = locks.take(self._lock(key, "use"), shared=True)
+        assert lease is not None
+        try:
+            facts = json.loads((folder / _FACTS).read_bytes())
+            whole = all((folder / name).stat().st_size == size for name, size in facts["sizes"].items())
+            if whole:
+                os.utime(folder / _FACTS)  # last used now
+                return Entry(folder, facts, lease)
+        except (OSError, ValueError, KeyError):
+            pass
+        os.close(lease)
+        return None
+
+    def find(self, signature: str) -> Entry | None:
+        """Some entry with this kernel signature."""
+        for folder in self._entries():
+            with contextlib.suppress(OSError, ValueError):
+                if json.loads((folder / _FACTS).read_bytes()).get("signature") == signature:
+                    return self.lookup(folder.name)
+        return None
+
+    @contextlib.contextmanager
+    def building(self, key: str, waiting: Callable[[], None]) -> Iterator[None]:
+        """Be the one that builds a key; `waiting` is called first if another process does.
+
+        Look the key up again inside: the other one has probably built it.
+        """
+        path = self._lock(key, "build")
+        lock = locks.take(path, wait=False)
+        if lock is None:
+            waiting()
+            lock = locks.take(path)
+        assert lock is not None
+        try:
+            yield
+        finally:
+            os.close(lock)
+
+    def add(self, key: str, files: Mapping[str, Path], facts: Mapping[str, Any]) -> None:
+        """Copy files into a new entry, durably, all or nothing. Call it inside building(key)."""
+        incoming = self.folder / "incoming" / key
+        shutil.rmtree(incoming, ignore_errors=True)
+        incoming.mkdir(parents=True)
+        try:
+            for name, path in files.items():
+                shutil.copyfile(path, incoming / name)
+                _sync(incoming / name)
+            sizes = {name: (incoming / name).stat().st_size for name in files}
+            (incoming / _FACTS).write_text(json.dumps({**facts, "sizes": sizes}, indent=1) + "\n")
+            _sync(incoming / _FACTS)
+            _sync(incoming)
+            self._discard(key)  # one that lookup() did not trust
+            incoming.rename(self.folder / key)
+            _sync(self.folder)
+        except BaseException:
+            shutil.rmtree(incoming, ignore_errors=True)
+            raise
+        self.trim()
+
+    def trim(self) -> None:
+        """Evict what was used longest ago until the store fits its limit; never what is in use.
+
+        Also sweeps what dead builds left behind. Does nothing while another process trims.
+        """
+        lock = locks.take(self.folder / "locks" / "trim", wait=False)
+        if lock is None:
+            return
+        try:
+            self._sweep()
+            entries = sorted((_last_used(folder), folder) for folder in self._entries())
+            sizes = {folder: _size(folder) for _, folder in entries}
+            total = sum(sizes.values())
+            for _, folder in entries:
+                if total <= self.limit:
+                    break
+                if self._discard(folder.name):
+                    total -= sizes[folder]
+        finally:
+            os.close(lock)
+
+    def _discard(self, key: str) -> bool:
+        """Remove an entry unless it is in use. Renamed first: half an entry is never seen."""
+        path = self._lock(key, "use")
+        lease = locks.take(path, wait=False)
+        if lease is None:
+            return False
+        try:
+            trash = self.folder / "incoming" / f"{key}.trash"
+            trash.parent.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(trash, ignore_errors=True)
+            with contextlib.suppress(FileNotFoundError):
+                (self.folder / key).rename(trash)
+                shutil.rmtree(trash, ignore_errors=True)
+            path.unlink(missing_ok=True)
+        finally:
+            os.close(lease)
+        return True
+
+    def _sweep(self) -> None:
+        incoming = self.folder / "incoming"
+        for left in list(incoming.iterdir()) if incoming.is_dir() else []:
+            path = self._lock(left.name.removesuffix(".trash"), "build")
+            lock = locks.take(path, wait=False)
+            if lock is not None:  # nobody builds it, so whoever did is dead
+                shutil.rmtree(left, ignore_errors=True)
+                os.close(lock)
+
+    def _entries(self) -> list[Path]:
+        if not self.folder.is_dir():
+            return []
+        return [folder for folder in self.folder.iterdir() if (folder / _FACTS).exists()]
+
+    def _lock(self, key: str, kind: str) -> Path:
+        return self.folder / "locks" / f"{key}.{kind}"
+
+
+def _last_used(folder: Path) -> float:
+    try:
+        return (folder / _FACTS).stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _size(folder: Path) -> int:
+    try:
+        return sum(path.stat().st_size for path in folder.iterdir())
+    except FileNotFoundError:
+        return 0
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,101 @@
+"""Which compiler builds, and the environment in which equal code gives equal images."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_kbisect import process
+from pytest_kbisect.errors import HostError
+from pytest_kbisect.kernel import host
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RECIPE = 1
+"""Part of every store key: raise it when a build of the same inputs would give another image."""
+
+_PASSED_ON = ("PATH", "HOME", "USER", "TMPDIR", "LD_LIBRARY_PATH")
+
+_REPRODUCIBLE = {
+    # All four end in linux_banner and utsname (init/version.c), so in .rodata and .data.
+    "KBUILD_BUILD_VERSION": "1",
+    "KBUILD_BUILD_TIMESTAMP": "Sat Jan  1 00:00:00 UTC 2000",
+    "KBUILD_BUILD_USER": "kbisect",
+    "KBUILD_BUILD_HOST": "kbisect",
+    # Messages that diagnosis reads, and the order of wildcards.
+    "LC_ALL": "C",
+}
+
+_ARGUMENTS = (
+    # A release commit changes nothing but these, yet they are in UTS_RELEASE and, through
+    # LINUX_VERSION_CODE, in the vDSO. VERSION and PATCHLEVEL stay: a C library may refuse to run on
+    # a kernel that looks older than it supports.
+    "SUBLEVEL=0",
+    "EXTRAVERSION=-kbisect",
+    # Set, though empty: unset, setlocalversion appends "+" to what is not a tagged commit.
+    "LOCALVERSION=",
+)
+
+_CCACHE = {
+    "CCACHE_NOHASHDIR": "1",  # slots differ in their path only
+    # Generated headers are newer than the compiler's start; what they say is hashed anyway.
+    "CCACHE_SLOPPINESS": "include_file_ctime,include_file_mtime",
+    "CCACHE_MAXSIZE": "5G",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """What kbuild calls an architecture, and the image that QEMU boots."""
+
+    arch: str
+    target: str
+    image: str
+
+
+_ARCHITECTURES = {"x86_64": Architecture("x86_64", "bzImage", "arch/x86/boot/bzImage")}
+
+
+@dataclass(frozen=True, slots=True)
+class Toolchain:
+    """A compiler. `identity` is its first line of --version, and the linker's: part of store keys."""
+
+    compiler: str
+    identity: str
+    ccache: str
+    architecture: Architecture
+
+    def arguments(self, output: str) -> list[str]:
+        """What every make of this project gets; `output` is the O= folder, inside the source tree."""
+        cc = f"{self.ccache} {self.compiler}" if self.ccache else self.compiler
+        return [f"O={output}", f"ARCH={self.architecture.arch}", f"CC={cc}", *_ARGUMENTS]
+
+    def environment(self, cache: Path) -> dict[str, str]:
+        """A build's whole environment: nothing of the user's that kbuild would read (KCFLAGS, ARCH...)."""
+        env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        if self.ccache:
+            env |= {"CCACHE_DIR": str(cache / "ccache")} | _CCACHE
+            env |= {name: value for name, value in os.environ.items() if name.startswith("CCACHE_")}
+        return env | _REPRODUCIBLE
+
+
+def find(compiler: str = "gcc") -> Toolchain:
+    """The host's toolchain. Raises HostError naming what is missing and its packages."""
+    machine = platform.machine()
+    if machine not in _ARCHITECTURES:
+        raise HostError(f"kernels for {machine} cannot be built yet: use a host with {', '.join(_ARCHITECTURES)}")
+    host.require_programs(compiler)
+    first_lines = [
+        process.run([program, "--version"]).decode("utf-8", "replace").partition("\n")[0].strip()
+        for program in (compiler, "ld")
+    ]
+    return Toolchain(
+        compiler=compiler,
+        identity=", ".join(first_lines),
+        ccache=shutil.which("ccache") or "",
+        architecture=_ARCHITECTURES[machine],
+    )

@@ -1,0 +1,264 @@
+"""The user's git tree of Linux, read and never written: revisions, ranges and what a commit is.
+
+Every question is one git process in the user's own repository, with optional locks off: not even
+the index' cached times are refreshed. What must be checked out is checked out elsewhere (worktrees).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_kbisect.errors import UsageError
+
+GIT_SETTINGS = (
+    "log.showSignature=false",
+    "color.ui=false",
+    "core.quotePath=false",
+    "i18n.logOutputEncoding=UTF-8",
+)
+"""Settings of the user's that would change what is printed here."""
+
+LOCAL_VARIABLES = (
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_CONFIG",
+    "GIT_DIR",
+    "GIT_GRAFT_FILE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_INTERNAL_SUPER_PREFIX",
+    "GIT_NAMESPACE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_SHALLOW_FILE",
+    "GIT_WORK_TREE",
+)
+"""What `git rev-parse --local-env-vars` lists: set inside hooks, `git rebase --exec` and `git bisect
+run`, they would turn our commands on the repository that runs the hook. Settings handed down in
+GIT_CONFIG_COUNT stay: that is how CI says safe.directory."""
+
+_CONTROL = re.compile(r"[\x00-\x20\x7f]")
+_VERSION = re.compile(rb"^(VERSION|PATCHLEVEL) *= *\d+ *$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class CommitInfo:
+    """One commit as a report tells it. `text` is what `git show --stat` prints, from "commit" on."""
+
+    sha: str
+    author: str
+    date: str
+    title: str
+    message: str
+    diffstat: str
+    text: str
+
+
+def first_line(text: str) -> str:
+    """The line of git's complaint that says what is wrong, without its prefix."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    fatal = [line for line in lines if line.startswith(("fatal:", "error:"))]
+    return (fatal or lines or ["git gave no reason"])[0].removeprefix("fatal: ").removeprefix("error: ")
+
+
+class LinuxTree:
+    """A git tree of Linux at `path`: its top folder, a worktree of it, or a bare repository.
+
+    `cache` is where build slots for this tree will be; nothing is made there before a build.
+    Raises UsageError if `path` is no git repository, or not one git will read.
+    """
+
+    def __init__(self, path: Path, cache: Path) -> None:
+        import git
+
+        self.path = path.expanduser().absolute()
+        self.cache = cache
+        try:
+            # Repo() looks for the folder's own repository only: a folder inside another project's
+            # tree must not be taken for Linux.
+            self._repo = git.Repo(self.path)
+        except git.NoSuchPathError:
+            raise UsageError(f"no kernel tree at {path}: there is no such folder") from None
+        except git.InvalidGitRepositoryError:
+            raise UsageError(
+                f"{path} is not a git tree: give the top folder of a clone of Linux (its .git is needed)"
+            ) from None
+        self.git_dir = Path(self._repo.common_dir).resolve()
+        """The repository proper; also for a worktree, whose own .git is a file."""
+        facts = self._git("rev-parse", "--is-shallow-repository", "--show-object-format").split()
+        self.shallow = facts[0] == "true"
+        self.object_format = facts[1]
+        self._linux: set[str] = set()
+
+    @property
+    def objects(self) -> Path:
+        """The user's object store; git follows the alternates in it by itself."""
+        return self.git_dir / "objects"
+
+    @property
+    def identity(self) -> str:
+        """A name for this repository, the same from all of its worktrees: for folders in the cache."""
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", self.path.name).strip("-.") or "linux"
+        return f"{name[:40]}-{hashlib.sha256(bytes(self.git_dir)).hexdigest()[:12]}"
+
+    # Revisions
+
+    def resolve(self, revision: str) -> str:
+        """The full hash of the commit that a revision names.
+
+        Raises UsageError if there is none, if it looks like an option, or if it is not Linux.
+        """
+        if not revision:
+            raise UsageError("empty revision: name a commit, a tag or a branch")
+        if revision.startswith("-"):
+            raise UsageError(f"revision {revision!r} begins with '-': name a commit, a tag or a branch")
+        if _CONTROL.search(revision) and not revision.startswith((":/", "^{/")) and "^{/" not in revision:
+            raise UsageError(f"revision {revision!r} contains blanks: name one commit, tag or branch")
+        status, output, complaint = self._ask("rev-parse", "--verify", f"{revision}^{{commit}}")
+        if status:
+            if "ambiguous" in complaint:
+                raise UsageError(f"revision {revision!r} is ambiguous in {self.path}: give more digits")
+            hint = (
+                "the clone is shallow: git fetch --unshallow"
+                if self.shallow
+                else "see: git log, git tag; or fetch it first"
+            )
+            raise UsageError(f"unknown revision {revision!r} in {self.path} ({hint})")
+        sha = output.decode().split()[0]
+        self._require_linux(sha, revision)
+        return sha
+
+    def parse_range(self, text: str) -> tuple[str, str]:
+        """`A..B` as two full hashes, A an ancestor of B. Raises UsageError for everything else."""
+        first, dots, last = text.partition("..")
+        if not dots or last.startswith(".") or not (first or last):
+            raise UsageError(f"{text!r} is not a range: write A..B, A the good end and B the bad one")
+        if not first:
+            raise UsageError(
+                f"{text!r} leaves the good end out: looking for one among the releases is not there yet, "
+                f"name it (for example v6.1..{last})"
+            )
+        a, b = self.resolve(first), self.resolve(last or "HEAD")
+        last = last or "HEAD"
+        if a == b:
+            raise UsageError(f"empty range {text!r}: {first} and {last} are the same commit {a[:12]}")
+        base = self.merge_base(a, b)
+        if base == a:
+            return a, b
+        if base == b:
+            raise UsageError(
+                f"{first} is not an ancestor of {last}, it is a descendant: did you mean {last}..{first}?"
+            )
+        if self.shallow:
+            raise UsageError(
+                f"{first} is not an ancestor of {last} as far as this shallow clone goes: "
+                "git fetch --unshallow, and try again"
+            )
+        if not base:
+            raise UsageError(f"{first} and {last} have no common history: no range leads from one to the other")
+        raise UsageError(
+            f"{first} is not an ancestor of {last}, they diverged at {base[:12]}: "
+            f"if the bug is not there, bisect {base[:12]}..{last}"
+        )
+
+    def merge_base(self, a: str, b: str) -> str:
+        """The best common ancestor of two commits; empty if they have none."""
+        status, output, complaint = self._ask("merge-base", a, b)
+        if status not in {0, 1}:
+            raise self._trouble(complaint)
+        return output.decode().strip().partition("\n")[0]
+
+    def tree_hash(self, commit: str) -> str:
+        """The hash of a commit's files: commits that share it build the same kernel."""
+        return self._git("rev-parse", "--verify", f"{commit}^{{tree}}").strip()
+
+    # History
+
+    def log_text(self, a: str, b: str) -> str:
+        """All commits of a..b, one a line: hash, parents (separated by blanks), title; tabs between.
+
+        Children come after their parents, lines of development are not mixed (--topo-order).
+        """
+        return self._git("log", "--topo-order", "--reverse", "--format=%H%x09%P%x09%s", f"{a}..{b}")
+
+    def describe(self, commit: str) -> CommitInfo:
+        """Author, date, title, message and diffstat (of a merge: against its first parent)."""
+        show = ["show", "--no-patch", "--format=%an <%ae>%x00%ad%x00%s%x00%B%x00%H", commit]
+        author, date, title, message, sha = self._git(*show).rstrip("\n").split("\0")
+        stat = ["--stat", "--no-ext-diff", "--no-textconv", "--diff-merges=first-parent"]
+        text = self._git("show", *stat, "--no-notes", "--no-decorate", "--format=medium", commit)
+        diffstat = self._git("show", *stat, "--format=", commit)
+        return CommitInfo(
+            sha=sha,
+            author=author,
+            date=date,
+            title=title,
+            message=message.rstrip("\n"),
+            diffstat=diffstat.strip("\n"),
+            text=text.rstrip("\n"),
+        )
+
+    def files_changed(self, commit: str) -> tuple[str, ...]:
+        """The paths a commit touches, both names of a renamed one; of a merge: against its first parent."""
+        output = self._git(
+            "show", "--format=", "--name-only", "-z", "--no-renames", "--diff-merges=first-parent", commit
+        )
+        return tuple(path for path in output.split("\0") if path)
+
+    def files_differing(self, a: str, b: str) -> tuple[str, ...]:
+        """The paths in which the files of two commits differ: what a checkout from a to b writes."""
+        output = self._git("diff-tree", "-r", "--name-only", "-z", "--no-renames", a, b)
+        return tuple(path for path in output.split("\0") if path)
+
+    # git
+
+    def _require_linux(self, commit: str, revision: str) -> None:
+        if commit in self._linux:
+            return
+        status, makefile, complaint = self._ask("cat-file", "blob", f"{commit}:Makefile")
+        if status and "dubious ownership" in complaint:
+            raise self._trouble(complaint)
+        has_kconfig = not self._ask("cat-file", "-e", f"{commit}:Kconfig")[0]
+        if status or not has_kconfig or len(_VERSION.findall(makefile)) < 2:
+            raise UsageError(
+                f"{self.path} is not a tree of Linux at {revision} (no Makefile with VERSION and "
+                "PATCHLEVEL, or no Kconfig): give the top folder of a clone of Linux"
+            )
+        self._linux.add(commit)
+
+    def _ask(self, *words: str) -> tuple[int, bytes, str]:
+        settings = [word for setting in GIT_SETTINGS for word in ("-c", setting)]
+        clean = [word for name in LOCAL_VARIABLES for word in ("-u", name)]
+        # GitPython passes the whole environment on and can only add to it, hence env(1). Replaced
+        # objects (git replace) are ignored, as in the slots: what is reported is what is built.
+        # A partial clone must not fetch into the user's store behind our back (since git 2.44).
+        command = ["env", *clean, "GIT_OPTIONAL_LOCKS=0", "GIT_NO_REPLACE_OBJECTS=1", "GIT_NO_LAZY_FETCH=1"]
+        status, output, complaint = self._repo.git.execute(
+            [*command, "git", *settings, *words],
+            with_extended_output=True,
+            with_exceptions=False,
+            stdout_as_string=False,
+            strip_newline_in_stdout=False,
+        )
+        assert isinstance(output, bytes)
+        return status, output, complaint if isinstance(complaint, str) else complaint.decode("utf-8", "replace")
+
+    def _git(self, *words: str) -> str:
+        status, output, complaint = self._ask(*words)
+        if status:
+            raise self._trouble(complaint)
+        return output.decode("utf-8", "replace")
+
+    def _trouble(self, complaint: str) -> UsageError:
+        if "dubious ownership" in complaint:
+            return UsageError(
+                f"git refuses {self.path} because it belongs to another user: "
+                f"git config --global --add safe.directory {self.path}"
+            )
+        if self.shallow and "bad object" in complaint:
+            return UsageError(f"the clone {self.path} is shallow and lacks commits: git fetch --unshallow")
+        return UsageError(f"git cannot read {self.path}: {first_line(complaint)}")

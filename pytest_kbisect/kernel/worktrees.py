@@ -1,0 +1,215 @@
+"""Build slots: checked-out trees of our own, one build at a time in each, kept warm between builds.
+
+A slot is a worktree of a bare repository that lies in the cache folder and borrows the user's
+objects (objects/info/alternates). The user's repository sees none of it: `git worktree list` there
+shows nothing of ours, and no ref, index or lock of theirs is taken.
+
+    CACHE/trees/NAME/git        the bare repository
+    CACHE/trees/NAME/N/tree     a worktree; its O= folders are hidden folders right inside it, because
+                                kbuild then calls the source tree `..`: no absolute path gets into
+                                the image or into ccache's hashes, whichever slot it is
+    CACHE/trees/NAME/N/lock     held while the slot is in use
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_kbisect import process
+from pytest_kbisect.errors import HostError, KbisectError
+from pytest_kbisect.kernel import locks
+from pytest_kbisect.kernel.tree import LOCAL_VARIABLES, first_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from pytest_kbisect.kernel.tree import LinuxTree
+
+SLOTS = 4
+"""More builds than this at once wait: a worktree of Linux takes 1.4 GiB."""
+
+_SETTINGS = (
+    "core.hooksPath=/dev/null",  # a post-checkout hook of the user's (git-lfs has one) is not for our trees
+    "core.autocrlf=false",  # kbuild's scripts must arrive as they are
+    "core.fsmonitor=false",
+    "advice.detachedHead=false",
+    "gc.auto=0",
+    "maintenance.auto=false",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A slot in use. `lock` is the descriptor that holds it: hand it to every program that writes there."""
+
+    tree: Path
+    lock: int
+
+
+def _git(*words: str | Path, lock: int, cwd: Path | None = None) -> str:
+    """Run a git command that writes into our repository; it dies with us and holds the lock until then."""
+    env = {name: value for name, value in os.environ.items() if name not in LOCAL_VARIABLES}
+    env |= {"LC_ALL": "C", "GIT_NO_REPLACE_OBJECTS": "1", "GIT_TERMINAL_PROMPT": "0"}
+    settings = [word for setting in _SETTINGS for word in ("-c", setting)]
+    child = process.start(
+        ["git", *settings, *words], cwd=cwd, env=env, stdout=subprocess.PIPE, pass_fds=(lock,)
+    )
+    try:
+        output = child.communicate()[0].decode("utf-8", "replace")
+    finally:
+        if child.returncode is None:
+            process.kill(child)
+    if child.returncode:
+        raise _trouble(str(words[0]), output)
+    return output
+
+
+def _trouble(verb: str, output: str) -> KbisectError:
+    if "No space left on device" in output or "Disk quota exceeded" in output:
+        return HostError("the disk of the cache folder is full: free some, or choose another cache folder")
+    if "unable to read" in output or "missing blob" in output or "unable to read sha1 file" in output:
+        return HostError(
+            "the kernel tree lacks files of this commit (a partial clone, or a broken one): "
+            "git fetch --refetch --no-filter, or git fsck"
+        )
+    if "dubious ownership" in output:
+        return HostError("the cache folder belongs to another user: choose one of your own")
+    return KbisectError(f"git {verb} failed in a build slot: {first_line(output)}")
+
+
+def _repository(linux: LinuxTree, home: Path) -> Path:
+    """The bare repository, made if need be, and pointed at where the user's objects are now."""
+    repository = home / "git"
+    with locks.held(home / "git.lock") as lock:
+        if not (repository / "HEAD").exists():
+            making = home / "git.making"
+            shutil.rmtree(making, ignore_errors=True)
+            _git(
+                "init", "-q", "--bare", "--template=", f"--object-format={linux.object_format}", making, lock=lock
+            )
+            making.rename(repository)
+        _write(repository / "objects/info/alternates", f"{_quoted(str(linux.objects))}\n")
+        shallow = linux.git_dir / "shallow"
+        if shallow.exists():
+            _write(repository / "shallow", shallow.read_text())
+        else:
+            (repository / "shallow").unlink(missing_ok=True)
+    return repository
+
+
+def _quoted(path: str) -> str:
+    """A path as objects/info/alternates wants it: '#' begins a comment there, '"' a quoted path."""
+    if path.startswith(("#", '"')) or "\n" in path:
+        escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        return f'"{escaped}"'
+    return path
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a small file of the repository whole, and only if it is not so already."""
+    if path.exists() and path.read_text() == text:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(text)
+    new.rename(path)
+
+
+@contextlib.contextmanager
+def slot(
+    linux: LinuxTree, commit: str, output: str, *, slots: int = SLOTS, waiting: Callable[[], None] | None = None
+) -> Iterator[Slot]:
+    """A slot with `commit` checked out, ours alone for the block.
+
+    Of the free slots the one is taken whose O= folder `output` is warm and whose files differ least
+    from the commit's: what a checkout does not write, make does not build.
+    """
+    home = linux.cache / "trees" / linux.identity
+    repository = _repository(linux, home)
+    lock, number = _take(linux, home, commit, output, slots, waiting)
+    try:
+        place = home / str(number)
+        tree = place / "tree"
+        # The repository's own list of worktrees is written by `worktree add` only.
+        _check_out(repository, place, tree, commit, lock, home)
+        yield Slot(tree, lock)
+    finally:
+        os.close(lock)
+
+
+def _take(
+    linux: LinuxTree,
+    home: Path,
+    commit: str,
+    output: str,
+    slots: int,
+    waiting: Callable[[], None] | None,
+) -> tuple[int, int]:
+    """Lock the best free slot; wait for the first one if all are taken."""
+    free = {number: lock for number in range(slots) if (lock := _try(home, number)) is not None}
+    if not free:
+        if waiting:
+            waiting()
+        lock = locks.take(home / "0" / "lock")
+        assert lock is not None
+        return lock, 0
+
+    def cost(number: int) -> tuple[int, int, int]:
+        tree = home / str(number) / "tree"
+        head = _head(tree)
+        if not head:
+            return (2, 0, number)
+        if not (tree / output).is_dir():
+            return (1, 0, number)
+        try:
+            return (0, len(linux.files_differing(head, commit)), number)
+        except KbisectError:  # a commit that has since been pruned from the user's repository
+            return (1, 0, number)
+
+    best = min(free, key=cost) if len(free) > 1 else next(iter(free))
+    for number, lock in free.items():
+        if number != best:
+            os.close(lock)
+    return free[best], best
+
+
+def _try(home: Path, number: int) -> int | None:
+    return locks.take(home / str(number) / "lock", wait=False)
+
+
+def _head(tree: Path) -> str:
+    """The commit a slot has checked out; empty if it has none, or was left in the middle of a checkout."""
+    head = tree.parent / "head"
+    return head.read_text().strip() if head.exists() else ""
+
+
+def _check_out(repository: Path, place: Path, tree: Path, commit: str, lock: int, home: Path) -> None:
+    """Make the worktree the commit's, exactly; the O= folders stay.
+
+    `head` is written last and removed first: a slot without it was interrupted and may hold files
+    that no index knows, which only `git clean` finds.
+    """
+    head = place / "head"
+    if head.exists() and head.read_text().strip() == commit:
+        return
+    broken = not head.exists()
+    head.unlink(missing_ok=True)
+    if not (tree / ".git").exists():
+        shutil.rmtree(tree, ignore_errors=True)
+        with locks.held(home / "git.lock"):
+            _git("worktree", "prune", cwd=repository, lock=lock)
+            _git("worktree", "add", "-q", "--force", "--detach", "--no-checkout", tree, commit, cwd=repository, lock=lock)
+    if broken:
+        # A checkout that was killed leaves its lock; this slot's index is nobody else's.
+        index_lock = _git("rev-parse", "--git-path", "index.lock", cwd=tree, lock=lock).strip()
+        (tree / index_lock).unlink(missing_ok=True)
+    _git("checkout", "-q", "--force", "--detach", commit, cwd=tree, lock=lock)
+    if broken:
+        _git("clean", "-q", "-ffdx", "--exclude=/.obj-*", cwd=tree, lock=lock)
+    head.write_text(f"{commit}\n")
