@@ -1,0 +1,3 @@
+"""The plugin's own tests run it inside small pytest projects."""
+
+pytest_plugins = ["pytester"]

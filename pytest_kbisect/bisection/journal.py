@@ -1,0 +1,94 @@
+"""Every experiment, written down before the next one is chosen: what a bisection resumes from.
+
+A file of JSON lines, appended and fsynced. The first line says what is bisected; a journal of
+something else is refused. A last line cut short by a crash is dropped: its experiment is made again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from pytest_kbisect.bisection.outcome import Outcome, Run, Tested
+from pytest_kbisect.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_FORMAT = 1
+
+
+class Journal:
+    """The journal in a bisection's folder."""
+
+    def __init__(self, path: Path, subject: Mapping[str, Any]) -> None:
+        """Open or begin it. Raises UsageError where it belongs to another bisection."""
+        self.path = path
+        lines = _read(path)
+        self.records = [record for record in lines if record.get("kind") == "tested"]
+        header = {"kind": "subject", "format": _FORMAT, **json.loads(json.dumps(dict(subject)))}
+        if lines:
+            _compare(lines[0], header, path)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._append(header)
+
+    @property
+    def tested(self) -> tuple[Tested, ...]:
+        """What was found so far, in order."""
+        return tuple(_tested(record["tested"]) for record in self.records)
+
+    def add(self, tested: Tested, *, runs_asked: int, reason: str) -> None:
+        """Write down one experiment; it is on disk when this returns."""
+        record = {"kind": "tested", "runs_asked": runs_asked, "reason": reason, "tested": asdict(tested)}
+        self._append(record)
+        self.records.append(record)
+
+    def _append(self, record: Mapping[str, Any]) -> None:
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    whole = raw[: raw.rfind(b"\n") + 1]
+    if len(whole) != len(raw):
+        with path.open("r+b") as file:  # the next append must begin a line
+            file.truncate(len(whole))
+    records = []
+    for number, line in enumerate(whole.splitlines(), 1):
+        try:
+            records.append(dict(json.loads(line)))
+        except (ValueError, TypeError):
+            raise UsageError(f"{path}:{number} is not a journal line: move the file away to begin anew") from None
+    return records
+
+
+def _compare(found: Mapping[str, Any], wanted: Mapping[str, Any], path: Path) -> None:
+    for key in wanted:
+        if found.get(key) != wanted[key]:
+            raise UsageError(
+                f"{path} belongs to another bisection: its {key} is {_short(found.get(key))}, now it is "
+                f"{_short(wanted[key])}; give another --kbisect-dir or move the folder away"
+            )
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _tested(record: Mapping[str, Any]) -> Tested:
+    runs = tuple(
+        Run(**{**run, "outcome": Outcome(run["outcome"]), "alt_titles": tuple(run["alt_titles"])})
+        for run in record["runs"]
+    )
+    return Tested(**{**record, "runs": runs})

@@ -1,0 +1,106 @@
+"""The fixtures `kernel`, `vm` and `program`, and what they tell JUnit."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from pytest_kbisect import options, properties
+from pytest_kbisect.errors import BuildError
+from pytest_kbisect.reproducers import needs_of
+from pytest_kbisect.stash import GUEST, SESSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pytest_kbisect.guest.vm import Guest
+    from pytest_kbisect.kernel.image import KernelImage
+    from pytest_kbisect.session import Session
+
+
+class Compile(Protocol):
+    """What the fixture `program` is: compile a C source, a file or a text, into a static program."""
+
+    def __call__(self, source: Path | str, *, name: str = "", flags: tuple[str, ...] = ()) -> Path:
+        """The program's path. Raises UsageError with the compiler's words."""
+        ...
+
+
+@pytest.fixture
+def kbisect_configuration() -> str:
+    """The name of the configuration in turn; "" where the reproducer names none."""
+    return ""
+
+
+@pytest.fixture
+def kbisect_run() -> int:
+    """The number of the run, from 0."""
+    return 0
+
+
+@pytest.fixture(scope="session")
+def kbisect_session(request: pytest.FixtureRequest) -> Session:
+    """What this pytest process shares between its tests."""
+    return request.config.stash[SESSION]()
+
+
+@pytest.fixture
+def kernel(request: pytest.FixtureRequest, kbisect_session: Session, kbisect_configuration: str) -> KernelImage:
+    """The built kernel: commit, signature, config, image, vmlinux, compiler (see KernelImage)."""
+    tell = request.node.user_properties.append
+    if kbisect_configuration:
+        tell((properties.CONFIGURATION, kbisect_configuration))
+    tell((properties.COMMIT, kbisect_session.commit))
+    for title in needs_of(request.node).crash:
+        tell((properties.EXPECTED, title))
+    try:
+        built = kbisect_session.kernel(kbisect_configuration)
+    except BuildError as error:
+        if kbisect_session.lab is not None:  # a bisection skips what does not build
+            tell((properties.OUTCOME, "build-failed"))
+            tell((properties.TITLE, str(error)))
+            pytest.skip("\n".join([str(error), *error.cause]))
+        raise
+    tell((properties.SIGNATURE, built.signature))
+    tell((properties.COMPILER, built.compiler))
+    tell((properties.BUILD_SECONDS, f"{0.0 if built.cached else built.seconds:.3f}"))
+    if built.signature in os.environ.get(properties.KNOWN, "").split():
+        pytest.skip("the same kernel was tested before, at another commit")
+    return built
+
+
+@pytest.fixture
+def vm(
+    request: pytest.FixtureRequest, kernel: KernelImage, kbisect_session: Session, kbisect_run: int
+) -> Iterator[Guest]:
+    """A pristine guest that has booted this kernel; each test gets its own.
+
+    `run(command, timeout=seconds)`, `run_program(path, *arguments, timeout=seconds)`,
+    `put(local, remote)`, `get(remote, local)`, `console.text()`. A crash on its console fails the test.
+    """
+    del kbisect_run  # it only makes the runs differ
+    tell = request.node.user_properties.append
+    tell((properties.CONSOLE, str(kbisect_session.console_folder(request.node.nodeid) / "console.log")))
+    with kbisect_session.guest(kernel, needs_of(request.node), request.node.nodeid) as guest:
+        tell((properties.BOOT_SECONDS, f"{guest.boot_seconds:.3f}"))
+        request.node.stash[GUEST] = guest
+        started = time.monotonic()
+        yield guest
+        tell((properties.RUN_SECONDS, f"{time.monotonic() - started:.3f}"))
+
+
+@pytest.fixture(scope="session")
+def program(request: pytest.FixtureRequest) -> Compile:
+    """Compile a C source (a path, or the text itself) into a static program, once per content."""
+    from pytest_kbisect import programs
+
+    folder = options.cache_folder(request.config) / "programs"
+
+    def compile_(source: Path | str, *, name: str = "", flags: tuple[str, ...] = ()) -> Path:
+        return programs.compile_static(source, folder, name=name, flags=flags)
+
+    return compile_

@@ -1,0 +1,126 @@
+"""What a reproducer needs, said in the file itself: comment lines in C and shell, a marker in Python.
+
+In `name.c` and `name.sh`, anywhere in the first 100 lines:
+
+    kbisect-config: CONFIG_TUN=y           a line of kernel configuration (repeatable)
+    kbisect-config[kasan]: CONFIG_KASAN=y  a line of a named configuration: the runs are repeated under
+                                           each name, with the lines without a name and its own
+    kbisect-timeout: 20                    seconds a run may take
+    kbisect-crash: WARNING in foo          the expected title (repeatable); others do not count
+    kbisect-memory: 1024                   MiB
+    kbisect-cpus: 4
+    kbisect-runs: 20                       runs, where --kbisect-runs is not given
+
+In Python the same words: @pytest.mark.kbisect(config=[...], configs={"kasan": [...]}, timeout=20,
+crash="WARNING in foo", memory=1024, cpus=4, runs=20).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from pytest_kbisect.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import pytest
+
+_LINE = re.compile(r"\bkbisect-([a-z]+)(?:\[([^\]]*)\])?:[ \t]*(.*?)[ \t]*(?:\*/)?$")
+_HEADER_LINES = 100
+_NAME = re.compile(r"[A-Za-z0-9_.]+")
+_NUMBERS = {"timeout": float, "memory": int, "cpus": int, "runs": int}
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What one reproducer asks for; None where it leaves the choice to the options.
+
+    `config` are lines of configuration; `configs` further ones by the name of a configuration: with
+    any, the reproducer runs under each of them. `timeout` is in seconds, `memory` in MiB.
+    """
+
+    config: tuple[str, ...] = ()
+    configs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    crash: tuple[str, ...] = ()
+    timeout: float | None = None
+    memory: int | None = None
+    cpus: int | None = None
+    runs: int | None = None
+
+
+def from_source(text: str, name: str) -> Needs:
+    """Read the comment lines of a C or shell file. Raises UsageError naming file and line."""
+    needs = Needs()
+    for number, line in enumerate(text.splitlines()[:_HEADER_LINES], 1):
+        found = _LINE.search(line)
+        if found:
+            key, variant, value = found.groups()
+            needs = _with(needs, key, variant, value, f"{name}:{number}")
+    return needs
+
+
+def _with(needs: Needs, key: str, variant: str | None, value: str, where: str) -> Needs:
+    if not value:
+        raise UsageError(f"{where}: kbisect-{key} has no value")
+    if variant is not None and key != "config":
+        raise UsageError(f"{where}: only kbisect-config takes a name in brackets, not kbisect-{key}")
+    if key == "config" and variant is not None:
+        lines = (*needs.configs.get(variant, ()), value)
+        return replace(needs, configs={**needs.configs, _checked_name(variant, where): lines})
+    if key == "config":
+        return replace(needs, config=(*needs.config, value))
+    if key == "crash":
+        return replace(needs, crash=(*needs.crash, value))
+    if key in _NUMBERS:
+        return replace(needs, **{key: _number(key, value, where)})
+    raise UsageError(f"{where}: unknown line kbisect-{key} (known: config, crash, {', '.join(_NUMBERS)})")
+
+
+def from_markers(markers: Iterable[pytest.Mark], name: str) -> Needs:
+    """Read `@pytest.mark.kbisect(...)`; the nearest marker wins, configurations add up."""
+    needs = Needs()
+    for mark in reversed(list(markers)):
+        where = f"{name}: @pytest.mark.kbisect"
+        if mark.args:
+            raise UsageError(f"{where} takes keywords only, not {mark.args[0]!r}")
+        for key, value in mark.kwargs.items():
+            needs = _marked(needs, key, value, where)
+    return needs
+
+
+def _marked(needs: Needs, key: str, value: Any, where: str) -> Needs:
+    if key == "config":
+        return replace(needs, config=(*needs.config, *_lines(value)))
+    if key == "configs":
+        if not isinstance(value, dict):
+            raise UsageError(f"{where}: configs must be a dict from names to lines of configuration")
+        added = {_checked_name(variant, where): _lines(lines) for variant, lines in value.items()}
+        return replace(needs, configs={**needs.configs, **added})
+    if key == "crash":
+        return replace(needs, crash=_lines(value))
+    if key in _NUMBERS:
+        return replace(needs, **{key: _number(key, value, where)})
+    raise UsageError(f"{where}: unknown keyword {key!r} (known: config, configs, crash, {', '.join(_NUMBERS)})")
+
+
+def _lines(value: str | Iterable[str]) -> tuple[str, ...]:
+    return tuple(value.splitlines()) if isinstance(value, str) else tuple(value)
+
+
+def _checked_name(name: str, where: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{where}: {name!r} cannot name a configuration: use letters, digits, '_' and '.'")
+    return name
+
+
+def _number(key: str, value: Any, where: str) -> float:
+    try:
+        number = _NUMBERS[key](value)
+    except (TypeError, ValueError):
+        number = 0
+    if not 0 < number < float("inf"):
+        raise UsageError(f"{where}: {key} must be a number above 0, not {value!r}")
+    return number

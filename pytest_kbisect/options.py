@@ -1,0 +1,176 @@
+"""Every option of the plugin, told once: command line, ini file, help and types come from this table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """`--kbisect-NAME` and the ini key `kbisect_NAME`. `many` may be given several times."""
+
+    name: str
+    metavar: str
+    help: str
+    default: Any = None
+    parse: Callable[[str], Any] = str
+    many: bool = False
+
+    @property
+    def flag(self) -> str:
+        return f"--kbisect-{self.name}"
+
+    @property
+    def key(self) -> str:
+        return f"kbisect_{self.name.replace('-', '_')}"
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError("must be 1 or more")
+    return number
+
+
+def _seconds(text: str) -> float:
+    unit = text[-1:] if text[-1:] in _UNITS else ""
+    seconds = float(text.removesuffix(unit)) * _UNITS[unit]
+    if not 0 < seconds < float("inf"):
+        raise ValueError("must be more than 0")
+    return seconds
+
+
+def _fraction(text: str) -> float:
+    number = float(text)
+    if not 0.5 <= number < 1:
+        raise ValueError("must be at least 0.5 and below 1")
+    return number
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"must be one of: {', '.join(words)}")
+        return text
+
+    return parse
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser()
+
+
+OPTIONS = (
+    Option("range", "A..B", "bisect the commits of A..B: A is good, B crashes; each commit is a session of its own"),
+    Option("kernel", "DIR", "git tree of Linux to build from; it is only read", parse=_path),
+    Option("commit", "REV", "the commit to build in an ordinary run", default="HEAD"),
+    Option("config", "FILE", "a whole .config, or a fragment over tinyconfig (repeatable)", default=(), many=True),
+    Option("runs", "N", "runs of each reproducer", default=10, parse=_count),
+    Option("timeout", "SECONDS", "time limit of a run, where the reproducer names none", default=30.0, parse=_seconds),
+    Option("boot-timeout", "SECONDS", "time limit of a boot", default=120.0, parse=_seconds),
+    Option("memory", "MIB", "memory of a guest, where the reproducer names none", default=512, parse=_count),
+    Option("cpus", "N", "processors of a guest, where the reproducer names none", default=2, parse=_count),
+    Option("accel", "NAME", "auto (probed by booting), kvm or tcg", default="auto", parse=_one_of("auto", "kvm", "tcg")),
+    Option("jobs", "N", "processes of one build (default: the processors there are)", parse=_count),
+    Option("dir", "DIR", "folder of a bisection's results (default: kbisect-results/NAME)", parse=_path),
+    Option("cache", "DIR", "folder of trees, objects and built kernels (default: the user's cache)", parse=_path),
+    Option("store-size", "GIB", "built kernels kept at most, the least recently used go first", default=10, parse=_count),
+    Option(
+        "strategy",
+        "NAME",
+        "order and verdicts: bayes weighs all evidence, classic is git bisect's order",
+        default="classic",
+        parse=_one_of("bayes", "classic"),
+    ),
+    Option("confidence", "P", "how sure the answer must be (bayes)", default=0.95, parse=_fraction),
+)
+
+REPRODUCER_DIRS = "kbisect_repro_dirs"
+DEFAULT_REPRODUCER_DIR = "repro"
+
+
+def add(parser: pytest.Parser) -> None:
+    """Declare every option to pytest."""
+    group = parser.getgroup("kbisect", "Linux kernels in QEMU: reproducers as tests, bisection (kbisect)")
+    for option in OPTIONS:
+        text = option.help
+        if option.default not in (None, ()):
+            text += f" (default: {option.default:g})" if isinstance(option.default, float) else f" (default: {option.default})"
+        group.addoption(
+            option.flag,
+            dest=option.key,
+            metavar=option.metavar,
+            action="append" if option.many else "store",
+            default=None,
+            help=text.replace("%", "%%"),
+        )
+        parser.addini(option.key, f"as {option.flag}", type="linelist" if option.many else "string", default=None)
+    parser.addini(
+        REPRODUCER_DIRS,
+        "folders whose *.c and *.sh files are reproducers (default: repro, once any kbisect option is used)",
+        type="linelist",
+        default=[],
+    )
+
+
+def given(config: pytest.Config, name: str) -> bool:
+    """Whether an option was given on the command line."""
+    return config.getoption(_BY_NAME[name].key) is not None
+
+
+def value(config: pytest.Config, name: str) -> Any:
+    """The value of an option: command line, else ini file, else default. Raises pytest.UsageError."""
+    option = _BY_NAME[name]
+    raw, source = config.getoption(option.key), option.flag
+    if raw is None:
+        raw, source = config.getini(option.key), f"ini key {option.key}"
+    if raw in (None, "", []):
+        return option.default
+    if option.many:
+        return tuple(raw)
+    try:
+        return option.parse(str(raw))
+    except ValueError as error:
+        raise pytest.UsageError(f"{source}: {raw!r} cannot be used: {error}") from None
+
+
+_BY_NAME = {option.name: option for option in OPTIONS}
+
+
+def in_use(config: pytest.Config) -> bool:
+    """Whether any option of ours was given, on the command line or in the ini file."""
+    return bool(config.getini(REPRODUCER_DIRS)) or any(
+        config.getoption(option.key) is not None or config.getini(option.key) not in (None, "", [])
+        for option in OPTIONS
+    )
+
+
+def cache_folder(config: pytest.Config) -> Path:
+    """The folder of everything that can be made again."""
+    return value(config, "cache") or default_cache()
+
+
+def default_cache() -> Path:
+    """$KBISECT_CACHE, else the user's cache folder as the desktop standard has it."""
+    import os
+
+    if named := os.environ.get("KBISECT_CACHE"):
+        return Path(named).expanduser()
+    import platformdirs
+
+    return platformdirs.user_cache_path("pytest-kbisect")
+
+
+def reproducer_folders(config: pytest.Config) -> tuple[Path, ...]:
+    """The folders whose C and shell files are tests."""
+    names = config.getini(REPRODUCER_DIRS) or ([DEFAULT_REPRODUCER_DIR] if in_use(config) else [])
+    return tuple(config.rootpath / name for name in names)

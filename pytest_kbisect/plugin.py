@@ -1,0 +1,170 @@
+"""pytest's side of it: hooks only. What they do is in the modules they call, imported when needed."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_kbisect import options, reproducers
+from pytest_kbisect.fixtures import kbisect_configuration, kbisect_run, kbisect_session, kernel, program, vm
+from pytest_kbisect.stash import GUEST, SESSION, USAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+    from pytest_kbisect.session import Session
+
+__all__ = ["kbisect_configuration", "kbisect_run", "kbisect_session", "kernel", "program", "vm"]
+
+_MARKER = (
+    "kbisect(config, configs, timeout, crash, memory, cpus, runs): what a reproducer needs "
+    "(kernel configuration lines, named configurations, seconds, expected title, MiB, processors, runs)"
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    options.add(parser)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """A range makes this process the driver of a bisection; every commit is a session of its own."""
+    if not options.value(config, "range") or config.option.collectonly or config.option.showfixtures:
+        return None
+    from pytest_kbisect.bisection.driver import main
+
+    return main(config)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", _MARKER)
+    config.stash[SESSION] = functools.cache(lambda: _session(config))
+    if not options.in_use(config):
+        return
+    for option in options.OPTIONS:
+        options.value(config, option.name)  # says what cannot be used before anything is started
+    if hasattr(config, "workerinput"):
+        from pytest_kbisect.process import die_with_parent
+
+        die_with_parent()
+    else:
+        config.pluginmanager.register(UsageWatch(config), "kbisect_usage")
+
+
+def _session(config: pytest.Config) -> Session:
+    from pytest_kbisect.session import Session
+
+    session = Session(config)
+    config.add_cleanup(session.close)
+    return session
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    tree = options.value(config, "kernel")
+    if tree is None:
+        return None
+    return f"kbisect: kernel {tree} at {options.value(config, 'commit')}, {options.value(config, 'runs')} runs each"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """A tree or a revision that cannot be used ends the session before anything is collected."""
+    config = session.config
+    if options.value(config, "kernel") is None or config.option.collectonly or hasattr(config, "workerinput"):
+        return
+    from pytest_kbisect.errors import KbisectError
+
+    try:
+        _ = config.stash[SESSION]().commit
+    except KbisectError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    return reproducers.collect(file_path, parent)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if reproducers.OWN_FIXTURE in metafunc.fixturenames:
+        from pytest_kbisect.errors import UsageError
+
+        try:
+            reproducers.parametrise(metafunc)
+        except UsageError as error:
+            raise pytest.UsageError(str(error)) from None
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """The selection is known: what it asks of the kernel, and whether its programs compile."""
+    config = session.config
+    if not any(reproducers.OWN_FIXTURE in getattr(item, "fixturenames", ()) for item in session.items):
+        return
+    from pytest_kbisect import preflight
+    from pytest_kbisect.errors import KbisectError
+
+    try:
+        preflight.check(config.stash[SESSION](), session.items, compile_=not config.option.collectonly)
+    except KbisectError as error:
+        if hasattr(config, "workerinput"):
+            config.stash[SESSION]().trouble = error
+        else:
+            raise pytest.UsageError(str(error)) from None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """A crash on the console fails the test in its call phase, whatever the test itself came to."""
+    from pytest_kbisect.errors import KbisectError, KernelCrash
+
+    guest = item.stash.get(GUEST, None)
+    if guest is None:
+        return (yield)
+    try:
+        result = yield
+    except KbisectError:
+        raise
+    except Exception as error:
+        try:
+            guest.settle()
+        except KernelCrash as crash:
+            raise crash from error
+        except KbisectError:
+            pass  # the test's own words say more
+        raise
+    guest.settle()
+    return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    if reproducers.OWN_FIXTURE in getattr(item, "fixturenames", ()):
+        from pytest_kbisect.reports import testreport
+
+        testreport.tell(item, call)
+        report = yield
+        return testreport.worded(report, call)
+    return (yield)
+
+
+class UsageWatch:
+    """In the process that reports: remembers whether a test met what the user can mend (exit code 4)."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        from pytest_kbisect import properties
+
+        for name, text in report.user_properties:
+            if name == properties.USAGE:
+                self._config.stash.setdefault(USAGE, str(text))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if USAGE in self._config.stash and session.exitstatus == pytest.ExitCode.TESTS_FAILED:
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR

@@ -1,0 +1,91 @@
+"""How a test's end is told: its outcome as properties, its failure in the words of the error alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from _pytest._code.code import ReprExceptionInfo, ReprFileLocation, ReprTracebackNative
+
+from pytest_kbisect import properties
+from pytest_kbisect.errors import (
+    BootError,
+    BuildError,
+    GuestError,
+    HostError,
+    KbisectError,
+    KernelCrash,
+    UsageError,
+)
+from pytest_kbisect.guest.ssh import CommandTimeoutError
+
+if TYPE_CHECKING:
+    from pytest_kbisect.crash import CrashReport
+
+
+def tell(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
+    """Add what this phase of the test came to to the test's properties."""
+    if call.excinfo is None:
+        if call.when == "call":
+            _add(item, properties.OUTCOME, "ok")
+        return
+    error = call.excinfo.value
+    if isinstance(error, pytest.skip.Exception):
+        return
+    if isinstance(error, KernelCrash):
+        _add(item, properties.OUTCOME, "crashed")
+        _tell_crash(item, error.report)
+    elif isinstance(error, BootError):
+        _add(item, properties.OUTCOME, "boot-failed")
+        _add(item, properties.TITLE, error.args[0].removeprefix("boot failed: "))
+    elif isinstance(error, BuildError):
+        _add(item, properties.OUTCOME, "build-failed")
+        _add(item, properties.TITLE, str(error))
+    elif isinstance(error, UsageError | HostError):
+        _add(item, properties.OUTCOME, "infra-failed")
+        _add(item, properties.USAGE, str(error))
+        item.session.shouldstop = str(error).partition("\n")[0]
+    elif isinstance(error, CommandTimeoutError) or (call.when == "call" and not isinstance(error, KbisectError)):
+        # The test's own expectation failed: to the test this kernel is bad, console or not.
+        _add(item, properties.OUTCOME, "crashed")
+        _add(item, properties.TITLE, f"test failed: {_first_line(error)}")
+        _add(item, properties.CRASH_TYPE, "TEST")
+    else:
+        _add(item, properties.OUTCOME, "infra-failed")
+        _add(item, properties.TITLE, _first_line(error))
+
+
+def _first_line(error: BaseException) -> str:
+    words = str(error.args[0] if isinstance(error, GuestError) else error).strip().partition("\n")[0]
+    return words or type(error).__name__
+
+
+def _tell_crash(item: pytest.Item, report: CrashReport) -> None:
+    _add(item, properties.TITLE, report.title)
+    for title in report.alt_titles:
+        _add(item, properties.ALT_TITLE, title)
+    _add(item, properties.CRASH_TYPE, report.type)
+    _add(item, properties.FRAME, report.frame)
+
+
+def _add(item: pytest.Item, name: str, text: str) -> None:
+    """Properties are told once: the first phase that fails says what happened."""
+    if text and (name == properties.ALT_TITLE or name not in dict(item.user_properties)):
+        item.user_properties.append((name, text))
+
+
+def worded(report: pytest.TestReport, call: pytest.CallInfo[Any]) -> pytest.TestReport:
+    """Errors of ours need no traceback: the message names the thing, the reason and the next step."""
+    if call.excinfo is None or not isinstance(call.excinfo.value, KbisectError):
+        return report
+    error = call.excinfo.value
+    text = str(error)
+    if isinstance(error, BuildError) and error.cause:
+        text = "\n".join([text, *error.cause, f"whole log: {error.log}"])
+    path, line, _ = report.location
+    message = _first_line(error)
+    report.longrepr = ReprExceptionInfo(
+        reprtraceback=ReprTracebackNative([text]),
+        reprcrash=ReprFileLocation(path, (line or 0) + 1, message),
+    )
+    return report

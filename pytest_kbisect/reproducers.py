@@ -1,0 +1,150 @@
+"""Collecting: a C or shell file in a reproducer folder becomes a parametrised test.
+
+`repro/name.c` is collected as a module with one test function called `name`, so that `-k`, `-m`,
+fixtures, xdist and `--lf` treat it like any other test.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_kbisect import needs, options
+from pytest_kbisect.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pytest_kbisect.fixtures import Compile
+    from pytest_kbisect.guest.vm import Guest
+
+SUFFIXES = (".c", ".sh")
+
+OWN_FIXTURE = "kbisect_session"
+"""Behind `kernel` and `vm`: tells our fixtures from others of those names."""
+
+UNTESTABLE = (125, 126, 127)
+"""Exit statuses by which a reproducer says that this kernel cannot be tested: git bisect run's own
+125, and the shell's for a program that cannot be run or is not there."""
+
+
+def collects(path: Path, config: pytest.Config) -> bool:
+    """Whether a file is a reproducer: in a reproducer folder, or named on the command line."""
+    if path.suffix not in SUFFIXES:
+        return False
+    if any(folder in path.parents for folder in options.reproducer_folders(config)):
+        return True
+    return options.in_use(config) and any(
+        (config.invocation_params.dir / argument.partition("::")[0]).absolute() == path for argument in config.args
+    )
+
+
+class ReproducerFile(pytest.Module):
+    """A C or shell file, seen as a module with one test."""
+
+    def _getobj(self) -> ModuleType:
+        module = ModuleType(self.path.stem)
+        module.__file__ = str(self.path)
+        setattr(module, self.path.stem, self._test())
+        return module
+
+    def funcnamefilter(self, name: str) -> bool:
+        """Our one function is a test whatever `python_functions` says."""
+        return name == self.path.stem
+
+    def classnamefilter(self, _name: str) -> bool:
+        return False
+
+    def _test(self) -> Callable[..., None]:
+        try:
+            needed = needs.from_source(self.path.read_text("utf-8", "replace"), self.path.name)
+        except (OSError, UsageError) as error:
+            raise self.CollectError(str(error)) from None
+        function = _c_test(self.path) if self.path.suffix == ".c" else _shell_test(self.path)
+        wanted = {key: getattr(needed, key) for key in needed.__slots__ if getattr(needed, key)}
+        marked: Callable[..., None] = pytest.mark.kbisect(**wanted)(function)
+        return marked
+
+
+def _c_test(path: Path) -> Callable[..., None]:
+    def reproduce(program: Compile, vm: Guest, request: pytest.FixtureRequest) -> None:
+        run_reproducer(vm, program(path), request)
+
+    return reproduce
+
+
+def _shell_test(path: Path) -> Callable[..., None]:
+    def reproduce(vm: Guest, request: pytest.FixtureRequest) -> None:
+        run_reproducer(vm, path, request)
+
+    return reproduce
+
+
+def run_reproducer(vm: Guest, program: Path, request: pytest.FixtureRequest) -> None:
+    """Run a reproducer until it ends or its time is over; either is fine, the console decides.
+
+    Raises InfraError for the exit statuses by which it says that it could not do its work.
+    """
+    from pytest_kbisect.errors import InfraError
+
+    timeout = timeout_of(request.node)
+    result = vm.run_program(program, timeout=timeout, may_time_out=True)
+    print(result.stdout, end="")
+    if result.exit_status in UNTESTABLE:
+        words = (result.stderr or result.stdout).strip().rpartition("\n")[2]
+        raise InfraError(
+            "reproducer",
+            f"{program.name} says that it cannot test this kernel (exit status {result.exit_status}): {words}",
+        )
+    if result.stderr:
+        print(result.stderr, end="")
+
+
+def needs_of(item: pytest.Item) -> needs.Needs:
+    """What a test asked for, by header lines or marker."""
+    return needs.from_markers(item.iter_markers("kbisect"), item.nodeid)
+
+
+def timeout_of(item: pytest.Item) -> float:
+    """Seconds a run of this test may take."""
+    return float(needs_of(item).timeout or options.value(item.config, "timeout"))
+
+
+def parametrise(metafunc: pytest.Metafunc) -> None:
+    """One test per configuration (where any is named) and per run."""
+    config, wanted = metafunc.config, needs.from_markers(metafunc.definition.iter_markers("kbisect"), metafunc.definition.nodeid)
+    if wanted.configs:
+        metafunc.parametrize("kbisect_configuration", list(wanted.configs), scope="session")
+    if "kbisect_run" in metafunc.fixturenames:
+        runs = wanted.runs if wanted.runs and not options.given(config, "runs") else options.value(config, "runs")
+        metafunc.parametrize("kbisect_run", range(runs), ids=[f"run{i}" for i in range(runs)])
+
+
+def fragments(items: list[pytest.Item]) -> dict[str, tuple[tuple[str, str], ...]]:
+    """What the selected tests ask of the kernel: configuration name -> ((source, line), ...).
+
+    "" is the configuration without a name; a named one is that plus its own lines.
+    """
+    wanted: dict[str, dict[tuple[str, str], None]] = {"": {}}
+    variants: dict[str, dict[tuple[str, str], None]] = {}
+    for item in items:
+        if OWN_FIXTURE not in getattr(item, "fixturenames", ()):
+            continue
+        asked, source = needs_of(item), item.nodeid.partition("::")[0]
+        wanted[""].update({(source, line): None for line in asked.config})
+        for name, lines in asked.configs.items():
+            variants.setdefault(name, {}).update({(source, line): None for line in lines})
+    for name, lines_of_variant in variants.items():
+        wanted[name] = {**wanted[""], **lines_of_variant}
+    return {name: tuple(lines) for name, lines in wanted.items()}
+
+
+def collect(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """The answer to pytest_collect_file."""
+    if not collects(file_path, parent.config):
+        return None
+    collector: Any = ReproducerFile.from_parent(parent, path=file_path)
+    return collector  # type: ignore[no-any-return]

@@ -1,0 +1,191 @@
+"""What one pytest session shares: the tree, its kernels, the guests' image, the accelerator."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import time
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_kbisect import options, properties
+from pytest_kbisect.errors import HostError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pytest
+
+    from pytest_kbisect.guest.accelerator import Accelerator
+    from pytest_kbisect.guest.image import GuestImage
+    from pytest_kbisect.guest.vm import Guest
+    from pytest_kbisect.kernel.config import ConfigRequest
+    from pytest_kbisect.kernel.image import KernelImage
+    from pytest_kbisect.kernel.tree import LinuxTree
+    from pytest_kbisect.needs import Needs
+
+_HEADROOM = 128
+"""MiB that QEMU itself and this process need besides the guest's memory."""
+
+
+class Session:
+    """Lives as long as one pytest process; closing it removes its folder of keys and images."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self.cache = options.cache_folder(config)
+        self.fragments: dict[str, tuple[tuple[str, str], ...]] = {"": ()}
+        lab = os.environ.get(properties.LAB)
+        self.lab = Path(lab) if lab else None
+        self._resources = contextlib.ExitStack()
+        self._kernels: dict[str, KernelImage | Exception] = {}
+        self._said: set[str] = set()
+        self.trouble: UsageError | None = None
+        """What was found wrong while collecting, told by the first test (workers cannot end a session)."""
+
+    def close(self) -> None:
+        self._resources.close()
+
+    # -- the kernel ----------------------------------------------------------------------------------
+
+    @cached_property
+    def tree(self) -> LinuxTree:
+        from pytest_kbisect.kernel.tree import LinuxTree
+
+        path = options.value(self._config, "kernel")
+        if path is None:
+            raise UsageError("no kernel to test: give --kbisect-kernel DIR, a git tree of Linux")
+        return LinuxTree(path, self.cache)
+
+    @cached_property
+    def commit(self) -> str:
+        return self.tree.resolve(options.value(self._config, "commit"))
+
+    def config_request(self, configuration: str) -> ConfigRequest:
+        """What the user's files and the selected reproducers ask of a configuration."""
+        from pytest_kbisect.kernel.config import ConfigRequest
+
+        files = tuple(Path(name).expanduser() for name in options.value(self._config, "config"))
+        return ConfigRequest.of(files=files, lines=self.fragments.get(configuration, ()))
+
+    def kernel(self, configuration: str = "") -> KernelImage:
+        """The kernel of this session, built once whatever the number of workers; failures are kept too."""
+        if self.trouble is not None:
+            raise self.trouble
+        known = self._kernels.get(configuration)
+        if known is None:
+            try:
+                known = self._provide(configuration)
+            except Exception as error:  # noqa: BLE001 - raised below, and again for the next test
+                known = error
+            self._kernels[configuration] = known
+        if isinstance(known, Exception):
+            raise known
+        return known
+
+    def _provide(self, configuration: str) -> KernelImage:
+        from pytest_kbisect.kernel.provide import provide
+
+        return self._resources.enter_context(
+            provide(
+                self.tree,
+                self.commit,
+                self.config_request(configuration),
+                cache=self.cache,
+                jobs=options.value(self._config, "jobs") or os.cpu_count() or 1,
+                progress=self.say,
+                store_size=options.value(self._config, "store-size"),
+            )
+        )
+
+    # -- guests ----------------------------------------------------------------------------------------
+
+    @cached_property
+    def folder(self) -> Path:
+        """This process' own folder for keys, images and consoles; what dead processes left is swept."""
+        from pytest_kbisect.scratch import scratch_folder
+
+        return self._resources.enter_context(scratch_folder(self.cache / "run"))
+
+    @cached_property
+    def image(self) -> GuestImage:
+        from pytest_kbisect.guest import image
+
+        return image.build(self.folder / "image")
+
+    def accelerator(self, kernel: KernelImage) -> Accelerator:
+        from pytest_kbisect.guest import accelerator
+
+        chosen = accelerator.choose(options.value(self._config, "accel"), self.cache, kernel.image)
+        if chosen.why:
+            self.say_once(f"note: {chosen.why}")
+        return chosen
+
+    @contextlib.contextmanager
+    def guest(self, kernel: KernelImage, needs: Needs, name: str) -> Iterator[Guest]:
+        """A booted guest; gone after the block. Its console stays where `console_folder` says."""
+        from pytest_kbisect.guest.qemu import Machine
+        from pytest_kbisect.guest.vm import Guest
+
+        memory = needs.memory or options.value(self._config, "memory")
+        check_memory(memory)
+        accelerator = self.accelerator(kernel)
+        machine = Machine(
+            kernel=kernel.image,
+            initramfs=self.image.initramfs,
+            memory=memory,
+            cpus=needs.cpus or options.value(self._config, "cpus"),
+            accelerator=accelerator.name,
+            cpu=accelerator.cpu,
+        )
+        folder = self.console_folder(name)
+        shutil.rmtree(folder, ignore_errors=True)
+        with Guest(machine, self.image, folder) as guest:
+            guest.boot(options.value(self._config, "boot-timeout"))
+            yield guest
+
+    def console_folder(self, name: str) -> Path:
+        """Where the console of one run is kept: the bisection's folder, else beside the session's keys."""
+        safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[-120:]
+        return (self.lab or self.folder) / "runs" / safe
+
+    # -- words -----------------------------------------------------------------------------------------
+
+    def say(self, message: str) -> None:
+        """Tell the user something now: through the bisection's event file, or on the terminal."""
+        if self.lab is not None:
+            with (self.lab / "events.jsonl").open("a") as file:
+                file.write(json.dumps({"time": time.time(), "say": message}) + "\n")
+            return
+        capture = self._config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+            os.write(2, f"kbisect: {message}\n".encode())
+
+    def say_once(self, message: str) -> None:
+        """The same, once per session: of xdist's workers only the first one says it."""
+        if message not in self._said and os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0":
+            self._said.add(message)
+            self.say(message)
+
+
+def check_memory(guest: int) -> None:
+    """Raise HostError where the host cannot carry one more guest of so many MiB."""
+    free = free_memory()
+    if free is not None and free < guest + _HEADROOM:
+        raise HostError(
+            f"no free memory for a guest (needs {guest + _HEADROOM} MiB, {free} MiB free): "
+            "run with a smaller -n or --kbisect-memory"
+        )
+
+
+def free_memory() -> int | None:
+    """MiB that programs could still use, None where the host does not tell."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) // 1024
+    return None
