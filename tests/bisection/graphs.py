@@ -29,7 +29,6 @@ def make_repo(
         stream.append(f"commit refs/heads/c{i}\nmark :{i + 1}\ncommitter A <a@b> {date} +0000\n")
         stream.append(f"data {len(title.encode())}\n{title}\n")
         stream += [f"{'merge' if n else 'from'} :{p + 1}\n" for n, p in enumerate(row)]
-        stream.append(f"M 644 inline f{i}\ndata 1\nx\n")
     subprocess.run(
         ["git", "-C", str(path), "fast-import", "--quiet"], input="".join(stream), text=True, check=True
     )

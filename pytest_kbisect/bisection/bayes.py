@@ -1,0 +1,185 @@
+"""The search that knows its prices and its doubts: the default strategy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pytest_kbisect.bisection.choice import Options, best
+from pytest_kbisect.bisection.crashchance import CrashChance
+from pytest_kbisect.bisection.evidence import Prices
+from pytest_kbisect.bisection.partition import Partition
+from pytest_kbisect.bisection.posterior import infer
+from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind, Experiment
+from pytest_kbisect.bisection.testable import Testable, boot_failures, is_dead
+
+if TYPE_CHECKING:
+    from pytest_kbisect.bisection.ancestry import Weights
+    from pytest_kbisect.bisection.choice import Choice
+    from pytest_kbisect.bisection.evidence import Evidence
+    from pytest_kbisect.bisection.history import History
+    from pytest_kbisect.bisection.posterior import Posterior
+
+FIRST_CRASHES = 3
+"""Crashes wanted at the bad end before anything else is built: they give the crash chance its scale."""
+FIRST_RUNS = 200
+"""Runs on the bad end after which the crash counts as not reproduced; at a chance of 2 % a run it shows in 98 %."""
+OLDER = 0.01
+"""Prior of a bug that is older than the range, although the user knows the good end to be good."""
+LEAST_BITS = 0.002
+"""An experiment expected to tell less is not worth a build: what is left cannot be told apart."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What the evidence comes to: the classes of suspects, their probabilities, what can be tested."""
+
+    partition: Partition
+    posterior: Posterior
+    options: Options
+    telling: float
+
+
+class Bayes:
+    """Asks for the experiment with the most information per second until one commit is likely enough.
+
+    `confidence` is what an answer must reach. `prior` gives each commit's weight (uniform without).
+    `prices` are what builds and runs are thought to cost until they are measured, and how many runs
+    go side by side.
+    """
+
+    name = "bayes"
+
+    def __init__(
+        self,
+        history: History,
+        *,
+        confidence: float = 0.95,
+        prices: Prices | None = None,
+        prior: Weights | None = None,
+        older: float = OLDER,
+    ) -> None:
+        self.history = history
+        self.confidence = confidence
+        self.guess = prices or Prices()
+        self.older = older
+        weights = np.ones(len(history)) if prior is None else prior
+        self._prior = np.where(history.suspects, weights, 0.0)
+        self._model = CrashChance()
+        self._testable = Testable(history)
+        self._partition: Partition | None = None
+
+    def decide(self, evidence: Evidence) -> Experiment | Answer:
+        if not len(self.history):
+            return Answer(AnswerKind.UNTESTABLE, reason="the range holds no commit")
+        first = self._first(evidence)
+        if first is not None:
+            return first
+        state = self.state(evidence)
+        answer = self._sure(state)
+        if answer is not None:
+            return answer
+        prices = evidence.prices(self.guess)
+        width = max(1, round(prices.width * state.telling))
+        choice = best(self._model, state.posterior, state.options, prices, width)
+        if choice is None or choice.bits < LEAST_BITS:
+            return self._unsure(state)
+        return self._experiment(choice, prices, state)
+
+    def _first(self, evidence: Evidence) -> Experiment | Answer | None:
+        """The bad end must crash before anything is worth building; None once it has."""
+        end = self.history.bad_end
+        tally = evidence.tally(end)
+        if evidence.built(end) is False:
+            return Answer(AnswerKind.UNTESTABLE, reason="the bad end does not build")
+        if is_dead(tally, boot_failures(evidence)):
+            return Answer(
+                AnswerKind.UNTESTABLE, reason=f"the bad end does not boot ({tally.boot_failed} times)"
+            )
+        if tally.matching >= FIRST_CRASHES:
+            return None
+        if tally.total < FIRST_RUNS:
+            runs = min(max(self.guess.width, FIRST_CRASHES), FIRST_RUNS - tally.total)
+            return Experiment(
+                end, runs, reason=f"how often does the bad end crash? {tally.matching} of {tally.total}"
+            )
+        if tally.matching:
+            return None
+        if not tally.telling:
+            return Answer(
+                AnswerKind.UNTESTABLE, reason=f"no run on the bad end came to a result ({tally.total} made)"
+            )
+        return Answer(
+            AnswerKind.NOT_REPRODUCED,
+            reason=f"0 of {tally.total} runs crashed on the bad end: nothing to bisect",
+        )
+
+    def state(self, evidence: Evidence) -> State:
+        """What the evidence comes to."""
+        failing = boot_failures(evidence)
+        tallies = {i: evidence.tally(i) for i in evidence.tested}
+        dead = [i for i, tally in tallies.items() if is_dead(tally, failing)]
+        partition = self._classes(tuple(i for i, tally in tallies.items() if tally.telling))
+        posterior = infer(self._model, partition, evidence, self.older)
+        works = tuple(i for i in evidence.tested if i not in dead)
+        broken = (*(i for i in evidence.order if evidence.built(i) is False), *dead)
+        built = np.zeros(len(self.history) + 1, dtype=bool)
+        built[[i if i >= 0 else len(self.history) for i in works]] = True
+        testable = self._testable.chances(works, broken)
+        last = 0.0 if GOOD_END in broken else 1.0
+        return State(
+            partition, posterior, Options(partition.share, np.append(testable, last), built), 1.0 - failing
+        )
+
+    def _classes(self, tests: tuple[int, ...]) -> Partition:
+        """The suspects told apart by these tests; the work of the last call is used where it can be."""
+        known = self._partition
+        if known is None or tuple(known.tests) != tests[: len(known.tests)]:
+            known = Partition(self.history.ancestry, self._prior)
+        for i in tests[len(known.tests) :]:
+            known.split(i)
+        self._partition = known
+        return known
+
+    def _sure(self, state: State) -> Answer | None:
+        posterior = state.posterior
+        if posterior.older >= self.confidence:
+            return Answer(
+                AnswerKind.BAD_AT_GOOD_END, confidence=posterior.older, reason="the good end crashes too"
+            )
+        k = int(np.argmax(posterior.each))
+        if posterior.each[k] < self.confidence:
+            return None
+        culprit = int(state.partition.members(k)[0])
+        chance = float(posterior.each[k])
+        return Answer(AnswerKind.CULPRIT, culprit, chance, self._candidates(state), "the first bad commit")
+
+    def _unsure(self, state: State) -> Answer:
+        candidates = self._candidates(state)
+        return Answer(
+            AnswerKind.CANDIDATES,
+            None,
+            float(sum(p for _, p in candidates)),
+            candidates,
+            f"{len(candidates)} commits cannot be told apart by tests",
+        )
+
+    def _candidates(self, state: State) -> tuple[tuple[int, float], ...]:
+        """The fewest commits that hold the culprit with the wanted confidence, most likely first."""
+        found: list[tuple[int, float]] = []
+        total = 0.0
+        each = state.posterior.each
+        for k in np.argsort(-each, kind="stable").tolist():
+            for i in state.partition.members(k).tolist():
+                if total >= self.confidence or each[k] <= 0:
+                    return tuple(found)
+                found.append((int(i), float(each[k])))
+                total += float(each[k])
+        return tuple(found)
+
+    def _experiment(self, choice: Choice, prices: Prices, state: State) -> Experiment:
+        known = "built" if state.options.built[choice.commit] else "not built"
+        reason = f"{choice.bits:.2f} bits expected ({known})"
+        return Experiment(choice.commit, choice.waves * prices.width, stop_at_crash=True, reason=reason)

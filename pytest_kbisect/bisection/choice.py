@@ -1,0 +1,89 @@
+"""The next experiment: the one that tells most about the culprit per second it costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pytest_kbisect.bisection.strategy import GOOD_END
+
+if TYPE_CHECKING:
+    from pytest_kbisect.bisection.ancestry import Flags, Weights
+    from pytest_kbisect.bisection.crashchance import CrashChance, Matrix
+    from pytest_kbisect.bisection.evidence import Prices
+    from pytest_kbisect.bisection.posterior import Posterior
+
+WAVES = (1, 2, 3, 5, 8, 13, 21, 34, 55)
+"""Lengths of a batch that are considered. A batch ends with the first wave that crashes."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A batch at a commit, and what speaks for it: expected bits about the culprit, and bits a second."""
+
+    commit: int
+    waves: int
+    bits: float
+    rate: float
+
+
+@dataclass(frozen=True)
+class Options:
+    """What could be tested. Arrays by commit, the good end last.
+
+    `share[i, k]` is the part of class k that i contains (the last class is the bug older than the
+    range, which all contain); `testable` chances; `built` kernels cost no build any more.
+    """
+
+    share: Matrix
+    testable: Weights
+    built: Flags
+
+
+def best(
+    model: CrashChance, posterior: Posterior, options: Options, prices: Prices, width: int
+) -> Choice | None:
+    """The experiment with the most information per second; None where nothing can be told apart.
+
+    `width` is the number of runs of a wave that can be expected to be evidence.
+    """
+    found: Choice | None = None
+    build = np.where(options.built, 0.0, prices.build)
+    for waves in WAVES:
+        bits, spent = information(model, posterior, options.share, waves, width)
+        cost = build + options.testable * spent * prices.run
+        rate = options.testable * bits / cost
+        i = int(np.argmax(rate))
+        if rate[i] > 0 and (found is None or rate[i] > found.rate):
+            commit = i if i < len(rate) - 1 else GOOD_END
+            found = Choice(commit, waves, float(bits[i]), float(rate[i]))
+    return found
+
+
+def information(
+    model: CrashChance, posterior: Posterior, share: Matrix, waves: int, width: int
+) -> tuple[Weights, Weights]:
+    """By commit: bits a batch is expected to tell about the culprit, and waves it is expected to take.
+
+    Exact for the model: I(culprit; outcome) = H(outcome) - H(outcome | culprit), the crash chance
+    and the noise averaged out.
+    """
+    plan = model.plan(waves, width)
+    masses = posterior.classes
+    bad, good = posterior.joint @ plan.bad, posterior.joint @ plan.good  # classes x outcomes
+    known_bad, known_good = _entropy(bad, masses), _entropy(good, masses)
+    outcome = share @ (bad - good) + good.sum(axis=0)
+    bits = _entropy(outcome, np.ones(len(outcome))) - (share @ (known_bad - known_good) + known_good.sum())
+    waves_bad, waves_good = posterior.joint @ plan.waves_bad, posterior.joint @ plan.waves_good
+    spent = share @ (waves_bad - waves_good) + waves_good.sum()
+    return np.maximum(bits, 0.0), spent
+
+
+def _entropy(rows: Matrix, totals: Weights) -> Weights:
+    """Entropy in bits of each row, times its total, where rows sum to `totals`."""
+    rows = np.maximum(rows, 1e-300)
+    totals = np.maximum(totals, 1e-300)
+    bits: Weights = -(rows * np.log2(rows / totals[:, None])).sum(axis=1)
+    return bits
