@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import signal
@@ -48,51 +49,56 @@ class Built:
 
 @dataclass(slots=True)
 class _Make:
-    """make and merge_config.sh in one O= folder, all output in one log."""
+    """make and merge_config.sh in one O= folder, all they print in one log."""
 
     toolchain: Toolchain
     slot: Slot
     output: Output
     cache: Path
-    log: IO[bytes]
+    jobs: int
     lines: list[str] = field(default_factory=list)
 
-    def targets(self, targets: Sequence[str], *, jobs: int = 1, step: Callable[[], None] | None = None) -> None:
-        arguments = self.toolchain.arguments(self.output.path.name)
-        self._run(["make", f"-j{jobs}", *arguments, *targets], self.slot.tree, step)
+    @property
+    def log(self) -> Path:
+        return self.output.path / LOG
 
-    def merge(self, arguments: Sequence[str | Path]) -> None:
+    def targets(self, targets: Sequence[str], *, step: Callable[[], None] | None = None) -> None:
+        arguments = self.toolchain.arguments(self.output.path.name)
+        self._run(["make", f"-j{self.jobs}", *arguments, *targets], self.slot.tree, step)
+
+    def merge(self, arguments: Sequence[str]) -> None:
         self._run(["sh", "../scripts/kconfig/merge_config.sh", *arguments], self.output.path, None)
 
-    def _run(self, command: Sequence[str | Path], cwd: Path, step: Callable[[], None] | None) -> None:
-        self.log.write(f"$ {' '.join(str(word) for word in command)}\n".encode())
-        self.log.flush()
-        child = process.start(
-            command,
-            family=True,
-            cwd=cwd,
-            env=self.toolchain.environment(self.cache),
-            stdout=subprocess.PIPE,
-            pass_fds=(self.slot.lock,),  # a compiler that outlives us keeps the slot locked
-        )
-        assert child.stdout is not None
-        try:
-            for raw in child.stdout:
-                self.log.write(raw)
-                line = raw.decode("utf-8", "replace").rstrip("\n")
-                self.lines.append(line)
-                if step and _STEP.match(line):
-                    step()
-            status = child.wait()
-        except BaseException:
-            if _stopped_in_order(child):
-                self.output.end()
-            raise
-        finally:
-            child.stdout.close()
-            self.log.flush()
+    def _run(self, command: Sequence[str], cwd: Path, step: Callable[[], None] | None) -> None:
+        with self.log.open("ab" if self.lines else "wb") as log:
+            self._say(log, f"$ {' '.join(command)}\n".encode())
+            child = process.start(
+                command,
+                family=True,
+                cwd=cwd,
+                env=self.toolchain.environment(self.cache),
+                stdout=subprocess.PIPE,
+                pass_fds=(self.slot.lock,),  # a compiler that outlives us keeps the slot locked
+            )
+            assert child.stdout is not None
+            try:
+                for line in child.stdout:
+                    self._say(log, line)
+                    if step and _STEP.match(self.lines[-1]):
+                        step()
+                status = child.wait()
+            except BaseException:
+                if _stopped_in_order(child):
+                    self.output.end()
+                raise
+            finally:
+                child.stdout.close()
         if status:
-            raise subprocess.CalledProcessError(status, [str(word) for word in command])
+            raise subprocess.CalledProcessError(status, command)
+
+    def _say(self, log: IO[bytes], line: bytes) -> None:
+        log.write(line)
+        self.lines.append(line.decode("utf-8", "replace").rstrip("\n"))
 
 
 def _stopped_in_order(child: subprocess.Popen[bytes]) -> bool:
@@ -144,7 +150,8 @@ def build(
         version = ".".join(_VERSION.findall((slot.tree / "Makefile").read_text()))
         for last_try in (False, True):
             try:
-                built = _build(linux, commit, request, toolchain, slot, output, cache, jobs, progress, seconds)
+                make = _Make(toolchain, slot, output, cache, jobs)
+                built = _attempt(linux, commit, request, make, progress=progress, seconds=seconds)
                 break
             except BuildError as error:
                 if last_try or output.fresh or _believable(error, slot, output, version):
@@ -158,51 +165,46 @@ def build(
         yield built
 
 
-def _build(
+def _attempt(
     linux: LinuxTree,
     commit: str,
     request: ConfigRequest,
-    toolchain: Toolchain,
-    slot: Slot,
-    output: Output,
-    cache: Path,
-    jobs: int,
+    make: _Make,
+    *,
     progress: Callable[[str], None],
     seconds: dict[str, float],
 ) -> Built:
-    image = toolchain.architecture.image
-    with (output.path / LOG).open("wb") as log:
-        make = _Make(toolchain, slot, output, cache, log)
-        output.begin()
-        try:
-            began = time.monotonic()
-            if _config_may_differ(linux, output, commit):
-                progress("configure")
-                output.state.pop("configured", None)
-                configure.write(request, slot.tree, output.path, lambda targets: make.targets(targets), make.merge)
-                output.state["configured"] = commit
-            configured = time.monotonic()
-            steps = _Steps(output, progress)
-            make.targets([toolchain.architecture.target], jobs=jobs, step=steps.one)
-        except subprocess.CalledProcessError as error:
-            output.end()
-            raise _failure(commit, make.lines, slot, output, error) from None
-        except ConfigError as error:
-            output.end()
-            error.log = str(output.path / LOG)
-            raise
+    output, slot = make.output, make.slot
+    architecture = make.toolchain.architecture
+    output.begin()
+    try:
+        began = time.monotonic()
+        if _config_may_differ(linux, output, commit):
+            progress("configure")
+            output.state.pop("configured", None)
+            configure.write(request, slot.tree, output.path, make.targets, make.merge)
+            output.state["configured"] = commit
+        configured = time.monotonic()
+        make.targets([architecture.target], step=_Steps(output, progress).one)
+    except subprocess.CalledProcessError:
+        output.end()
+        raise _failure(commit, make) from None
+    except ConfigError as error:
+        output.end()
+        error.log = str(make.log)
+        raise
     seconds["configure"] = configured - began
     seconds["build"] = time.monotonic() - configured
     output.state["commit"] = commit
     include = output.path / "include"
     return Built(
         files={
-            "bzImage": output.path / image,
+            "bzImage": output.path / architecture.image,
             "vmlinux": output.path / "vmlinux",
             "config": output.path / ".config",
-            "build.log": output.path / LOG,
+            "build.log": make.log,
         },
-        compiler=_compiler(include / "generated/compile.h") or toolchain.identity,
+        compiler=_compiler(include / "generated/compile.h") or make.toolchain.identity,
         release=(include / "config/kernel.release").read_text().strip(),
         seconds=seconds,
     )
@@ -237,8 +239,6 @@ class _Steps:
 
 def _fingerprint(request: ConfigRequest, toolchain: Toolchain) -> str:
     """Names an O= folder: another compiler or configuration never meets the files of this one."""
-    import hashlib
-
     text = f"{request.fingerprint} {toolchain.identity} {toolchain.architecture.arch}"
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -246,7 +246,7 @@ def _fingerprint(request: ConfigRequest, toolchain: Toolchain) -> str:
 def _require_host(linux: LinuxTree, request: ConfigRequest, toolchain: Toolchain, cache: Path) -> None:
     host.require_headers(toolchain.compiler)
     needed = host.DISK_FOR_DEBUG_BUILD if request.debug_info else host.DISK_FOR_BUILD
-    if not (cache / "trees" / linux.identity / "0" / "head").exists():
+    if worktrees.is_empty(linux):
         needed += host.DISK_FOR_TREE
     host.require_disk(cache, needed)
 
@@ -270,17 +270,13 @@ def _believable(error: BuildError, slot: Slot, output: Output, version: str) -> 
     return own and output.state.get("version") == version
 
 
-def _failure(
-    commit: str, lines: list[str], slot: Slot, output: Output, error: subprocess.CalledProcessError
-) -> BuildError | HostError:
-    trouble = diagnosis.host_trouble(lines)
+def _failure(commit: str, make: _Make) -> BuildError | HostError:
+    trouble = diagnosis.host_trouble(make.lines)
     if trouble:
         return HostError(f"building {commit[:12]} failed because {trouble}")
-    prefixes = (f"{slot.tree}/", f"{output.path.name}/", "../")
-    cause = diagnosis.root_cause(lines, prefixes) or tuple(line.strip() for line in lines[-3:])
-    what = "make" if error.cmd[0] == "make" else "merge_config.sh"
-    reason = cause[0] if cause else f"{what} ended with status {error.returncode} and said nothing"
-    return BuildError(f"{commit[:12]} does not build: {reason}", cause=cause, log=str(output.path / LOG))
+    prefixes = (f"{make.slot.tree}/", f"{make.output.path.name}/", "../")
+    cause = diagnosis.root_cause(make.lines, prefixes) or tuple(line.strip() for line in make.lines[-3:])
+    return BuildError(f"{commit[:12]} does not build: {cause[0]}", cause=cause, log=str(make.log))
 
 
 def _compiler(header: Path) -> str:

@@ -27,7 +27,9 @@ _SETTING = re.compile(r"(?:CONFIG_)?([A-Za-z0-9_]+)=(.*)")
 _UNSET = re.compile(r"#\s*(?:CONFIG_)?([A-Za-z0-9_]+) is not set")
 _VALUE = re.compile(r'y|m|n|-?[0-9]+|0[xX][0-9A-Fa-f]+|"(?:[^"\\]|\\.)*"')
 # conf_write() begins every .config so; "make config: don't edit" until 2.6.38.
-_WHOLE = re.compile(r"^#\n# Automatically generated (?:file; DO NOT EDIT\.|make config: don't edit)$", re.MULTILINE)
+_WHOLE = re.compile(
+    r"^#\n# Automatically generated (?:file; DO NOT EDIT\.|make config: don't edit)$", re.MULTILINE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +96,17 @@ def line_of(symbol: str, value: str) -> str:
 
 def request(
     files: Sequence[Path] = (),
-    fragments: Iterable[tuple[str, str]] = (),
+    lines: Iterable[tuple[str, str]] = (),
     *,
     debug_info: bool = False,
     disk_image: bool = False,
 ) -> ConfigRequest:
-    """The configuration for a guest, with the user's files and reproducers' fragments.
+    """The configuration for a guest, with the user's files and reproducers' lines.
 
-    `files` are whole configurations (one at most) or fragments; `fragments` are (source, text), the
-    source being how to name it to a person, such as a reproducer's path. Raises UsageError if a file
-    cannot be read or understood, or if two sources contradict each other (y and m do not: y has it).
+    `files` are whole configurations (one at most) or fragments; `lines` are (source, line or
+    lines), the source being how to name it to a person, such as a reproducer's path. Raises
+    UsageError if a file cannot be read or understood, or if two sources contradict each other
+    (y and m do not: y has it).
     """
     asked = [built_in("guest.config", source=GUEST)]
     if disk_image:
@@ -111,13 +114,18 @@ def request(
     base, base_source = "", ""
     for path in files:
         text = _read(path)
-        if is_whole(text):
-            if base:
-                raise UsageError(f"{base_source} and {path} are both whole configurations: give one, and fragments")
-            base, base_source = text, str(path)
-        else:
+        if not is_whole(text):
             asked.append(parse(text, str(path)))
-    asked.extend(parse(text, source) for source, text in fragments)
+        elif base:
+            raise UsageError(
+                f"{base_source} and {path} are both whole configurations: give one, and fragments"
+            )
+        else:
+            base, base_source = text, str(path)
+    by_source: dict[str, list[str]] = {}
+    for source, line in lines:
+        by_source.setdefault(source, []).append(line)
+    asked.extend(parse("\n".join(texts), source) for source, texts in by_source.items())
     _require_agreement([*asked, built_in("build.config", source="what keeps equal code equal")])
     debug = built_in("debug-info.config" if debug_info else "no-debug-info.config")
     wanted = (debug,) if base else (built_in("guest-wanted.config"), debug)
@@ -175,7 +183,9 @@ def _read(path: Path) -> str:
     except OSError as error:
         raise UsageError(f"cannot read the configuration {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"the configuration {path} is not text (byte {error.start}): give a .config") from error
+        raise UsageError(
+            f"the configuration {path} is not text (byte {error.start}): give a .config"
+        ) from error
 
 
 def _require_agreement(fragments: Sequence[Fragment]) -> None:

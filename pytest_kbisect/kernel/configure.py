@@ -41,7 +41,7 @@ def write(
     tree: Path,
     output: Path,
     make: Callable[[Sequence[str]], None],
-    merge: Callable[[Sequence[str | Path]], None],
+    merge: Callable[[Sequence[str]], None],
 ) -> None:
     """Write OUTPUT/.config: base, then merge_config.sh with every fragment, then olddefconfig.
 
@@ -73,7 +73,8 @@ def write(
         first, *others = missing
         more = f" (and {len(others)} more: {', '.join(m.symbol for m in others)})" if others else ""
         raise ConfigError(
-            f"the configuration lacks what was asked for: {first}{more}", symbols=tuple(m.symbol for m in missing)
+            f"the configuration lacks what was asked for: {first}{more}",
+            symbols=tuple(m.symbol for m in missing),
         )
     if times and before == path.read_bytes():
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))

@@ -50,7 +50,9 @@ class Kconfig:
         known = self._symbols.get(symbol)
         if known is None:
             return "no such symbol at this commit"
-        unmet = min((self._unmet(conditions, values) for conditions in known.definitions), key=len, default=[])
+        unmet = min(
+            (self._unmet(conditions, values) for conditions in known.definitions), key=len, default=[]
+        )
         if not unmet:
             return "" if known.prompts else "it cannot be set by hand, other symbols select it"
         clause = unmet[0]

@@ -52,12 +52,17 @@ _OUT_OF_DISK = re.compile(r"No space left on device|Disk quota exceeded|final cl
 _MISSING_ON_HOST = (
     (re.compile(r"\b(?:libelf|gelf)\.h: No such file"), "libelf-dev"),
     (re.compile(r"\bopenssl/\S+: No such file"), "libssl-dev"),
-    (re.compile(r"\b(flex|bison|bc|cpio|lz4|lz4c|zstd|lzop|xz|perl|rsync|python3): (?:command )?not found"), ""),
+    (
+        re.compile(
+            r"\b(flex|bison|bc|cpio|lz4|lz4c|zstd|lzop|xz|perl|rsync|python3): (?:command )?not found"
+        ),
+        "",
+    ),
     (re.compile(r"\bpahole\b.*(?:not found|not available)"), "dwarves"),
     (re.compile(r"\bgmp\.h: No such file|\bgcc-plugin\.h: No such file"), "gcc-12-plugin-dev"),
 )
 _PACKAGES = {"xz": "xz-utils", "lz4c": "lz4"}
-_QUOTES = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"'})
+_QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"'})
 
 
 def root_cause(lines: Iterable[str], prefixes: Iterable[str] = ()) -> tuple[str, ...]:

@@ -56,7 +56,15 @@ def provide(
         with store.building(key, lambda: progress("wait for another process that builds this kernel")):
             entry = store.lookup(key)
             if entry is None:
-                _build_into(store, key, tree, commit, config, tools, cache=cache, jobs=jobs, progress=progress)
+                try:
+                    making = build.build(
+                        tree, commit, config, tools, cache=cache, jobs=jobs, progress=progress
+                    )
+                    with making as built:
+                        known = {"commit": commit, "signature": signature.of_vmlinux(built.files["vmlinux"])}
+                        store.add(key, built.files, known | build.facts(built))
+                except BuildError as error:
+                    _remember(store, key, commit, error)
                 entry, cached = store.lookup(key), False
     assert entry is not None, "a kernel just built is not in the store"
     with entry:
@@ -69,31 +77,15 @@ def key_of(tree_hash: str, config: ConfigRequest, tools: Toolchain) -> str:
     return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:40]
 
 
-def _build_into(
-    store: Store,
-    key: str,
-    tree: LinuxTree,
-    commit: str,
-    config: ConfigRequest,
-    tools: Toolchain,
-    *,
-    cache: Path,
-    jobs: int,
-    progress: Callable[[str], None],
-) -> None:
-    try:
-        with build.build(tree, commit, config, tools, cache=cache, jobs=jobs, progress=progress) as built:
-            progress("store")
-            known = {"commit": commit, "signature": signature.of_vmlinux(built.files["vmlinux"])}
-            store.add(key, built.files, known | build.facts(built))
-    except BuildError as error:
-        failure = {
-            "message": str(error),
-            "cause": error.cause,
-            "symbols": error.symbols if isinstance(error, ConfigError) else None,
-        }
-        log = {"build.log": Path(error.log)} if error.log and Path(error.log).exists() else {}
-        store.add(key, log, {"commit": commit, "failure": failure})
+def _remember(store: Store, key: str, commit: str, error: BuildError) -> None:
+    """A commit that does not build will not the next time either."""
+    failure = {
+        "message": str(error),
+        "cause": error.cause,
+        "symbols": error.symbols if isinstance(error, ConfigError) else None,
+    }
+    log = {"build.log": Path(error.log)} if error.log and Path(error.log).exists() else {}
+    store.add(key, log, {"commit": commit, "failure": failure})
 
 
 def _image(entry: Entry, commit: str, *, cached: bool) -> KernelImage:

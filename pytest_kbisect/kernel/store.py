@@ -1,9 +1,8 @@
 """The store of built kernels, and of failures to build one, found by a key of all that goes in.
 
-    CACHE/kernels/KEY/           an entry, complete: it is filled in incoming/KEY and renamed
-    CACHE/kernels/incoming/KEY/  being filled, by whoever holds the build lock
-    CACHE/kernels/locks/KEY.build   held exclusively by the one process that builds it
-    CACHE/kernels/locks/KEY.use     held, shared, by everyone who uses it: such an entry is not evicted
+An entry is the folder CACHE/kernels/KEY. It is filled in incoming/KEY, by whoever holds the exclusive
+lock locks/KEY.build, and renamed when it is complete. Whoever uses it holds locks/KEY.use, shared:
+such an entry is not evicted.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import json
 import os
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from pytest_kbisect.kernel import locks
 
@@ -35,7 +34,7 @@ class Entry:
     facts: dict[str, Any]
     lease: int
 
-    def __enter__(self) -> Entry:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -87,7 +87,9 @@ def find(compiler: str = "gcc") -> Toolchain:
     """The host's toolchain. Raises HostError naming what is missing and its packages."""
     machine = platform.machine()
     if machine not in _ARCHITECTURES:
-        raise HostError(f"kernels for {machine} cannot be built yet: use a host with {', '.join(_ARCHITECTURES)}")
+        raise HostError(
+            f"kernels for {machine} cannot be built yet: use a host with {', '.join(_ARCHITECTURES)}"
+        )
     host.require_programs(compiler)
     first_lines = [
         process.run([program, "--version"]).decode("utf-8", "replace").partition("\n")[0].strip()

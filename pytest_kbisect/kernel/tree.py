@@ -159,7 +159,9 @@ class LinuxTree:
                 "git fetch --unshallow, and try again"
             )
         if not base:
-            raise UsageError(f"{first} and {last} have no common history: no range leads from one to the other")
+            raise UsageError(
+                f"{first} and {last} have no common history: no range leads from one to the other"
+            )
         raise UsageError(
             f"{first} is not an ancestor of {last}, they diverged at {base[:12]}: "
             f"if the bug is not there, bisect {base[:12]}..{last}"
@@ -178,12 +180,13 @@ class LinuxTree:
 
     # History
 
-    def log_text(self, a: str, b: str) -> str:
+    def log_text(self, a: str, b: str, *, line: str = "%H%x09%P%x09%s") -> str:
         """All commits of a..b, one a line: hash, parents (separated by blanks), title; tabs between.
 
-        Children come after their parents, lines of development are not mixed (--topo-order).
+        `line` is another --format. Children come after their parents, lines of development are not
+        mixed (--topo-order).
         """
-        return self._git("log", "--topo-order", "--reverse", "--format=%H%x09%P%x09%s", f"{a}..{b}")
+        return self._git("log", "--topo-order", "--reverse", f"--format={line}", f"{a}..{b}", "--")
 
     def describe(self, commit: str) -> CommitInfo:
         """Author, date, title, message and diffstat (of a merge: against its first parent)."""
@@ -245,7 +248,11 @@ class LinuxTree:
             strip_newline_in_stdout=False,
         )
         assert isinstance(output, bytes)
-        return status, output, complaint if isinstance(complaint, str) else complaint.decode("utf-8", "replace")
+        return (
+            status,
+            output,
+            complaint if isinstance(complaint, str) else complaint.decode("utf-8", "replace"),
+        )
 
     def _git(self, *words: str) -> str:
         status, output, complaint = self._ask(*words)

@@ -52,6 +52,15 @@ class Slot:
     lock: int
 
 
+def _home(linux: LinuxTree) -> Path:
+    return linux.cache / "trees" / linux.identity
+
+
+def is_empty(linux: LinuxTree) -> bool:
+    """Whether the first build of this tree has yet to check it out, which takes disk."""
+    return not (_home(linux) / "0" / "head").exists()
+
+
 def _git(*words: str | Path, lock: int, cwd: Path | None = None) -> str:
     """Run a git command that writes into our repository; it dies with us and holds the lock until then."""
     env = {name: value for name, value in os.environ.items() if name not in LOCAL_VARIABLES}
@@ -91,7 +100,13 @@ def _repository(linux: LinuxTree, home: Path) -> Path:
             making = home / "git.making"
             shutil.rmtree(making, ignore_errors=True)
             _git(
-                "init", "-q", "--bare", "--template=", f"--object-format={linux.object_format}", making, lock=lock
+                "init",
+                "-q",
+                "--bare",
+                "--template=",
+                f"--object-format={linux.object_format}",
+                making,
+                lock=lock,
             )
             making.rename(repository)
         _write(repository / "objects/info/alternates", f"{_quoted(str(linux.objects))}\n")
@@ -123,35 +138,34 @@ def _write(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def slot(
-    linux: LinuxTree, commit: str, output: str, *, slots: int = SLOTS, waiting: Callable[[], None] | None = None
+    linux: LinuxTree,
+    commit: str,
+    output: str,
+    *,
+    slots: int = SLOTS,
+    waiting: Callable[[], None] | None = None,
 ) -> Iterator[Slot]:
     """A slot with `commit` checked out, ours alone for the block.
 
     Of the free slots the one is taken whose O= folder `output` is warm and whose files differ least
     from the commit's: what a checkout does not write, make does not build.
     """
-    home = linux.cache / "trees" / linux.identity
+    home = _home(linux)
     repository = _repository(linux, home)
-    lock, number = _take(linux, home, commit, output, slots, waiting)
+    lock, number = _take(linux, commit, output, slots=slots, waiting=waiting)
+    taken = Slot(home / str(number) / "tree", lock)
     try:
-        place = home / str(number)
-        tree = place / "tree"
-        # The repository's own list of worktrees is written by `worktree add` only.
-        _check_out(repository, place, tree, commit, lock, home)
-        yield Slot(tree, lock)
+        _check_out(repository, taken, commit)
+        yield taken
     finally:
         os.close(lock)
 
 
 def _take(
-    linux: LinuxTree,
-    home: Path,
-    commit: str,
-    output: str,
-    slots: int,
-    waiting: Callable[[], None] | None,
+    linux: LinuxTree, commit: str, output: str, *, slots: int, waiting: Callable[[], None] | None
 ) -> tuple[int, int]:
     """Lock the best free slot; wait for the first one if all are taken."""
+    home = _home(linux)
     free = {number: lock for number in range(slots) if (lock := _try(home, number)) is not None}
     if not free:
         if waiting:
@@ -189,22 +203,25 @@ def _head(tree: Path) -> str:
     return head.read_text().strip() if head.exists() else ""
 
 
-def _check_out(repository: Path, place: Path, tree: Path, commit: str, lock: int, home: Path) -> None:
-    """Make the worktree the commit's, exactly; the O= folders stay.
+def _check_out(repository: Path, slot: Slot, commit: str) -> None:
+    """Make the slot's files the commit's, exactly; the O= folders stay.
 
-    `head` is written last and removed first: a slot without it was interrupted and may hold files
-    that no index knows, which only `git clean` finds.
+    The file `head` is written last and removed first: a slot without it was interrupted and may hold
+    files that no index knows, which only `git clean` finds.
     """
-    head = place / "head"
-    if head.exists() and head.read_text().strip() == commit:
+    tree, lock = slot.tree, slot.lock
+    head = tree.parent / "head"
+    if _head(tree) == commit:
         return
     broken = not head.exists()
     head.unlink(missing_ok=True)
     if not (tree / ".git").exists():
         shutil.rmtree(tree, ignore_errors=True)
-        with locks.held(home / "git.lock"):
+        # The repository's list of worktrees is shared by all slots, and written here only.
+        with locks.held(repository.parent / "git.lock"):
             _git("worktree", "prune", cwd=repository, lock=lock)
-            _git("worktree", "add", "-q", "--force", "--detach", "--no-checkout", tree, commit, cwd=repository, lock=lock)
+            add = ["worktree", "add", "--force", "--detach", "--no-checkout"]
+            _git(*add, tree, commit, cwd=repository, lock=lock)
     if broken:
         # A checkout that was killed leaves its lock; this slot's index is nobody else's.
         index_lock = _git("rev-parse", "--git-path", "index.lock", cwd=tree, lock=lock).strip()
