@@ -10,7 +10,8 @@ class CrashReport:
     """One crash as read from a console.
 
     `start` and `end` are byte offsets into the console the crash was read from; `report` is the
-    text of the crash's own context, from the oops line on.
+    text of the crash's own context, from the oops line on, and `lead` what the same context printed
+    just before. `frames` are the functions of each stack trace, `frame` the one the title names.
     """
 
     title: str
@@ -18,6 +19,7 @@ class CrashReport:
     type: str = ""
     frame: str = ""
     frames: tuple[tuple[str, ...], ...] = ()
+    lead: str = ""
     report: str = ""
     corrupted: bool = False
     corrupted_reason: str = ""

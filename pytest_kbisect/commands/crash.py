@@ -1,0 +1,108 @@
+"""`kbisect crash`: read the crashes of console logs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import argparse
+
+    from pytest_kbisect.crash import CrashReport
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb to the command line."""
+    parser = subparsers.add_parser(
+        "crash",
+        help="read the crashes of console logs",
+        description="Print the crash reports of console logs, or of standard input.",
+    )
+    parser.add_argument("files", nargs="*", metavar="FILE", help="a console log; - or none: standard input")
+    parser.add_argument("--json", action="store_true", help="one JSON object a file")
+    parser.add_argument(
+        "--vmlinux", type=Path, metavar="FILE", help="the kernel with debug information, for file:line and inlined functions"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the reports of every file; 0 also where there are none."""
+    from pytest_kbisect.crash import parse_console
+    from pytest_kbisect.errors import ExitCode, UsageError
+
+    vmlinux: Path | None = arguments.vmlinux
+    if vmlinux is not None and not vmlinux.is_file():
+        raise UsageError(f"{vmlinux}: no such file: give the vmlinux of the kernel that crashed")
+    for name in arguments.files or ["-"]:
+        try:
+            data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        except OSError as error:
+            raise UsageError(f"cannot read {name}: {error.strerror}") from error
+        reports = parse_console(data)
+        texts = [_symbolized(report.report, vmlinux) for report in reports]
+        if arguments.json:
+            _print_json(name, reports, texts)
+        else:
+            _print_text(name if len(arguments.files) > 1 else "", reports, texts)
+    return ExitCode.FOUND
+
+
+def _symbolized(text: str, vmlinux: Path | None) -> str:
+    if vmlinux is None:
+        return text
+    from pytest_kbisect.crash.symbols import symbolize
+
+    result = symbolize(text, vmlinux)
+    if not result.done:
+        print(f"kbisect: {result.note}", file=sys.stderr)
+    return result.report
+
+
+def _print_json(name: str, reports: tuple[CrashReport, ...], texts: list[str]) -> None:
+    import json
+
+    def plain(report: CrashReport, text: str) -> dict[str, Any]:
+        return {
+            "title": report.title,
+            "alt_titles": list(report.alt_titles),
+            "type": report.type,
+            "frame": report.frame,
+            "corrupted": report.corrupted,
+            "corrupted_reason": report.corrupted_reason,
+            "suppressed": report.suppressed,
+            "panicked": report.panicked,
+            "executor": report.executor,
+            "report": text,
+            "start": report.start,
+            "end": report.end,
+        }
+
+    found = [plain(report, text) for report, text in zip(reports, texts, strict=True)]
+    print(json.dumps({"file": name, "reports": found}))
+
+
+def _print_text(name: str, reports: tuple[CrashReport, ...], texts: list[str]) -> None:
+    from pytest_kbisect.crash.guilty import guilty_file
+
+    if name:
+        print(f"== {name}")
+    if not reports:
+        print("no crash")
+    for report, text in zip(reports, texts, strict=True):
+        print(report.title)
+        facts = {
+            "also": "; ".join(report.alt_titles),
+            "type": report.type,
+            "key frame": report.frame,
+            "guilty file": guilty_file(text),
+            "corrupted": report.corrupted_reason,
+            "suppressed": "yes" if report.suppressed else "",
+            "bytes": f"{report.start}-{report.end}",
+        }
+        for word, fact in facts.items():
+            if fact:
+                print(f"  {word}: {fact}")
+        print()
+        print(text)
+        print()

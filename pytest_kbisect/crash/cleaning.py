@@ -1,0 +1,33 @@
+"""Titles that compare: numbers, addresses, lines and host names taken out."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pytest_kbisect.crash.pattern import Pattern
+
+LONGEST_TITLE: Final = 120
+
+_REPLACEMENTS: Final = (
+    (Pattern(r"syz-executor\d{0,10}(?:[.-]\d{1,10})?:?\d{0,10}"), "syz-executor"),
+    (Pattern(r"syzkaller\d{1,12}"), "syzkaller"),
+    # A function's address within itself says nothing from one build to the next.
+    (Pattern(r"\b([A-Za-z_][\w.]{0,200})\+0x[0-9a-f]{1,16}(?:/0x[0-9a-f]{1,16})?"), r"\1"),
+    (Pattern(r"\b(?:0x)?(?=[0-9a-f]{0,32}[a-f])(?=[0-9a-f]{0,32}\d)[0-9a-f]{6,32}\b|\b0x[0-9a-f]{1,32}\b"), "ADDR"),
+    (Pattern(r"\b\d{8,32}\b"), "ADDR"),
+    (Pattern(r"\b\d{1,3}(?:\.\d{1,3}){3}\b"), "IP"),
+    (Pattern(r"\b([\w./-]{1,200}\.[chS]):\d{1,9}\b"), r"\1:LINE"),
+    (Pattern(r"\bCPU#?\d{1,4}\b"), "CPU"),
+    (Pattern(r"(?<![\w])\d{1,32}(?![\w])"), "NUM"),
+    (Pattern(r"\d{7,32}"), "NUM"),
+)
+_UNPRINTABLE: Final = Pattern(r"[^ -~]{1,200}")
+_SPACES: Final = Pattern(r" {2,}")
+
+
+def clean_title(title: str) -> str:
+    """The title as it is kept: printable ASCII, at most 120 characters, without what differs between runs."""
+    title = _SPACES.sub(" ", _UNPRINTABLE.sub(" ", title)).strip()[: 4 * LONGEST_TITLE]
+    for pattern, replacement in _REPLACEMENTS:
+        title = pattern.sub(replacement, title)
+    return title[:LONGEST_TITLE].strip()

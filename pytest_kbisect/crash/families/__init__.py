@@ -1,0 +1,91 @@
+"""The words with which kernels begin to report a fault, in the order in which they are looked for."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pytest_kbisect.crash.families import locking, memory, panics, stalls, warnings
+from pytest_kbisect.crash.families.family import Anchor, Family, Header, Stack, Step
+from pytest_kbisect.crash.pattern import Pattern
+
+# Messages that have a header's word and are no fault: what daemons and boot code call a warning, and
+# what the kernel says about other programs.
+_HARMLESS_BUG: Final = Pattern(r"\w(?<!TASK )BUG:|DEBUG:")
+_HARMLESS_WARNING: Final = Pattern(
+    r"(?i)spectre|\bebpf\b|fbcon: driver|workqueue cpumask|\bmitigation|permanently added|deprecated"
+    r"|you are running|unsupported|not supported|experimental|insecure|\bmand\b|no swap|swap space|entropy|tainted module"
+    r"|host key|filesystem (?:is|was)|maximal mount count|unchecked|fsck|ssh|apparmor|selinux|certificate|kernel lockdown"
+)
+_HARMLESS_FAULT: Final = Pattern(r"traps: |general protection fault (?:ip|rip):|segfault at")
+_HARMLESS_INFO: Final = Pattern(r"INFO: (?!rcu_|task |\w*\s?suspicious RCU|possible |inconsistent |trying to register"
+    r"|[A-Z_]{3,20}-safe -> |(?:Allocated|Freed) in |(?:Slab|Object) 0x|\s*$)")
+
+HEADERS: Final = (
+    Header("general protection fault", memory.GENERAL_PROTECTION, _HARMLESS_FAULT),
+    Header("stack segment:", memory.STACK_SEGMENT, _HARMLESS_FAULT),
+    Header(
+        "BUG:",
+        (
+            *memory.KASAN,
+            *memory.KMSAN,
+            *memory.KCSAN,
+            *memory.KFENCE,
+            *memory.PAGE_FAULT,
+            *memory.STACK_GUARD,
+            *memory.PAGES,
+            *memory.LEAK,
+            *memory.DENTRY,
+            *locking.BALANCE,
+            *locking.SPIN,
+            *locking.PREEMPTION,
+            *locking.LOCKDEP_LIMITS,
+            *stalls.SOFT_LOCKUP,
+        ),
+        _HARMLESS_BUG,
+    ),
+    Header("(Not tainted): ", memory.SLUB, Pattern(r"^(?!.{0,200}BUG )")),
+    Header("BUG kmalloc-", memory.SLUB),
+    Header(
+        "WARNING:",
+        (*locking.DEADLOCK, *locking.RCU_USAGE, *locking.BALANCE, *warnings.WARNING),
+        _HARMLESS_WARNING,
+    ),
+    Header(
+        "INFO:",
+        (
+            *locking.DEADLOCK,
+            *locking.RCU_USAGE,
+            *locking.NON_STATIC_KEY,
+            *stalls.STALL,
+            *stalls.HUNG,
+            *warnings.INFO,
+        ),
+        _HARMLESS_INFO,
+    ),
+    Header("Unable to handle kernel", memory.ARM_FAULT),
+    Header("Unhandled fault:", memory.UNHANDLED_FAULT),
+    Header("Unhandled prefetch abort:", memory.UNHANDLED_FAULT),
+    Header("Alignment trap: not handling", memory.ALIGNMENT_TRAP),
+    Header("kernel BUG at", warnings.BUG_ON),
+    Header("Kernel BUG at", warnings.BUG_ON),
+    Header("divide error:", memory.DIVIDE_ERROR),
+    Header("divide_error:", memory.DIVIDE_ERROR),
+    Header("invalid opcode:", memory.INVALID_OPCODE),
+    Header("int3:", memory.INT3),
+    Header("PANIC: double fault", memory.DOUBLE_FAULT),
+    Header("Internal error:", memory.INTERNAL_ERROR),
+    Header("UBSAN:", memory.UBSAN),
+    Header("VFS: ", memory.VFS, Pattern(r"^(?!.{0,200}VFS: (?:Busy inodes after|Close: file count is))")),
+    Header("unregister_netdevice: waiting for", panics.NETDEVICE),
+    Header("Kernel panic", panics.PANIC),
+    Header("rust_kernel: panicked at", panics.RUST),
+    Header("trusty: panic", panics.TRUSTY),
+    Header("SYZFAIL:", panics.FUZZER),
+    Header("SYZFATAL:", panics.FUZZER),
+    Header("panic: ", panics.GO, Pattern(r"^(?!panic: )")),
+    Header("fatal error: ", panics.GO, Pattern(r"^(?!fatal error: (?:runtimer|unexpected signal|all goroutines|runtime|"
+        r"concurrent map|stack overflow|bad |found |sweep|schedule|fault|g|m|s|u|w))")),
+)
+BANNER: Final = Header("Linux version ", panics.BANNER)
+
+__all__ = ["BANNER", "HEADERS", "Anchor", "Family", "Header", "Stack", "Step"]

@@ -1,0 +1,119 @@
+"""What is known about one way a kernel has of reporting one kind of fault."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pytest_kbisect.crash.pattern import Pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+# Text that stands for itself in the tables. A function in an address is `name+0x10/0x20`, where the
+# name may carry a compiler's suffix (.isra.0, .cold, .part.3, .constprop.1, .llvm.123).
+PC: Final = r"\[?<?[0-9a-f]{8,16}>?\]?"
+NAME: Final = r"[A-Za-z_$][\w$]{0,200}"
+FUNC: Final = rf"(?P<func>{NAME})(?:\.[\w.]{{1,80}})?\+0x[0-9a-f]{{1,16}}(?:/0x[0-9a-f]{{1,16}})?"
+TASK: Final = r"[^\n]{1,64}?"
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """A line to go forward to. If it names a function (group `func`) that is a candidate for key frame."""
+
+    pattern: Pattern[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Read on, taking the functions of the stack trace that comes, up to the next trace or anchor."""
+
+
+Step = Anchor | Stack
+
+
+def anchor(source: str) -> Anchor:
+    """An anchor at the first line that matches."""
+    return Anchor(Pattern(source))
+
+
+STACK: Final = Stack()
+
+# Where the fault happened, as each architecture prints it: x86 "RIP: 0010:f+0x1/0x2" (before 4.12 with
+# addresses), i386 "EIP: f+..", arm64 "pc : f+..", arm "PC is at f+..", powerpc "NIP [c0..] f+..",
+# riscv "epc : f+..", s390 "Krnl PSW : .. (f+0x1/0x2)", mips "epc   : c0.. f+..", loongarch "pc 90.. f+..".
+_PROGRAM_COUNTER: Final = (
+    r"\b[RE]IP:? (?:is at )?(?:[0-9a-f]{4}:)?|\bNIP |\bpc\s{0,4}:? |PC is at |\be(?:pc|ra)\s{0,4}: "
+    r"|Krnl PSW : [0-9a-f]{16} [0-9a-f]{16} \("
+)
+RIP: Final = anchor(rf"(?:{_PROGRAM_COUNTER})(?: {{0,2}}{PC}){{0,2}} {{0,2}}{FUNC}")
+# powerpc comes to WARN() by a trap, and so do user faults on it.
+RIP_OR_TRAP: Final = anchor(
+    rf"(?:{_PROGRAM_COUNTER}|^--- interrupt: \w{{1,8}} at )(?: {{0,2}}{PC}){{0,2}} {{0,2}}{FUNC}"
+)
+CALL_TRACE: Final = anchor(r"\bCall [Tt]race:|^\s*Backtrace:|\bbacktrace:\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One way a kernel reports one kind of fault.
+
+    `sign` finds it, in one line. `details` must then be found on the following lines, in that order;
+    a kernel that printed the sign but not these was cut short. The named groups of both, and `frame`,
+    fill `title` and `alternatives`. `steps` lead to the key frame; `fallback_steps` are gone where
+    `steps` find nothing. `choose` picks the key frame from the functions found (default: the first that
+    is not on the way to a fault in general, see frames); `skip` adds to those for this family alone.
+    `traceless`: this report has no stack trace, so one that has none is not cut short.
+    `cut_short`: the text itself says that the report was cut.
+    """
+
+    sign: Pattern[str]
+    title: str
+    alternatives: tuple[str, ...] = ()
+    details: tuple[Pattern[str], ...] = ()
+    steps: tuple[Step, ...] = ()
+    fallback_steps: tuple[Step, ...] = ()
+    choose: Callable[[Sequence[str]], tuple[str, str]] | None = None
+    skip: tuple[str, ...] = ()
+    traceless: bool = False
+    cut_short: bool = False
+
+
+def family(
+    sign: str,
+    title: str,
+    *alternatives: str,
+    details: tuple[str, ...] = (),
+    steps: tuple[Step, ...] = (),
+    fallback_steps: tuple[Step, ...] = (),
+    choose: Callable[[Sequence[str]], tuple[str, str]] | None = None,
+    skip: tuple[str, ...] = (),
+    traceless: bool = False,
+    cut_short: bool = False,
+) -> Family:
+    """A Family from its sources."""
+    return Family(
+        Pattern(sign),
+        title,
+        alternatives,
+        tuple(Pattern(detail) for detail in details),
+        steps,
+        fallback_steps,
+        choose,
+        skip,
+        traceless,
+        cut_short,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A word with which kernels begin to report a fault, and the families that begin so.
+
+    A line that has the word and matches one of `harmless` is no report.
+    """
+
+    word: str
+    families: tuple[Family, ...] = ()
+    harmless: Pattern[str] | None = None

@@ -1,0 +1,124 @@
+"""What lockdep and its neighbours say about locks, RCU, preemption and sleeping."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pytest_kbisect.crash.families.family import CALL_TRACE, FUNC, PC, STACK, anchor, family
+
+_TRACE = (CALL_TRACE, STACK)
+
+# print_lock() of kernel/locking/lockdep.c: "(name){usage}, at: function", before 4.17 with an address.
+_AT = anchor(rf", at: (?:{PC} )?{FUNC}")
+_HELD_AT = (_AT, _AT, CALL_TRACE, STACK)
+
+# Before 4.13 lockdep's headlines were "[ INFO: ... ]" and "[ BUG: ... ]", afterwards "WARNING: ...".
+# The lock that was asked for says where the cycle closes.
+_DEADLOCK_DETAILS = (r"is trying to acquire lock|just changed the state of lock", rf", at: (?:{PC} )?{FUNC}")
+
+
+_DEADLOCK_SIGNS = (
+    r"possible circular locking dependency detected"
+    r"|possible recursive locking detected"
+    r"|possible irq lock inversion dependency detected"
+    r"|(?:HARD|SOFT)IRQ-safe -> (?:HARD|SOFT)IRQ-unsafe lock order detected"
+    r"|[A-Z_-]{3,20}-safe -> [A-Z_-]{3,20}-unsafe lock order detected"
+    r"|possible filesystem reclaim deadlock"
+)
+DEADLOCK: Final = (
+    family(
+        _DEADLOCK_SIGNS,
+        "possible deadlock in {frame}",
+        details=_DEADLOCK_DETAILS,
+        steps=_HELD_AT,
+    ),
+    family(
+        r"inconsistent lock state",
+        "inconsistent lock state in {frame}",
+        details=(r" takes:", rf", at: (?:{PC} )?{FUNC}"),
+        steps=(_AT, CALL_TRACE, STACK),
+    ),
+)
+
+RCU_USAGE: Final = (
+    family(
+        r"(?P<word>INFO|WARNING): suspicious RCU usage",
+        "{word}: suspicious RCU usage in {frame}",
+        details=(r"stack backtrace:|\bCall [Tt]race:",),
+        steps=_TRACE,
+    ),
+)
+
+BALANCE: Final = (
+    family(
+        r"(?P<word>BUG|WARNING): bad unlock balance detected",
+        "{word}: bad unlock balance in {frame}",
+        steps=_TRACE,
+    ),
+    family(
+        r"(?P<word>BUG|WARNING): held lock freed",
+        "{word}: held lock freed in {frame}",
+        steps=_HELD_AT,
+    ),
+    family(
+        r"(?P<word>BUG|WARNING): [^\n]{1,64} still has locks held!",
+        "{word}: still has locks held in {frame}",
+        steps=_HELD_AT,
+    ),
+    family(
+        r"(?P<word>BUG|WARNING): lock held when returning to user space",
+        "{word}: lock held when returning to user space in {frame}",
+        steps=_HELD_AT,
+        traceless=True,
+    ),
+    family(
+        r"(?P<word>BUG|WARNING): Nested lock was not taken",
+        "{word}: nested lock was not taken in {frame}",
+        steps=_TRACE,
+    ),
+    family(r"BUG: Invalid wait context", "WARNING: locking bug in {frame}", steps=_TRACE),
+)
+
+# lib/../spinlock_debug.c, lib/smp_processor_id.c, kernel/sched/core.c, kernel/workqueue.c.
+SPIN: Final = (
+    family(
+        r"BUG: (?P<lock>spinlock|rwlock) (?P<what>bad magic|recursion|already unlocked|wrong owner|wrong CPU"
+        r"|lockup suspected|cpu recursion|trylock failure on UP|lockup)",
+        "BUG: {lock} {what} in {frame}",
+        steps=_TRACE,
+    ),
+)
+PREEMPTION: Final = (
+    family(
+        r"BUG: using (?P<call>[a-z_]{1,60}\(\)) in preemptible",
+        "BUG: using {call} in preemptible code in {frame}",
+        steps=_TRACE,
+    ),
+    family(r"BUG: scheduling while atomic", "BUG: scheduling while atomic in {frame}", steps=_TRACE),
+    family(
+        r"BUG: sleeping function called from invalid context",
+        "BUG: sleeping function called from invalid context in {frame}",
+        steps=_TRACE,
+    ),
+    family(
+        r"BUG: workqueue leaked (?:lock or atomic|atomic, lock or RCU)",
+        "BUG: workqueue leaked lock or atomic in {frame}",
+        details=(rf"last function: {FUNC}",),
+        steps=(anchor(rf"last function: {FUNC}"),),
+    ),
+)
+
+NON_STATIC_KEY: Final = (
+    family(
+        r"INFO: trying to register non-static key",
+        "INFO: trying to register non-static key in {frame}",
+        steps=_TRACE,
+    ),
+)
+LOCKDEP_LIMITS: Final = (
+    family(
+        r"BUG: (?P<what>MAX_[A-Z_]{1,40} too low!)",
+        "BUG: {what}",
+        traceless=True,
+    ),
+)

@@ -1,0 +1,203 @@
+"""Accesses to memory that the kernel must not make: sanitizers, page faults, corrupted structures."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pytest_kbisect.crash.families.family import CALL_TRACE, FUNC, NAME, RIP, STACK, family
+
+_TRACE = (CALL_TRACE, STACK)
+_RIP_TRACE = (RIP, CALL_TRACE, STACK)
+_BAD_ACCESS = "bad-access in {frame}"
+_ACCESS = r"\b(?P<access>Read|Write) of size \d"
+_KASAN_KIND = r"(?P<kind>[a-z][a-z-]{0,40})"
+
+# mm/kasan/report*.c. Before 4.11 the line went on " at addr X", and the access had a line of its own too.
+KASAN: Final = (
+    family(
+        rf"BUG: KASAN: (?:double-free|invalid-free|double-free or invalid-free) in {FUNC}",
+        "KASAN: invalid-free in {frame}",
+        "invalid-free in {frame}",
+        steps=_TRACE,
+    ),
+    family(
+        r"BUG: KASAN: (?:double-free|invalid-free|double-free or invalid-free) in (?:0x)?[0-9a-f]{4,16}\b",
+        "KASAN: invalid-free in {frame}",
+        "invalid-free in {frame}",
+        steps=_TRACE,
+    ),
+    family(
+        rf"BUG: KASAN: {_KASAN_KIND} in ",
+        "KASAN: {kind} {access} in {frame}",
+        _BAD_ACCESS,
+        details=(_ACCESS,),
+        steps=_TRACE,
+    ),
+    family(
+        rf"BUG: KASAN: {_KASAN_KIND} on (?:address|null)",
+        "KASAN: {kind} {access}",
+        details=(_ACCESS,),
+    ),
+    family(
+        rf"BUG: KASAN: (?P<rest>{_KASAN_KIND} in {NAME}[^\n]{{0,100}} at addr [0-9a-f]{{4,16}})",
+        "KASAN: {rest}",
+        cut_short=True,
+    ),
+)
+
+# mm/kmsan/report.c.
+KMSAN: Final = (
+    family(
+        r"BUG: KMSAN: (?P<kind>[a-z][a-z-]{0,40})(?: in |$)",
+        "KMSAN: {kind} in {frame}",
+        _BAD_ACCESS,
+        steps=(STACK,),
+    ),
+)
+
+# kernel/kcsan/report.c: the two functions are in the first line, there is nothing to look for.
+KCSAN: Final = (
+    family(
+        rf"BUG: KCSAN: (?P<kind>data-race|assert: race) in (?P<func>{NAME})[^\n/]{{0,80}}"
+        rf"(?:/0x[0-9a-f]+)? / (?P<other>{NAME})",
+        "KCSAN: {kind} in {func} / {other}",
+    ),
+    family(
+        rf"BUG: KCSAN: (?P<kind>data-race|assert: race) in (?P<func>{NAME})",
+        "KCSAN: {kind} in {func}",
+    ),
+)
+
+# mm/kfence/report.c.
+KFENCE: Final = (
+    family(
+        r"BUG: KFENCE: (?P<kind>memory corruption|invalid free) in ",
+        "KFENCE: {kind} in {frame}",
+        steps=(STACK,),
+    ),
+    family(
+        r"BUG: KFENCE: (?P<kind>[a-z-]{1,40} (?:read|write)) in ",
+        "KFENCE: {kind} in {frame}",
+        _BAD_ACCESS,
+        steps=(STACK,),
+    ),
+)
+
+# lib/ubsan.c; the British spelling is that of kernels before 5.3.
+UBSAN: Final = (
+    family(
+        r"UBSAN: Undefined behaviour in ",
+        "UBSAN: undefined-behaviour in {frame}",
+        steps=_TRACE,
+    ),
+    family(
+        r"UBSAN: (?P<kind>array-index-out-of-bounds) in ",
+        "UBSAN: {kind} in {frame}",
+        _BAD_ACCESS,
+        steps=_TRACE,
+    ),
+    family(r"UBSAN: (?P<kind>[a-z-]{1,60}) in ", "UBSAN: {kind} in {frame}", steps=_TRACE),
+)
+
+# The fault handlers of the architectures: "BUG: unable to handle" is x86's, without "BUG:" it is of arm,
+# arm64, riscv and others. x86 says "page fault for address" and "kernel NULL pointer" since 5.3.
+PAGE_FAULT: Final = (
+    family(
+        r"BUG: unable to handle (?:kernel paging request|page fault for address)",
+        "BUG: unable to handle kernel paging request in {frame}",
+        _BAD_ACCESS,
+        steps=_RIP_TRACE,
+    ),
+    family(
+        r"BUG: (?:unable to handle )?kernel NULL pointer dereference",
+        "BUG: unable to handle kernel NULL pointer dereference in {frame}",
+        _BAD_ACCESS,
+        steps=_RIP_TRACE,
+    ),
+    family(r"BUG: unable to handle kernel(?! paging| NULL)", "BUG: unable to handle kernel", cut_short=True),
+)
+ARM_FAULT: Final = (
+    family(
+        r"Unable to handle kernel (?P<what>paging request|access to user memory)",
+        "BUG: unable to handle kernel {what} in {frame}",
+        _BAD_ACCESS,
+        steps=_RIP_TRACE,
+    ),
+    family(
+        r"Unable to handle kernel NULL pointer dereference",
+        "BUG: unable to handle kernel NULL pointer dereference in {frame}",
+        _BAD_ACCESS,
+        steps=_RIP_TRACE,
+    ),
+    family(r"Unable to handle kernel", "BUG: unable to handle kernel", cut_short=True),
+)
+UNHANDLED_FAULT: Final = (
+    family(
+        r"Unhandled (?:prefetch abort|fault)", "Unhandled fault in {frame}", _BAD_ACCESS, steps=_RIP_TRACE
+    ),
+)
+
+# arch/x86/kernel/traps.c. Two CPUs that talk at once can leave the fault's own trace unreadable, and the
+# first trace that follows is then the better guess.
+GENERAL_PROTECTION: Final = (
+    family(
+        r"general protection fault",
+        "general protection fault in {frame}",
+        _BAD_ACCESS,
+        steps=_RIP_TRACE,
+        fallback_steps=(STACK,),
+    ),
+)
+DIVIDE_ERROR: Final = (family(r"divide[ _]error", "divide error in {frame}", steps=_RIP_TRACE),)
+INVALID_OPCODE: Final = (family(r"invalid opcode", "invalid opcode in {frame}", steps=_RIP_TRACE),)
+STACK_SEGMENT: Final = (family(r"stack segment", "stack segment fault in {frame}", steps=_RIP_TRACE),)
+INT3: Final = (family(r"\bint3:", "int3 in {frame}", steps=_RIP_TRACE),)
+DOUBLE_FAULT: Final = (family(r"PANIC: double fault", "PANIC: double fault in {frame}", steps=_RIP_TRACE),)
+INTERNAL_ERROR: Final = (family(r"Internal error:", "Internal error in {frame}", steps=_RIP_TRACE),)
+ALIGNMENT_TRAP: Final = (
+    family(r"Alignment trap: not handling", "Alignment trap in {frame}", steps=_RIP_TRACE),
+)
+
+STACK_GUARD: Final = (
+    family(
+        r"BUG: (?:[A-Z-]{1,16} )?stack guard page was hit",
+        "BUG: stack guard page was hit in {frame}",
+        "stack-overflow in {frame}",
+        steps=_RIP_TRACE,
+    ),
+)
+
+# mm/page_alloc.c, mm/memory.c, mm/slub.c, fs/super.c, fs/open.c, mm/kmemleak.c.
+PAGES: Final = (
+    family(r"BUG: Bad page state", "BUG: Bad page state in {frame}", steps=_TRACE),
+    family(r"BUG: Bad page map", "BUG: Bad page map"),
+    family(r"BUG: Bad page cache", "BUG: Bad page cache"),
+    family(r"BUG: Bad rss-counter state", "BUG: Bad rss-counter state", traceless=True),
+    family(r"BUG: non-zero pgtables_bytes", "BUG: non-zero pgtables_bytes on freeing mm", traceless=True),
+)
+SLUB: Final = (
+    family(
+        rf"BUG {NAME}[^\n:]{{0,60}}\([^\n)]{{1,80}}\): (?P<what>[^\n:]{{1,80}})", "BUG: {what}"
+    ),
+)
+LEAK: Final = (
+    family(
+        r"BUG: memory leak",
+        "memory leak in {frame}",
+        details=(r"unreferenced object",),
+        steps=(STACK,),
+    ),
+)
+VFS: Final = (
+    family(
+        r"VFS: Busy inodes after unmount",
+        "VFS: Busy inodes after unmount (use-after-free)",
+        traceless=True,
+    ),
+    family(
+        r"VFS: Close: file count is (?:zero|0)",
+        "VFS: Close: file count is zero (use-after-free)",
+        traceless=True,
+    ),
+)
+DENTRY: Final = (family(r"BUG: Dentry [^\n]{0,200}still in use", "BUG: Dentry still in use in {frame}", steps=_TRACE),)

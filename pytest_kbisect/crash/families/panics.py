@@ -1,0 +1,83 @@
+"""The end of a kernel without an oops, and of programs that speak on the same console."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pytest_kbisect.crash.families.family import CALL_TRACE, FUNC, RIP, STACK, anchor, family
+
+_TRACE = (CALL_TRACE, STACK)
+_PANIC = r"Kernel panic - not syncing: (?:kernel: )?"
+
+PANIC: Final = (
+    family(
+        rf"{_PANIC}stack-protector:[^\n]{{0,60}}corrupted in: (?:{FUNC}|\S)",
+        "kernel panic: stack is corrupted in {frame}",
+        steps=(anchor(rf"corrupted in: {FUNC}"),),
+        fallback_steps=_TRACE,
+        skip=("__stack_chk_fail",),
+        traceless=True,
+    ),
+    family(
+        rf"{_PANIC}corrupted stack end detected",
+        "kernel panic: corrupted stack end in {frame}",
+        "stack-overflow in {frame}",
+        steps=_TRACE,
+        skip=("schedule|preempt",),
+    ),
+    family(
+        rf"{_PANIC}kernel stack overflow",
+        "kernel stack overflow in {frame}",
+        "stack-overflow in {frame}",
+        steps=_TRACE,
+    ),
+    # The end of an oops whose beginning was lost.
+    family(rf"{_PANIC}Fatal exception", "kernel panic: Fatal exception", cut_short=True),
+    family(rf"{_PANIC}panic_on_warn set", "kernel panic: panic_on_warn set", cut_short=True),
+    family(rf"{_PANIC}softlockup: hung tasks", "kernel panic: softlockup: hung tasks"),
+    family(rf"{_PANIC}Attempted to kill init!", "kernel panic: Attempted to kill init!", traceless=True),
+    family(rf"{_PANIC}Couldn't open N_TTY ldisc", "kernel panic: Couldn't open N_TTY ldisc"),
+    family(rf"{_PANIC}(?P<what>[^\n]{{1,200}})", "kernel panic: {what}"),
+)
+
+BANNER: Final = (family(r"Booting the kernel|Linux version", "unexpected kernel reboot", traceless=True),)
+NETDEVICE: Final = (
+    family(
+        r"unregister_netdevice: waiting for [^\n]{1,64} to become free",
+        "unregister_netdevice: waiting for DEV to become free",
+        traceless=True,
+    ),
+)
+
+# rust/kernel: the message is on the next line, the trace is that of the BUG() it ends in.
+RUST: Final = (
+    family(
+        r"rust_kernel: panicked at ",
+        "{what} in {frame}",
+        details=(r"(?P<what>[^\n]{1,120})",),
+        steps=(RIP, CALL_TRACE, STACK),
+    ),
+)
+# The trusted OS that Android guests run beside the kernel.
+TRUSTY: Final = (
+    family(
+        r"trusty: panic[^\n]{0,200}ASSERT FAILED at \([^\n)]{1,200}\): (?P<what>[^\n]{1,200})",
+        "trusty: ASSERT FAILED: {what}",
+        traceless=True,
+    ),
+    family(
+        r"trusty: panic[^\n]{0,200}ASSERT FAILED", "trusty: ASSERT FAILED:", cut_short=True
+    ),
+    family(
+        r"trusty: panic[^\n]{0,60}\): (?P<what>[^\n]{1,200})", "trusty: panic: {what}", traceless=True
+    ),
+)
+
+# The fuzzer's own processes; its authors write these words so that they are found on the console.
+FUZZER: Final = (
+    family(r"(?P<word>SYZFAIL|SYZFATAL): (?P<what>[^\n]{1,200})", "{word}: {what}", "{word}", traceless=True),
+)
+GO: Final = (
+    family(r"^panic: (?P<what>[^\n]{1,200})", "panic: {what}", traceless=True),
+    family(r"fatal error: (?:runtimer|[^\n]{1,200})", "go runtime error", traceless=True),
+)

@@ -1,0 +1,105 @@
+"""WARN() and BUG(): titled by the code that went wrong, not by the check that noticed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pytest_kbisect.crash.families.family import (
+    CALL_TRACE,
+    NAME,
+    RIP,
+    RIP_OR_TRAP,
+    STACK,
+    Family,
+    Step,
+    family,
+)
+
+_TRACE: Final[tuple[Step, ...]] = (CALL_TRACE, STACK)
+_RIP_TRACE: Final[tuple[Step, ...]] = (RIP_OR_TRAP, CALL_TRACE, STACK)
+
+# "WARNING: CPU: 0 PID: 1 at file:line function"; since 6.18 "WARNING: file:line at function, CPU#0: comm/1",
+# where the function is 0x0 if the warning was made by a shared trampoline.
+_CPU: Final = r"WARNING: (?:CPU: \d{1,4} PID: \d{1,9} at )?"
+_FILE: Final = r"[\w./-]{0,200}?"
+
+
+def _warning(
+    file: str, title: str, *, name: str = "", skip: tuple[str, ...] = ()
+) -> Family:
+    """A WARN of a check that many callers come through: its file, and the start of its function's name."""
+    return family(
+        rf"{_CPU}{_FILE}\b(?:{file}):\d{{1,6}}(?: at)? (?:{name}|0x[0-9a-f]{{1,16}}\b)",
+        title,
+        steps=_RIP_TRACE,
+        fallback_steps=_TRACE,
+        skip=skip,
+    )
+
+
+WARNING: Final = (
+    _warning(
+        r"lib/debugobjects\.c",
+        "WARNING: ODEBUG bug in {frame}",
+        skip=("debug_object|debug_check|debug_print|timer|rcu|work",),
+    ),
+    _warning(r"lib/refcount\.c", "WARNING: refcount bug in {frame}", skip=("refcount|kobject_|kref",)),
+    _warning(r"kernel/locking/(?:lockdep|mutex|rwsem)\.c", "WARNING: locking bug in {frame}"),
+    _warning(r"lib/kobject\.c", "WARNING: kobject bug in {frame}", skip=("kobject_|device_",)),
+    _warning(
+        r"fs/proc/generic\.c", "WARNING: proc registration bug in {frame}", name="proc_register", skip=("proc_",)
+    ),
+    _warning(
+        r"mm/(?:slab_common|util|slub|slab)\.c",
+        "WARNING: kmalloc bug in {frame}",
+        name=r"[a-z_]{0,40}(?:malloc|krealloc)",
+        skip=("alloc",),
+    ),
+    _warning(r"mm/vmalloc\.c", "WARNING: zero-size vmalloc in {frame}", name="__vmalloc", skip=("alloc",)),
+    _warning(r"mm/usercopy\.c", "WARNING: bad usercopy in {frame}", skip=("usercopy|check_",)),
+    _warning(r"drivers/usb/core/urb\.c", "WARNING in {frame}/usb_submit_urb", name="usb_submit_urb"),
+    family(
+        rf"{_CPU}{_FILE}[\w-]{{1,80}}\.[chS]:\d{{1,6}} |WARNING: CPU: \d{{1,4}} PID: \d{{1,9}} at ",
+        "WARNING in {frame}",
+        steps=_RIP_TRACE,
+        fallback_steps=_TRACE,
+    ),
+    # objtool-less unwinders of x86 (arch/x86/kernel/unwind_frame.c); the value is in the way of comparing.
+    family(
+        r"WARNING: kernel stack regs [^\n]{1,200} has bad '(?P<register>\w{1,8})' value (?:\(ptrval\)|0x)?[0-9a-f]",
+        "WARNING: kernel stack regs has bad '{register}' value",
+        traceless=True,
+    ),
+    family(
+        r"WARNING: kernel stack regs [^\n]{0,200}has bad", "WARNING: kernel stack regs has bad value", traceless=True
+    ),
+    family(
+        r"WARNING: kernel stack frame pointer [^\n]{0,200}has bad value",
+        "WARNING: kernel stack frame pointer has bad value",
+        traceless=True,
+    ),
+    family(r"WARNING: (?P<what>[^\n]{1,200})", "WARNING: {what}", traceless=True),
+)
+
+# lib/list_debug.c and mm/usercopy.c say what is wrong on a line before or after; the place says it too.
+BUG_ON: Final = (
+    family(
+        r"[Kk]ernel BUG at (?:[\w./-]{0,200}/)?lib/list_debug\.c",
+        "BUG: corrupted list in {frame}",
+        "bad-access in {frame}",
+        steps=_RIP_TRACE,
+    ),
+    family(
+        r"[Kk]ernel BUG at (?:[\w./-]{0,200}/)?mm/usercopy\.c", "BUG: bad usercopy in {frame}", steps=_RIP_TRACE
+    ),
+    family(r"[Kk]ernel BUG at ", "kernel BUG in {frame}", steps=_RIP_TRACE, fallback_steps=_TRACE),
+)
+
+# mm/slub.c prints an object's history with INFO lines: the rest of a report whose head was lost.
+INFO: Final = (
+    family(
+        rf"INFO: (?P<what>(?:Allocated|Freed) in {NAME}[^\n]{{0,200}})", "INFO: {what}", cut_short=True
+    ),
+    family(r"INFO: (?P<what>(?:Slab|Object) 0x[^\n]{1,200})", "INFO: {what}", cut_short=True),
+    family(r"INFO:\s*$", "INFO: corrupted", cut_short=True),
+)

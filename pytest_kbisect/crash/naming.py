@@ -1,0 +1,143 @@
+"""From a report's lines to its title, alternative titles and key frame."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pytest_kbisect.crash.cleaning import clean_title
+from pytest_kbisect.crash.frames import is_generic, plain_names
+from pytest_kbisect.crash.pattern import Pattern
+from pytest_kbisect.crash.stack import follow, trace_fault
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Sequence
+
+    from pytest_kbisect.crash.families.family import Family, Header
+
+CUT: Final = "corrupted"
+"""What stands in a title for a key frame that was not found."""
+
+_LINES_READ: Final = 600
+"""Lines of a report that are looked at for its title; a stack trace of the kernel has 64 at most."""
+
+_FRAME_IN_TITLE: Final = Pattern(r" in (?P<frame>[\w:]+|<[^>\n]{1,100}>(?:::[\w:]+)?)")
+_STAMP_IN_TITLE: Final = Pattern(r"\[ *\d{1,9}\.\d{6}\]")
+
+
+class Name(NamedTuple):
+    """What a crash is called. `reason` says why the report cannot be whole, "" if it can."""
+
+    title: str
+    alternatives: tuple[str, ...]
+    frame: str
+    reason: str
+
+
+def name_crash(lines: Sequence[str], title_lines: int, header: Header) -> Name:
+    """Name the crash whose own lines these are; the first is the oops line.
+
+    Only the first `title_lines` are looked at for the title: what follows may be another crash.
+    """
+    text = lines[: min(title_lines, _LINES_READ)]
+    found = _find_family(text, header)
+    if found is None:
+        signed = any(family.sign.search(lines[0]) for family in header.families)
+        title = clean_title(lines[0])
+        reason = "matched title but not report regexp" if signed else _stack_fault(lines, title)
+        return Name(title, (), frame_of_title(title), reason)
+    family, at, groups = found
+    reason = ""
+    frames: tuple[str, ...] = ("",)
+    if family.steps:
+        frames, trusted = _key_frame(text[at:], family)
+        if frames == (CUT,) or not trusted:
+            reason = "extracted no frames"
+    titles = _all_titles(family, groups, frames)
+    title = titles[0]
+    if not reason:
+        if family.cut_short:
+            reason = "report format is marked as corrupted"
+        elif _STAMP_IN_TITLE.search(title):
+            reason = "timestamp in report title"
+        elif not family.traceless:
+            reason = _stack_fault(lines, title)
+    return Name(title, tuple(sorted({*titles[1:]} - {title})), frame_of_title(title), reason)
+
+
+def _stack_fault(lines: Sequence[str], title: str) -> str:
+    del title
+    return trace_fault(lines)
+
+
+def _find_family(text: Sequence[str], header: Header) -> tuple[Family, int, dict[str, str]] | None:
+    """The family whose sign comes first and whose details follow, where, and what they say."""
+    for at, line in enumerate(text):
+        signs: list[tuple[int, Family, re.Match[str]]] = []
+        for family in header.families:
+            sign = family.sign.search(line)
+            if sign is not None:
+                signs.append((sign.start(), family, sign))
+        signs.sort(key=lambda candidate: candidate[0])
+        for _, family, sign in signs:
+            details = _read_details(family, text, at)
+            if details is not None:
+                groups = {key: value or "" for key, value in sign.groupdict().items()}
+                return family, at, groups | details
+        if at > 60:
+            break
+    return None
+
+
+def _read_details(family: Family, text: Sequence[str], at: int) -> dict[str, str] | None:
+    groups: dict[str, str] = {}
+    at += 1
+    for detail in family.details:
+        while at < len(text):
+            match = detail.search(text[at])
+            at += 1
+            if match is not None:
+                groups |= {key: value or "" for key, value in match.groupdict().items()}
+                break
+        else:
+            return None
+    return groups
+
+
+def _key_frame(lines: Sequence[str], family: Family) -> tuple[tuple[str, ...], bool]:
+    """The key frame's names, the one for the title first; and whether the trace can be trusted."""
+    functions, trusted = follow(lines, family.steps)
+    frames = _choose(functions, family) if trusted else (CUT,)
+    if frames == (CUT,) and family.fallback_steps:
+        functions, trusted = follow(lines, family.fallback_steps)
+        frames = _choose(functions, family)
+    return frames, trusted
+
+
+def _choose(functions: Sequence[str], family: Family) -> tuple[str, ...]:
+    own = Pattern("|".join(family.skip)) if family.skip else None
+    telling = [name for name in functions if not is_generic(name) and not (own is not None and own.search(name))]
+    if family.choose is not None:
+        name, raw = family.choose(telling)
+        if not name:
+            return (CUT,)
+        if name != raw:
+            return (name, raw)
+        return plain_names(raw)
+    if not telling:
+        return (CUT,)
+    return plain_names(telling[0])
+
+
+def _all_titles(family: Family, groups: dict[str, str], frames: tuple[str, ...]) -> list[str]:
+    titles = []
+    for frame in frames:
+        for form in (family.title, *family.alternatives):
+            titles.append(clean_title(form.format_map({**groups, "frame": frame})))
+    return titles
+
+
+def frame_of_title(title: str) -> str:
+    """The key frame that a title names, "" if it names none."""
+    found = _FRAME_IN_TITLE.search(title)
+    return found["frame"] if found is not None else ""

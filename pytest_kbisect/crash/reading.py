@@ -1,0 +1,335 @@
+"""From a console to its crash reports, all at once or as it grows."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pytest_kbisect.crash.console import BARE, LONGEST_LINE, STAMPED, Line, read_line
+from pytest_kbisect.crash.families import BANNER, HEADERS, Header
+from pytest_kbisect.crash.kinds import kind_of
+from pytest_kbisect.crash.naming import name_crash
+from pytest_kbisect.crash.pattern import Pattern
+from pytest_kbisect.crash.report import CrashReport
+from pytest_kbisect.crash.stack import stacks
+
+MOST_REPORTS: Final = 200
+"""Crashes read from one console; a kernel that has crashed so often has nothing new to say."""
+MOST_OPEN: Final = 8
+"""Reports that are read at once: more CPUs than this do not crash in the same moment."""
+LONGEST_REPORT: Final = 2000
+"""Lines of a report, of its own context; the longest of kernels (lock dependencies) have some hundred."""
+LIVE_REPORT: Final = 400
+"""Own lines after which a report on a growing console is taken for complete."""
+_LEAD: Final = 5
+_TASK_LEAD: Final = 50
+_KEPT_BYTES: Final = 16 << 10
+LONGEST_REACH: Final = 1 << 20
+"""Bytes of the console, other contexts' included, within which a report's lines lie."""
+_ENOUGH_LINES: Final = 22
+_KMSAN_LINES: Final = 16
+
+# Lines of a crash that has already been reported; they do not begin another one.
+_FOLLOW_UP: Final = Pattern(
+    r"Kernel panic - not syncing|invalid opcode: 0000|Internal error: |WARNING: kernel stack (?:regs|frame)"
+    r"|INFO: (?:Allocated|Freed) in |INFO: (?:Slab|Object) 0x"
+)
+_SWITCH_OFF: Final = ("Kernel panic - not syncing", "WARNING: possible circular locking dependency detected")
+_LOCKDEP_OFF: Final = "Disabling lock debugging due to kernel taint"
+_NMI: Final = "Sending NMI from CPU"
+_REPLAY: Final = b"** replaying previous printk message **"
+_END: Final = Pattern(
+    r"---\[ end (?:trace [0-9a-f]|Kernel panic)|Rebooting in \d+ seconds|Kernel Offset: (?:disabled|0x)"
+)
+_SUPPRESSED: Final = Pattern(
+    rb"(?i)panic: out of memory|cannot allocate memory|SYZFAIL: (?:out of memory|failed to allocate)"
+    rb"|panic: .{0,60}too many open files|exitcode=0x0000000b|fatal error: .{0,60}(?:out of memory|cannot allocate)"
+    rb"|(?:mmap|pthread_create|fork|clone) failed.{0,60}(?:errno 12|ENOMEM)|runtime: out of memory"
+    rb"|out of memory: kill(?:ed)? process \d+ \(sshd\)"
+)
+_PANICKED: Final = b"Kernel panic - not syncing"
+_EXECUTOR: Final = Pattern(rb" Comm: syz\.(\d{1,6})\.(\d{1,9}) ")
+_ALIVE: Final = Pattern(rb"(?m)^(?:<\d{1,2}>)?\[ *[1-9]\d{0,8}\.\d{3,9}\]")
+_WORDS: Final = (b"Booting the kernel", b"Linux version ", *(header.word.encode() for header in HEADERS))
+_BANNER_LINE: Final = Pattern(
+    r"^Booting the kernel(?: \(entry_offset: 0x[0-9a-f]+\))?\.\s*$|^\[ *0\.0{3,9}\](?:\[ *[CT]\d+\])? Linux version \d"
+)
+
+
+_BLOCK: Final = 256 << 10
+
+
+class _Report:
+    """A report that is being read."""
+
+    __slots__ = (
+        "closed",
+        "complete",
+        "context",
+        "end",
+        "header",
+        "lead",
+        "lines",
+        "nmi",
+        "start",
+        "switched_off",
+        "title_lines",
+    )
+
+    def __init__(self, line: Line, header: Header, lead: tuple[str, ...]) -> None:
+        self.header = header
+        self.context = line.context
+        self.start = line.start
+        self.end = line.end
+        self.lead = lead
+        self.lines: list[str] = [line.message]
+        self.title_lines = 0
+        self.nmi = False
+        self.switched_off = False
+        self.complete = False
+        self.closed = False
+
+    def owns(self, line: Line) -> bool:
+        """Whether a later line was printed by the same task or CPU (or one that an NMI made talk)."""
+        return line.context == self.context or (self.nmi and line.context.startswith("C"))
+
+    def add(self, line: Line) -> None:
+        """Take a later line of the console, if it belongs to this report."""
+        if not self.owns(line):
+            return
+        self.end = line.end
+        message = line.message
+        if _END.search(message):
+            self.complete = True
+        if self.switched_off or _is_noise(message):
+            return
+        if len(self.lines) > (_KMSAN_LINES if "KMSAN" in self.lines[0] else _ENOUGH_LINES) and any(
+            word in message for word in _SWITCH_OFF
+        ):
+            self.switched_off = True
+            return
+        if _NMI in message:
+            self.nmi = True
+        self.lines.append(message)
+        if len(self.lines) >= LONGEST_REPORT:
+            self.closed = True
+
+    def cut_title(self, line: Line) -> None:
+        """Another crash begins at `line`; what follows does not name this one, if nobody says who speaks."""
+        self.end = max(self.end, line.end)
+        if not self.title_lines and self.context in {BARE, STAMPED}:
+            self.title_lines = len(self.lines)
+
+
+def _is_noise(message: str) -> bool:
+    """Whether a line tells nothing: functions the unwinder only guesses, and lockdep's farewell."""
+    return (
+        (" ? " in message and "<EOI>" not in message)
+        or message.endswith(" (unreliable)")
+        or message == _LOCKDEP_OFF
+    )
+
+
+class Console:
+    """The reading of one console, fed piece by piece.
+
+    Bytes without a header's word are only searched, never split into lines; each line is read once. What
+    is kept of the past is what a report that begins now may need.
+    """
+
+    def __init__(self) -> None:
+        self.open: list[_Report] = []
+        self.closed: list[_Report] = []
+        self.suppressed = False
+        self.panicked = False
+        self.executor = ""
+        self._count = 0
+        self._reported: set[str] = set()
+        self._alive = False
+        self._buffer = b""
+        self._read_to = 0  # of _buffer
+        self._offset = 0  # of _buffer in the console
+
+    def feed(self, chunk: bytes, *, last: bool = False) -> None:
+        """Read what has come; a line without its end waits for the next time, unless this is the last."""
+        self._buffer += chunk
+        stop = len(self._buffer) if last else self._buffer.rfind(b"\n", self._read_to) + 1
+        while self._read_to < stop:
+            end = stop
+            if stop - self._read_to > _BLOCK:
+                end = self._buffer.find(b"\n", self._read_to + _BLOCK, stop) + 1 or stop
+            self._read_block(self._read_to, end)
+            self._read_to = end
+        spare = self._read_to - _KEPT_BYTES
+        if spare > _KEPT_BYTES:
+            self._buffer = self._buffer[spare:]
+            self._offset += spare
+            self._read_to -= spare
+
+    def _read_block(self, start: int, end: int) -> None:
+        data = self._buffer
+        self._note_flags(data, start, end)
+        hits = self._hits(start, end) if self._count < MOST_REPORTS else []
+        following = iter([*hits, end])
+        hit = next(following)
+        at = start
+        while at < end:
+            if not self.open:
+                at = hit
+                if at >= end:
+                    break
+            stop = data.find(b"\n", at, end)
+            if stop < 0:
+                stop = end
+            line = read_line(data[at : min(stop, at + LONGEST_LINE)], self._offset + at, self._offset + stop)
+            is_hit = at == hit
+            if is_hit:
+                hit = next(following, end)
+            self._read_line(line, at, stop, hit=is_hit)
+            at = stop + 1
+
+    def _note_flags(self, data: bytes, start: int, end: int) -> None:
+        """What counts for all reports of a console, wherever it stands."""
+        if not self.panicked:
+            self.panicked = data.find(_PANICKED, start, end) >= 0
+        if not self.suppressed:
+            self.suppressed = _SUPPRESSED.search(data, start, end) is not None
+        if not self.executor and data.find(b" Comm: syz.", start, end) >= 0:
+            found = _EXECUTOR.search(data, start, end)
+            if found is not None:
+                self.executor = f"proc={int(found[1])}, id={int(found[2])}"
+
+    def _hits(self, start: int, end: int) -> list[int]:
+        """Beginnings of the lines that have a word with which a report may begin."""
+        data = self._buffer
+        hits = set()
+        for word in _WORDS:
+            at = data.find(word, start, end)
+            while at >= 0:
+                hits.add(data.rfind(b"\n", start, at) + 1 or start)
+                at = data.find(b"\n", at, end)
+                if at >= 0:
+                    at = data.find(word, at, end)
+        return sorted(hits)
+
+    def _read_line(self, line: Line, at: int, stop: int, *, hit: bool) -> None:
+        header = self._header_of(line, stop) if hit else None
+        if header is None:
+            for report in self.open:
+                report.add(line)
+        else:
+            follows_up = _FOLLOW_UP.search(line.text) and (
+                line.context in self._reported or self._reported & {BARE, STAMPED}
+            )
+            for report in self.open:
+                if not follows_up:
+                    report.cut_title(line)
+                report.add(line)
+            if not follows_up and self._count < MOST_REPORTS:
+                if len(self.open) >= MOST_OPEN:
+                    self.open[0].closed = True
+                self.open.append(_Report(line, header, self._lead(line, at)))
+                self._reported.add(line.context)
+                self._count += 1
+        for report in self.open:
+            if line.end - report.start > LONGEST_REACH:
+                report.closed = True
+        if any(report.closed for report in self.open):
+            self.closed += [report for report in self.open if report.closed]
+            self.open = [report for report in self.open if not report.closed]
+
+    def _header_of(self, line: Line, stop: int) -> Header | None:
+        """The header a line begins a report with, None if it begins none."""
+        if _REPLAY in self._buffer[stop + 1 : stop + 200].partition(b"\n")[0]:
+            return None  # printk says it again, and then in one piece
+        for header in HEADERS:
+            if header.word in line.text and (header.harmless is None or not header.harmless.search(line.message)):
+                return header
+        if _BANNER_LINE.match(line.text) and self._has_run(line.start - self._offset):
+            self._count_boot()
+            return BANNER
+        return None
+
+    def _has_run(self, before: int) -> bool:
+        """Whether a kernel was already running when its banner came (again)."""
+        if not self._alive:
+            self._alive = _ALIVE.search(self._buffer, 0, before) is not None
+        return self._alive
+
+    def _count_boot(self) -> None:
+        self._alive = False
+
+    def _lead(self, line: Line, at: int) -> tuple[str, ...]:
+        """What the same task or CPU printed just before."""
+        most = _TASK_LEAD if line.context.startswith("T") else _LEAD
+        earlier = self._buffer[max(0, at - _KEPT_BYTES) : at].split(b"\n")[:-1]
+        lead: list[str] = []
+        for raw in reversed(earlier):
+            if len(lead) >= most:
+                break
+            before = read_line(raw, 0, 0)
+            if before.context == line.context and not _is_noise(before.message):
+                lead.append(before.message)
+        return tuple(reversed(lead))
+
+    def build(self, report: _Report) -> CrashReport:
+        """The crash report as far as its text goes now."""
+        name = name_crash(report.lines, report.title_lines or len(report.lines), report.header)
+        return CrashReport(
+            title=name.title,
+            alt_titles=name.alternatives,
+            type=kind_of(name.title),
+            frame=name.frame,
+            frames=stacks(report.lines),
+            lead="\n".join(report.lead),
+            report="\n".join(report.lines),
+            corrupted=bool(name.reason),
+            corrupted_reason=name.reason,
+            suppressed=self.suppressed,
+            panicked=self.panicked,
+            executor=self.executor,
+            start=report.start,
+            end=report.end,
+        )
+
+
+class ConsoleReader:
+    """Crash reports of a console that grows."""
+
+    def __init__(self) -> None:
+        self._console = Console()
+
+    def feed(self, chunk: bytes) -> tuple[CrashReport, ...]:
+        """Read on; returns the reports that are complete by now and were not before."""
+        self._console.feed(chunk)
+        return self._take(complete_only=True)
+
+    @property
+    def pending(self) -> bool:
+        """A crash has begun whose report is not complete: wait a little for the rest."""
+        return bool(self._console.open)
+
+    def finish(self) -> tuple[CrashReport, ...]:
+        """There comes no more; returns the reports not yet returned."""
+        self._console.feed(b"", last=True)
+        return self._take(complete_only=False)
+
+    def _take(self, *, complete_only: bool) -> tuple[CrashReport, ...]:
+        console = self._console
+        ready = list(console.closed)
+        console.closed = []
+        waiting = []
+        for report in console.open:
+            if not complete_only or report.complete or len(report.lines) >= LIVE_REPORT:
+                ready.append(report)
+            else:
+                waiting.append(report)
+        console.open = waiting
+        return tuple(console.build(report) for report in sorted(ready, key=lambda report: report.start))
+
+
+def parse_console(data: bytes) -> tuple[CrashReport, ...]:
+    """All crash reports of a console that is there as a whole, in order."""
+    console = Console()
+    console.feed(data, last=True)
+    reports = [*console.closed, *console.open]
+    return tuple(console.build(report) for report in sorted(reports, key=lambda report: report.start))

@@ -1,0 +1,129 @@
+"""Stack traces in a report: where one begins, and which functions it names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pytest_kbisect.crash.families.family import NAME, PC, Stack
+from pytest_kbisect.crash.mangling import demangle
+from pytest_kbisect.crash.pattern import Pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_kbisect.crash.families.family import Step
+
+# "Call Trace:" of most, "Call trace:" of arm64, "Backtrace:" of arm and parisc, "backtrace:" of kmemleak
+# and page owner, "Allocated by task 1:" and so on of the sanitizers, "read to 0x.." of KCSAN.
+STACK_BEGIN: Final = Pattern(
+    r"\bCall [Tt]race:"
+    r"|\b[Bb]acktrace:|\bStack traceback:"
+    r"|\b(?:[Aa]llocated|[Ff]reed)(?: by (?:task|interrupt)[^\n]{0,60})?(?: on cpu[^\n]{0,60})?:\s*$"
+    r"|^(?:Last potentially related work creation|Second to last potentially related work creation):"
+    r"|^Uninit was (?:stored to memory at|created at):|^Local variable [^\n]{1,200} created at:"
+    r"|^(?:Read|Write) at 0x|^Invalid (?:read|write) at|^Use-after-free (?:read|write) at|^Out-of-bounds (?:read|write) at"
+    r"|^Corrupted memory at|^Invalid free of"
+    r"|^\s*(?:read|write|read-write|assert no accesses|assert no writes|race at unknown origin)[^\n]{0,60} (?:to|with) "
+    r"|^Exception stack\(|^page last (?:allocated|free)"
+)
+
+_PC_ARM: Final = r"\[<[0-9a-f]{8}>\] \((?P<arm>[A-Za-z_][\w.]{0,200})(?:\+0x[0-9a-f]{1,8}/0x[0-9a-f]{1,8})?\) from "
+_MARK: Final = r"(?:<[/A-Z#0-9a-z]{1,16}>\s{0,4})?"
+FRAME: Final = Pattern(
+    rf"^\s{{0,16}}{_MARK}(?:\(?{PC}\)?\s{{0,4}}){{0,2}}(?:\? )?\.?(?P<func>{NAME}(?:\.[\w.]{{1,80}})?)"
+    r"(?:\+0x[0-9a-f]{1,16}/0x[0-9a-f]{1,16}| [\w./-]{1,200}:\d{1,7}(?: \[inline\])?\s*$)"
+    rf"|^\s{{0,4}}{_PC_ARM}"
+    rf"|^\s{{0,4}}[RE]IP: (?:[0-9a-f]{{4}}:)?(?:{PC}\s{{0,4}}){{0,2}}(?P<rip>{NAME})"
+)
+_FAULT_INJECTED: Final = "should_fail"
+
+
+def function_name(name: str) -> str:
+    """A function's name in the source: demangled, without what the compiler appended."""
+    if name.startswith(("_R", "_Z")):
+        return demangle(name)
+    return name.partition(".")[0]
+
+
+def frame_name(line: str) -> str:
+    """The function a line of a stack trace names, "" if it is no such line."""
+    found = FRAME.match(line)
+    if found is None:
+        return ""
+    return function_name(found["func"] or found["arm"] or found["rip"])
+
+
+def follow(lines: Sequence[str], steps: Sequence[Step]) -> tuple[list[str], bool]:
+    """Go through a report's lines by steps; the functions met, and whether the trace can be trusted.
+
+    A report in whose midst a fault was injected is two stacks in one, and neither can be told apart.
+    """
+    functions: list[str] = []
+    trusted = True
+    at = 0
+    for number, step in enumerate(steps):
+        following = steps[number + 1] if number + 1 < len(steps) else None
+        if isinstance(step, Stack):
+            while at < len(lines):
+                line = lines[at]
+                if STACK_BEGIN.search(line) and functions:
+                    break
+                if following is not None and not isinstance(following, Stack) and following.pattern.search(line):
+                    break
+                at += 1
+                if _FAULT_INJECTED in line:
+                    trusted = False
+                name = frame_name(line)
+                if name:
+                    functions.append(name)
+            continue
+        while at < len(lines):
+            line = lines[at]
+            at += 1
+            if _FAULT_INJECTED in line:
+                trusted = False
+            found = step.pattern.search(line)
+            if found is not None:
+                if found.groupdict().get("func"):
+                    functions.append(function_name(found["func"]))
+                break
+    return functions, trusted
+
+
+def stacks(lines: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """The functions of every stack trace in a report."""
+    result: list[tuple[str, ...]] = []
+    current: list[str] = []
+    for line in lines:
+        if STACK_BEGIN.search(line):
+            if current:
+                result.append(tuple(current))
+            current = []
+            continue
+        name = frame_name(line)
+        if name:
+            current.append(name)
+    if current:
+        result.append(tuple(current))
+    return tuple(result)
+
+
+def trace_fault(lines: Sequence[str]) -> str:
+    """Why the stack traces of a report cannot be whole, "" if they can."""
+    first_begin = -1
+    for at, line in enumerate(lines):
+        if not STACK_BEGIN.search(line):
+            continue
+        if first_begin < 0:
+            first_begin = at
+        if len(lines) - at < 4:
+            return "call trace is missed"
+        for later in lines[at + 1 : at + 16]:
+            if STACK_BEGIN.search(later):
+                return "no frames in a stack trace"
+            if "(stack is not available)" in later or frame_name(later):
+                break
+        else:
+            return "no frames in a stack trace"
+        break
+    return "" if first_begin >= 0 else "no stack trace in report"

@@ -1,0 +1,108 @@
+"""Whom to tell: the people of a commit, and those who maintain a file.
+
+Who belongs to a commit follows syzbot's practice (dashboard mails, pkg/vcs/linux.go of syzkaller): author
+and everybody whose trailer says that they read, tested or passed on the change. A Cc: trailer does not
+count: it asks for attention that was not necessarily given.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pytest_kbisect import process
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+_ADDRESS: Final = r"<?(?P<address>[^\s<>\"(),:;]+@[^\s<>\"(),:;]+)>?"
+_AUTHOR: Final = re.compile(rf"^Author:[^\n<]*{_ADDRESS}", re.MULTILINE)
+_TRAILER: Final = re.compile(
+    rf"^\s*(?:(?:X-and-)?(?:Reviewed|Acked|Tested)-[\w-]+|Signed-off-by):[^\n<]*{_ADDRESS}",
+    re.MULTILINE | re.IGNORECASE,
+)
+_ROLE: Final = re.compile(rf"^[^\n<]*?{_ADDRESS}[^\n(]*\((?P<roles>[^\n]*)\)\s*$", re.MULTILINE)
+
+_NEVER: Final = frozenset({"stable@vger.kernel.org"})
+_EVERYBODY: Final = "linux-kernel@vger.kernel.org"
+_ENOUGH: Final = 2
+"""People of a commit beyond whom the maintainers of its files need not be asked for."""
+_SCRIPT_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Recipients:
+    """Mail addresses, lower case and sorted: who should act (`to`) and who should know (`cc`)."""
+
+    to: tuple[str, ...] = ()
+    cc: tuple[str, ...] = ()
+
+
+def _recipients(to: Iterable[str], cc: Iterable[str] = ()) -> Recipients:
+    act = {address.lower() for address in to} - _NEVER
+    know = {address.lower() for address in cc} - _NEVER - act
+    return Recipients(tuple(sorted(act)), tuple(sorted(know)))
+
+
+def people_of(message: str) -> Recipients:
+    """The people of a commit as `git show` prints it (with its Author: line)."""
+    head = message.split("\ndiff --git ", 1)[0]
+    author = _AUTHOR.search(head)
+    found = [author["address"]] if author else []
+    return _recipients([*found, *(trailer["address"] for trailer in _TRAILER.finditer(head))])
+
+
+def by_role(output: str) -> Recipients:
+    """Recipients from what scripts/get_maintainer.pl printed (with roles)."""
+    to: list[str] = []
+    cc: list[str] = []
+    lists = 0
+    for line in _ROLE.finditer(output):
+        address, roles = line["address"].lower(), line["roles"].lower()
+        if address == _EVERYBODY:
+            continue
+        lists += "list" in roles
+        (to if re.search(r"\b(?:list|maintainer|supporter)\b", roles) else cc).append(address)
+    if _EVERYBODY in output.lower():  # the list of all is for what has no list of its own
+        (cc if lists else to).append(_EVERYBODY)
+    return _recipients(to, cc)
+
+
+def recipients(tree: Path, commit: str) -> Recipients:
+    """Whom to tell that `commit` of the kernel's git tree is a culprit.
+
+    Where the commit names hardly anybody, the maintainers of what it changes are added. Raises
+    subprocess.CalledProcessError if there is no such commit.
+    """
+    shown = process.run(["git", "-C", tree, "show", "--no-color", "--end-of-options", commit])
+    people = people_of(shown.decode("utf-8", "replace"))
+    if len(people.to) > _ENOUGH:
+        return people
+    asked = _maintainers(tree, ("--git-min-percent=20",), stdin=shown)
+    if len(asked.to) + len(asked.cc) <= _ENOUGH:
+        asked = _maintainers(tree, ("--git-min-percent=20", "--git-blame"), stdin=shown)
+    return _recipients([*people.to, *asked.to], asked.cc)
+
+
+def recipients_of_file(tree: Path, path: str) -> Recipients:
+    """Whom to tell of a crash whose culprit is not known, by its guilty file (a path in the tree)."""
+    options = ("--git-min-percent=15",)
+    asked = _maintainers(tree, (*options, "-f", path))
+    if len(asked.to) + len(asked.cc) <= 1:
+        asked = _maintainers(tree, (*options, "--git-blame", "-f", path))
+    return asked
+
+
+def _maintainers(tree: Path, options: tuple[str, ...], stdin: bytes | None = None) -> Recipients:
+    """Ask the tree's own get_maintainer.pl; a tree without it, or one that it does not like, knows nobody."""
+    script = tree / "scripts" / "get_maintainer.pl"
+    if not script.is_file():
+        return Recipients()
+    try:
+        output = process.run([script, *options], cwd=tree, stdin=stdin, timeout=_SCRIPT_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return Recipients()
+    return by_role(output.decode("utf-8", "replace"))
