@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from pytest_kbisect import process
 from pytest_kbisect.errors import BuildError, ConfigError, HostError
-from pytest_kbisect.kernel import configure, diagnosis, host, worktrees
+from pytest_kbisect.kernel import configure, diagnosis, headroom, worktrees
 from pytest_kbisect.kernel.output import Output
 
 if TYPE_CHECKING:
@@ -136,8 +136,8 @@ def build(
 
     Raises BuildError (its log lies in the slot until the next build there), ConfigError, HostError.
     """
-    _require_host(linux, request, toolchain, cache)
-    jobs = host.jobs_that_fit(jobs)
+    _require_host(linux, request, cache)
+    jobs = headroom.jobs_that_fit(jobs)
     name = f".obj-{_fingerprint(request, toolchain)}"
     progress("checkout")
     began = time.monotonic()
@@ -243,12 +243,11 @@ def _fingerprint(request: ConfigRequest, toolchain: Toolchain) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _require_host(linux: LinuxTree, request: ConfigRequest, toolchain: Toolchain, cache: Path) -> None:
-    host.require_headers(toolchain.compiler)
-    needed = host.DISK_FOR_DEBUG_BUILD if request.debug_info else host.DISK_FOR_BUILD
+def _require_host(linux: LinuxTree, request: ConfigRequest, cache: Path) -> None:
+    needed = headroom.DISK_FOR_DEBUG_BUILD if request.debug_info else headroom.DISK_FOR_BUILD
     if worktrees.is_empty(linux):
-        needed += host.DISK_FOR_TREE
-    host.require_disk(cache, needed)
+        needed += headroom.DISK_FOR_TREE
+    headroom.require_disk(cache, needed)
 
 
 def _config_may_differ(linux: LinuxTree, output: Output, commit: str) -> bool:

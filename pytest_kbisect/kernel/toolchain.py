@@ -8,15 +8,18 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_kbisect import process
+from pytest_kbisect import host, process
 from pytest_kbisect.errors import HostError
-from pytest_kbisect.kernel import host
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 RECIPE = 1
 """Part of every store key: raise it when a build of the same inputs would give another image."""
+
+_TOOLS = ("make", "gcc", "ld", "flex", "bison", "bc", "libelf.h", "openssl/opensslv.h", "setpriv")
+"""What every build runs or includes (objtool wants libelf, certificates want libssl): asked for before
+minutes have passed. gcc even where another compiler is used: it builds the kernel's own tools."""
 
 _PASSED_ON = ("PATH", "HOME", "USER", "TMPDIR", "LD_LIBRARY_PATH")
 
@@ -90,7 +93,9 @@ def find(compiler: str = "gcc") -> Toolchain:
         raise HostError(
             f"kernels for {machine} cannot be built yet: use a host with {', '.join(_ARCHITECTURES)}"
         )
-    host.require_programs(compiler)
+    host.require(*_TOOLS)
+    if shutil.which(compiler) is None:
+        raise HostError(f"there is no compiler {compiler}: install it, or use gcc")
     first_lines = [
         process.run([program, "--version"]).decode("utf-8", "replace").partition("\n")[0].strip()
         for program in (compiler, "ld")

@@ -1,30 +1,11 @@
-"""What the host must have before a kernel is built: programs, headers, disk and memory."""
+"""Disk and memory that a build needs, and whether the host has them."""
 
 from __future__ import annotations
 
-import functools
 import os
-import shutil
-import subprocess
 from pathlib import Path
 
-from pytest_kbisect import process
 from pytest_kbisect.errors import HostError
-
-PACKAGES = {
-    "make": "make",
-    "gcc": "gcc",
-    "ld": "binutils",
-    "flex": "flex",
-    "bison": "bison",
-    "bc": "bc",
-    "gzip": "gzip",
-    "setpriv": "util-linux",
-}
-"""Programs that every build runs, and the Debian packages they come in (bc writes timeconst.h)."""
-
-HEADERS = {"libelf.h": "libelf-dev", "gelf.h": "libelf-dev", "openssl/opensslv.h": "libssl-dev"}
-"""Headers that tools of the kernel's own include: objtool (ORC unwinder), certificates."""
 
 MIB = 1 << 20
 DISK_FOR_TREE = 1600 * MIB
@@ -35,39 +16,6 @@ DISK_FOR_DEBUG_BUILD = 4096 * MIB
 MEMORY_FOR_BUILD = 600 * MIB
 """Linking vmlinux and one compiler beside it."""
 MEMORY_PER_JOB = 150 * MIB
-
-
-def require_programs(compiler: str = "gcc") -> None:
-    """Raise HostError naming every missing program and the packages to install."""
-    wanted = {**PACKAGES, compiler: PACKAGES.get(compiler, compiler)}
-    if compiler != "gcc":
-        del wanted["gcc"]
-    missing = {program: package for program, package in wanted.items() if shutil.which(program) is None}
-    if missing:
-        raise _missing(sorted(missing), sorted(set(missing.values())))
-
-
-def require_headers(compiler: str = "gcc") -> None:
-    """Raise HostError naming every missing header; the kernel's own message comes minutes later."""
-    missing = {header: package for header, package in HEADERS.items() if not _has_header(compiler, header)}
-    if missing:
-        raise _missing(sorted(missing), sorted(set(missing.values())))
-
-
-@functools.cache
-def _has_header(compiler: str, header: str) -> bool:
-    try:
-        process.run([compiler, "-E", "-xc", "-o", "/dev/null", "-"], stdin=f"#include <{header}>\n".encode())
-    except subprocess.CalledProcessError:
-        return False
-    return True
-
-
-def _missing(things: list[str], packages: list[str]) -> HostError:
-    return HostError(
-        f"building a kernel needs {', '.join(things)}: "
-        f"apt-get install {' '.join(packages)} (or run: kbisect setup)"
-    )
 
 
 def memory_available() -> int:
