@@ -11,7 +11,7 @@ import pytest
 from pytest_kbisect import options, properties
 from pytest_kbisect.errors import BuildError
 from pytest_kbisect.reproducers import needs_of
-from pytest_kbisect.stash import GUEST, SESSION
+from pytest_kbisect.stash import GUEST, session_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +45,7 @@ def kbisect_run() -> int:
 @pytest.fixture(scope="session")
 def kbisect_session(request: pytest.FixtureRequest) -> Session:
     """What this pytest process shares between its tests."""
-    return request.config.stash[SESSION]()
+    return session_of(request.config)
 
 
 @pytest.fixture

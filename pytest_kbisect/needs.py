@@ -24,14 +24,14 @@ from typing import TYPE_CHECKING, Any
 from pytest_kbisect.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     import pytest
 
 _LINE = re.compile(r"\bkbisect-([a-z]+)(?:\[([^\]]*)\])?:[ \t]*(.*?)[ \t]*(?:\*/)?$")
 _HEADER_LINES = 100
 _NAME = re.compile(r"[A-Za-z0-9_.]+")
-_NUMBERS = {"timeout": float, "memory": int, "cpus": int, "runs": int}
+_NUMBERS: dict[str, Callable[[Any], float]] = {"timeout": float, "memory": int, "cpus": int, "runs": int}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def _with(needs: Needs, key: str, variant: str | None, value: str, where: str) -
     if key == "crash":
         return replace(needs, crash=(*needs.crash, value))
     if key in _NUMBERS:
-        return replace(needs, **{key: _number(key, value, where)})
+        return _with_number(needs, key, value, where)
     raise UsageError(f"{where}: unknown line kbisect-{key} (known: config, crash, {', '.join(_NUMBERS)})")
 
 
@@ -102,7 +102,7 @@ def _marked(needs: Needs, key: str, value: Any, where: str) -> Needs:
     if key == "crash":
         return replace(needs, crash=_lines(value))
     if key in _NUMBERS:
-        return replace(needs, **{key: _number(key, value, where)})
+        return _with_number(needs, key, value, where)
     raise UsageError(f"{where}: unknown keyword {key!r} (known: config, configs, crash, {', '.join(_NUMBERS)})")
 
 
@@ -116,11 +116,12 @@ def _checked_name(name: str, where: str) -> str:
     return name
 
 
-def _number(key: str, value: Any, where: str) -> float:
+def _with_number(needs: Needs, key: str, value: Any, where: str) -> Needs:
     try:
         number = _NUMBERS[key](value)
     except (TypeError, ValueError):
         number = 0
     if not 0 < number < float("inf"):
         raise UsageError(f"{where}: {key} must be a number above 0, not {value!r}")
-    return number
+    changed: dict[str, Any] = {key: number}
+    return replace(needs, **changed)

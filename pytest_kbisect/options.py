@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -56,7 +56,7 @@ def _fraction(text: str) -> float:
     return number
 
 
-def _one_of(*words: str) -> Callable[[str], str]:
+def _one_of(*words: str) -> Callable[[str], Any]:
     def parse(text: str) -> str:
         if text not in words:
             raise ValueError(f"must be one of: {', '.join(words)}")
@@ -113,7 +113,8 @@ def add(parser: pytest.Parser) -> None:
             default=None,
             help=text.replace("%", "%%"),
         )
-        parser.addini(option.key, f"as {option.flag}", type="linelist" if option.many else "string", default=None)
+        kind: Literal["linelist", "string"] = "linelist" if option.many else "string"
+        parser.addini(option.key, f"as {option.flag}", type=kind, default=None)
     parser.addini(
         REPRODUCER_DIRS,
         "folders whose *.c and *.sh files are reproducers (default: repro, once any kbisect option is used)",

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_kbisect import options, reproducers
 from pytest_kbisect.fixtures import kbisect_configuration, kbisect_run, kbisect_session, kernel, program, vm
-from pytest_kbisect.stash import GUEST, SESSION, USAGE
+from pytest_kbisect.stash import GUEST, USAGE, session_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from pytest_kbisect.session import Session
 
 __all__ = ["kbisect_configuration", "kbisect_run", "kbisect_session", "kernel", "program", "vm"]
 
@@ -41,7 +39,6 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARKER)
-    config.stash[SESSION] = functools.cache(lambda: _session(config))
     if not options.in_use(config):
         return
     for option in options.OPTIONS:
@@ -52,14 +49,6 @@ def pytest_configure(config: pytest.Config) -> None:
         die_with_parent()
     else:
         config.pluginmanager.register(UsageWatch(config), "kbisect_usage")
-
-
-def _session(config: pytest.Config) -> Session:
-    from pytest_kbisect.session import Session
-
-    session = Session(config)
-    config.add_cleanup(session.close)
-    return session
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -78,7 +67,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     from pytest_kbisect.errors import KbisectError
 
     try:
-        _ = config.stash[SESSION]().commit
+        _ = session_of(config).commit
     except KbisectError as error:
         raise pytest.UsageError(str(error)) from None
 
@@ -106,10 +95,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     from pytest_kbisect.errors import KbisectError
 
     try:
-        preflight.check(config.stash[SESSION](), session.items, compile_=not config.option.collectonly)
+        preflight.check(session_of(config), session.items, compile_=not config.option.collectonly)
     except KbisectError as error:
         if hasattr(config, "workerinput"):
-            config.stash[SESSION]().trouble = error
+            session_of(config).trouble = error
         else:
             raise pytest.UsageError(str(error)) from None
 

@@ -26,9 +26,9 @@ def compile_static(source: Path | str, folder: Path, *, name: str = "", flags: t
         except OSError as error:
             raise UsageError(f"{source}: cannot be read: {error.strerror}") from None
         name = name or source.stem
-        include = ("-I", str(source.parent.absolute()))
+        include = ["-I", str(source.parent.absolute())]
     else:
-        text, origin, include = source.encode(), name or "program", ()
+        text, origin, include = source.encode(), name or "program", []
     command = ["gcc", *_FLAGS, *include, *flags]
     digest = hashlib.sha256("\0".join(command).encode() + b"\0" + text).hexdigest()[:16]
     program = folder / digest / (name or "program")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_kbisect import options, properties
-from pytest_kbisect.errors import HostError, UsageError
+from pytest_kbisect.errors import HostError, KbisectError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +44,7 @@ class Session:
         self._resources = contextlib.ExitStack()
         self._kernels: dict[str, KernelImage | Exception] = {}
         self._said: set[str] = set()
-        self.trouble: UsageError | None = None
+        self.trouble: KbisectError | None = None
         """What was found wrong while collecting, told by the first test (workers cannot end a session)."""
 
     def close(self) -> None:
@@ -67,10 +67,10 @@ class Session:
 
     def config_request(self, configuration: str) -> ConfigRequest:
         """What the user's files and the selected reproducers ask of a configuration."""
-        from pytest_kbisect.kernel.config import ConfigRequest
+        from pytest_kbisect.kernel import config
 
-        files = tuple(Path(name).expanduser() for name in options.value(self._config, "config"))
-        return ConfigRequest.of(files=files, lines=self.fragments.get(configuration, ()))
+        files = [Path(name).expanduser() for name in options.value(self._config, "config")]
+        return config.request(files, self.fragments.get(configuration, ()))
 
     def kernel(self, configuration: str = "") -> KernelImage:
         """The kernel of this session, built once whatever the number of workers; failures are kept too."""
@@ -98,7 +98,7 @@ class Session:
                 cache=self.cache,
                 jobs=options.value(self._config, "jobs") or os.cpu_count() or 1,
                 progress=self.say,
-                store_size=options.value(self._config, "store-size"),
+                store_limit=options.value(self._config, "store-size") << 30,
             )
         )
 

@@ -1,4 +1,4 @@
-"""Keys under which the plugin keeps its state with pytest."""
+"""What the plugin keeps with pytest: of the configuration its session, of a test its guest."""
 
 from __future__ import annotations
 
@@ -7,14 +7,24 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pytest_kbisect.guest.vm import Guest
     from pytest_kbisect.session import Session
 
-SESSION: pytest.StashKey[Callable[[], Session]] = pytest.StashKey()
-"""Of the configuration: gives the session, made at the first call."""
-GUEST: pytest.StashKey[Guest] = pytest.StashKey()
+    SESSION: pytest.StashKey[Session]
+    GUEST: pytest.StashKey[Guest]
+
+SESSION = pytest.StashKey()
+GUEST = pytest.StashKey()
 """Of a test: its guest, while it runs."""
-USAGE: pytest.StashKey[str] = pytest.StashKey()
+USAGE = pytest.StashKey[str]()
 """Of the configuration: the first thing a test met that the user can mend."""
+
+
+def session_of(config: pytest.Config) -> Session:
+    """The one session of this pytest process, made when first asked for."""
+    if SESSION not in config.stash:
+        from pytest_kbisect.session import Session
+
+        config.stash[SESSION] = Session(config)
+        config.add_cleanup(config.stash[SESSION].close)
+    return config.stash[SESSION]

@@ -229,7 +229,7 @@ def read(xml: Path, commit: str, *, expected: int, seconds: float) -> Tested:
     )
 
 
-def _told(case: TestCase) -> dict[str, list[str]]:
+def _told(case: Any) -> dict[str, list[str]]:
     told: dict[str, list[str]] = defaultdict(list)
     for item in case.properties():
         told[str(item.name)].append(str(item.value or ""))

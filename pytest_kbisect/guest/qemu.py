@@ -137,7 +137,8 @@ class Qemu:
     async def _read_end(self) -> None:
         if self._monitor is None:
             return
-        async for event in self._monitor.events:
+        events: Any = self._monitor.events
+        async for event in events:
             if event["event"] == "SHUTDOWN":
                 self._ended_by = str(event["data"].get("reason", ""))
                 return

@@ -1,0 +1,70 @@
+"""The bisection log: syzbot's grammar, so that whoever reads its logs can read ours.
+
+Each function gives the lines of one event. Source of the grammar: syzkaller's pkg/bisect as of 2021,
+the form of the logs that syzbot publishes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_kbisect.bisection.outcome import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_kbisect.bisection.outcome import Run, Tested
+
+
+def duration(seconds: float) -> str:
+    """As Go prints a duration: 1h18m29.4s."""
+    hours, rest = divmod(seconds, 3600)
+    minutes, rest = divmod(rest, 60)
+    if hours:
+        return f"{hours:.0f}h{minutes:.0f}m{rest:.1f}s"
+    return f"{minutes:.0f}m{rest:.1f}s" if minutes else f"{rest:.1f}s"
+
+
+def start(b: str) -> list[str]:
+    return [f"bisecting cause commit starting from {b}"]
+
+
+def commit(result: Tested, *, same_as: str = "") -> list[str]:
+    """One tested commit: compiler, signature, and each run's end ("all runs" where they agree)."""
+    compiler = f" with {result.compiler}" if result.compiler else ""
+    lines = [f"testing commit {result.commit}{compiler}"]
+    if result.signature:
+        lines.append(f"kernel signature: {result.signature}")
+    if result.build_error:
+        lines += [f"failed building {result.commit}: {line}" if i == 0 else line for i, line in enumerate(result.build_error.splitlines())]
+    elif not result.runs:
+        lines.append(f"same kernel as {same_as}, not run again" if same_as else "no runs")
+    else:
+        lines += runs(result.runs)
+    return lines
+
+
+def runs(made: Iterable[Run]) -> list[str]:
+    """`all runs: V`, or `run #i: V` for each."""
+    ends = [end_of(run) for run in made]
+    if len(set(ends)) == 1:
+        return [f"all runs: {ends[0]}"]
+    return [f"run #{i}: {end}" for i, end in enumerate(ends)]
+
+
+def end_of(run: Run) -> str:
+    """One run's end as a log says it."""
+    if run.outcome is Outcome.OK:
+        return "OK"
+    word = {
+        Outcome.CRASHED: "crashed",
+        Outcome.BOOT_FAILED: "boot failed",
+        Outcome.INFRA_FAILED: "infra problem",
+        Outcome.BUILD_FAILED: "failed",
+    }[run.outcome]
+    return f"{word}: {run.title or 'no title'}"
+
+
+def go_list(addresses: Iterable[str]) -> str:
+    """A list of strings as Go's %q prints it."""
+    return "[" + " ".join(f'"{address}"' for address in addresses) + "]"

@@ -1,0 +1,100 @@
+"""JUnit XML of a whole bisection: a suite for each tested commit, and one that states the result.
+
+It validates against Jenkins' junit-10.xsd but for `<properties>` inside `<testcase>`, which pytest
+writes too, which GitLab's and GitHub's readers ignore, and which carry the runs' facts.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_kbisect.reports.result import Result
+
+_CONSOLE_LIMIT = 64 * 1024
+"""Bytes of a console's end kept as system-out; the whole one is in the bisection's folder."""
+
+# Characters that XML 1.0 cannot hold at all, not even escaped.
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def clean(text: str) -> str:
+    """Text as XML can carry it."""
+    return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def write(path: Path, sessions: list[tuple[dict[str, Any], Path]], result: Result) -> None:
+    """Merge the sessions' XML files, each with what is told of its commit, and add the result."""
+    from junitparser import JUnitXml
+
+    document: Any = JUnitXml("pytest-kbisect")
+    for told, folder in sessions:
+        document.add_testsuite(_session_suite(told, folder))
+    document.add_testsuite(_result_suite(result))
+    document.update_statistics()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".tmp")
+    document.write(str(unfinished), pretty=True)
+    os.replace(unfinished, path)
+
+
+def _session_suite(told: dict[str, Any], folder: Path) -> Any:
+    from junitparser import JUnitXml, TestCase, TestSuite
+
+    suite = TestSuite(clean(f"{told['commit'][:12]} {told['title']}"))
+    for name, value in told.items():
+        suite.add_property(f"kbisect.{name}", clean(str(value)))
+    xml = folder / "junit.xml"
+    if xml.exists():
+        for session in JUnitXml.fromfile(str(xml)):
+            suite.timestamp = session.timestamp
+            for case in session:
+                case.classname = f"{told['commit'][:12]}.{case.classname}"
+                _add_console(case)
+                suite.add_testcase(case)
+    else:  # the journal knows what was found, its files were removed
+        suite.add_testcase(TestCase(f"verdict {told['verdict']}", told["commit"][:12], 0.0))
+    return suite
+
+
+def _add_console(case: Any) -> None:
+    from pytest_kbisect import properties
+
+    for item in case.properties():
+        if item.name == properties.CONSOLE:
+            try:
+                with open(item.value, "rb") as file:
+                    file.seek(max(0, os.fstat(file.fileno()).st_size - _CONSOLE_LIMIT))
+                    case.system_out = clean(file.read().decode("utf-8", "replace").replace("\r", ""))
+            except OSError:
+                pass
+
+
+def _result_suite(result: Result) -> Any:
+    from junitparser import Failure, TestCase, TestSuite
+
+    suite = TestSuite("kbisect result")
+    facts = {
+        "kind": result.kind,
+        "culprit": result.culprit,
+        "title": result.title,
+        "confidence": f"{result.confidence:.3f}",
+        "crash": result.crash,
+        "culprit_signature": result.culprit_signature,
+        "parent_signature": result.parent_signature,
+    }
+    for name, value in facts.items():
+        suite.add_property(f"kbisect.{name}", clean(value))
+    case = TestCase("first bad commit", "kbisect.result", sum(result.seconds.values()))
+    words = f"{result.culprit} {result.title}" if result.culprit else result.reason
+    case.system_out = clean(words)
+    if not result.culprit:
+        failure = Failure(clean(words), result.kind)
+        failure.text = clean("\n".join(f"{sha} {title} ({p:.0%})" for sha, title, p in result.candidates) or words)
+        case.result = [failure]
+    suite.add_testcase(case)
+    return suite

@@ -1,0 +1,60 @@
+"""`result.json`: the answer of a bisection for programs. The schema is in the README and kept stable."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """The answer of a bisection. Seconds are wall-clock; signatures are 64 hex digits or empty.
+
+    `kind` is an AnswerKind; `candidates` are (hash, title, probability), most likely first; `tested`
+    tells of each commit tried (commit, title, verdict, signature, runs and crashes counted).
+    """
+
+    kind: str
+    range: tuple[str, str]
+    culprit: str = ""
+    title: str = ""
+    confidence: float = 0.0
+    reason: str = ""
+    candidates: tuple[tuple[str, str, float], ...] = ()
+    crash: str = ""
+    culprit_signature: str = ""
+    parent_signature: str = ""
+    flags: tuple[str, ...] = ()
+    recipients_to: tuple[str, ...] = ()
+    recipients_cc: tuple[str, ...] = ()
+    revisions_tested: int = 0
+    builds: int = 0
+    runs: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    tested: tuple[dict[str, Any], ...] = ()
+
+
+def versions() -> dict[str, str]:
+    """What an answer may depend on besides the kernel."""
+    packages = ("pytest-kbisect", "pytest", "pytest-xdist", "paramiko", "junitparser")
+    return {name: metadata.version(name) for name in packages} | {
+        "python": platform.python_version(),
+        "host": platform.release(),
+    }
+
+
+def write(result: Result, path: Path) -> None:
+    """Write it, whole or not at all."""
+    text = json.dumps({"schema": SCHEMA, **asdict(result), "versions": versions()}, indent=2)
+    unfinished = path.with_suffix(".tmp")
+    unfinished.write_text(text + "\n", encoding="utf-8")
+    os.replace(unfinished, path)
