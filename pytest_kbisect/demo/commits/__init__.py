@@ -1,0 +1,1 @@
+"""What the demo's commits change, by subsystem. All are harmless, but for those in `story`."""

@@ -1,0 +1,71 @@
+"""Library code."""
+
+from __future__ import annotations
+
+from pytest_kbisect.demo.change import change
+
+CHANGES = (
+    change(
+        "lib: percpu_counter: fold larger batches",
+        "lib/percpu_counter.c",
+        "percpu_counter_batch __read_mostly = 32",
+        "percpu_counter_batch __read_mostly = 40",
+        "Raised at run time on large machines; begin closer to it.",
+    ),
+    change(
+        "lib: nlattr: allow policies to nest one level more",
+        "lib/nlattr.c",
+        "MAX_POLICY_RECURSION_DEPTH\t10",
+        "MAX_POLICY_RECURSION_DEPTH\t11",
+        "A driver out of tree is at ten.",
+    ),
+    change(
+        "lib: kobject: name the duplicate",
+        "lib/kobject.c",
+        "don't try to register things with the same name in the same directory.",
+        "the name is taken in this directory.",
+        "The reader is rarely the one who tried.",
+    ),
+    change(
+        "lib: kobject_uevent: word the buffer's shortage",
+        "lib/kobject_uevent.c",
+        "buffer size of %d too small, needed %d",
+        "buffer of %d bytes is too small for %d",
+        "With units.",
+    ),
+    change(
+        "lib: random32: shorten the self test's verdict",
+        "lib/random32.c",
+        "prandom: %d self tests passed",
+        "prandom: all %d self tests passed",
+        "So that nobody counts.",
+    ),
+    change(
+        "lib: show_mem: call it memory",
+        "lib/show_mem.c",
+        "Mem-Info:",
+        "Memory info:",
+        "Nobody parses the old words: checked with a code search.",
+    ),
+    change(
+        "lib: cpu_rmap: say what failed to update",
+        "lib/cpu_rmap.c",
+        "irq_cpu_rmap_notify: update failed",
+        "irq_cpu_rmap_notify: update of the map failed",
+        "One function, several things to update.",
+    ),
+    change(
+        "lib: percpu-refcount: word the underflow",
+        "lib/percpu-refcount.c",
+        "%s(): percpu_ref underflow",
+        "%s(): underflow of a percpu_ref",
+        "As refcount_t does.",
+    ),
+    change(
+        "lib: iomap: report a few bad accesses more",
+        "lib/iomap.c",
+        "static int count = 10;",
+        "static int count = 12;",
+        "Ten are printed by one driver's probe.",
+    ),
+)

@@ -1,0 +1,148 @@
+"""Memory management: other defaults, other pauses, clearer words."""
+
+from __future__ import annotations
+
+from pytest_kbisect.demo.change import change
+
+CHANGES = (
+    change(
+        "mm: vmscan: be a little less eager to swap",
+        "mm/vmscan.c",
+        "vm_swappiness = 60",
+        "vm_swappiness = 55",
+        "Most machines that are short of memory today swap to something fast.",
+    ),
+    change(
+        "mm: vmscan: scan slabs in larger batches",
+        "mm/vmscan.c",
+        "SHRINK_BATCH 128",
+        "SHRINK_BATCH 160",
+        "The fixed cost of a batch shows in profiles of many small caches.",
+    ),
+    change(
+        "mm: vmscan: throttle reclaim for a shorter time",
+        "mm/vmscan.c",
+        "timeout = HZ/10",
+        "timeout = HZ/12",
+        "Writeback to flash is done long before the timeout.",
+    ),
+    change(
+        "mm: page-writeback: start background writeback earlier",
+        "mm/page-writeback.c",
+        "dirty_background_ratio = 10",
+        "dirty_background_ratio = 8",
+        "Avoids a burst of writes when large files are copied.",
+    ),
+    change(
+        "mm: page-writeback: check the dirty limits more often",
+        "mm/page-writeback.c",
+        "ratelimit_pages = 32",
+        "ratelimit_pages = 28",
+        "With few CPUs, 32 pages between two checks overshoot small limits.",
+    ),
+    change(
+        "mm: swap: use the larger page cluster from 32 MB on",
+        "mm/swap.c",
+        "megs < 16",
+        "megs < 32",
+        "The old bound dates from machines with 8 MB.",
+    ),
+    change(
+        "mm: mempool: look again for elements after four seconds",
+        "mm/mempool.c",
+        "io_schedule_timeout(5*HZ)",
+        "io_schedule_timeout(4*HZ)",
+        "The wakeup can be missed; do not sleep longer than needed then.",
+    ),
+    change(
+        "mm: percpu: warn about failed allocations a few times more",
+        "mm/percpu.c",
+        "warn_limit = 10",
+        "warn_limit = 12",
+        "Ten are spent before user space has a chance to look.",
+    ),
+    change(
+        "mm: page_alloc: rate limit the allocation failure report less",
+        "mm/page_alloc.c",
+        "nopage_rs, 10*HZ, 1",
+        "nopage_rs, 8*HZ, 1",
+        "Reports of two stalls in a row are worth having.",
+    ),
+    change(
+        "mm: page_alloc: retry compaction two times more",
+        "mm/page_alloc.c",
+        "MAX_COMPACT_RETRIES 16",
+        "MAX_COMPACT_RETRIES 18",
+        "Costly orders give up just before they would succeed on small zones.",
+    ),
+    change(
+        "mm: page_alloc: lower the watermark boost",
+        "mm/page_alloc.c",
+        "watermark_boost_factor __read_mostly = 15000",
+        "watermark_boost_factor __read_mostly = 14000",
+        "150% of the high watermark is a lot on machines with little memory.",
+    ),
+    change(
+        "mm: shmem: hand out inode numbers in smaller batches",
+        "mm/shmem.c",
+        "SHMEM_INO_BATCH 1024",
+        "SHMEM_INO_BATCH 512",
+        "Half as many numbers are lost per CPU, and the lock is not contended.",
+    ),
+    change(
+        "mm: shmem: charge less for a directory entry",
+        "mm/shmem.c",
+        "BOGO_DIRENT_SIZE 20",
+        "BOGO_DIRENT_SIZE 24",
+        "A dentry has grown since the number was made up.",
+    ),
+    change(
+        "mm: oom_kill: give the reaper two more tries",
+        "mm/oom_kill.c",
+        "MAX_OOM_REAP_RETRIES 10",
+        "MAX_OOM_REAP_RETRIES 12",
+        "mmap_lock is often released just after the last one.",
+    ),
+    change(
+        "mm: oom_kill: name the unit of the task table",
+        "mm/oom_kill.c",
+        "Tasks state (memory values in pages)",
+        "State of tasks (memory values in pages)",
+        "And say it in English.",
+    ),
+    change(
+        "mm: compaction: be less proactive",
+        "mm/compaction.c",
+        "sysctl_compaction_proactiveness = 20",
+        "sysctl_compaction_proactiveness = 15",
+        "kcompactd showed up in idle power measurements.",
+    ),
+    change(
+        "mm: overcommit: allow a little more by default",
+        "mm/util.c",
+        "sysctl_overcommit_ratio __read_mostly = 50",
+        "sysctl_overcommit_ratio __read_mostly = 55",
+        "Only matters with overcommit_memory=2.",
+    ),
+    change(
+        "mm: filemap: take the page lock fairly a little earlier",
+        "mm/filemap.c",
+        "sysctl_page_lock_unfairness = 5",
+        "sysctl_page_lock_unfairness = 4",
+        "Long waits were seen with five rounds of stealing.",
+    ),
+    change(
+        "mm: memblock: begin with more regions",
+        "mm/memblock.c",
+        "INIT_MEMBLOCK_REGIONS\t\t\t128",
+        "INIT_MEMBLOCK_REGIONS\t\t\t144",
+        "Firmware that describes its memory in crumbs makes the array grow at once.",
+    ),
+    change(
+        "mm: vmstat: fold the counters less often",
+        "mm/vmstat.c",
+        "sysctl_stat_interval __read_mostly = HZ",
+        "sysctl_stat_interval __read_mostly = 2 * HZ",
+        "Every second is more than anybody reads them.",
+    ),
+)

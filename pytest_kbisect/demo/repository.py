@@ -1,0 +1,173 @@
+"""The demo's git repository: made in one go, whole or not at all, and found again the next time.
+
+It is bare: bisections work in worktrees of their own, so nobody needs 1.3 GB of checked out files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_kbisect import host, process
+from pytest_kbisect.demo import history, source, story
+from pytest_kbisect.errors import KbisectError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+GOOD, BAD = "demo-good", "demo-bad"
+"""Tags at the two ends of the range."""
+
+_FACTS = "demo.json"
+_SOURCE_FILES = 80_000
+"""About so many files has 6.1, for the progress line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """A repository that is there. Commits are full hashes; `path` is the git directory."""
+
+    path: Path
+    version: str
+    commits: int
+    good: str
+    bad: str
+    culprit: str
+    unbuildable: tuple[str, ...]
+    unbootable: tuple[str, ...]
+    words: tuple[str, ...]
+
+
+def prepare(folder: Path, tarball: Path, say: Callable[[str], None] = print) -> Demo:
+    """The repository in `folder`, made from the tarball unless it has been made from it before."""
+    host.require("git")
+    place = folder / "linux.git"
+    made_from = _fingerprint(tarball)
+    if known := _known(place, made_from):
+        say(f"The history is already there: {place}")
+        return known
+    folder.mkdir(parents=True, exist_ok=True)
+    for leftover in folder.glob("unfinished-*"):
+        shutil.rmtree(leftover)
+    with tempfile.TemporaryDirectory(prefix="unfinished-", dir=folder) as work:
+        unfinished = Path(work, "linux.git")
+        demo = _make(unfinished, place, tarball, say)
+        (unfinished / _FACTS).write_text(
+            json.dumps({"made_from": made_from, **asdict(demo), "path": ""}, indent=1)
+        )
+        if place.exists():
+            place.rename(Path(work, "old.git"))
+        unfinished.rename(place)
+    return demo
+
+
+def _fingerprint(tarball: Path) -> str:
+    """What the repository depends on: the tarball, and this package's idea of a history."""
+    stat = tarball.stat()
+    digest = hashlib.sha256(f"{stat.st_size} {stat.st_mtime_ns}".encode())
+    for folder in (resources.files(__package__), resources.files(f"{__package__}.commits")):
+        for module in sorted(folder.iterdir(), key=lambda entry: entry.name):
+            if module.name.endswith(".py"):
+                digest.update(module.read_bytes())
+    return digest.hexdigest()
+
+
+def _known(place: Path, made_from: str) -> Demo | None:
+    try:
+        facts = json.loads((place / _FACTS).read_text())
+    except (OSError, ValueError):
+        return None
+    if facts.pop("made_from", None) != made_from:
+        return None
+    lists = {name: tuple(facts.pop(name)) for name in ("unbuildable", "unbootable", "words")}
+    return Demo(**{**facts, **lists, "path": place})
+
+
+def _make(path: Path, place: Path, tarball: Path, say: Callable[[str], None]) -> Demo:
+    """Write the repository to `path`; it will be at `place`."""
+    # The user's own settings (templates, hooks, signing) are none of this repository's business.
+    environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    process.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", path], env=environment)
+    marks, words = path / "marks", path / "import.log"
+    files = _Base(tarball, say)
+    with words.open("wb") as log:
+        importer = process.start(
+            # Looking for deltas between neighbouring files costs minutes and gains nothing here.
+            f"git -c core.compression=1 fast-import --quiet --depth=0 --export-marks={marks.name}".split(),
+            cwd=path,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=log,
+        )
+        try:
+            assert importer.stdin is not None
+            laid = files.import_into(importer.stdin.write)
+            importer.stdin.close()
+            failed = importer.wait() != 0
+        except BrokenPipeError:
+            failed = True
+        finally:
+            process.kill(importer)
+    if failed:
+        raise KbisectError(f"git fast-import failed: {process.tail(words.read_bytes(), 3)}")
+    hashes = dict(line.split() for line in marks.read_text().splitlines())
+    named = [hashes[f":{index + 1}"] for index in range(len(laid.commits))]
+    for name, commit in ((GOOD, named[0]), (BAD, named[-1])):
+        process.run(["git", "-C", path, "tag", name, commit], env=environment)
+    return Demo(
+        place,
+        files.version,
+        len(named) - 1,
+        good=named[0],
+        bad=named[-1],
+        culprit=named[laid.culprit],
+        unbuildable=tuple(named[index] for index in laid.unbuildable),
+        unbootable=tuple(named[index] for index in laid.unbootable),
+        words=tuple(named[index] for index in laid.words),
+    )
+
+
+class _Base:
+    """The first commit's files on their way from the tarball to git, and what to remember of them."""
+
+    def __init__(self, tarball: Path, say: Callable[[str], None]) -> None:
+        self.version = ""
+        self._tarball = tarball
+        self._say = say
+        self._wanted = history.paths()
+        self._kept: dict[str, bytes] = {}
+
+    def import_into(self, write: Callable[[bytes], object]) -> history.History:
+        """Send the whole history to fast-import.
+
+        The first commit goes first, while the tarball is read; only then is known what the others
+        find to change.
+        """
+        first = history.first_commit()
+        for piece in history.stream((first,), self._commands()):
+            write(piece)
+        laid = history.lay_out(self.version, self._kept, self._say)
+        for piece in history.stream(laid.commits, iter(()), begin=1):
+            write(piece)
+        return laid
+
+    def _commands(self) -> Iterator[bytes]:
+        for number, file in enumerate(source.read(self._tarball)):
+            if number % (_SOURCE_FILES // 5) == 0 and number:
+                self._say(f"  {number} files")
+            content = file.content
+            if file.path == "Makefile":
+                self.version = source.version(content)
+            if file.path == story.PREPARATION.path:
+                content = story.PREPARATION.apply(content.decode("latin-1")).encode("latin-1")
+            if file.path in self._wanted:
+                self._kept[file.path] = content
+            yield history.file_command(file.path, content, file.mode)
