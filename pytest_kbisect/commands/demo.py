@@ -1,0 +1,180 @@
+"""`kbisect demo`: make a kernel history with a bug in it, and bisect it as anybody would bisect theirs."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import signal
+import time
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_kbisect import host, options, process
+from pytest_kbisect.errors import ExitCode, HostError, KbisectError, UsageError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from pytest_kbisect.demo.repository import Demo
+
+REPRODUCER = "tun_napi_frags.c"
+_DISK_MIB = 6_000
+"""The history 0.3 GB, the bisection's worktree 1.3 GB, objects and built kernels."""
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the verb."""
+    parser = verbs.add_parser(
+        "demo",
+        help="bisect a ready-made kernel history",
+        description="Make a history of 128 commits on Debian's source of Linux 6.1, one of which brings a crash,"
+        " and find that one with `pytest --kbisect-range`. The first build takes a few minutes, the rest less.",
+    )
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="where everything goes (default: $KBISECT_CACHE, else the user's cache)",
+    )
+    parser.add_argument(
+        "--tarball",
+        type=Path,
+        metavar="FILE",
+        default=host.SOURCE_TARBALL,
+        help="source of a Linux 6.1.y as .tar.xz (default: %(default)s)",
+    )
+    parser.add_argument("--history-only", action="store_true", help="make the history and do not bisect it")
+    parser.add_argument(
+        "arguments",
+        nargs="*",
+        metavar="PYTEST-ARGUMENT",
+        help="passed on to pytest, after `--`: kbisect demo -- -n 2",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Make the history, bisect it, and check the answer. Raises KbisectError if that is wrong."""
+    from pytest_kbisect.demo import repository
+
+    _check_host(arguments.tarball)
+    cache = (arguments.cache or options.default_cache()).absolute()
+    folder = cache / "demo"
+    _check_disk(cache)
+    started = time.monotonic()
+    print("kbisect demo: a history of Linux 6.1 in which one commit brings a crash", flush=True)
+    demo = repository.prepare(folder, arguments.tarball, _say)
+    print(f"{demo.commits} commits on Linux {demo.version} in {demo.path} ({_minutes(started)})", flush=True)
+    if arguments.history_only:
+        return ExitCode.FOUND
+    reproducer = _lay_out(folder)
+    result = folder / "result"
+    command = [
+        *process.python_command(),
+        *("-m", "pytest"),
+        *(f"--kbisect-kernel={demo.path}", f"--kbisect-range={repository.GOOD}..{repository.BAD}"),
+        *(f"--kbisect-dir={result}", f"--kbisect-cache={cache}"),
+        *(str(reproducer), *arguments.arguments),
+    ]
+    print(f"\nBisecting, with the line that you would use:\n\n    {shlex.join(command)}\n", flush=True)
+    exit_code = _in_foreground(command, folder)
+    if exit_code != ExitCode.FOUND:
+        print(f"\nkbisect demo: pytest ended with exit code {exit_code}; `kbisect demo` goes on where it was")
+        return exit_code
+    _check_answer(result / "result.json", demo)
+    print(_explanation(demo, _minutes(started)))
+    return ExitCode.FOUND
+
+
+def _say(words: str) -> None:
+    print(words, flush=True)
+
+
+def _minutes(started: float) -> str:
+    minutes, seconds = divmod(round(time.monotonic() - started), 60)
+    return f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
+
+
+def _check_host(tarball: Path) -> None:
+    if absent := [
+        tool for tool in host.missing() if not tool.optional and tool.name != host.SOURCE_TARBALL.name
+    ]:
+        raise HostError(
+            f"missing on this host: {', '.join(tool.name for tool in absent)}: run `kbisect setup` first"
+        )
+    if not tarball.is_file():
+        if tarball == host.SOURCE_TARBALL:
+            host.require(tarball.name)
+        raise UsageError(f"{tarball}: no such file")
+
+
+def _check_disk(cache: Path) -> None:
+    """Before anything is written. The folder may not exist yet, so ask for one above it."""
+    existing = next(folder for folder in (cache, *cache.parents) if folder.exists())
+    free = shutil.disk_usage(existing).free >> 20
+    if free < _DISK_MIB:
+        raise HostError(
+            f"{cache} needs {_DISK_MIB} MiB, and {free} MiB are free: name another folder with --cache"
+        )
+
+
+def _lay_out(folder: Path) -> Path:
+    """A place to run pytest in: a configuration of its own, so that no other one matters, and the reproducer."""
+    reproducer = folder / "repro" / REPRODUCER
+    reproducer.parent.mkdir(exist_ok=True)
+    reproducer.write_bytes(resources.files("pytest_kbisect.demo").joinpath(REPRODUCER).read_bytes())
+    (folder / "pytest.ini").write_text("[pytest]\nkbisect_repro_dirs = repro\n")
+    return reproducer
+
+
+def _in_foreground(command: list[str], folder: Path) -> int:
+    """Run pytest on our terminal; what asks us to stop asks it, and it is waited for."""
+    child = process.start(command, cwd=folder, stdout=None, stderr=None)
+
+    def hand_on(number: int, _: object) -> None:
+        child.send_signal(number)
+
+    # It has a process group of its own, which the terminal's Ctrl-C does not reach.
+    before = {
+        number: signal.signal(number, hand_on) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        return child.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        process.kill(child)
+
+
+def _check_answer(result: Path, demo: Demo) -> None:
+    try:
+        culprit = json.loads(result.read_text())["culprit"]
+    except (OSError, ValueError, KeyError) as error:
+        raise KbisectError(
+            f"pytest said that it found the culprit, and {result} does not tell: {error!r}"
+        ) from error
+    if culprit != demo.culprit:
+        raise KbisectError(
+            f"the bisection found {culprit}, and the culprit is {demo.culprit}: please report this"
+        )
+
+
+def _explanation(demo: Demo, took: str) -> str:
+    return f"""
+That is the commit that was planted: {demo.culprit[:12]}. ({took} in all)
+
+What happened: both ends of the range were built and booted in QEMU, and {REPRODUCER} was run in fresh
+guests, to see that it crashes the one and not the other. Then commits in between were tested in git bisect's
+order, until one was left whose parent does not crash. On the way stood {len(demo.unbuildable)} commits that do not build,
+{len(demo.unbootable)} that does not boot and {len(demo.words)} that change no code: those are skipped, or cost nothing.
+
+    git -C {shlex.quote(str(demo.path))} show {demo.culprit[:12]}        the culprit
+    {shlex.quote(str(demo.path.parent / "result"))}        logs, JUnit XML, result.json
+
+For a kernel of your own, put a reproducer into a folder repro/ (a C program, a shell script, or a Python
+test; what it needs stands in comment lines, as in {demo.path.parent / "repro" / REPRODUCER}) and run
+
+    pytest --kbisect-kernel ~/linux repro/NAME                            does HEAD crash?
+    pytest --kbisect-kernel ~/linux --kbisect-range v6.1..HEAD repro/NAME   which commit began it?
+"""
