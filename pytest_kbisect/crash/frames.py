@@ -18,39 +18,39 @@ _GENERIC: Final[dict[str, str]] = {
         kasan kmsan kcsan ubsan kfence asan_ hwasan tsan_ msan_ sanitizer kcov
         ^check_(?:memory_region|region|stack_object|heap_object|kill|slab) ^memory_is_ ^object_err
         ^print_(?:address|report|error|trailer|page|section|track|bad|memory|shadow) ^slab_(?:err|bug|fix|pad)
-        ^start_report ^end_report ^complete_report ^describe_ ^stack_trace ^save_stack ^set_track ^qlist
-        ^quarantine ^report_ ^addr_has ^virt_addr ^phys_addr ^init_object ^setup_object
+        ^start_report ^bad_page ^assfail ^assertfail ^end_report ^complete_report ^describe_ ^stack_trace ^save_stack ^set_track ^qlist
+        ^quarantine ^report_ ^handle_overflow ^handle_(?:load|type|null|misaligned|object) ^val_to_string ^addr_has ^virt_addr ^phys_addr ^init_object ^setup_object
     """,
     "printing, warning, dying": """
-        ^dump_ ^show_ ^panic ^nmi_panic ^warn ^die(?:_|$) ^oops ^bug(?:_|$) ^handle_bug ^fixup_ ^search_exception
+        ^dump_ ^show_(?:stack|regs|trace|mem$|free_areas|registers|opcodes|ip|iret|fault|state|data|pte|unhandled|all) ^panic ^check_panic ^v?panic_on ^nmi_panic ^print_tainted ^get_taint ^add_taint ^warn ^die(?:_|$) ^oops ^bug(?:_|$) ^handle_bug ^fixup_ ^search_exception
         ^fortify ^v?s?n?printk ^vprintk ^devkmsg ^dev_(?:printk|vprintk|err|warn|info|emerg|alert|crit|notice|dbg)
-        ^v?sn?c?printf ^vscnprintf ^seq_(?:printf|vprintf|puts|putc) ^console_ ^call_console ^wake_up_klogd ^printk
+        ^v?sn?c?printf ^vscnprintf ^seq_(?:printf|vprintf|puts|putc) ^console_(?:un|try)?(?:lock|flush|emit|cont|cpu|srcu) ^call_console ^wake_up_klogd ^printk
         ^string$ ^string_nocheck ^pointer$ ^number$ ^format_decode ^bstr_printf ^kvasprintf ^kasprintf ^netdev_(?:err|warn|info|printk)
-        ^dynamic_ ^debug_(?:print|check_no|locks|show|object|smp|lockdep|dma) ^check_preemption ^nmi_ ^arch_trigger
+        ^dynamic_ ^debug_(?:print|check_no|locks|show|object|smp|lockdep|dma) ^check_preemption ^this_cpu_preempt ^nmi_ ^arch_trigger
         ^trigger_(?:all|single) ^rcu_(?:dump|print|check_callbacks|sched_clock|stall|exp_print) ^print_cpu_stall ^check_cpu_stall
         ^sched_show_task ^watchdog ^lockup ^stack_chk ^ftrace ^trace_ ^tracing_ ^bpf_trace ^perf_trace ^perf_(?:tp|swevent)
     """,
     "traps and interrupts": """
         ^do_(?:error_trap|trap|invalid_op|general_protection|page_fault|kern_addr_fault|user_addr|DataAbort|PrefetchAbort|
         undefinstr|mem_abort|translation_fault|bad_area|debug_exception|sp_pc_abort|bad|double_fault|int3|divide|stack_segment)
-        ^invalid_op ^general_protection ^page_fault ^bad_area ^no_context ^spurious_ ^kernelmode_fixup ^handle_(?:invalid|reserved|exception|page_fault)
+        ^invalid_op ^general_protection ^page_fault ^bad_area ^no_context ^do_kernel_fault ^die_kernel ^do_(?:tag_check|sea|sp_pc|serror|translation|alignment) ^handle_bad_stack ^spurious_ ^kernelmode_fixup ^handle_(?:invalid|reserved|exception|page_fault)
         ^exc_ ^asm_exc ^asm_sysvec ^sysvec ^error_entry ^error_code ^common_interrupt ^ret_from_(?:exception|intr|irq)
         ^el[01]h?_(?!svc) ^brk_handler ^call_break_hook ^call_on_irq_stack ^dabt_svc ^und_svc ^irq_svc ^data_access
         ^program_check ^int3 ^divide ^double_fault ^stack_segment ^df_debug ^apic_timer_interrupt ^smp_apic_timer ^reboot_interrupt
-        ^smp_(?:reschedule|call_function_single_interrupt|call_function_interrupt|reboot) ^alternatives? ^arch_static ^static_call
-        ^unwind ^get_stack_info ^on_stack ^in_entry ^update_stack ^orc_ ^profile_pc ^arch_stack ^walk_stack ^kernel_text_address
+        ^smp_(?:reschedule|call_function_single_interrupt|call_function_interrupt|reboot) ^alternatives? ^x86_indirect ^x86_return ^retpoline ^arch_static ^static_call
+        ^unwind_(?:next|get|backtrace|frame) ^get_stack_info ^on_stack ^in_entry ^update_stack ^orc_ ^profile_pc ^arch_stack ^walk_stack ^kernel_text_address
     """,
     "allocators": """
         ^k?v?[mzc]?alloc(?:_|$) ^k[mzcv]*alloc ^kv[mzc]*alloc ^v[mz]alloc ^kmem_cache ^kmem_ ^slab_(?:alloc|free|post|pre|want)
         ^cache_(?:alloc|free|grow|flush) ^mem_cgroup_ ^memcg_ ^obj_cgroup ^free_(?:pages?|unref|large|frozen|compound|pcp|one_page|hot|cold|block)
-        ^k?v?z?free(?:_|$) ^kfree ^kvfree ^kzfree ^vfree ^vunmap ^vmalloc ^get_(?:free_page|page_from|zeroed) ^(?:re)?alloc_(?:pages?|fresh|slab|percpu|bulk|frozen)
-        ^new_slab ^(?:de)?activate_slab ^do_slab ^get_partial ^put_cpu_partial ^unfreeze ^discard_slab ^allocate_slab ^rcu_free_slab
+        ^free$ ^(?:kv|kz|k|v)free(?!_skb_rea) ^vunmap ^vmalloc ^get_(?:free_page|page_from|zeroed) ^(?:re)?alloc_(?:pages?|fresh|slab|percpu|bulk|frozen)
+        ^new_slab ^do_slab ^get_partial ^put_cpu_partial ^unfreeze ^discard_slab ^allocate_slab ^rcu_free_slab
         ^pcpu_ ^krealloc ^kv?mem?dup ^v?mem?dup_user ^memdup ^vmemdup ^strndup_user ^kstrn?dup ^kmemdup ^prep_new ^post_alloc ^page_(?:frag|cache)_?alloc
-        ^folio_(?:alloc|lock|unlock|wait|mark|put|get) ^put_page ^get_page$ ^release_pages ^should_fail ^fail_dump ^__alloc ^alloc_page ^dma_pool
+        ^(?:un)?lock_page ^mark_buffer ^folio_(?:alloc|lock|unlock|wait|mark|put|get) ^put_page ^get_page$ ^release_pages ^should_fail ^fail_dump ^alloc_page ^dma_pool
         ^devm_k ^devres_ ^mempool_ ^bpf_map_area ^sock_[km]malloc ^sock_kmalloc ^alloc_workqueue ^kmalloc_reserve ^large_alloc
     """,
     "locks, counters, atomics": """
-        ^lock_(?!sock|fdc) ^lockdep ^mark_(?:lock|held|usage) ^validate_chain ^check_(?:prev|noncircular|deadlock|irq|usage|wait_context|flags|chain)
+        ^lock_(?!fdc) ^lockdep ^mark_(?:lock|held|usage) ^validate_chain ^check_(?:prev|noncircular|deadlock|irq|usage|wait_context|flags|chain)
         ^register_lock ^print_(?:circular|deadlock|lock|usage|irq|unlock|kernel_ident|held) ^find_held ^match_held ^reacquire ^lock$ ^unlock$
         spin_lock spin_unlock spin_trylock read_lock read_unlock write_lock write_unlock ^raw_(?:spin|read|write) ^queued_ ^native_queued ^pv_ ^kvm_wait
         ^do_raw ^rt_spin ^rt_read ^rt_write ^rt_mutex ^rtlock ^mutex ^ww_mutex ^down(?:_|$) ^up(?:_(?:read|write)|$) ^rwsem ^rwbase ^percpu_(?:down|up|ref|rwsem|counter) ^osq_
@@ -58,8 +58,8 @@ _GENERIC: Final[dict[str, str]] = {
         ^arch_(?:atomic|spin|read|write|test|set|clear|local|static_branch|irqs|raw) ^atomic ^instrument ^raw_atomic ^refcount ^kref ^ref_tracker ^cmpxchg ^xchg
         ^(?:test|set|clear|change|find)_(?:and_)?(?:first_|next_|last_)?(?:zero_)?(?:and_)?bit ^bitmap_ ^find_next ^find_first ^variable_test ^constant_test ^cpumask
         ^rcu_(?:read|is_watching|dynticks|note|lockdep|dereference|sync|eqs) ^list_ ^hlist_ ^klist_ ^plist ^llist ^rb_ ^rbtree ^dl_rb ^timerqueue_(?:add|iterate) ^wait_for_completion ^complete
-        ^wake_ ^__wake ^prepare_to_wait ^finish_wait ^add_wait_queue ^autoremove ^debug_mutex ^debug_rt ^debug_spin ^spin_(?:bug|dump) ^assert_ ^lockref ^held_lock
-        ^trace_hardirqs ^trace_softirqs ^trace_preempt ^(?:soft|hard)irqs? ^preempt_(?:count|schedule|latency) ^irqentry ^context_tracking ^ct_ ^user_(?:enter|exit)
+        ^wake_ ^__wake ^prepare_to_wait ^finish_wait ^add_wait_queue ^autoremove ^debug_mutex ^debug_rt ^debug_spin ^spin_(?:bug|dump) ^lockref ^held_lock
+        ^trace_hardirqs ^trace_softirqs ^trace_preempt ^(?:soft|hard)irqs? ^preempt_(?:count|latency) ^irqentry ^context_tracking ^ct_ ^user_(?:enter|exit)
     """,
     "memory, strings, user space": """
         ^mem(?:cpy|set|move|cmp|chr|scan|dup|zero)(?:_|$) ^memcpy ^memset ^memmove ^memcmp ^memchr ^str(?:n?l?cpy|scpy|n?len|n?n?case)?cmp ^str[a-z]*(?:_|$)
@@ -71,21 +71,21 @@ _GENERIC: Final[dict[str, str]] = {
         ^check_(?:data|buffer|object) ^hash_ ^ptr_ ^nla_(?:put|reserve|strl?cpy|strscpy|memcpy) ^skb_copy_to ^sg_(?:init|set|assign|next|alloc|miter) ^scatterwalk ^find_vma$
     """,
     "deferred work and devices": """
-        ^call_rcu ^__call_rcu ^kvfree_call ^kfree_call ^flush_(?:work|workqueue|delayed) ^drain_workqueue ^destroy_workqueue ^queue_(?:work|delayed) ^insert_work ^cancel_(?:work|delayed) ^mod_(?:timer|delayed) ^schedule_work ^try_to_grab
+        ^kvfree_call ^kfree_call ^flush_(?:work|workqueue|delayed) ^drain_workqueue ^destroy_workqueue ^queue_(?:work|delayed) ^insert_work ^cancel_(?:work|delayed) ^mod_(?:timer|delayed) ^schedule_work ^try_to_grab
         ^(?:try_to_)?del_timer ^timer_delete ^timer_shutdown ^add_timer ^lock_timer_base ^timer_(?:is|fixup|wait) ^detach_timer ^hrtimer_(?:active|cancel|start|try|init|forward) ^lock_hrtimer ^remove_hrtimer ^init_timer ^sk_(?:stop|reset)_timer
         ^kthread_(?:queue|insert|create|stop|flush|cancel) ^try_to_wake ^ttwu ^select_task ^tasklet_(?:kill|schedule|disable|unlock) ^irq_work ^task_rq
-        ^kobject_ ^kset_ ^kernfs_ ^sysfs_ ^create_dir ^device_(?:add|del|register|unregister|create|destroy|move|release_driver|initialize|private) ^(?:get|put)_device ^cdev_(?:add|del|put) ^bus_(?:add|remove|for_each|probe|rescan) ^driver_(?:add|attach|detach|register|unregister|probe|sysfs) ^really_probe ^platform_(?:device|driver) ^class_
+        ^kobject_ ^kset_ ^kernfs_ ^sysfs_ ^create_dir ^tty_(?:un)?register_device ^device_(?:remove_file|create_file|add|del|register|unregister|create|destroy|move|release_driver|initialize|private) ^(?:get|put)_device ^cdev_(?:add|del|put) ^bus_(?:add|remove|for_each|probe|rescan) ^driver_(?:add|attach|detach|register|unregister|probe|sysfs) ^really_probe ^platform_(?:device|driver) ^class_
         ^device_links ^dpm_ ^pm_runtime ^rpm_ ^component_ ^software_node ^uevent ^add_uevent ^notifier_ ^raw_notifier ^blocking_notifier ^atomic_notifier ^srcu_notifier ^call_netdevice_notif
-        ^debugfs_ ^proc_(?:register|mkdir|create|remove) ^remove_proc ^simple_(?:recursive|unlink|rmdir) ^securityfs
+        ^debugfs_ ^proc_(?:register|mkdir|create|remove) ^remove_proc ^simple_(?:unlink|rmdir) ^securityfs
         ^usb_(?:submit|kill|unlink|poison|free|anchor|unanchor|hcd_(?:submit|unlink|giveback)|start_wait|control_msg|bulk_msg|interrupt_msg|get_descriptor|disable|hub) ^dummy_(?:urb|hcd)
         ^kill_urb ^urb_ ^free_percpu ^put_(?:pid|cred|task|net) ^fput ^dput ^iput ^dentry_kill ^mntput ^d_(?:delete|drop|walk|lru) ^inode_(?:sb_list|lru|io) ^evict$ ^destroy_inode
-        ^kfree_skb ^skb_release ^consume_skb ^napi_consume ^dev_kfree ^sk_(?:free|destruct) ^sock_(?:put|hold|wfree|rfree|efree) ^skb_queue ^skb_dequeue ^skb_unlink ^skb_attempt ^kfree_skbmem ^skb_(?:head|set_owner|clone$)
-        ^(?:un)?register_netdev(?:ice)?(?:_|$) ^rollback_registered ^unregister_netdevice ^free_netdev_$ ^dev_(?:put|hold) ^netdev_(?:put|hold|tracker) ^netdev_run_todo ^linkwatch
+        ^kfree_skb ^consume_skb ^napi_consume ^dev_kfree ^sk_(?:free|destruct) ^sock_(?:put|hold|wfree|rfree|efree) ^skb_queue ^skb_dequeue ^skb_unlink ^skb_attempt ^kfree_skbmem ^skb_(?:head|set_owner|clone$)
+        ^(?:un)?register_netdev(?:ice)?(?:_many|_queue|$) ^rollback_registered ^unregister_netdevice ^free_netdev_$ ^dev_(?:put|hold) ^netdev_(?:put|hold|tracker) ^netdev_run_todo ^linkwatch
         ^generic_handle ^handle_irq ^request_(?:threaded_)?irq ^free_irq ^enable_irq ^disable_irq ^synchronize_irq ^irq_to
     """,
     "scheduling": """
-        ^schedule(?:_|$) ^__schedule ^io_schedule ^context_switch ^switch_to ^finish_task ^preempt_schedule ^schedule_timeout ^schedule_bug ^kthread_should ^do_nanosleep ^msleep ^usleep
-        ^pick_next ^put_prev ^deactivate_task ^dequeue_task ^enqueue_task ^sched_(?:clock|submit|feat) ^native_(?:write|read|safe|save|restore|irq|smp|apic|sched) ^kvm_(?:clock|steal|sched) ^pvclock ^ktime_ ^read_tsc ^clockevents ^tick_ ^update_process_times ^hrtimer_interrupt ^(?:local|__sysvec)_apic ^paravirt
+        ^schedule(?:_timeout|_preempt|_idle|_hrtimeout|_bug|_debug|$) ^io_schedule ^context_switch ^switch_to ^finish_task ^preempt_schedule ^schedule_timeout ^schedule_bug ^kthread_should ^do_nanosleep ^msleep ^usleep
+        ^pick_next ^put_prev ^deactivate_task ^dequeue_task ^enqueue_task ^sched_(?:clock|submit|feat) ^native_(?:read_msr|write_msr|safe|save|restore|irq|sched|halt|read_cr|write_cr) ^kvm_(?:clock|steal|sched) ^pvclock ^ktime_ ^read_tsc ^clockevents ^tick_ ^update_process_times ^hrtimer_interrupt ^(?:local|__sysvec)_apic ^paravirt
     """,
     "Rust and C++ run time": """
         ^rust_(?:helper|begin|panic) ^core:: ^<core:: ^alloc:: ^<alloc:: ^kernel::sync ^<kernel::sync ^kernel::(?:list|rbtree|workqueue|uaccess)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pytest_kbisect.crash.cleaning import clean_title
 from pytest_kbisect.crash.frames import is_generic, plain_names
+from pytest_kbisect.crash.families.family import Stack
 from pytest_kbisect.crash.pattern import Pattern
 from pytest_kbisect.crash.stack import follow, trace_fault
 
@@ -107,11 +108,15 @@ def _read_details(family: Family, text: Sequence[str], at: int) -> dict[str, str
 def _key_frame(lines: Sequence[str], family: Family) -> tuple[tuple[str, ...], bool]:
     """The key frame's names, the one for the title first; and whether the trace can be trusted."""
     functions, trusted = follow(lines, family.steps)
-    frames = _choose(functions, family) if trusted else (CUT,)
-    if frames == (CUT,) and family.fallback_steps:
-        functions, trusted = follow(lines, family.fallback_steps)
-        frames = _choose(functions, family)
-    return frames, trusted
+    frames = _choose(functions[:trusted], family)
+    if frames != (CUT,) or not family.fallback_steps:
+        return frames, True
+    whole = trusted == len(functions)
+    functions, trusted = follow(lines, family.fallback_steps)
+    frames = _choose(functions[:trusted], family)
+    if frames == (CUT,) and isinstance(family.fallback_steps[0], Stack):
+        return _choose(functions, family), False
+    return (frames, True) if whole else ((CUT,), False)
 
 
 def _choose(functions: Sequence[str], family: Family) -> tuple[str, ...]:

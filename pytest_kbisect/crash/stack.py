@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # and page owner, "Allocated by task 1:" and so on of the sanitizers, "read to 0x.." of KCSAN.
 STACK_BEGIN: Final = Pattern(
     r"\bCall [Tt]race:"
-    r"|\b[Bb]acktrace:|\bStack traceback:"
+    r"|(?<!stack )\b[Bb]acktrace:|\bStack traceback:"
     r"|\b(?:[Aa]llocated|[Ff]reed)(?: by (?:task|interrupt)[^\n]{0,60})?(?: on cpu[^\n]{0,60})?:\s*$"
     r"|^(?:Last potentially related work creation|Second to last potentially related work creation):"
     r"|^Uninit was (?:stored to memory at|created at):|^Local variable [^\n]{1,200} created at:"
@@ -27,13 +27,12 @@ STACK_BEGIN: Final = Pattern(
     r"|^Exception stack\(|^page last (?:allocated|free)"
 )
 
-_PC_ARM: Final = r"\[<[0-9a-f]{8}>\] \((?P<arm>[A-Za-z_][\w.]{0,200})(?:\+0x[0-9a-f]{1,8}/0x[0-9a-f]{1,8})?\) from "
+_PC_ARM: Final = r"\[<[0-9a-f]{8}>\] \((?P<arm>[A-Za-z_][\w.]{0,200})(?:\+0x[0-9a-f]{1,8}/0x[0-9a-f]{1,8})?\) from \[<[0-9a-f]{8}>\] \((?P<caller>[A-Za-z_][\w.]{0,200})"
 _MARK: Final = r"(?:<[/A-Z#0-9a-z]{1,16}>\s{0,4})?"
 FRAME: Final = Pattern(
     rf"^\s{{0,16}}{_MARK}(?:\(?{PC}\)?\s{{0,4}}){{0,2}}(?:\? )?\.?(?P<func>{NAME}(?:\.[\w.]{{1,80}})?)"
     r"(?:\+0x[0-9a-f]{1,16}/0x[0-9a-f]{1,16}| [\w./-]{1,200}:\d{1,7}(?: \[inline\])?\s*$)"
     rf"|^\s{{0,4}}{_PC_ARM}"
-    rf"|^\s{{0,4}}[RE]IP: (?:[0-9a-f]{{4}}:)?(?:{PC}\s{{0,4}}){{0,2}}(?P<rip>{NAME})"
 )
 _FAULT_INJECTED: Final = "should_fail"
 
@@ -45,21 +44,30 @@ def function_name(name: str) -> str:
     return name.partition(".")[0]
 
 
-def frame_name(line: str) -> str:
-    """The function a line of a stack trace names, "" if it is no such line."""
+def frame_names(line: str) -> tuple[str, ...]:
+    """The functions that a line of a stack trace names: none if it is no such line, two of arm's."""
     found = FRAME.match(line)
     if found is None:
-        return ""
-    return function_name(found["func"] or found["arm"] or found["rip"])
+        return ()
+    if found["arm"]:
+        return function_name(found["arm"]), function_name(found["caller"])
+    return (function_name(found["func"]),)
 
 
-def follow(lines: Sequence[str], steps: Sequence[Step]) -> tuple[list[str], bool]:
-    """Go through a report's lines by steps; the functions met, and whether the trace can be trusted.
+def _append(functions: list[str], names: Sequence[str]) -> None:
+    """arm names every function twice: as the callee of one line and the caller of the one before."""
+    if len(names) == 2 and functions and functions[-1] == names[0]:
+        names = names[1:]
+    functions += names
 
-    A report in whose midst a fault was injected is two stacks in one, and neither can be told apart.
+
+def follow(lines: Sequence[str], steps: Sequence[Step]) -> tuple[list[str], int]:
+    """Go through a report's lines by steps; the functions met, and how many of them can be trusted.
+
+    Where a fault was injected in the midst of a report, two stacks are in one and cannot be told apart.
     """
     functions: list[str] = []
-    trusted = True
+    trusted = -1
     at = 0
     for number, step in enumerate(steps):
         following = steps[number + 1] if number + 1 < len(steps) else None
@@ -71,23 +79,21 @@ def follow(lines: Sequence[str], steps: Sequence[Step]) -> tuple[list[str], bool
                 if following is not None and not isinstance(following, Stack) and following.pattern.search(line):
                     break
                 at += 1
-                if _FAULT_INJECTED in line:
-                    trusted = False
-                name = frame_name(line)
-                if name:
-                    functions.append(name)
+                if trusted < 0 and _FAULT_INJECTED in line:
+                    trusted = len(functions)
+                _append(functions, frame_names(line))
             continue
         while at < len(lines):
             line = lines[at]
             at += 1
             if _FAULT_INJECTED in line:
-                trusted = False
+                return functions, len(functions)
             found = step.pattern.search(line)
             if found is not None:
                 if found.groupdict().get("func"):
                     functions.append(function_name(found["func"]))
                 break
-    return functions, trusted
+    return functions, len(functions) if trusted < 0 else trusted
 
 
 def stacks(lines: Sequence[str]) -> tuple[tuple[str, ...], ...]:
@@ -100,9 +106,7 @@ def stacks(lines: Sequence[str]) -> tuple[tuple[str, ...], ...]:
                 result.append(tuple(current))
             current = []
             continue
-        name = frame_name(line)
-        if name:
-            current.append(name)
+        _append(current, frame_names(line))
     if current:
         result.append(tuple(current))
     return tuple(result)
@@ -116,12 +120,12 @@ def trace_fault(lines: Sequence[str]) -> str:
             continue
         if first_begin < 0:
             first_begin = at
-        if len(lines) - at < 4:
+        if len(lines) - at < 3:
             return "call trace is missed"
         for later in lines[at + 1 : at + 16]:
             if STACK_BEGIN.search(later):
                 return "no frames in a stack trace"
-            if "(stack is not available)" in later or frame_name(later):
+            if "(stack is not available)" in later or frame_names(later):
                 break
         else:
             return "no frames in a stack trace"

@@ -44,10 +44,11 @@ STACK: Final = Stack()
 # addresses), i386 "EIP: f+..", arm64 "pc : f+..", arm "PC is at f+..", powerpc "NIP [c0..] f+..",
 # riscv "epc : f+..", s390 "Krnl PSW : .. (f+0x1/0x2)", mips "epc   : c0.. f+..", loongarch "pc 90.. f+..".
 _PROGRAM_COUNTER: Final = (
-    r"\b[RE]IP:? (?:is at )?(?:[0-9a-f]{4}:)?|\bNIP |\bpc\s{0,4}:? |PC is at |\be(?:pc|ra)\s{0,4}: "
+    r"\b[RE]?IP:? (?:is at )?(?:[0-9a-f]{4}:)?|\bNIP |\bpc\s{0,4}:? |PC is at |\be(?:pc|ra)\s{0,4}: "
     r"|Krnl PSW : [0-9a-f]{16} [0-9a-f]{16} \("
 )
-RIP: Final = anchor(rf"(?:{_PROGRAM_COUNTER})(?: {{0,2}}{PC}){{0,2}} {{0,2}}{FUNC}")
+_NOWHERE: Final = r"(?<!0033:)(?<!0023:)(?<!002b:)(?:0x[0-9a-f]{1,16}\b|\(null\))"  # a jump through a bad pointer
+RIP: Final = anchor(rf"(?:{_PROGRAM_COUNTER})(?: {{0,2}}{PC}){{0,2}} {{0,2}}(?:{FUNC}|{_NOWHERE})")
 # powerpc comes to WARN() by a trap, and so do user faults on it.
 RIP_OR_TRAP: Final = anchor(
     rf"(?:{_PROGRAM_COUNTER}|^--- interrupt: \w{{1,8}} at )(?: {{0,2}}{PC}){{0,2}} {{0,2}}{FUNC}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pytest_kbisect.crash.families.family import CALL_TRACE, FUNC, PC, STACK, anchor, family
+from pytest_kbisect.crash.families.family import CALL_TRACE, FUNC, NAME, PC, STACK, anchor, family
 
 _TRACE = (CALL_TRACE, STACK)
 
@@ -14,18 +14,24 @@ _HELD_AT = (_AT, _AT, CALL_TRACE, STACK)
 
 # Before 4.13 lockdep's headlines were "[ INFO: ... ]" and "[ BUG: ... ]", afterwards "WARNING: ...".
 # The lock that was asked for says where the cycle closes.
-_DEADLOCK_DETAILS = (r"is trying to acquire lock|just changed the state of lock", rf", at: (?:{PC} )?{FUNC}")
+_DEADLOCK_DETAILS = (r"is trying to acquire|just changed the state of lock", rf", at: (?:{PC} )?{FUNC}")
 
 
 _DEADLOCK_SIGNS = (
     r"possible circular locking dependency detected"
     r"|possible recursive locking detected"
     r"|possible irq lock inversion dependency detected"
-    r"|(?:HARD|SOFT)IRQ-safe -> (?:HARD|SOFT)IRQ-unsafe lock order detected"
-    r"|[A-Z_-]{3,20}-safe -> [A-Z_-]{3,20}-unsafe lock order detected"
     r"|possible filesystem reclaim deadlock"
 )
 DEADLOCK: Final = (
+    # What took the lock in an interrupt is the surprise; both sides are printed before the cycle.
+    family(
+        r"[A-Z_-]{3,20}-safe -> [A-Z_-]{3,20}-unsafe lock order detected",
+        "possible deadlock in {frame}",
+        details=_DEADLOCK_DETAILS,
+        steps=(anchor(r"which became [\w-]{3,40}-safe at:"), STACK),
+        fallback_steps=_HELD_AT,
+    ),
     family(
         _DEADLOCK_SIGNS,
         "possible deadlock in {frame}",
@@ -53,7 +59,7 @@ BALANCE: Final = (
     family(
         r"(?P<word>BUG|WARNING): bad unlock balance detected",
         "{word}: bad unlock balance in {frame}",
-        steps=_TRACE,
+        steps=(anchor(r"is trying to release lock"), anchor(rf"^(?:{PC} )?{FUNC}"), *_TRACE),
     ),
     family(
         r"(?P<word>BUG|WARNING): held lock freed",
@@ -103,8 +109,8 @@ PREEMPTION: Final = (
     family(
         r"BUG: workqueue leaked (?:lock or atomic|atomic, lock or RCU)",
         "BUG: workqueue leaked lock or atomic in {frame}",
-        details=(rf"last function: {FUNC}",),
-        steps=(anchor(rf"last function: {FUNC}"),),
+        steps=(anchor(rf"last function: (?P<func>{NAME})"),),
+        traceless=True,
     ),
 )
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from pytest_kbisect.crash.families.family import CALL_TRACE, FUNC, NAME, RIP, STACK, family
+from pytest_kbisect.crash.families.choices import handed_work
+from pytest_kbisect.crash.families.family import CALL_TRACE, FUNC, NAME, RIP, STACK, anchor, family
 
 _TRACE = (CALL_TRACE, STACK)
 _RIP_TRACE = (RIP, CALL_TRACE, STACK)
 _BAD_ACCESS = "bad-access in {frame}"
-_ACCESS = r"\b(?P<access>Read|Write) of size \d"
+_ACCESS = r"\b(?P<access>Read|Write) (?:of size \d|at addr )"
 _KASAN_KIND = r"(?P<kind>[a-z][a-z-]{0,40})"
 
 # mm/kasan/report*.c. Before 4.11 the line went on " at addr X", and the access had a line of its own too.
@@ -31,7 +32,8 @@ KASAN: Final = (
         "KASAN: {kind} {access} in {frame}",
         _BAD_ACCESS,
         details=(_ACCESS,),
-        steps=_TRACE,
+        steps=(anchor(rf"BUG: KASAN: {_KASAN_KIND} in {FUNC}"), *_TRACE),
+        fallback_steps=_TRACE,
     ),
     family(
         rf"BUG: KASAN: {_KASAN_KIND} on (?:address|null)",
@@ -163,13 +165,14 @@ STACK_GUARD: Final = (
         r"BUG: (?:[A-Z-]{1,16} )?stack guard page was hit",
         "BUG: stack guard page was hit in {frame}",
         "stack-overflow in {frame}",
-        steps=_RIP_TRACE,
+        steps=_TRACE,
+        choose=handed_work,
     ),
 )
 
 # mm/page_alloc.c, mm/memory.c, mm/slub.c, fs/super.c, fs/open.c, mm/kmemleak.c.
 PAGES: Final = (
-    family(r"BUG: Bad page state", "BUG: Bad page state in {frame}", steps=_TRACE),
+    family(r"BUG: Bad page state", "BUG: Bad page state in {frame}", steps=(STACK,)),
     family(r"BUG: Bad page map", "BUG: Bad page map"),
     family(r"BUG: Bad page cache", "BUG: Bad page cache"),
     family(r"BUG: Bad rss-counter state", "BUG: Bad rss-counter state", traceless=True),

@@ -4,32 +4,37 @@ from __future__ import annotations
 
 from typing import Final
 
-from pytest_kbisect.crash.families.family import CALL_TRACE, FUNC, RIP, STACK, anchor, family
+from pytest_kbisect.crash.families.choices import handed_work
+from pytest_kbisect.crash.families.family import CALL_TRACE, FUNC, RIP, STACK, family
 
 _TRACE = (CALL_TRACE, STACK)
 _PANIC = r"Kernel panic - not syncing: (?:kernel: )?"
 
 PANIC: Final = (
     family(
-        rf"{_PANIC}stack-protector:[^\n]{{0,60}}corrupted in: (?:{FUNC}|\S)",
-        "kernel panic: stack is corrupted in {frame}",
-        steps=(anchor(rf"corrupted in: {FUNC}"),),
-        fallback_steps=_TRACE,
-        skip=("__stack_chk_fail",),
+        rf"{_PANIC}stack-protector:[^\n]{{0,60}}corrupted in: {FUNC}",
+        "kernel panic: stack is corrupted in {func}",
         traceless=True,
+    ),
+    family(
+        rf"{_PANIC}stack-protector:[^\n]{{0,60}}corrupted in: ",
+        "kernel panic: stack is corrupted in {frame}",
+        steps=_TRACE,
+        skip=("__stack_chk_fail",),
     ),
     family(
         rf"{_PANIC}corrupted stack end detected",
         "kernel panic: corrupted stack end in {frame}",
         "stack-overflow in {frame}",
         steps=_TRACE,
-        skip=("schedule|preempt",),
+        choose=handed_work,
     ),
     family(
         rf"{_PANIC}kernel stack overflow",
         "kernel stack overflow in {frame}",
         "stack-overflow in {frame}",
         steps=_TRACE,
+        choose=handed_work,
     ),
     # The end of an oops whose beginning was lost.
     family(rf"{_PANIC}Fatal exception", "kernel panic: Fatal exception", cut_short=True),
@@ -75,7 +80,8 @@ TRUSTY: Final = (
 
 # The fuzzer's own processes; its authors write these words so that they are found on the console.
 FUZZER: Final = (
-    family(r"(?P<word>SYZFAIL|SYZFATAL): (?P<what>[^\n]{1,200})", "{word}: {what}", "{word}", traceless=True),
+    family(r"SYZFAIL: (?P<what>[^\n]{1,200})", "SYZFAIL: {what}", traceless=True),
+    family(r"SYZFATAL: (?P<what>[^\n]{1,200})", "SYZFATAL: {what}", "SYZFATAL", traceless=True),
 )
 GO: Final = (
     family(r"^panic: (?P<what>[^\n]{1,200})", "panic: {what}", traceless=True),

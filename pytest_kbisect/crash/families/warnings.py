@@ -78,7 +78,7 @@ WARNING: Final = (
         "WARNING: kernel stack frame pointer has bad value",
         traceless=True,
     ),
-    family(r"WARNING: (?P<what>[^\n]{1,200})", "WARNING: {what}", traceless=True),
+    family(r"WARNING: (?!possible |suspicious RCU|inconsistent lock|[A-Z_]{3,20}-safe ->)(?P<what>[^\n]{1,200})", "WARNING: {what}", traceless=True),
 )
 
 # lib/list_debug.c and mm/usercopy.c say what is wrong on a line before or after; the place says it too.

@@ -1,0 +1,77 @@
+"""Key frames that are not simply the first telling function of a trace."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from pytest_kbisect.crash.pattern import Pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# A stall's trace ends in whatever the CPU happened to do when the timer looked. What it was asked to do
+# is more stable: the function just above the place where work is handed out. These are such places.
+_DISPATCH: Final = Pattern(
+    r"""
+    # system calls
+      syscall | sysenter | SYSENTER | ^entry_ | ^el0_ | ^do_el0 | ^ret_from_ | ^ret_fast | ^vector_swi
+    # files
+    | ^_{0,2}vfs_(?:read|write|fsync|get_tree|ioctl) | ^(?:do|new)_sync_(?:read|write) | ^call_(?:read|write)_iter
+    | ^do_(?:vfs_ioctl|iter_readv|iter_read|iter_write|loop_readv|splice|dentry_open|fsync)
+    | compat_ioctl | blkdev_ioctl | S(?:yS|YSC)_ioctl | ^_{0,3}(?:do_|se_|x64_|ia32_|arm64_)?sys_ioctl | ^ksys_ioctl | ^iterate_dir | ^mmap_region | ^call_mmap
+    # sockets and netlink
+    | ^sock_(?:sendmsg|recvmsg|read_iter|write_iter|do_ioctl|ioctl|common_[sg]etsockopt) | ^do_sock_[sg]etsockopt
+    | ^_{0,4}sys_[sg]etsockopt | ^_{0,4}sock_release | rtnetlink_rcv_msg | nfnetlink_rcv_msg | ^genl_.*rcv
+    # packets
+    | ^_{0,2}netif_receive_skb | ^netif_receive | ^process_backlog | napi_poll | ^net_rx_action
+    # soft interrupts, timers, work items
+    | ^call_timer_fn | ^expire_timers | ^_{0,2}hrtimer_run_queues | ^_{0,2}run_hrtimer | ^tasklet_(?:hi_)?action
+    | irq_exit | ^run_ksoftirqd | ^smpboot_thread_fn | ^process_(?:one|scheduled)_work | ^worker_thread
+    | ^kthread$ | ^task_work_run | ^rcu_do_batch | ^rcu_core
+    # the idle loop and booting
+    | ^cpu_startup_entry | ^do_idle | ^start_secondary | ^start_kernel | ^do_one_initcall
+    """,
+    re.VERBOSE,
+)
+
+
+def handed_work(functions: Sequence[str]) -> tuple[str, str]:
+    """The function whose work was not finished: its name for the title, and its own."""
+    return _above(_DISPATCH, functions) or _above(_FAULT_OF_USER, functions) or ("", "")
+
+
+# The kernel faults on user memory in the midst of other work, so this says little.
+_FAULT_OF_USER: Final = Pattern(r"^(?:asm_)?exc_page_fault|^page_fault|^_{0,2}do_page_fault|^do_user_addr|^do_mem_abort")
+
+
+def _above(dispatch: Pattern[str], functions: Sequence[str]) -> tuple[str, str] | None:
+    last = ""
+    for function in functions:
+        if "smp_call_function" in function:  # what stalls is the CPU that does not answer
+            return "smp_call_function", function
+        if dispatch.search(function):
+            if last:
+                return last, last
+        else:
+            last = function
+    return None
+
+
+_WAITING: Final = Pattern(
+    r"sched|_lock|_slowlock|down|rwsem|completion|kthread|wait|synchronize|context_switch|__switch_to"
+    r"|cancel_delayed_work|rcu_barrier|mutex|semaphore|^io_schedule|^msleep|^usleep|hung_task"
+)
+_GRACE_PERIOD: Final = Pattern(r"synchronize_(?:rcu|srcu|net|sched)")
+
+
+def waiter(functions: Sequence[str]) -> tuple[str, str]:
+    """The function that waits, not the ones it waits with; the two best known bottlenecks by their names."""
+    for function in functions:
+        if "rtnl_lock" in function:
+            return function, function
+        if _GRACE_PERIOD.search(function):
+            return "synchronize_rcu", function
+        if not _WAITING.search(function):
+            return function, function
+    return "", ""
