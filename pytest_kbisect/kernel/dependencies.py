@@ -136,9 +136,9 @@ def _logical_lines(text: str) -> Iterator[str]:
                 continue
             help_indent = None
         if stripped.endswith("\\"):
-            pending += stripped[:-1] + " "
+            pending += f"{stripped[:-1].strip()} "
             continue
-        stripped = (pending + stripped).strip()
+        stripped = pending + stripped
         pending = ""
         if stripped in {"help", "---help---"}:
             waiting_for_help = True
@@ -160,12 +160,15 @@ def split_and(expression: str) -> list[str]:
             parts.append(expression[start : match.start()].strip())
             start = match.end()
     parts.append(expression[start:].strip())
-    if len(parts) == 1 and parts[0].startswith("(") and _closes_at_end(parts[0]):
-        return split_and(parts[0][1:-1])
-    return parts
+    if len(parts) > 1:
+        return [clause for part in parts for clause in split_and(part)]
+    return split_and(parts[0][1:-1]) if _closes_at_end(parts[0]) else parts
 
 
 def _closes_at_end(text: str) -> bool:
+    """Whether the parenthesis that opens a text closes at its end."""
+    if not text.startswith("("):
+        return False
     depth = 0
     for position, character in enumerate(text):
         depth += (character == "(") - (character == ")")

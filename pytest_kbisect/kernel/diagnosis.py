@@ -16,7 +16,7 @@ MAXIMUM = 20
 """Lines that a cause has at most."""
 
 _STRONG = re.compile(
-    r": (?:fatal )?error: "  # gcc, clang, ld.lld
+    r"(?<!collect2): (?:fatal )?error: "  # gcc, clang, ld.lld
     r"|: Error: "  # gas
     r"|(?:^|\s)ERROR: (?!Build did)"  # modpost, scripts
     r"|: undefined reference to "

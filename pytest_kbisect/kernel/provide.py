@@ -14,7 +14,9 @@ from pytest_kbisect.kernel.store import DEFAULT_LIMIT, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
+    from pytest_kbisect.kernel.build import Built
     from pytest_kbisect.kernel.config import ConfigRequest
     from pytest_kbisect.kernel.store import Entry
     from pytest_kbisect.kernel.toolchain import Toolchain
@@ -51,23 +53,15 @@ def provide(
     tools = toolchain.find(compiler)
     store = Store(cache / "kernels", limit=store_limit)
     key = key_of(tree.tree_hash(commit), config, tools)
-    entry, cached = store.lookup(key), True
-    if entry is None:
-        with store.building(key, lambda: progress("wait for another process that builds this kernel")):
-            entry = store.lookup(key)
-            if entry is None:
-                try:
-                    making = build.build(
-                        tree, commit, config, tools, cache=cache, jobs=jobs, progress=progress
-                    )
-                    with making as built:
-                        known = {"commit": commit, "signature": signature.of_vmlinux(built.files["vmlinux"])}
-                        store.add(key, built.files, known | build.facts(built))
-                except BuildError as error:
-                    _remember(store, key, commit, error)
-                entry, cached = store.lookup(key), False
-    assert entry is not None, "a kernel just built is not in the store"
-    with entry:
+    with contextlib.ExitStack() as held:
+        entry, cached = store.lookup(key), True
+        if entry is None:
+            with store.building(key, lambda: progress("wait for another process that builds this kernel")):
+                entry = store.lookup(key)
+                if entry is None:
+                    making = build.build(tree, commit, config, tools, cache=cache, jobs=jobs, progress=progress)
+                    entry, cached = _add(store, key, commit, making), False
+        held.enter_context(entry)
         yield _image(entry, commit, cached=cached)
 
 
@@ -77,15 +71,20 @@ def key_of(tree_hash: str, config: ConfigRequest, tools: Toolchain) -> str:
     return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:40]
 
 
-def _remember(store: Store, key: str, commit: str, error: BuildError) -> None:
-    """A commit that does not build will not the next time either."""
-    failure = {
-        "message": str(error),
-        "cause": error.cause,
-        "symbols": error.symbols if isinstance(error, ConfigError) else None,
-    }
-    log = {"build.log": Path(error.log)} if error.log and Path(error.log).exists() else {}
-    store.add(key, log, {"commit": commit, "failure": failure})
+def _add(store: Store, key: str, commit: str, making: AbstractContextManager[Built]) -> Entry:
+    """Build, and put the kernel into the store - or the failure: it will not build the next time either."""
+    try:
+        with making as built:
+            known = {"commit": commit, "signature": signature.of_vmlinux(built.files["vmlinux"])}
+            return store.add(key, built.files, known | build.facts(built))
+    except BuildError as error:
+        failure = {
+            "message": str(error),
+            "cause": list(error.cause),
+            "symbols": list(error.symbols) if isinstance(error, ConfigError) else None,
+        }
+        log = {"build.log": Path(error.log)} if error.log and Path(error.log).exists() else {}
+        return store.add(key, log, {"commit": commit, "failure": failure})
 
 
 def _image(entry: Entry, commit: str, *, cached: bool) -> KernelImage:

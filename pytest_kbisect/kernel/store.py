@@ -97,8 +97,11 @@ class Store:
         finally:
             os.close(lock)
 
-    def add(self, key: str, files: Mapping[str, Path], facts: Mapping[str, Any]) -> None:
-        """Copy files into a new entry, durably, all or nothing. Call it inside building(key)."""
+    def add(self, key: str, files: Mapping[str, Path], facts: Mapping[str, Any]) -> Entry:
+        """Copy files into a new entry, durably, all or nothing; it is in use from the beginning.
+
+        Call it inside building(key).
+        """
         incoming = self.folder / "incoming" / key
         shutil.rmtree(incoming, ignore_errors=True)
         incoming.mkdir(parents=True)
@@ -110,13 +113,16 @@ class Store:
             (incoming / _FACTS).write_text(json.dumps({**facts, "sizes": sizes}, indent=1) + "\n")
             _sync(incoming / _FACTS)
             _sync(incoming)
-            self._discard(key)  # one that lookup() did not trust
+            self._remove(key)  # one that lookup() did not trust
+            lease = locks.take(self._lock(key, "use"), shared=True)
+            assert lease is not None
             incoming.rename(self.folder / key)
             _sync(self.folder)
         except BaseException:
             shutil.rmtree(incoming, ignore_errors=True)
             raise
         self.trim()
+        return Entry(self.folder / key, {**facts, "sizes": sizes}, lease)
 
     def trim(self) -> None:
         """Evict what was used longest ago until the store fits its limit; never what is in use.
@@ -140,22 +146,26 @@ class Store:
             os.close(lock)
 
     def _discard(self, key: str) -> bool:
-        """Remove an entry unless it is in use. Renamed first: half an entry is never seen."""
+        """Remove an entry unless it is in use."""
         path = self._lock(key, "use")
         lease = locks.take(path, wait=False)
         if lease is None:
             return False
         try:
-            trash = self.folder / "incoming" / f"{key}.trash"
-            trash.parent.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(trash, ignore_errors=True)
-            with contextlib.suppress(FileNotFoundError):
-                (self.folder / key).rename(trash)
-                shutil.rmtree(trash, ignore_errors=True)
+            self._remove(key)
             path.unlink(missing_ok=True)
         finally:
             os.close(lease)
         return True
+
+    def _remove(self, key: str) -> None:
+        """Rename first: half an entry is never seen."""
+        trash = self.folder / "incoming" / f"{key}.trash"
+        trash.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(trash, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):
+            (self.folder / key).rename(trash)
+            shutil.rmtree(trash, ignore_errors=True)
 
     def _sweep(self) -> None:
         incoming = self.folder / "incoming"

@@ -116,9 +116,11 @@ class LinuxTree:
             raise UsageError("empty revision: name a commit, a tag or a branch")
         if revision.startswith("-"):
             raise UsageError(f"revision {revision!r} begins with '-': name a commit, a tag or a branch")
-        if _CONTROL.search(revision) and not revision.startswith((":/", "^{/")) and "^{/" not in revision:
+        if _CONTROL.search(revision) and not revision.startswith(":/") and "^{/" not in revision:
             raise UsageError(f"revision {revision!r} contains blanks: name one commit, tag or branch")
-        status, output, complaint = self._ask("rev-parse", "--verify", f"{revision}^{{commit}}")
+        # What follows ":/" is searched for to its end, and finds commits only.
+        peeled = revision if revision.startswith(":/") else f"{revision}^{{commit}}"
+        status, output, complaint = self._ask("rev-parse", "--verify", peeled)
         if status:
             if "ambiguous" in complaint:
                 raise UsageError(f"revision {revision!r} is ambiguous in {self.path}: give more digits")

@@ -1,0 +1,139 @@
+"""What is in the store is complete, in use or the first to go, and built by one process only."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+
+import pytest
+
+from pytest_kbisect.kernel.store import Store
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "kernels", limit=1 << 20)
+
+
+@pytest.fixture
+def add(store, tmp_path):
+    def add(key, size=10, age=0.0, **facts):
+        path = tmp_path / "bzImage"
+        path.write_bytes(b"x" * size)
+        store.add(key, {"bzImage": path}, facts).close()
+        then = time.time() - age
+        os.utime(store.folder / key / "kernel.json", (then, then))
+
+    return add
+
+
+def keys(store):
+    return {path.name for path in store.folder.iterdir()} - {"locks", "incoming"}
+
+
+def test_what_was_added_is_found_by_key_and_by_signature(store, add):
+    assert store.lookup("k1") is None
+    add("k1", signature="s1")
+    with store.lookup("k1") as entry:
+        assert entry.facts["signature"] == "s1"
+        assert (entry.folder / "bzImage").read_bytes() == b"x" * 10
+    with store.find("s1") as entry:
+        assert entry.folder.name == "k1"
+    assert store.find("s2") is None
+
+
+@pytest.mark.parametrize("damage", ["shorter", "gone", "facts", "no facts"])
+def test_a_damaged_entry_counts_as_none_and_is_replaced(store, add, damage):
+    add("k1")
+    folder = store.folder / "k1"
+    match damage:
+        case "shorter":
+            (folder / "bzImage").write_bytes(b"x")
+        case "gone":
+            (folder / "bzImage").unlink()
+        case "facts":
+            (folder / "kernel.json").write_text('{"sizes":')
+        case "no facts":
+            (folder / "kernel.json").unlink()
+    assert store.lookup("k1") is None
+    add("k1")
+    with store.lookup("k1") as entry:
+        assert entry is not None
+
+
+def test_interrupted_while_being_filled(store, tmp_path):
+    whole = tmp_path / "bzImage"
+    whole.write_text("x")
+    with pytest.raises(FileNotFoundError):
+        store.add("k1", {"bzImage": whole, "vmlinux": tmp_path / "missing"}, {})
+    assert store.lookup("k1") is None
+    assert keys(store) == set()
+
+
+class TestLimit:
+    def test_least_recently_used_goes_first(self, store, add):
+        for key, age in (("a", 30), ("b", 20), ("c", 10)):
+            add(key, 400_000, age)
+        assert keys(store) == {"b", "c"}
+
+    def test_using_is_what_counts(self, store, add):
+        add("a", 400_000, 30)
+        add("b", 400_000, 20)
+        store.lookup("a").close()
+        add("c", 400_000)
+        assert keys(store) == {"a", "c"}
+
+    def test_what_is_in_use_stays(self, store, add):
+        add("a", 400_000, 30)
+        add("b", 400_000, 20)
+        with store.lookup("a") as entry:
+            os.utime(entry.folder / "kernel.json", (1, 1))
+            add("c", 400_000)
+            assert keys(store) == {"a", "c"}
+            assert (entry.folder / "bzImage").exists()
+
+    def test_what_was_just_added_stays_though_it_does_not_fit(self, store, add, tmp_path):
+        (tmp_path / "huge").write_bytes(b"x" * 2_000_000)
+        add("a")
+        with store.add("b", {"bzImage": tmp_path / "huge"}, {}) as entry:
+            assert keys(store) == {"b"}
+            assert (entry.folder / "bzImage").exists()
+        store.trim()
+        assert keys(store) == set()
+
+    def test_what_dead_builds_left_is_swept_what_living_ones_have_is_not(self, store, add):
+        for name in ("dead", "dead.trash", "alive"):
+            (store.folder / "incoming" / name).mkdir(parents=True)
+        with store.building("alive", lambda: None):
+            store.trim()
+        assert [path.name for path in (store.folder / "incoming").iterdir()] == ["alive"]
+
+
+def build(folder, source, started, waiting, turns):
+    store = Store(folder)
+    with store.building("k", waiting.release):
+        if (entry := store.lookup("k")) is None:
+            started.set()
+            assert all(waiting.acquire(timeout=30) for _ in range(2))
+            store.add("k", {"bzImage": source}, {}).close()
+            turns.put("built")
+        else:
+            entry.close()
+            turns.put("taken")
+
+
+def test_one_builds_the_others_wait_and_take_it(tmp_path):
+    source = tmp_path / "bzImage"
+    source.write_text("x")
+    spawn = multiprocessing.get_context("spawn")
+    turns, started, waiting = spawn.Queue(), spawn.Event(), spawn.Semaphore(0)
+    arguments = (tmp_path / "kernels", source, started, waiting, turns)
+    processes = [spawn.Process(target=build, args=arguments) for _ in range(3)]
+    processes[0].start()
+    assert started.wait(30)
+    for process in processes[1:]:
+        process.start()
+    for process in processes:
+        process.join()
+    assert sorted(turns.get() for _ in range(3)) == ["built", "taken", "taken"]
