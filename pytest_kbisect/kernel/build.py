@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -13,18 +14,21 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
 from pytest_kbisect import process
-from pytest_kbisect.errors import BuildError, ConfigError, HostError
+from pytest_kbisect.errors import BuildError, ConfigError, HostError, UsageError
 from pytest_kbisect.kernel import configure, diagnosis, headroom, worktrees
 from pytest_kbisect.kernel.output import Output
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pytest_kbisect.kernel.config import ConfigRequest
     from pytest_kbisect.kernel.toolchain import Toolchain
     from pytest_kbisect.kernel.tree import LinuxTree
     from pytest_kbisect.kernel.worktrees import Slot
+
+OUTPUTS = 4
+"""O= folders (configurations, compilers) that a slot keeps."""
 
 LOG = "kbisect.log"
 STEPS_PER_SYMBOL = 2.6
@@ -35,6 +39,7 @@ _VERSION = re.compile(r"^(?:VERSION|PATCHLEVEL) *= *(\d+)", re.MULTILINE)
 # Files that decide what a .config may be: Kconfig's own, the compiler checks they call, the defaults.
 _SHAPES_CONFIG = re.compile(r"(?:^|/)(?:Kconfig[^/]*|Makefile[^/]*|[^/]*\.config|[^/]*defconfig)$|^scripts/")
 _GRACE = 3.0  # seconds for make to delete the targets it was writing
+_SAY_EVERY = 10.0  # seconds: a build of minutes should not fill a log
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,21 +152,20 @@ def build(
         seconds = {"checkout": time.monotonic() - began}
         output = Output(slot.tree / name)
         output.open()
-        version = ".".join(_VERSION.findall((slot.tree / "Makefile").read_text()))
+        _drop_old(slot.tree, name)
         for last_try in (False, True):
+            before = dict(output.state)
             try:
                 make = _Make(toolchain, slot, output, cache, jobs)
                 built = _attempt(linux, commit, request, make, progress=progress, seconds=seconds)
                 break
             except BuildError as error:
-                if last_try or output.fresh or _believable(error, slot, output, version):
+                if last_try or not before or _believable(error, output, before):
                     raise
                 # Stale files of another version can break a build that is sound, so it is not the
                 # commit's fault until it fails from nothing.
                 progress("build again from nothing: the failure may be that of files left by another commit")
                 output.clear()
-        output.state["version"] = version
-        output.end()
         yield built
 
 
@@ -176,16 +180,21 @@ def _attempt(
 ) -> Built:
     output, slot = make.output, make.slot
     architecture = make.toolchain.architecture
+    began = time.monotonic()
+    steps = _Steps(progress, fresh=not output.state)
+    if _config_may_differ(linux, output, commit):
+        output.state.pop("configured", None)
+    output.state |= {"commit": commit, "version": _version(slot.tree)}
     output.begin()
     try:
-        began = time.monotonic()
-        if _config_may_differ(linux, output, commit):
+        if "configured" not in output.state:
             progress("configure")
-            output.state.pop("configured", None)
             configure.write(request, slot.tree, output.path, make.targets, make.merge)
             output.state["configured"] = commit
+            output.save()
         configured = time.monotonic()
-        make.targets([architecture.target], step=_Steps(output, progress).one)
+        steps.begin(output.path / ".config")
+        make.targets([architecture.target], step=steps.one)
     except subprocess.CalledProcessError:
         output.end()
         raise _failure(commit, make) from None
@@ -193,9 +202,9 @@ def _attempt(
         output.end()
         error.log = str(make.log)
         raise
+    output.end()
     seconds["configure"] = configured - began
     seconds["build"] = time.monotonic() - configured
-    output.state["commit"] = commit
     include = output.path / "include"
     return Built(
         files={
@@ -213,28 +222,39 @@ def _attempt(
 class _Steps:
     """How far make is: of what a first build takes, which is estimated, in per cent; else in steps."""
 
-    def __init__(self, output: Output, progress: Callable[[str], None]) -> None:
+    def __init__(self, progress: Callable[[str], None], *, fresh: bool) -> None:
         self._progress = progress
-        self._done = 0
-        self._shown = ""
+        self._fresh = fresh
         self._expected = 0
-        if output.fresh:
-            symbols = (output.path / ".config").read_text().count("=y\n")
-            self._expected = max(1, int(symbols * STEPS_PER_SYMBOL))
-        self._show()
+        self._done = 0
+        self._said = 0.0
+
+    def begin(self, config: Path) -> None:
+        if self._fresh:
+            self._expected = max(1, int(config.read_text().count("=y\n") * STEPS_PER_SYMBOL))
+        self._say("build 0%" if self._fresh else "build")
 
     def one(self) -> None:
         self._done += 1
-        self._show()
+        if time.monotonic() - self._said >= _SAY_EVERY:
+            percent = min(99, 100 * self._done // self._expected) if self._expected else 0
+            self._say(f"build {percent}%" if self._expected else f"build, {self._done} steps")
 
-    def _show(self) -> None:
-        if self._expected:
-            text = f"build {min(99, 100 * self._done // self._expected)}%"
-        else:
-            text = f"build, {self._done} steps" if self._done else "build"
-        if text != self._shown:
-            self._shown = text
-            self._progress(text)
+    def _say(self, text: str) -> None:
+        self._said = time.monotonic()
+        self._progress(text)
+
+
+def _version(tree: Path) -> str:
+    return ".".join(_VERSION.findall((tree / "Makefile").read_text()))
+
+
+def _drop_old(tree: Path, name: str) -> None:
+    """Keep the O= folders that were used last: each takes as much disk as 10 to 100 kernels in the store."""
+    folders = [path for path in tree.glob(".obj-*") if path.name != name]
+    folders.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    for folder in folders[OUTPUTS - 1 :]:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _fingerprint(request: ConfigRequest, toolchain: Toolchain) -> str:
@@ -257,16 +277,20 @@ def _config_may_differ(linux: LinuxTree, output: Output, commit: str) -> bool:
         return True
     if configured == commit:
         return False
-    return any(_SHAPES_CONFIG.search(path) for path in linux.files_differing(configured, commit))
+    try:
+        differing = linux.files_differing(configured, commit)
+    except UsageError:  # that commit has since been pruned from the user's repository
+        return True
+    return any(_SHAPES_CONFIG.search(path) for path in differing)
 
 
-def _believable(error: BuildError, slot: Slot, output: Output, version: str) -> bool:
+def _believable(error: BuildError, output: Output, before: Mapping[str, str]) -> bool:
     """Whether a failure in a warm O= folder is the commit's own: a compiler's words about its sources."""
     if isinstance(error, ConfigError):
         return True
     sources = diagnosis.sources_in(error.cause)
-    own = bool(sources) and all((slot.tree / source).exists() for source in sources)
-    return own and output.state.get("version") == version
+    own = bool(sources) and all((output.path.parent / source).exists() for source in sources)
+    return own and before.get("version") == output.state["version"]
 
 
 def _failure(commit: str, make: _Make) -> BuildError | HostError:

@@ -13,7 +13,6 @@ import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 _MARKER = ".kbisect-building"
 _STATE = ".kbisect-state"
@@ -25,15 +24,10 @@ _KCONFIG_OWN = ("include/config", "include/generated/autoconf.h", ".config", _MA
 
 @dataclass(slots=True)
 class Output:
-    """An O= folder. `state` survives with it: facts about the last build that ended by itself."""
+    """An O= folder. `state` are facts about the last build that was begun there; empty: there was none."""
 
     path: Path
-    state: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def fresh(self) -> bool:
-        """Whether nothing was ever built here: what fails then is not the fault of what was before."""
-        return "commit" not in self.state
+    state: dict[str, str] = field(default_factory=dict)
 
     def open(self) -> None:
         """Make the folder, or what an interrupted build left of it, ready for a build."""
@@ -49,13 +43,18 @@ class Output:
     def begin(self) -> None:
         """Say that make is about to write here."""
         (self.path / _MARKER).write_text(json.dumps({"boot": _boot_id()}))
+        self.save()
 
     def end(self) -> None:
         """Say that make ended by itself, however it ended."""
+        self.save()
+        (self.path / _MARKER).unlink(missing_ok=True)
+
+    def save(self) -> None:
+        """Write the state down."""
         new = self.path / f"{_STATE}.new"
         new.write_text(json.dumps(self.state))
         new.rename(self.path / _STATE)
-        (self.path / _MARKER).unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Begin from nothing."""

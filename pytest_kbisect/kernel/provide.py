@@ -7,7 +7,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_kbisect.errors import BuildError, ConfigError
+from pytest_kbisect.errors import BuildError, ConfigError, HostError
 from pytest_kbisect.kernel import build, signature, toolchain
 from pytest_kbisect.kernel.image import KernelImage
 from pytest_kbisect.kernel.store import DEFAULT_LIMIT, Store
@@ -59,7 +59,9 @@ def provide(
             with store.building(key, lambda: progress("wait for another process that builds this kernel")):
                 entry = store.lookup(key)
                 if entry is None:
-                    making = build.build(tree, commit, config, tools, cache=cache, jobs=jobs, progress=progress)
+                    making = build.build(
+                        tree, commit, config, tools, cache=cache, jobs=jobs, progress=progress
+                    )
                     entry, cached = _add(store, key, commit, making), False
         held.enter_context(entry)
         yield _image(entry, commit, cached=cached)
@@ -77,6 +79,10 @@ def _add(store: Store, key: str, commit: str, making: AbstractContextManager[Bui
         with making as built:
             known = {"commit": commit, "signature": signature.of_vmlinux(built.files["vmlinux"])}
             return store.add(key, built.files, known | build.facts(built))
+    except OSError as error:
+        raise HostError(
+            f"cannot write a kernel to the cache folder {store.folder.parent}: {error.strerror}"
+        ) from error
     except BuildError as error:
         failure = {
             "message": str(error),

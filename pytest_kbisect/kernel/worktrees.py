@@ -17,6 +17,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 SLOTS = 4
 """More builds than this at once wait: a worktree of Linux takes 1.4 GiB."""
+
+_LOOK_EVERY = 0.5  # seconds, for a slot that has become free
 
 _SETTINGS = (
     "core.hooksPath=/dev/null",  # a post-checkout hook of the user's (git-lfs has one) is not for our trees
@@ -164,15 +167,14 @@ def slot(
 def _take(
     linux: LinuxTree, commit: str, output: str, *, slots: int, waiting: Callable[[], None] | None
 ) -> tuple[int, int]:
-    """Lock the best free slot; wait for the first one if all are taken."""
+    """Lock the best free slot, and wait for one if all are taken."""
     home = _home(linux)
-    free = {number: lock for number in range(slots) if (lock := _try(home, number)) is not None}
-    if not free:
-        if waiting:
+    said = False
+    while not (free := _free(home, slots)):
+        if waiting and not said:
             waiting()
-        lock = locks.take(home / "0" / "lock")
-        assert lock is not None
-        return lock, 0
+        said = True
+        time.sleep(_LOOK_EVERY)
 
     def cost(number: int) -> tuple[int, int, int]:
         tree = home / str(number) / "tree"
@@ -193,8 +195,10 @@ def _take(
     return free[best], best
 
 
-def _try(home: Path, number: int) -> int | None:
-    return locks.take(home / str(number) / "lock", wait=False)
+def _free(home: Path, slots: int) -> dict[int, int]:
+    """The slots that nobody uses, locked: number and lock."""
+    tried = {number: locks.take(home / str(number) / "lock", wait=False) for number in range(slots)}
+    return {number: lock for number, lock in tried.items() if lock is not None}
 
 
 def _head(tree: Path) -> str:

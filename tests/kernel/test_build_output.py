@@ -39,7 +39,6 @@ def test_ended_in_order(output):
     again = Output(output.path)
     again.open()
     assert again.state == {"commit": "1234"}
-    assert not again.fresh
     assert (output.path / "mm/new.o").exists()
 
 
@@ -68,11 +67,11 @@ def test_the_host_went_down(output, marker):
     (output.path / MARKER).write_text(marker)
     again = Output(output.path)
     again.open()
-    assert again.fresh
+    assert again.state == {}
     assert list(output.path.iterdir()) == []
 
 
 def test_begun_from_nothing(output):
     output.clear()
-    assert output.fresh
+    assert output.state == {}
     assert [path.name for path in output.path.parent.iterdir()] == [".obj-1"]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import threading
 
 import pytest
 
-from pytest_kbisect.kernel import worktrees
+from pytest_kbisect.kernel import locks, worktrees
 from pytest_kbisect.kernel.tree import LinuxTree
 
 
@@ -103,3 +105,12 @@ def test_a_shallow_clone_builds_what_it_has(linux, tmp_path, cache):
     tree = LinuxTree(tmp_path / "shallow", cache)
     with worktrees.slot(tree, tree.resolve("HEAD"), ".obj-1") as slot:
         assert (slot.tree / "a").exists()
+
+
+def test_waiting_for_a_slot_is_said_once(linux, tree, cache):
+    said = []
+    taken = locks.take(cache / "trees" / tree.identity / "0" / "lock")
+    threading.Timer(1.2, os.close, [taken]).start()
+    with worktrees.slot(tree, linux.base, ".obj-1", slots=1, waiting=lambda: said.append(1)) as slot:
+        assert (slot.tree / "init/main.c").exists()
+    assert said == [1]
