@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 /* Rounds of one thread: chosen for a crash in some, not all, runs. */
-#define ROUNDS	200000
+#define ROUNDS	3000
 
 #ifndef TFD_TIMER_CANCEL_ON_SET
 #define TFD_TIMER_CANCEL_ON_SET	(1 << 1)

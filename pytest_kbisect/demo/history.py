@@ -51,11 +51,11 @@ class History:
 
 def paths() -> frozenset[str]:
     """The files that are needed to lay out the history."""
-    changes = (*_POOLS, [*story.PLACES.values()], words.CHANGES)
+    changes = (*POOLS, [*story.PLACES.values()], words.CHANGES)
     return frozenset(path for group in changes for change in group for path in change.paths)
 
 
-_POOLS: tuple[Sequence[Change], ...] = (
+POOLS: tuple[Sequence[Change], ...] = (
     mm.CHANGES,
     net.CHANGES,
     core.CHANGES,
@@ -105,7 +105,7 @@ def lay_out(version: str, files: Mapping[str, bytes], say: Callable[[str], None]
     commits = [first_commit()]
     wordless, on_fs = _by_branch()
     said = iter(wordless)
-    ordinary = iter(spread(*_POOLS[:-1]))
+    ordinary = iter(spread(*POOLS[:-1]))
     seconds = count(_BEGIN + _STEP, _STEP)
 
     def add(line: _Line, change: Change) -> int:
