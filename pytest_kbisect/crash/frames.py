@@ -15,87 +15,88 @@ from typing import Final
 
 _GENERIC: Final[dict[str, str]] = {
     "sanitizers and coverage": """
-        kasan kmsan kcsan ubsan kfence asan_ hwasan tsan_ msan_ sanitizer kcov
-        ^check_(?:memory_region|region|stack_object|heap_object|kill|slab) ^memory_is_ ^object_err
-        ^print_(?:address|report|error|trailer|page|section|track|bad|memory|shadow) ^slab_(?:err|bug|fix|pad)
-        ^start_report ^bad_page ^assfail ^assertfail ^end_report ^complete_report ^describe_ ^stack_trace ^save_stack ^set_track ^qlist
-        ^quarantine ^report_ ^handle_overflow ^handle_(?:load|type|null|misaligned|object) ^val_to_string ^addr_has ^virt_addr ^phys_addr ^init_object ^setup_object
+        kasan kmsan kcsan ubsan kfence asan_ hwasan tsan_ msan_ sanitizer_ kcov
+        ^check_(?:memory_region|region|object|slab|bogus|page_span|stack_object|heap_object|poison) ^memory_is_
+        ^object_err ^print_(?:address|report|error|trailer|page|section|track|bad|memory|shadow) ^slab_(?:err|bug|fix|pad)
+        ^start_report ^end_report ^describe_ ^stack_trace ^save_stack ^save_trace ^set_track ^qlist_ ^quarantine
+        ^report_(?:bug|suppress|enabled) ^handle_(?:overflow|load_invalid|type_mismatch|misaligned|object_size)
+        ^val_to_string ^addr_has ^virt_addr ^phys_addr ^init_object ^setup_object ^(?:re)?set_page_owner ^create_object
+        ^delete_object
     """,
     "printing, warning, dying": """
-        ^dump_ ^show_(?:stack|regs|trace|mem$|free_areas|registers|opcodes|ip|iret|fault|state|data|pte|unhandled|all) ^panic ^check_panic ^v?panic_on ^nmi_panic ^print_tainted ^get_taint ^add_taint ^warn ^die(?:_|$) ^oops ^bug(?:_|$) ^handle_bug ^fixup_ ^search_exception
-        ^fortify ^v?s?n?printk ^vprintk ^devkmsg ^dev_(?:printk|vprintk|err|warn|info|emerg|alert|crit|notice|dbg)
-        ^v?sn?c?printf ^vscnprintf ^seq_(?:printf|vprintf|puts|putc) ^console_(?:un|try)?(?:lock|flush|emit|cont|cpu|srcu) ^call_console ^wake_up_klogd ^printk
-        ^string$ ^string_nocheck ^pointer$ ^number$ ^format_decode ^bstr_printf ^kvasprintf ^kasprintf ^netdev_(?:err|warn|info|printk)
-        ^dynamic_ ^debug_(?:print|check_no|locks|show|object|smp|lockdep|dma) ^check_preemption ^this_cpu_preempt ^nmi_ ^arch_trigger
-        ^trigger_(?:all|single) ^rcu_(?:dump|print|check_callbacks|sched_clock|stall|exp_print) ^print_cpu_stall ^check_cpu_stall
-        ^sched_show_task ^watchdog ^lockup ^stack_chk ^ftrace ^trace_ ^tracing_ ^bpf_trace ^perf_trace ^perf_(?:tp|swevent)
+        ^dump_(?:stack|backtrace|page|header|trace|mem) ^panic ^nmi_panic ^check_panic ^print_tainted ^get_taint ^add_taint
+        ^show_(?:stack|regs|trace|mem$|free_areas|registers|opcodes|ip|iret|state|pte)
+        ^warn(?:_slowpath|_alloc|_on|_bogus|$) ^die(?:_|$) ^oops ^bug(?:_|$) ^bug_handler ^handle_bug ^is_valid_bug ^fixup_ ^search_exception ^bad_page
+        ^assfail ^assertfail ^assertion_failure ^fortify ^stack_chk
+        ^v?printk ^vprintk ^devkmsg ^_?dev_(?:printk|vprintk|err|warn|info|emerg|alert|crit|notice|dbg) ^netdev_(?:err|warn|info|printk)
+        ^v?sc?n?printf ^vscnprintf ^vsnprintf ^snprintf ^scnprintf ^bstr_printf ^k(?:vas|as)printf ^seq_(?:v?printf|puts|putc|write)
+        ^console_(?:unlock|trylock|flush|emit|cont|cpu|srcu) ^call_console ^wake_up_klogd ^defer_console
+        ^string$ ^string_nocheck ^pointer$ ^number$ ^format_decode ^hex_dump ^print_hex ^hex_string ^dynamic_ ^x86_indirect ^x86_return ^retpoline
+        ^nmi_(?:cpu|trigger|handle|panic) ^arch_trigger ^trigger_(?:all|single) ^sched_show_task ^watchdog ^lockup
+        ^rcu_(?:dump|print|check_callbacks|check_gp|sched_clock|stall|exp_print|pending) ^print_cpu_stall ^check_cpu_stall
+        ^ftrace_(?:call|caller|regs|graph|ops) ^trace_(?:hardirqs|softirqs|preempt|irq|lock|contention|call_bpf|event) ^perf_trace
+        ^debug_(?:print|check_no|show|object|smp|lockdep|locks) ^check_preemption ^this_cpu_preempt ^vpanic
     """,
     "traps and interrupts": """
-        ^do_(?:error_trap|trap|invalid_op|general_protection|page_fault|kern_addr_fault|user_addr|DataAbort|PrefetchAbort|
-        undefinstr|mem_abort|translation_fault|bad_area|debug_exception|sp_pc_abort|bad|double_fault|int3|divide|stack_segment)
-        ^invalid_op ^general_protection ^page_fault ^bad_area ^no_context ^do_kernel_fault ^die_kernel ^do_(?:tag_check|sea|sp_pc|serror|translation|alignment) ^handle_bad_stack ^spurious_ ^kernelmode_fixup ^handle_(?:invalid|reserved|exception|page_fault)
-        ^exc_ ^asm_exc ^asm_sysvec ^sysvec ^error_entry ^error_code ^common_interrupt ^ret_from_(?:exception|intr|irq)
-        ^el[01]h?_(?!svc) ^brk_handler ^call_break_hook ^call_on_irq_stack ^dabt_svc ^und_svc ^irq_svc ^data_access
-        ^program_check ^int3 ^divide ^double_fault ^stack_segment ^df_debug ^apic_timer_interrupt ^smp_apic_timer ^reboot_interrupt
-        ^smp_(?:reschedule|call_function_single_interrupt|call_function_interrupt|reboot) ^alternatives? ^x86_indirect ^x86_return ^retpoline ^arch_static ^static_call
-        ^unwind_(?:next|get|backtrace|frame) ^get_stack_info ^on_stack ^in_entry ^update_stack ^orc_ ^profile_pc ^arch_stack ^walk_stack ^kernel_text_address
+        ^do_(?:error_trap|trap|invalid_op|general_protection|page_fault|kern_addr|user_addr|DataAbort|PrefetchAbort|undefinstr
+        |mem_abort|translation_fault|bad_area|debug_exception|sp_pc_abort|double_fault|int3|divide|stack_segment|kernel_fault
+        |tag_check|sea|serror|alignment|undef) ^die_kernel ^handle_bad_stack ^invalid_op ^general_protection ^page_fault ^bad_area ^no_context
+        ^spurious_ ^kernelmode_fixup ^exc_ ^asm_exc ^asm_sysvec ^sysvec ^asm_common ^error_entry ^error_code ^common_interrupt ^common_exception
+        ^ret_from_(?:exception|intr|irq) ^retint ^asm_call_irq ^call_on_irq_stack ^call_on_stack ^el[01]h?t?_(?!svc) ^brk_handler ^call_break_hook
+        ^(?:und|irq|pabt|fiq)_(?:svc|usr|invalid) ^data_access ^program_check ^interrupt_(?:exit|return) ^int3 ^divide_error ^double_fault ^stack_segment ^df_debug
+        ^apic_timer_interrupt ^smp_apic_timer ^smp_(?:reschedule|call_function_single_interrupt|call_function_interrupt) ^reboot_interrupt
+        ^alternatives? ^static_call ^arch_stack ^walk_stack ^kernel_text_address ^handle_exception ^exception_
     """,
     "allocators": """
-        ^k?v?[mzc]?alloc(?:_|$) ^k[mzcv]*alloc ^kv[mzc]*alloc ^v[mz]alloc ^kmem_cache ^kmem_ ^slab_(?:alloc|free|post|pre|want)
-        ^cache_(?:alloc|free|grow|flush) ^mem_cgroup_ ^memcg_ ^obj_cgroup ^free_(?:pages?|unref|large|frozen|compound|pcp|one_page|hot|cold|block)
-        ^free$ ^(?:kv|kz|k|v)free(?!_skb_rea) ^vunmap ^vmalloc ^get_(?:free_page|page_from|zeroed) ^(?:re)?alloc_(?:pages?|fresh|slab|percpu|bulk|frozen)
-        ^new_slab ^do_slab ^get_partial ^put_cpu_partial ^unfreeze ^discard_slab ^allocate_slab ^rcu_free_slab
-        ^pcpu_ ^krealloc ^kv?mem?dup ^v?mem?dup_user ^memdup ^vmemdup ^strndup_user ^kstrn?dup ^kmemdup ^prep_new ^post_alloc ^page_(?:frag|cache)_?alloc
-        ^(?:un)?lock_page ^mark_buffer ^folio_(?:alloc|lock|unlock|wait|mark|put|get) ^put_page ^get_page$ ^release_pages ^should_fail ^fail_dump ^alloc_page ^dma_pool
-        ^devm_k ^devres_ ^mempool_ ^bpf_map_area ^sock_[km]malloc ^sock_kmalloc ^alloc_workqueue ^kmalloc_reserve ^large_alloc
+        ^(?:kv|kz|km|kc|k|v|vm|vz|kvm|kvz|kvc)alloc ^kmalloc ^kzalloc ^kcalloc ^vmalloc ^vzalloc ^kmem_cache ^kmem_
+        ^slab_(?:alloc|free|post|pre|want) ^slab$ ^cache_(?:alloc|free|grow|flusharray) ^mem_cgroup_(?:charge|try|from) ^memcg_(?:slab|alloc|charge|kmem) ^obj_cgroup
+        ^free_(?:pages?|unref|large|frozen|pcp|one_page|hot_cold|slab|block|percpu)(?:_|$) ^(?:kv|kz|k|v)free(?!_skb_rea) ^vunmap
+        ^get_(?:free_page|page_from|zeroed) ^(?:re)?alloc_(?:pages?|fresh|slab|percpu|bulk|frozen|contig) ^new_slab ^do_slab ^get_partial ^put_cpu_partial
+        ^unfreeze_partials ^discard_slab ^allocate_slab ^pcpu_(?:alloc|create|mem|populate|block|find|balance) ^krealloc ^mem(?:dup) ^vmemdup ^strndup_user ^kstrn?dup ^kmemdup
+        ^prep_new ^post_alloc ^page_frag_(?:alloc|free) ^page_pool_alloc ^folio_ ^put_page ^get_page$ ^should_fail ^fail_dump ^dma_pool
+        ^devm_k ^mempool_(?:alloc|free|k) ^sock_[kom]+alloc ^large_alloc ^poison_ ^unpoison ^rcu_free_slab ^bpf_map_area ^alloc_tag
     """,
     "locks, counters, atomics": """
-        ^lock_(?!fdc) ^lockdep ^mark_(?:lock|held|usage) ^validate_chain ^check_(?:prev|noncircular|deadlock|irq|usage|wait_context|flags|chain)
-        ^register_lock ^print_(?:circular|deadlock|lock|usage|irq|unlock|kernel_ident|held) ^find_held ^match_held ^reacquire ^lock$ ^unlock$
-        spin_lock spin_unlock spin_trylock read_lock read_unlock write_lock write_unlock ^raw_(?:spin|read|write) ^queued_ ^native_queued ^pv_ ^kvm_wait
-        ^do_raw ^rt_spin ^rt_read ^rt_write ^rt_mutex ^rtlock ^mutex ^ww_mutex ^down(?:_|$) ^up(?:_(?:read|write)|$) ^rwsem ^rwbase ^percpu_(?:down|up|ref|rwsem|counter) ^osq_
-        ^(?:might_sleep|might_fault|might_resched|cant_sleep) ^cond_resched ^seq(?:lock|count|prop) ^bit_spin ^hlist_bl ^local_bh ^local_lock ^trylock
-        ^arch_(?:atomic|spin|read|write|test|set|clear|local|static_branch|irqs|raw) ^atomic ^instrument ^raw_atomic ^refcount ^kref ^ref_tracker ^cmpxchg ^xchg
-        ^(?:test|set|clear|change|find)_(?:and_)?(?:first_|next_|last_)?(?:zero_)?(?:and_)?bit ^bitmap_ ^find_next ^find_first ^variable_test ^constant_test ^cpumask
-        ^rcu_(?:read|is_watching|dynticks|note|lockdep|dereference|sync|eqs) ^list_ ^hlist_ ^klist_ ^plist ^llist ^rb_ ^rbtree ^dl_rb ^timerqueue_(?:add|iterate) ^wait_for_completion ^complete
-        ^wake_ ^__wake ^prepare_to_wait ^finish_wait ^add_wait_queue ^autoremove ^debug_mutex ^debug_rt ^debug_spin ^spin_(?:bug|dump) ^lockref ^held_lock
-        ^trace_hardirqs ^trace_softirqs ^trace_preempt ^(?:soft|hard)irqs? ^preempt_(?:count|latency) ^irqentry ^context_tracking ^ct_ ^user_(?:enter|exit)
+        ^lock_(?:acquire|release|is_held|downgrade|set_|acquired|contended|pin|unpin|page|basic) ^lockdep ^mark_(?:lock|held|usage|buffer|page_acc) ^validate_chain ^lookup_chain ^look_up_lock ^hlock_
+        ^check_(?:prev|noncircular|deadlock|irq|usage|wait_context|flags|chain) ^register_lock ^find_held ^match_held ^reacquire ^lock$ ^unlock$ ^add_lock ^add_chain
+        ^print_(?:circular|deadlock|lock|usage|irq|unlock|kernel_ident|held|collision|bad_irq|freed) ^(?:un)?lock_page$ ^unlock_buffer ^lock_buffer
+        spin_lock spin_unlock spin_trylock read_lock read_unlock write_lock write_unlock ^(?:native_)?queued_ ^pv_
+        ^do_raw ^raw_(?:spin|read|write|local) ^rt_(?:spin|read|write|mutex) ^rtlock ^mutex ^ww_mutex ^down(?:_|$) ^up(?:_(?:read|write)|$) ^rwsem ^rwbase ^percpu_(?:down|up|rwsem|counter) ^osq_
+        ^might_ ^cant_ ^cond_resched ^seq(?:lock|count|prop) ^bit_spin ^hlist_bl ^local_bh ^local_lock ^(?:disable|enable)_bh
+        ^arch_(?:atomic|spin|read|write|test|set|clear|local|static|irqs|raw) ^atomic(?:64)?_(?!notifier|open|write|pool) ^instrument ^refcount ^kref ^ref_tracker ^cmpxchg ^xchg ^lockref
+        ^(?:test|set|clear|change|assign)_(?:and_(?:set|clear|change)_)?bit ^find_(?:next|first|last)_(?:and_|zero_|andnot_)?(?:zero_)?bit ^bitmap_(?:find|set|clear|weight|zero|copy|and|or|xor|empty|full|subset|equal|intersects|release|allocate|parse|print)(?:_|$) ^variable_test ^constant_test
+        ^rcu_(?:read|is_watching|dynticks|note|lockdep|dereference|eqs) ^cleanup_srcu ^list_(?!lru) ^hlist_ ^klist_(?:del|put|next|add|remove) ^plist ^llist ^rb_ ^rbtree ^dl_rb
+        ^prepare_to_wait ^finish_wait ^wait_woken ^wait_for_completion ^complete(?:_all)?$ ^wake_up ^autoremove ^debug_(?:mutex|rt|spin) ^spin_(?:bug|dump) ^held_lock
+        ^(?:soft|hard)irqs? ^preempt_(?:count|latency) ^irqentry ^context_tracking ^ct_(?:nmi|irq|idle|kernel|user) ^user_(?:enter|exit)
     """,
-    "memory, strings, user space": """
-        ^mem(?:cpy|set|move|cmp|chr|scan|dup|zero)(?:_|$) ^memcpy ^memset ^memmove ^memcmp ^memchr ^str(?:n?l?cpy|scpy|n?len|n?n?case)?cmp ^str[a-z]*(?:_|$)
-        ^strlen ^strn?cpy ^strscpy ^strstr ^strchr ^sized_strscpy ^jhash ^crc ^crc32 ^xxh ^siphash ^full_name_hash ^end_name_hash
-        ^copy_(?:from|to)_(?:user|iter|sockptr|kernel_nofault) ^copy_user ^_?copy_(?:to|from) ^copyin ^copyout ^copy_mc ^raw_copy ^csum_ ^clear_user ^clear_page ^copy_page(?:$|_[a-z]*erms) ^rep_ ^(?:get|put)_user ^probe_kernel ^strn?cpy_from
-        ^usercopy ^check_object_size ^check_copy ^check_stack ^check_page_span ^check_bogus ^iov_iter_(?!advance|revert) ^iterate_and ^copy_page_(?:to|from)_iter ^_copy
-        ^fault_in ^get_user_pages ^read_word ^read_once ^write_once ^READ_ONCE ^csum ^do_csum ^insw? ^outs?[bwl] ^in[bwl]$ ^ioread ^iowrite ^read[bwlq]$ ^write[bwlq]$ ^mmio ^logic_in ^logic_out ^get_unaligned ^put_unaligned
-        ^idr_ ^ida_ ^radix_tree ^xa_ ^xas_ ^mas_ ^mt_ ^mtree ^rhashtable ^rht_ ^skb_(?:panic|under|over|push|pull|put|trim|copy_bits|copy_datagram|over_panic|under_panic|orphan|dst|release_head|free)
-        ^check_(?:data|buffer|object) ^hash_ ^ptr_ ^nla_(?:put|reserve|strl?cpy|strscpy|memcpy) ^skb_copy_to ^sg_(?:init|set|assign|next|alloc|miter) ^scatterwalk ^find_vma$
+    "memory, strings, ports, sums, user space": """
+        ^mem(?:cpy|set|move|cmp|chr|scan|zero)[0-9]*(?:_|$) ^str(?:[ln]?c(?:py|at|mp|hr|spn)|scpy|n?len|n?casecmp|n?str|sep|pbrk|rchr|ncasecmp|ndup|lcpy|lcat|im|chrnul)(?:_|$)
+        ^sized_strscpy ^match_string ^jhash ^crc ^xxh ^siphash ^hsiphash ^full_name_hash ^csum_
+        ^copy_(?:from|to)_(?:user|iter|sockptr|kernel|bpfptr) ^copy_user ^copyin ^copyout ^copy_mc ^raw_copy ^clear_user ^clear_page ^copy_page(?:$|_) ^rep_ ^(?:get|put)_user(?:_[0-9]|_no|_asm|_fn|$) ^probe_kernel
+        ^usercopy ^check_copy ^iterate_and ^fault_in ^read_word ^read_once ^READ_ONCE ^WRITE_ONCE ^(?:ins|outs|in|out)[bwlq]$ ^ioread ^iowrite ^(?:read|write)[bwlq]$ ^mmio ^logic_(?:in|out|pio)
+        ^(?:get|put)_unaligned ^skb_(?:panic|under_panic|over_panic|push|put|pull|trim)$ ^iov_iter_(?:zero|copy|fault)
     """,
     "deferred work and devices": """
-        ^kvfree_call ^kfree_call ^flush_(?:work|workqueue|delayed) ^drain_workqueue ^destroy_workqueue ^queue_(?:work|delayed) ^insert_work ^cancel_(?:work|delayed) ^mod_(?:timer|delayed) ^schedule_work ^try_to_grab
-        ^(?:try_to_)?del_timer ^timer_delete ^timer_shutdown ^add_timer ^lock_timer_base ^timer_(?:is|fixup|wait) ^detach_timer ^hrtimer_(?:active|cancel|start|try|init|forward) ^lock_hrtimer ^remove_hrtimer ^init_timer ^sk_(?:stop|reset)_timer
-        ^kthread_(?:queue|insert|create|stop|flush|cancel) ^try_to_wake ^ttwu ^select_task ^tasklet_(?:kill|schedule|disable|unlock) ^irq_work ^task_rq
-        ^kobject_ ^kset_ ^kernfs_ ^sysfs_ ^create_dir ^tty_(?:un)?register_device ^device_(?:remove_file|create_file|add|del|register|unregister|create|destroy|move|release_driver|initialize|private) ^(?:get|put)_device ^cdev_(?:add|del|put) ^bus_(?:add|remove|for_each|probe|rescan) ^driver_(?:add|attach|detach|register|unregister|probe|sysfs) ^really_probe ^platform_(?:device|driver) ^class_
-        ^device_links ^dpm_ ^pm_runtime ^rpm_ ^component_ ^software_node ^uevent ^add_uevent ^notifier_ ^raw_notifier ^blocking_notifier ^atomic_notifier ^srcu_notifier ^call_netdevice_notif
-        ^debugfs_ ^proc_(?:register|mkdir|create|remove) ^remove_proc ^simple_(?:unlink|rmdir) ^securityfs
-        ^usb_(?:submit|kill|unlink|poison|free|anchor|unanchor|hcd_(?:submit|unlink|giveback)|start_wait|control_msg|bulk_msg|interrupt_msg|get_descriptor|disable|hub) ^dummy_(?:urb|hcd)
-        ^kill_urb ^urb_ ^free_percpu ^put_(?:pid|cred|task|net) ^fput ^dput ^iput ^dentry_kill ^mntput ^d_(?:delete|drop|walk|lru) ^inode_(?:sb_list|lru|io) ^evict$ ^destroy_inode
-        ^kfree_skb ^consume_skb ^napi_consume ^dev_kfree ^sk_(?:free|destruct) ^sock_(?:put|hold|wfree|rfree|efree) ^skb_queue ^skb_dequeue ^skb_unlink ^skb_attempt ^kfree_skbmem ^skb_(?:head|set_owner|clone$)
-        ^(?:un)?register_netdev(?:ice)?(?:_many|_queue|$) ^rollback_registered ^unregister_netdevice ^free_netdev_$ ^dev_(?:put|hold) ^netdev_(?:put|hold|tracker) ^netdev_run_todo ^linkwatch
-        ^generic_handle ^handle_irq ^request_(?:threaded_)?irq ^free_irq ^enable_irq ^disable_irq ^synchronize_irq ^irq_to
+        ^kvfree_call ^kfree_call ^flush_(?:work|workqueue|delayed) ^start_flush ^drain_workqueue ^destroy_workqueue ^queue_(?:work|delayed) ^insert_work ^cancel_(?:work|delayed) ^mod_(?:timer|delayed) ^schedule_work ^try_to_grab
+        ^(?:try_to_)?del_timer ^timer_delete ^timer_shutdown ^add_timer ^lock_timer_base ^detach_ ^hrtimer_(?:active|cancel|try|init) ^lock_hrtimer ^remove_hrtimer ^init_timer ^sk_(?:stop|reset)_timer ^irq_work ^tasklet_kill ^kthread_(?:stop|queue|insert|flush|cancel|create|park) ^timer_(?:is_static|fixup)
+        ^kobject_ ^kset_ ^kernfs_(?:remove|create|drain) ^sysfs_(?:remove|create|add|do_create|unlink|delete|notify|get_dirent) ^create_dir ^internal_create ^device_(?:remove_file|create_file|(?:add|del|register|unregister|initialize)$) ^(?:get|put)_device ^cdev_(?:add|del|put|device) ^bus_(?:add|remove)_
+        ^tty_(?:un)?register_device ^add_uevent ^uevent
+        ^usb_(?:submit|kill|unlink|poison|anchor|unanchor|hcd_(?:submit|unlink|giveback)|start_wait|control_msg|bulk_msg|interrupt_msg)
+        ^dput ^iput ^kfree_skb ^dev_kfree ^skb_clone$ ^(?:un)?register_netdev(?:ice)?(?:_many|_queue|_many_notify|$) ^rollback_registered ^dev_(?:put|hold) ^netdev_(?:put|hold|tracker)
     """,
-    "scheduling": """
-        ^schedule(?:_timeout|_preempt|_idle|_hrtimeout|_bug|_debug|$) ^io_schedule ^context_switch ^switch_to ^finish_task ^preempt_schedule ^schedule_timeout ^schedule_bug ^kthread_should ^do_nanosleep ^msleep ^usleep
-        ^pick_next ^put_prev ^deactivate_task ^dequeue_task ^enqueue_task ^sched_(?:clock|submit|feat) ^native_(?:read_msr|write_msr|safe|save|restore|irq|sched|halt|read_cr|write_cr) ^kvm_(?:clock|steal|sched) ^pvclock ^ktime_ ^read_tsc ^clockevents ^tick_ ^update_process_times ^hrtimer_interrupt ^(?:local|__sysvec)_apic ^paravirt
+    "scheduling and time": """
+        ^schedule(?:_timeout|_preempt|_idle|_hrtimeout|_bug|_debug|$) ^io_schedule ^context_switch ^switch_to ^finish_task ^preempt_schedule ^do_nanosleep ^msleep ^usleep
+        ^sched_clock ^native_(?:read_msr|write_msr|safe|save|restore|irq|sched|halt|read_cr|write_cr) ^kvm_(?:clock|steal|sched) ^pvclock_(?:clocksource|read) ^ktime_get ^read_tsc ^clockevents ^tick_ ^update_process_times ^hrtimer_interrupt ^local_apic ^sysvec_apic ^paravirt ^put_task_stack
     """,
     "Rust and C++ run time": """
-        ^rust_(?:helper|begin|panic) ^core:: ^<core:: ^alloc:: ^<alloc:: ^kernel::sync ^<kernel::sync ^kernel::(?:list|rbtree|workqueue|uaccess)
+        ^rust_(?:helper|begin|panic) ^<?core:: ^<?alloc:: ^<?kernel::(?:sync|list|rbtree|workqueue|uaccess) ^rustc ::rust_begin_unwind
     """,
 }
 
 
 def _compile(tables: tuple[str, ...]) -> re.Pattern[str]:
     """One expression for all names; ^ stands for "begins so, whatever number of underscores comes first"."""
-    words = re.sub(r"\|\s+", "|", " ".join(tables)).split()
+    words = re.sub(r"\s*\|\s*", "|", " ".join(tables)).split()
     heads = [word[1:] for word in words if word.startswith("^")]
     parts = [word for word in words if not word.startswith("^")]
     return re.compile(rf"^_{{0,8}}(?:{'|'.join(heads)})|{'|'.join(parts)}")

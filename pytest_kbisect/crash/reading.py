@@ -33,6 +33,14 @@ _FOLLOW_UP: Final = Pattern(
     r"Kernel panic - not syncing|invalid opcode: 0000|Internal error: |WARNING: kernel stack (?:regs|frame)"
     r"|INFO: (?:Allocated|Freed) in |INFO: (?:Slab|Object) 0x"
 )
+# Messages with a trace of their own: what follows them is not the crash's, if nobody says who speaks.
+_OTHER_TRACE: Final = (
+    b"FAULT_INJECTION: forcing a failure",
+    b"FAULT_FLAG_ALLOW_RETRY missing",
+    b"allocation failure:",
+    b" allocation failure, ",
+)
+_NO_CUT: Final = "PANIC: double fault"
 _SWITCH_OFF: Final = ("Kernel panic - not syncing", "WARNING: possible circular locking dependency detected")
 _LOCKDEP_OFF: Final = "Disabling lock debugging due to kernel taint"
 _NMI: Final = "Sending NMI from CPU"
@@ -41,7 +49,7 @@ _END: Final = Pattern(
     r"---\[ end (?:trace [0-9a-f]|Kernel panic)|Rebooting in \d+ seconds|Kernel Offset: (?:disabled|0x)"
 )
 _SUPPRESSED: Final = Pattern(
-    rb"(?i)panic: out of memory|cannot allocate memory|SYZFAIL: (?:out of memory|failed to allocate)"
+    rb"(?i)\*\*\* stack smashing detected|panic: out of memory|cannot allocate memory|SYZFAIL: (?:out of memory|failed to allocate)"
     rb"|panic: .{0,60}too many open files|exitcode=0x0000000b|fatal error: .{0,60}(?:out of memory|cannot allocate)"
     rb"|(?:mmap|pthread_create|fork|clone) failed.{0,60}(?:errno 12|ENOMEM)|runtime: out of memory"
     rb"|out of memory: kill(?:ed)? process \d+ \(sshd\)"
@@ -49,7 +57,10 @@ _SUPPRESSED: Final = Pattern(
 _PANICKED: Final = b"Kernel panic - not syncing"
 _EXECUTOR: Final = Pattern(rb" Comm: syz\.(\d{1,6})\.(\d{1,9}) ")
 _ALIVE: Final = Pattern(rb"(?m)^(?:<\d{1,2}>)?\[ *[1-9]\d{0,8}\.\d{3,9}\]")
-_WORDS: Final = (b"Booting the kernel", b"Linux version ", *(header.word.encode() for header in HEADERS))
+_WORDS: Final = (
+    *_OTHER_TRACE,
+    b"Booting the kernel", b"Linux version ", *(header.word.encode() for header in HEADERS),
+)
 _BANNER_LINE: Final = Pattern(
     r"^Booting the kernel(?: \(entry_offset: 0x[0-9a-f]+\))?\.\s*$|^\[ *0\.0{3,9}\](?:\[ *[CT]\d+\])? Linux version \d"
 )
@@ -91,6 +102,14 @@ class _Report:
     def owns(self, line: Line) -> bool:
         """Whether a later line was printed by the same task or CPU (or one that an NMI made talk)."""
         return line.context == self.context or (self.nmi and line.context.startswith("C"))
+
+    def continues(self, line: Line) -> bool:
+        """Whether a headline repeats this report's: a symbolizer says it once for each inlined function."""
+        return (
+            line.context == self.context
+            and self.lines[-1].endswith("[inline]")
+            and self.lines[-1].partition(": ")[0] == line.message.partition(": ")[0]
+        )
 
     def add(self, line: Line) -> None:
         """Take a later line of the console, if it belongs to this report."""
@@ -214,17 +233,21 @@ class Console:
     def _read_line(self, line: Line, at: int, stop: int, *, hit: bool) -> None:
         header = self._header_of(line, stop) if hit else None
         if header is None:
+            other = hit and any(word.decode() in line.text for word in _OTHER_TRACE)
             for report in self.open:
+                if other:
+                    report.cut_title(line)
                 report.add(line)
         else:
             follows_up = _FOLLOW_UP.search(line.text) and (
                 line.context in self._reported or self._reported & {BARE, STAMPED}
             )
+            inlined = any(report.continues(line) for report in self.open)
             for report in self.open:
-                if not follows_up:
+                if not follows_up and not inlined and _NO_CUT not in line.text:
                     report.cut_title(line)
                 report.add(line)
-            if not follows_up and self._count < MOST_REPORTS:
+            if not follows_up and not inlined and self._count < MOST_REPORTS:
                 if len(self.open) >= MOST_OPEN:
                     self.open[0].closed = True
                 self.open.append(_Report(line, header, self._lead(line, at)))

@@ -31,7 +31,7 @@ _PC_ARM: Final = r"\[<[0-9a-f]{8}>\] \((?P<arm>[A-Za-z_][\w.]{0,200})(?:\+0x[0-9
 _MARK: Final = r"(?:<[/A-Z#0-9a-z]{1,16}>\s{0,4})?"
 FRAME: Final = Pattern(
     rf"^\s{{0,16}}{_MARK}(?:\(?{PC}\)?\s{{0,4}}){{0,2}}(?:\? )?\.?(?P<func>{NAME}(?:\.[\w.]{{1,80}})?)"
-    r"(?:\+0x[0-9a-f]{1,16}/0x[0-9a-f]{1,16}| [\w./-]{1,200}:\d{1,7}(?: \[inline\])?\s*$)"
+    r"\+0x[0-9a-f]{1,16}/0x[0-9a-f]{1,16}"
     rf"|^\s{{0,4}}{_PC_ARM}"
 )
 _FAULT_INJECTED: Final = "should_fail"
@@ -72,9 +72,10 @@ def follow(lines: Sequence[str], steps: Sequence[Step]) -> tuple[list[str], int]
     for number, step in enumerate(steps):
         following = steps[number + 1] if number + 1 < len(steps) else None
         if isinstance(step, Stack):
+            before = len(functions)
             while at < len(lines):
                 line = lines[at]
-                if STACK_BEGIN.search(line) and functions:
+                if STACK_BEGIN.search(line) and len(functions) > before:
                     break
                 if following is not None and not isinstance(following, Stack) and following.pattern.search(line):
                     break

@@ -22,7 +22,7 @@ _DISPATCH: Final = Pattern(
     | compat_ioctl | blkdev_ioctl | S(?:yS|YSC)_ioctl | ^_{0,3}(?:do_|se_|x64_|ia32_|arm64_)?sys_ioctl | ^ksys_ioctl | ^iterate_dir | ^mmap_region | ^call_mmap
     # sockets and netlink
     | ^sock_(?:sendmsg|recvmsg|read_iter|write_iter|do_ioctl|ioctl|common_[sg]etsockopt) | ^do_sock_[sg]etsockopt
-    | ^_{0,4}sys_[sg]etsockopt | ^_{0,4}sock_release | rtnetlink_rcv_msg | nfnetlink_rcv_msg | ^genl_.*rcv
+    | ^_{0,4}sys_[sg]etsockopt | ^_{0,4}sock_release | rtnetlink_rcv_msg | ^netlink_dump | nfnetlink_rcv_msg | ^genl_.*rcv
     # packets
     | ^_{0,2}netif_receive_skb | ^netif_receive | ^process_backlog | napi_poll | ^net_rx_action
     # soft interrupts, timers, work items
@@ -60,7 +60,7 @@ def _above(dispatch: Pattern[str], functions: Sequence[str]) -> tuple[str, str] 
 
 _WAITING: Final = Pattern(
     r"sched|_lock|_slowlock|down|rwsem|completion|kthread|wait|synchronize|context_switch|__switch_to"
-    r"|cancel_delayed_work|rcu_barrier|mutex|semaphore|^io_schedule|^msleep|^usleep|hung_task"
+    r"|^do_read_cache|cancel_delayed_work|rcu_barrier|mutex|semaphore|^io_schedule|^msleep|^usleep|hung_task"
 )
 _GRACE_PERIOD: Final = Pattern(r"synchronize_(?:rcu|srcu|net|sched)")
 

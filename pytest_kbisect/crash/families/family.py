@@ -47,13 +47,13 @@ _PROGRAM_COUNTER: Final = (
     r"\b[RE]?IP:? (?:is at )?(?:[0-9a-f]{4}:)?|\bNIP |\bpc\s{0,4}:? |PC is at |\be(?:pc|ra)\s{0,4}: "
     r"|Krnl PSW : [0-9a-f]{16} [0-9a-f]{16} \("
 )
-_NOWHERE: Final = r"(?<!0033:)(?<!0023:)(?<!002b:)(?:0x[0-9a-f]{1,16}\b|\(null\))"  # a jump through a bad pointer
+_NOWHERE: Final = r"(?<!0033:)(?<!0023:)(?<!002b:)(?:\s{0,4}\[<\s{0,16}\(null\)>\])?\s{0,16}(?:0x[0-9a-f]{1,16}\b|\(null\))"  # a jump through a bad pointer
 RIP: Final = anchor(rf"(?:{_PROGRAM_COUNTER})(?: {{0,2}}{PC}){{0,2}} {{0,2}}(?:{FUNC}|{_NOWHERE})")
 # powerpc comes to WARN() by a trap, and so do user faults on it.
 RIP_OR_TRAP: Final = anchor(
     rf"(?:{_PROGRAM_COUNTER}|^--- interrupt: \w{{1,8}} at )(?: {{0,2}}{PC}){{0,2}} {{0,2}}{FUNC}"
 )
-CALL_TRACE: Final = anchor(r"\bCall [Tt]race:|^\s*Backtrace:|\bbacktrace:\s*$")
+CALL_TRACE: Final = anchor(r"\bCall [Tt]race:|^\s*Backtrace:|(?<!stack )\bbacktrace:\s*$")
 
 
 @dataclass(frozen=True, slots=True)

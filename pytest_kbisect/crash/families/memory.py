@@ -41,7 +41,7 @@ KASAN: Final = (
         details=(_ACCESS,),
     ),
     family(
-        rf"BUG: KASAN: (?P<rest>{_KASAN_KIND} in {NAME}[^\n]{{0,100}} at addr [0-9a-f]{{4,16}})",
+        rf"BUG: KASAN: (?P<rest>{_KASAN_KIND} in {NAME}[^\n]{{0,100}}?(?: at addr [0-9a-f]{{4,16}}|$))",
         "KASAN: {rest}",
         cut_short=True,
     ),
@@ -54,6 +54,7 @@ KMSAN: Final = (
         "KMSAN: {kind} in {frame}",
         _BAD_ACCESS,
         steps=(STACK,),
+        skip=(r"^_*(?:aes|crypto|cipher|drbg|rng|sha\d+|jent|chacha|blake|ghash|poly1305)",),
     ),
 )
 
@@ -105,13 +106,13 @@ UBSAN: Final = (
 # arm64, riscv and others. x86 says "page fault for address" and "kernel NULL pointer" since 5.3.
 PAGE_FAULT: Final = (
     family(
-        r"BUG: unable to handle (?:kernel paging request|page fault for address)",
+        r"BUG: [Uu]nable to handle (?:kernel (?:paging request|data access|instruction fetch)|page fault for address)",
         "BUG: unable to handle kernel paging request in {frame}",
         _BAD_ACCESS,
         steps=_RIP_TRACE,
     ),
     family(
-        r"BUG: (?:unable to handle )?kernel NULL pointer dereference",
+        r"BUG: (?:[Uu]nable to handle )?[Kk]ernel NULL pointer dereference",
         "BUG: unable to handle kernel NULL pointer dereference in {frame}",
         _BAD_ACCESS,
         steps=_RIP_TRACE,
@@ -155,7 +156,9 @@ INVALID_OPCODE: Final = (family(r"invalid opcode", "invalid opcode in {frame}", 
 STACK_SEGMENT: Final = (family(r"stack segment", "stack segment fault in {frame}", steps=_RIP_TRACE),)
 INT3: Final = (family(r"\bint3:", "int3 in {frame}", steps=_RIP_TRACE),)
 DOUBLE_FAULT: Final = (family(r"PANIC: double fault", "PANIC: double fault in {frame}", steps=_RIP_TRACE),)
-INTERNAL_ERROR: Final = (family(r"Internal error:", "Internal error in {frame}", steps=_RIP_TRACE),)
+INTERNAL_ERROR: Final = (
+    family(r"Internal error:", "Internal error in {frame}", _BAD_ACCESS, steps=_RIP_TRACE),
+)
 ALIGNMENT_TRAP: Final = (
     family(r"Alignment trap: not handling", "Alignment trap in {frame}", steps=_RIP_TRACE),
 )
@@ -189,6 +192,7 @@ LEAK: Final = (
         "memory leak in {frame}",
         details=(r"unreferenced object",),
         steps=(STACK,),
+        skip=(r"(?:_|^)alloc(?:_|$)",),
     ),
 )
 VFS: Final = (
@@ -203,4 +207,11 @@ VFS: Final = (
         traceless=True,
     ),
 )
-DENTRY: Final = (family(r"BUG: Dentry [^\n]{0,200}still in use", "BUG: Dentry still in use in {frame}", steps=_TRACE),)
+DENTRY: Final = (
+    family(
+        r"BUG: Dentry [^\n]{0,200}still in use[^\n]{0,60} (?P<where>\[(?P<call>\w{1,40}) of[^\n]{1,60}\])",
+        "BUG: Dentry still in use in {call}",
+        "BUG: Dentry still in use {where}",
+    ),
+    family(r"BUG: Dentry [^\n]{0,200}still in use", "BUG: Dentry still in use in {frame}", steps=_TRACE),
+)

@@ -15,7 +15,7 @@ _TIMER_INTERRUPT: Final = anchor(
 
 STALL: Final = (
     family(
-        r"INFO: rcu_[a-z_]{1,40} (?:self-)?detected (?:expedited )?stalls? on CPU",
+        r"INFO: rcu_[a-z_]{1,40} (?:self-)?detected (?:expedited )?stalls? on (?:CPU|tasks)",
         "INFO: rcu detected stall in {frame}",
         "stall in {frame}",
         steps=(_TIMER_INTERRUPT, RIP, STACK),

@@ -44,7 +44,9 @@ WARNING: Final = (
         skip=("debug_object|debug_check|debug_print|timer|rcu|work",),
     ),
     _warning(r"lib/refcount\.c", "WARNING: refcount bug in {frame}", skip=("refcount|kobject_|kref",)),
-    _warning(r"kernel/locking/(?:lockdep|mutex|rwsem)\.c", "WARNING: locking bug in {frame}"),
+    _warning(
+        r"kernel/locking/(?:lockdep|mutex|rwsem)\.c", "WARNING: locking bug in {frame}", skip=("lock_sock|release_sock",)
+    ),
     _warning(r"lib/kobject\.c", "WARNING: kobject bug in {frame}", skip=("kobject_|device_",)),
     _warning(
         r"fs/proc/generic\.c", "WARNING: proc registration bug in {frame}", name="proc_register", skip=("proc_",)
@@ -53,9 +55,9 @@ WARNING: Final = (
         r"mm/(?:slab_common|util|slub|slab)\.c",
         "WARNING: kmalloc bug in {frame}",
         name=r"[a-z_]{0,40}(?:malloc|krealloc)",
-        skip=("alloc",),
+        skip=(r"^_*(?:kv|kvm|kvz|km|kz|k|v)?[mzc]?alloc_?(?:array|node|slab|large|noprof|order|$)",),
     ),
-    _warning(r"mm/vmalloc\.c", "WARNING: zero-size vmalloc in {frame}", name="__vmalloc", skip=("alloc",)),
+    _warning(r"mm/vmalloc\.c", "WARNING: zero-size vmalloc in {frame}", name="__vmalloc"),
     _warning(r"mm/usercopy\.c", "WARNING: bad usercopy in {frame}", skip=("usercopy|check_",)),
     _warning(r"drivers/usb/core/urb\.c", "WARNING in {frame}/usb_submit_urb", name="usb_submit_urb"),
     family(
