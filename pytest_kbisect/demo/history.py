@@ -130,6 +130,7 @@ def lay_out(version: str, files: Mapping[str, bytes], say: Callable[[str], None]
     side = main
     index_of_place: dict[int, int] = {}
     said_at: list[int] = []
+    wordy = story.WORDS_EVERY // 2
     for place in range(story.TOTAL - story.SIDE_LENGTH):
         if place == story.FORK:
             side = main.fork()
@@ -143,10 +144,10 @@ def lay_out(version: str, files: Mapping[str, bytes], say: Callable[[str], None]
             commits.append(_merge(main, side, next(seconds), commits))
             main.last = len(commits) - 1
         else:
-            wordy = place % story.WORDS_EVERY == story.WORDS_EVERY // 2
-            index = add_next(main, said) if wordy else None
+            index = add_next(main, said) if place >= wordy else None
             if index is not None:
                 said_at.append(index)
+                wordy += story.WORDS_EVERY
             else:
                 index = add_next(main, ordinary)
             if index is not None:

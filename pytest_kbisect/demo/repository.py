@@ -5,6 +5,7 @@ It is bare: bisections work in worktrees of their own, so nobody needs 1.3 GB of
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -107,8 +108,8 @@ def _make(path: Path, place: Path, tarball: Path, say: Callable[[str], None]) ->
             stdin=subprocess.PIPE,
             stdout=log,
         )
+        assert importer.stdin is not None
         try:
-            assert importer.stdin is not None
             laid = files.import_into(importer.stdin.write)
             importer.stdin.close()
             failed = importer.wait() != 0
@@ -116,6 +117,8 @@ def _make(path: Path, place: Path, tarball: Path, say: Callable[[str], None]) ->
             failed = True
         finally:
             process.kill(importer)
+            with contextlib.suppress(BrokenPipeError):
+                importer.stdin.close()
     if failed:
         raise KbisectError(f"git fast-import failed: {process.tail(words.read_bytes(), 3)}")
     hashes = dict(line.split() for line in marks.read_text().splitlines())

@@ -40,20 +40,28 @@ def read(tarball: Path) -> Iterator[SourceFile]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
+    assert unpacker.stdout is not None
     try:
-        with tarfile.open(fileobj=unpacker.stdout, mode="r|") as archive:
-            for member in archive:
-                path = member.name.removeprefix("./").partition("/")[2]
-                if member.issym():
-                    yield SourceFile(path, LINK, member.linkname.encode())
-                elif member.isfile() and (stream := archive.extractfile(member)):
-                    yield SourceFile(path, "100755" if member.mode & 0o100 else "100644", stream.read())
+        with unpacker.stdout as stream:
+            with tarfile.open(fileobj=stream, mode="r|") as archive:
+                yield from _files(archive)
+            while stream.read(1 << 16):  # padding; xz must come to its end to tell whether all was well
+                pass
+        if unpacker.wait() != 0:
+            raise UsageError(f"{tarball} is damaged (xz: exit status {unpacker.returncode}): get it again")
     except tarfile.TarError as error:
-        raise UsageError(
-            f"{tarball} cannot be unpacked ({error}): is it the whole .tar.xz of a kernel?"
-        ) from error
+        raise UsageError(f"{tarball} cannot be unpacked ({error}): is it the .tar.xz of a kernel?") from error
     finally:
         process.kill(unpacker)
+
+
+def _files(archive: tarfile.TarFile) -> Iterator[SourceFile]:
+    for member in archive:
+        path = member.name.removeprefix("./").partition("/")[2]
+        if member.issym():
+            yield SourceFile(path, LINK, member.linkname.encode())
+        elif member.isfile() and (content := archive.extractfile(member)):
+            yield SourceFile(path, "100755" if member.mode & 0o100 else "100644", content.read())
 
 
 _NUMBER = re.compile(rb"^(VERSION|PATCHLEVEL|SUBLEVEL) *= *(\d+)$", re.MULTILINE)

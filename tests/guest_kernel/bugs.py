@@ -46,7 +46,14 @@ BUGS = (
     Bug(
         # Without one of the two pieces that 1d862f412221 made right.
         "test_pipe_resize.py",
-        (Edit("fs/pipe.c", r"\t\t\tif \(h > 0\)\s+memcpy\(bufs \+ tsize, pipe->bufs,[^;]*;\n", "", pattern=True),),
+        (
+            Edit(
+                "fs/pipe.c",
+                r"\t\t\tif \(h > 0\)\s+memcpy\(bufs \+ tsize, pipe->bufs,[^;]*;\n",
+                "",
+                pattern=True,
+            ),
+        ),
         (),
         "BUG: unable to handle kernel NULL pointer dereference in pipe_read",
     ),
