@@ -24,9 +24,9 @@ _GENERIC: Final[dict[str, str]] = {
         ^delete_object
     """,
     "printing, warning, dying": """
-        ^dump_(?:stack|backtrace|page|header|trace|mem) ^panic ^nmi_panic ^check_panic ^print_tainted ^get_taint ^add_taint
+        panic ^dump_(?:stack|backtrace|page|header|trace|mem) ^panic ^nmi_panic ^check_panic ^print_tainted ^get_taint ^add_taint
         ^show_(?:stack|regs|trace|mem$|free_areas|registers|opcodes|ip|iret|state|pte)
-        ^warn(?:_slowpath|_alloc|_on|_bogus|$) ^die(?:_|$) ^oops ^bug(?:_|$) ^bug_handler ^handle_bug ^is_valid_bug ^fixup_ ^search_exception ^bad_page
+        ^warn(?:_slowpath|_alloc|_on|_bogus|$) ^die(?:_|$) ^oops ^bug$ ^handle_bug ^is_valid_bug ^fixup_ ^search_exception ^bad_page
         ^assfail ^assertfail ^assertion_failure ^fortify ^stack_chk
         ^v?printk ^vprintk ^devkmsg ^_?dev_(?:printk|vprintk|err|warn|info|emerg|alert|crit|notice|dbg) ^netdev_(?:err|warn|info|printk)
         ^v?sc?n?printf ^vscnprintf ^vsnprintf ^snprintf ^scnprintf ^bstr_printf ^k(?:vas|as)printf ^seq_(?:v?printf|puts|putc|write)
@@ -38,10 +38,10 @@ _GENERIC: Final[dict[str, str]] = {
         ^debug_(?:print|check_no|show|object|smp|lockdep|locks) ^check_preemption ^this_cpu_preempt ^vpanic
     """,
     "traps and interrupts": """
-        ^do_(?:error_trap|trap|invalid_op|general_protection|page_fault|kern_addr|user_addr|DataAbort|PrefetchAbort|undefinstr
+        ^do_(?:error_trap|trap|invalid_op|general_protection|kern_addr|user_addr|DataAbort|PrefetchAbort|undefinstr
         |mem_abort|translation_fault|bad_area|debug_exception|sp_pc_abort|double_fault|int3|divide|stack_segment|kernel_fault
         |tag_check|sea|serror|alignment|undef) ^die_kernel ^handle_bad_stack ^invalid_op ^general_protection ^page_fault ^bad_area ^no_context
-        ^spurious_ ^kernelmode_fixup ^exc_ ^asm_exc ^asm_sysvec ^sysvec ^asm_common ^error_entry ^error_code ^common_interrupt ^common_exception
+        ^spurious_ ^kernelmode_fixup ^exc_(?!page) ^asm_exc ^asm_sysvec ^sysvec ^asm_common ^error_entry ^error_code ^common_interrupt ^common_exception
         ^ret_from_(?:exception|intr|irq) ^retint ^asm_call_irq ^call_on_irq_stack ^call_on_stack ^el[01]h?t?_(?!svc) ^brk_handler ^call_break_hook
         ^(?:und|irq|pabt|fiq)_(?:svc|usr|invalid) ^data_access ^program_check ^interrupt_(?:exit|return) ^int3 ^divide_error ^double_fault ^stack_segment ^df_debug
         ^apic_timer_interrupt ^smp_apic_timer ^smp_(?:reschedule|call_function_single_interrupt|call_function_interrupt) ^reboot_interrupt
@@ -57,7 +57,7 @@ _GENERIC: Final[dict[str, str]] = {
         ^devm_k ^mempool_(?:alloc|free|k) ^sock_[kom]+alloc ^large_alloc ^poison_ ^unpoison ^rcu_free_slab ^bpf_map_area ^alloc_tag
     """,
     "locks, counters, atomics": """
-        ^lock_(?:acquire|release|is_held|downgrade|set_|acquired|contended|pin|unpin|page|basic) ^lockdep ^mark_(?:lock|held|usage|buffer|page_acc) ^validate_chain ^lookup_chain ^look_up_lock ^hlock_
+        ^lock_(?:acquire|release|is_held|set_|acquired|contended|pin|unpin|page|basic) ^lockdep ^mark_(?:lock|held|usage|buffer|page_acc) ^validate_chain ^lookup_chain ^look_up_lock ^hlock_
         ^check_(?:prev|noncircular|deadlock|irq|usage|wait_context|flags|chain) ^register_lock ^find_held ^match_held ^reacquire ^lock$ ^unlock$ ^add_lock ^add_chain
         ^print_(?:circular|deadlock|lock|usage|irq|unlock|kernel_ident|held|collision|bad_irq|freed) ^(?:un)?lock_page$ ^unlock_buffer ^lock_buffer
         spin_lock spin_unlock spin_trylock read_lock read_unlock write_lock write_unlock ^(?:native_)?queued_ ^pv_
@@ -65,7 +65,7 @@ _GENERIC: Final[dict[str, str]] = {
         ^might_ ^cant_ ^cond_resched ^seq(?:lock|count|prop) ^bit_spin ^hlist_bl ^local_bh ^local_lock ^(?:disable|enable)_bh
         ^arch_(?:atomic|spin|read|write|test|set|clear|local|static|irqs|raw) ^atomic(?:64)?_(?!notifier|open|write|pool) ^instrument ^refcount ^kref ^ref_tracker ^cmpxchg ^xchg ^lockref
         ^(?:test|set|clear|change|assign)_(?:and_(?:set|clear|change)_)?bit ^find_(?:next|first|last)_(?:and_|zero_|andnot_)?(?:zero_)?bit ^bitmap_(?:find|set|clear|weight|zero|copy|and|or|xor|empty|full|subset|equal|intersects|release|allocate|parse|print)(?:_|$) ^variable_test ^constant_test
-        ^rcu_(?:read|is_watching|dynticks|note|lockdep|dereference|eqs) ^cleanup_srcu ^list_(?!lru) ^hlist_ ^klist_(?:del|put|next|add|remove) ^plist ^llist ^rb_ ^rbtree ^dl_rb
+        ^rcu_(?:read|is_watching|dynticks|note|lockdep|dereference|eqs) ^cleanup_srcu ^rhashtable_ ^rht_(?!deferred) ^list_(?!lru) ^hlist_ ^klist_(?:del|put|next|add|remove) ^plist ^llist ^rb_ ^rbtree ^dl_rb
         ^prepare_to_wait ^finish_wait ^wait_woken ^wait_for_completion ^complete(?:_all)?$ ^wake_up ^autoremove ^debug_(?:mutex|rt|spin) ^spin_(?:bug|dump) ^held_lock
         ^(?:soft|hard)irqs? ^preempt_(?:count|latency) ^irqentry ^context_tracking ^ct_(?:nmi|irq|idle|kernel|user) ^user_(?:enter|exit)
     """,
@@ -79,10 +79,10 @@ _GENERIC: Final[dict[str, str]] = {
     "deferred work and devices": """
         ^kvfree_call ^kfree_call ^flush_(?:work|workqueue|delayed) ^start_flush ^drain_workqueue ^destroy_workqueue ^queue_(?:work|delayed) ^insert_work ^cancel_(?:work|delayed) ^mod_(?:timer|delayed) ^schedule_work ^try_to_grab
         ^(?:try_to_)?del_timer ^timer_delete ^timer_shutdown ^add_timer ^lock_timer_base ^detach_ ^hrtimer_(?:active|cancel|try|init) ^lock_hrtimer ^remove_hrtimer ^init_timer ^sk_(?:stop|reset)_timer ^irq_work ^tasklet_kill ^kthread_(?:stop|queue|insert|flush|cancel|create|park) ^timer_(?:is_static|fixup)
-        ^kobject_ ^kset_ ^kernfs_(?:remove|create|drain) ^sysfs_(?:remove|create|add|do_create|unlink|delete|notify|get_dirent) ^create_dir ^internal_create ^device_(?:remove_file|create_file|(?:add|del|register|unregister|initialize)$) ^(?:get|put)_device ^cdev_(?:add|del|put|device) ^bus_(?:add|remove)_
+        ^kobject_ ^kset_ ^kernfs_(?:remove|create|drain) ^dpm_sysfs ^sysfs_(?:remove|create|add|do_create|unlink|delete|notify|get_dirent) ^create_dir ^internal_create ^i2c_del_adapter ^device_(?:remove_file|create_file|destroy$|(?:add|del|register|unregister|initialize)$) ^(?:get|put)_device ^cdev_(?:add|del|put|device) ^bus_(?:add|remove)_
         ^tty_(?:un)?register_device ^add_uevent ^uevent
         ^usb_(?:submit|kill|unlink|poison|anchor|unanchor|hcd_(?:submit|unlink|giveback)|start_wait|control_msg|bulk_msg|interrupt_msg)
-        ^dput ^iput ^kfree_skb ^dev_kfree ^skb_clone$ ^(?:un)?register_netdev(?:ice)?(?:_many|_queue|_many_notify|$) ^rollback_registered ^dev_(?:put|hold) ^netdev_(?:put|hold|tracker)
+        ^dput ^fast_dput ^iput ^(?:drop|inc|set|clear)_nlink ^ihold ^kfree_skb ^dev_kfree ^skb_clone$ ^(?:un)?register_netdev(?:ice)?(?:_many|_queue|_many_notify|$) ^rollback_registered ^dev_(?:put|hold) ^netdev_(?:put|hold|tracker)
     """,
     "scheduling and time": """
         ^schedule(?:_timeout|_preempt|_idle|_hrtimeout|_bug|_debug|$) ^io_schedule ^context_switch ^switch_to ^finish_task ^preempt_schedule ^do_nanosleep ^msleep ^usleep

@@ -54,6 +54,9 @@ def name_crash(lines: Sequence[str], title_lines: int, header: Header) -> Name:
         frames, trusted = _key_frame(text[at:], family)
         if frames == (CUT,) or not trusted:
             reason = "extracted no frames"
+    if family.origin_steps:
+        functions, _ = follow(text[at:], family.origin_steps)
+        groups["origin"] = _choose(functions, family)[0]
     titles = _all_titles(family, groups, frames)
     title = titles[0]
     if not reason:

@@ -19,7 +19,7 @@ _DISPATCH: Final = Pattern(
     # files
     | ^_{0,2}vfs_(?:read|write|fsync|get_tree|ioctl) | ^(?:do|new)_sync_(?:read|write) | ^call_(?:read|write)_iter
     | ^do_(?:vfs_ioctl|iter_readv|iter_read|iter_write|loop_readv|splice|dentry_open|fsync)
-    | compat_ioctl | blkdev_ioctl | S(?:yS|YSC)_ioctl | ^_{0,3}(?:do_|se_|x64_|ia32_|arm64_)?sys_ioctl | ^ksys_ioctl | ^iterate_dir | ^mmap_region | ^call_mmap
+    | compat_ioctl | blkdev_ioctl | S(?:yS|YSC)_ioctl | ^_{0,3}(?:do_|se_|x64_|ia32_|arm64_)?sys_ioctl | ^ksys_ioctl | ^iterate_dir | ^_{0,4}fput | ^mmap_region | ^call_mmap
     # sockets and netlink
     | ^sock_(?:sendmsg|recvmsg|read_iter|write_iter|do_ioctl|ioctl|common_[sg]etsockopt) | ^do_sock_[sg]etsockopt
     | ^_{0,4}sys_[sg]etsockopt | ^_{0,4}sock_release | rtnetlink_rcv_msg | ^netlink_dump | nfnetlink_rcv_msg | ^genl_.*rcv

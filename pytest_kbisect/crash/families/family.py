@@ -62,7 +62,7 @@ class Family:
 
     `sign` finds it, in one line. `details` must then be found on the following lines, in that order;
     a kernel that printed the sign but not these was cut short. The named groups of both, and `frame`,
-    fill `title` and `alternatives`. `steps` lead to the key frame; `fallback_steps` are gone where
+    fill `title` and `alternatives`; so does `origin`, the key frame that `origin_steps` lead to. `steps` lead to the key frame; `fallback_steps` are gone where
     `steps` find nothing. `choose` picks the key frame from the functions found (default: the first that
     is not on the way to a fault in general, see frames); `skip` adds to those for this family alone.
     `traceless`: this report has no stack trace, so one that has none is not cut short.
@@ -77,6 +77,7 @@ class Family:
     fallback_steps: tuple[Step, ...] = ()
     choose: Callable[[Sequence[str]], tuple[str, str]] | None = None
     skip: tuple[str, ...] = ()
+    origin_steps: tuple[Step, ...] = ()
     traceless: bool = False
     cut_short: bool = False
 
@@ -90,6 +91,7 @@ def family(
     fallback_steps: tuple[Step, ...] = (),
     choose: Callable[[Sequence[str]], tuple[str, str]] | None = None,
     skip: tuple[str, ...] = (),
+    origin_steps: tuple[Step, ...] = (),
     traceless: bool = False,
     cut_short: bool = False,
 ) -> Family:
@@ -103,6 +105,7 @@ def family(
         fallback_steps,
         choose,
         skip,
+        origin_steps,
         traceless,
         cut_short,
     )

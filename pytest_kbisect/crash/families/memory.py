@@ -48,7 +48,17 @@ KASAN: Final = (
 )
 
 # mm/kmsan/report.c.
+_CREATED = r"^Uninit was created at:"
 KMSAN: Final = (
+    family(
+        r"BUG: KMSAN: (?P<kind>kernel-usb-infoleak)(?: in |$)",
+        "KMSAN: {kind} in {frame}",
+        "KMSAN origin in {origin}",
+        details=(_CREATED,),
+        steps=(STACK,),
+        skip=(r"alloc",),
+        origin_steps=(anchor(_CREATED), STACK),
+    ),
     family(
         r"BUG: KMSAN: (?P<kind>[a-z][a-z-]{0,40})(?: in |$)",
         "KMSAN: {kind} in {frame}",
@@ -74,7 +84,13 @@ KCSAN: Final = (
 # mm/kfence/report.c.
 KFENCE: Final = (
     family(
-        r"BUG: KFENCE: (?P<kind>memory corruption|invalid free) in ",
+        r"BUG: KFENCE: (?P<kind>invalid free) in ",
+        "KFENCE: {kind} in {frame}",
+        "invalid-free in {frame}",
+        steps=(STACK,),
+    ),
+    family(
+        r"BUG: KFENCE: (?P<kind>memory corruption) in ",
         "KFENCE: {kind} in {frame}",
         steps=(STACK,),
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from pytest_kbisect.crash.families.choices import handed_work
-from pytest_kbisect.crash.families.family import CALL_TRACE, FUNC, RIP, STACK, family
+from pytest_kbisect.crash.families.family import CALL_TRACE, FUNC, STACK, family
 
 _TRACE = (CALL_TRACE, STACK)
 _PANIC = r"Kernel panic - not syncing: (?:kernel: )?"
@@ -60,7 +60,8 @@ RUST: Final = (
         r"rust_kernel: panicked at ",
         "{what} in {frame}",
         details=(r"(?P<what>[^\n]{1,120})",),
-        steps=(RIP, CALL_TRACE, STACK),
+        steps=_TRACE,
+        skip=("^rust_helper",),
     ),
 )
 # The trusted OS that Android guests run beside the kernel.

@@ -54,7 +54,7 @@ WARNING: Final = (
     _warning(
         r"mm/(?:slab_common|util|slub|slab)\.c",
         "WARNING: kmalloc bug in {frame}",
-        name=r"[a-z_]{0,40}(?:malloc|krealloc)",
+        name=r"_{0,2}k(?:v?m|re)alloc",
         skip=(r"^_*(?:kv|kvm|kvz|km|kz|k|v)?[mzc]?alloc_?(?:array|node|slab|large|noprof|order|$)",),
     ),
     _warning(r"mm/vmalloc\.c", "WARNING: zero-size vmalloc in {frame}", name="__vmalloc"),
