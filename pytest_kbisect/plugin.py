@@ -155,5 +155,5 @@ class UsageWatch:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if USAGE in self._config.stash and session.exitstatus == pytest.ExitCode.TESTS_FAILED:
+        if USAGE in self._config.stash:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR

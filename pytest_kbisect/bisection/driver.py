@@ -216,6 +216,9 @@ class Bisection:
         for target in targets:
             junit.write(target, sessions, told)
         self._say.line(f"results: {self._folder}", log=False)
+        if answer.kind in {AnswerKind.NOT_REPRODUCED, AnswerKind.BAD_AT_GOOD_END, AnswerKind.UNTESTABLE}:
+            sys.stdout.flush()
+            print(f"ERROR: {self._reason(answer)}", file=sys.stderr)
         return EXIT_CODES[answer.kind]
 
     def _flags(self, answer: Answer, culprit: Tested | None, parent: Tested | None) -> tuple[str, ...]:

@@ -230,8 +230,10 @@ def read(xml: Path, commit: str, *, expected: int, seconds: float) -> Tested:
 
 
 def _told(case: Any) -> dict[str, list[str]]:
+    from junitparser import Properties
+
     told: dict[str, list[str]] = defaultdict(list)
-    for item in case.properties():
+    for item in case.child(Properties) or ():
         told[str(item.name)].append(str(item.value or ""))
     return told
 

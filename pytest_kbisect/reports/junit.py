@@ -62,9 +62,11 @@ def _session_suite(told: dict[str, Any], folder: Path) -> Any:
 
 
 def _add_console(case: Any) -> None:
+    from junitparser import Properties
+
     from pytest_kbisect import properties
 
-    for item in case.properties():
+    for item in case.child(Properties) or ():
         if item.name == properties.CONSOLE:
             try:
                 with open(item.value, "rb") as file:

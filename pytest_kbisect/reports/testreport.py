@@ -85,7 +85,7 @@ def worded(report: pytest.TestReport, call: pytest.CallInfo[Any]) -> pytest.Test
     path, line, _ = report.location
     message = _first_line(error)
     report.longrepr = ReprExceptionInfo(
-        reprtraceback=ReprTracebackNative([text]),
+        reprtraceback=ReprTracebackNative([f"{text}\n"]),
         reprcrash=ReprFileLocation(path, (line or 0) + 1, message),
     )
     return report

@@ -1,0 +1,27 @@
+"""What all tests share: quick ones know no cache of the user's, and no range or folder from outside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_kbisect import properties
+
+CACHE = "KBISECT_CACHE"
+
+
+@pytest.fixture(scope="session")
+def real_cache() -> Path:
+    """The user's own cache: kernels that the slow tests build are kept there."""
+    from pytest_kbisect.options import default_cache
+
+    return default_cache()
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (properties.LAB, properties.KNOWN, properties.STOP, properties.PREFLIGHT, "PYTEST_ADDOPTS"):
+        monkeypatch.delenv(name, raising=False)
+    if not {"guest", "kernel"} & {mark.name for mark in request.node.iter_markers()}:
+        monkeypatch.setenv(CACHE, str(request.getfixturevalue("tmp_path") / "cache"))

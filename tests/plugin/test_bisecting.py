@@ -1,0 +1,86 @@
+"""`--kbisect-range`: what is refused before anything is built or written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Tree
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    pytester.path.joinpath("crash.sh").write_text("true\n")
+    return pytester
+
+
+def bisect(suite: pytest.Pytester, tree: object, range_: str, *words: str) -> pytest.RunResult:
+    return suite.runpytest_subprocess(f"--kbisect-kernel={tree}", f"--kbisect-range={range_}", *(words or ["crash.sh"]))
+
+
+def test_ranges_that_cannot_be_bisected(suite: pytest.Pytester, linux: Tree) -> None:
+    linux.git("checkout", "-q", "-b", "side", "HEAD~1")
+    side = linux.commit("on the side")
+    linux.git("checkout", "-q", "main")
+    before = linux.git("for-each-ref") + linux.git("status", "--porcelain=2", "--branch")
+    for range_, words in {
+        "nonsense..HEAD": "unknown revision 'nonsense'",
+        "-x..HEAD": "begins with '-'",
+        "HEAD..HEAD": "are the same commit",
+        "HEAD..HEAD~1": "is a descendant: did you mean HEAD~1..HEAD?",
+        f"{side}..HEAD": "they diverged at",
+        "HEAD": "is not a range",
+    }.items():
+        result = bisect(suite, linux.path, range_)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR, range_
+        errors = [line for line in result.errlines if line.startswith("ERROR:")]
+        assert len(errors) == 1, result.stderr.str()
+        assert words in errors[0]
+    assert before == linux.git("for-each-ref") + linux.git("status", "--porcelain=2", "--branch")
+    assert not (suite.path / "kbisect-results").exists()
+
+
+def test_no_tree(suite: pytest.Pytester) -> None:
+    result = bisect(suite, suite.path / "nowhere", "HEAD~1..HEAD")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: no kernel tree at *nowhere: there is no such folder"])
+    result = suite.runpytest_subprocess("--kbisect-range=HEAD~1..HEAD", "crash.sh")
+    result.stderr.fnmatch_lines(["ERROR: no kernel to bisect: give --kbisect-kernel DIR*"])
+
+
+def test_no_reproducer(suite: pytest.Pytester, linux: Tree) -> None:
+    suite.makepyfile(test_plain="def test_it(): pass")
+    for words in (["-k", "nothing", "crash.sh"], ["test_plain.py"]):
+        result = bisect(suite, linux.path, "HEAD~1..HEAD", *words)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines(["ERROR: no reproducer selected*"])
+    result = bisect(suite, linux.path, "HEAD~1..HEAD", "missing.c")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR:*missing.c*"])
+
+
+def test_a_reproducer_that_does_not_compile(suite: pytest.Pytester, linux: Tree) -> None:
+    suite.path.joinpath("broken.c").write_text("int main(void) { return nonsense; }\n")
+    result = bisect(suite, linux.path, "HEAD~1..HEAD", "broken.c")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: *broken.c does not compile:", "*nonsense*"])
+    assert not (suite.path / "kbisect-results").exists()
+
+
+def test_configuration_that_contradicts_itself(suite: pytest.Pytester, linux: Tree) -> None:
+    suite.path.joinpath("crash.sh").write_text("# kbisect-config: CONFIG_TUN=y\ntrue\n")
+    suite.path.joinpath("no-tun.config").write_text("# CONFIG_TUN is not set\n")
+    result = bisect(suite, linux.path, "HEAD~1..HEAD", "crash.sh", "--kbisect-config=no-tun.config")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: *TUN*no-tun.config*crash.sh*"])
+    result = bisect(suite, linux.path, "HEAD~1..HEAD", "crash.sh", "--kbisect-config=missing.config")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: *missing.config*"])
+
+
+def test_too_little_memory_for_a_guest(suite: pytest.Pytester, linux: Tree) -> None:
+    result = bisect(suite, linux.path, "HEAD~1..HEAD", "crash.sh", "--kbisect-memory=999999999")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: no free memory for a guest (needs * MiB, * MiB free)*"])

@@ -1,0 +1,127 @@
+"""Files become tests: which ones, under which names, with which needs."""
+
+from __future__ import annotations
+
+import pytest
+
+C_SOURCE = """
+/*
+ * kbisect-config: CONFIG_TUN=y
+ * kbisect-timeout: 7
+ * kbisect-crash: WARNING in foo
+ */
+int main(void) { return 0; }
+"""
+
+
+@pytest.fixture
+def repro(pytester: pytest.Pytester) -> pytest.Pytester:
+    pytester.makeini("[pytest]\nkbisect_repro_dirs = repro\n")
+    folder = pytester.mkdir("repro")
+    (folder / "crash.c").write_text(C_SOURCE)
+    (folder / "crash2.sh").write_text("# kbisect-memory: 300\ntrue\n")
+    (folder / "test_own.py").write_text("def test_it(vm):\n    vm.run('true')\n\ndef test_plain():\n    pass\n")
+    (folder / "README").write_text("not a test\n")
+    return pytester
+
+
+def nodes(result: pytest.RunResult) -> list[str]:
+    return [line for line in result.outlines if "::" in line]
+
+
+def test_every_kind_is_parametrised_by_run(repro: pytest.Pytester) -> None:
+    found = nodes(repro.runpytest("--collect-only", "-q", "--kbisect-runs=2"))
+    assert found == [
+        "repro/crash.c::crash[run0]",
+        "repro/crash.c::crash[run1]",
+        "repro/crash2.sh::crash2[run0]",
+        "repro/crash2.sh::crash2[run1]",
+        "repro/test_own.py::test_it[run0]",
+        "repro/test_own.py::test_it[run1]",
+        "repro/test_own.py::test_plain",
+    ]
+
+
+def test_ten_runs_by_default_and_the_file_may_say_another_number(repro: pytest.Pytester) -> None:
+    (repro.path / "repro" / "crash2.sh").write_text("# kbisect-runs: 3\n")
+    found = nodes(repro.runpytest("--collect-only", "-q", "repro/crash.c", "repro/crash2.sh"))
+    assert len([name for name in found if "crash.c" in name]) == 10
+    assert len([name for name in found if "crash2.sh" in name]) == 3
+    overruled = nodes(repro.runpytest("--collect-only", "-q", "repro/crash2.sh", "--kbisect-runs=5"))
+    assert len(overruled) == 5
+
+
+def test_named_configurations_repeat_the_runs(repro: pytest.Pytester) -> None:
+    (repro.path / "repro" / "crash.c").write_text(
+        "// kbisect-config[plain]: CONFIG_A=y\n// kbisect-config[kasan]: CONFIG_KASAN=y\nint main(){}\n"
+    )
+    found = nodes(repro.runpytest("--collect-only", "-q", "repro/crash.c", "--kbisect-runs=2"))
+    assert sorted(name.partition("[")[2] for name in found) == ["kasan-run0]", "kasan-run1]", "plain-run0]", "plain-run1]"]
+
+
+@pytest.mark.parametrize("words", [["-k", "crash2"], ["repro/crash2.sh"], ["repro/crash2.sh::crash2"]])
+def test_selecting(repro: pytest.Pytester, words: list[str]) -> None:
+    found = nodes(repro.runpytest("--collect-only", "-q", "--kbisect-runs=1", *words))
+    assert found == ["repro/crash2.sh::crash2[run0]"]
+
+
+def test_with_xdist_the_same_tests_are_collected(repro: pytest.Pytester) -> None:
+    result = repro.runpytest("-n2", "--kbisect-runs=1", "-k", "test_plain")
+    result.assert_outcomes(passed=1)
+
+
+def test_files_outside_the_folders_are_nobodys_business(pytester: pytest.Pytester) -> None:
+    pytester.mkdir("repro").joinpath("crash.c").write_text(C_SOURCE)
+    pytester.makepyfile("def test_mine(): pass")
+    result = pytester.runpytest("--collect-only", "-q")
+    assert nodes(result) == ["test_files_outside_the_folders_are_nobodys_business.py::test_mine"]
+
+
+def test_a_file_named_on_the_command_line_is_a_reproducer(pytester: pytest.Pytester) -> None:
+    pytester.path.joinpath("mine.c").write_text(C_SOURCE)
+    result = pytester.runpytest("--collect-only", "-q", "--kbisect-runs=1", "mine.c")
+    assert nodes(result) == ["mine.c::mine[run0]"]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("kbisect-tiemout: 3", "unknown line kbisect-tiemout"),
+        ("kbisect-timeout: soon", "timeout must be a number above 0, not 'soon'"),
+        ("kbisect-memory: -1", "memory must be a number above 0"),
+        ("kbisect-crash:", "kbisect-crash has no value"),
+        ("kbisect-config[a b]: X=y", "cannot name a configuration"),
+    ],
+)
+def test_a_header_line_that_means_nothing_is_named(repro: pytest.Pytester, line: str, words: str) -> None:
+    (repro.path / "repro" / "crash2.sh").write_text(f"#!/bin/sh\n# {line}\n")
+    result = repro.runpytest("--collect-only", "repro/crash2.sh")
+    assert result.ret != 0
+    result.stdout.fnmatch_lines([f"*crash2.sh:2: *{words.replace('[', '[[]')}*"])
+
+
+def test_a_marker_that_means_nothing_is_named(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("import pytest\n@pytest.mark.kbisect(tiemout=3)\ndef test_it(vm): pass\n")
+    result = pytester.runpytest("--collect-only", "--kbisect-runs=1")
+    assert result.ret != 0
+    result.stdout.fnmatch_lines(["*unknown keyword 'tiemout'*"])
+
+
+def test_fixtures_of_the_same_names_in_other_projects_are_left_alone(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.fixture
+        def vm():
+            return 1
+
+        @pytest.mark.parametrize("kernel", ["linear", "rbf"])
+        def test_svm(kernel, vm):
+            assert kernel != "rbf"
+        """
+    )
+    result = pytester.runpytest("--junitxml=out.xml")
+    result.assert_outcomes(passed=1, failed=1)
+    assert "kbisect" not in (pytester.path / "out.xml").read_text()
+    assert "run0" not in result.stdout.str()

@@ -1,0 +1,67 @@
+"""Interrupted is not lost: the journal survives being cut anywhere, and refuses another bisection's."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pytest_kbisect.bisection.journal import Journal
+from pytest_kbisect.bisection.outcome import Outcome, Run, Tested
+from pytest_kbisect.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SUBJECT = {"range": ["a", "b"], "tests": ["repro/x.c::x"]}
+
+runs = st.builds(
+    Run,
+    st.sampled_from([Outcome.OK, Outcome.CRASHED, Outcome.BOOT_FAILED]),
+    title=st.text(max_size=20),
+    alt_titles=st.lists(st.text(max_size=5), max_size=2).map(tuple),
+    report=st.text(max_size=50),
+    seconds=st.floats(0, 100),
+)
+experiments = st.lists(
+    st.builds(Tested, st.text("0123456789abcdef", min_size=8, max_size=8), st.lists(runs, max_size=3).map(tuple)),
+    max_size=4,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@given(experiments, st.data())
+def test_cut_at_any_byte_it_holds_every_whole_experiment(
+    tmp_path_factory: pytest.TempPathFactory, made: list[Tested], data: st.DataObject
+) -> None:
+    path = tmp_path_factory.mktemp("journal") / "journal.jsonl"
+    journal = Journal(path, SUBJECT)
+    ends = [path.stat().st_size]
+    for tested in made:
+        journal.add(tested, runs_asked=3, reason="why")
+        ends.append(path.stat().st_size)
+    cut = data.draw(st.integers(ends[0], ends[-1]))
+    path.write_bytes(path.read_bytes()[:cut])
+    whole = sum(end <= cut for end in ends) - 1
+    again = Journal(path, SUBJECT)
+    assert again.tested == tuple(made[:whole])
+    again.add(Tested("after"), runs_asked=1, reason="")
+    assert Journal(path, SUBJECT).tested == (*made[:whole], Tested("after"))
+
+
+def test_another_bisection_is_refused_with_the_difference(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    Journal(path, SUBJECT)
+    with pytest.raises(UsageError, match=r"its range is \[\"a\", \"b\"\], now it is \[\"a\", \"c\"\]"):
+        Journal(path, {**SUBJECT, "range": ["a", "c"]})
+
+
+def test_a_damaged_line_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    Journal(path, SUBJECT)
+    path.write_text(path.read_text() + "nonsense\n" + json.dumps({"kind": "tested"}) + "\n")
+    with pytest.raises(UsageError, match="journal.jsonl:2"):
+        Journal(path, SUBJECT)

@@ -1,0 +1,137 @@
+"""What a session's JUnit XML says of a commit. The XML is pytest's own: small suites, really run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_kbisect.bisection import lab
+from pytest_kbisect.bisection.outcome import Outcome
+from pytest_kbisect.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SUITE = """
+import pytest
+
+ENDS = {ends!r}
+
+@pytest.fixture
+def guest(request, record_property):
+    for name, value in ENDS[request.node.callspec.params["n"]][1].items():
+        record_property("kbisect." + name, value)
+    if ENDS[request.node.callspec.params["n"]][0] == "error":
+        raise RuntimeError("no guest")
+
+@pytest.mark.parametrize("n", range(len(ENDS)), ids=["run%d" % n for n in range(len(ENDS))])
+def test_it(guest, n):
+    if ENDS[n][0] == "failure":
+        raise AssertionError("the words of the crash")
+    if ENDS[n][0] == "skip":
+        pytest.skip("why")
+"""
+
+CRASH = {"outcome": "crashed", "title": "WARNING in foo", "type": "WARNING", "signature": "s" * 64, "run_seconds": "1.5"}
+
+
+@pytest.fixture
+def session(pytester: pytest.Pytester):
+    def run(*ends: tuple[str, dict[str, str]], words: tuple[str, ...] = ()) -> Path:
+        pytester.makeini('[pytest]\njunit_family = xunit1\n')
+        pytester.makepyfile(SUITE.format(ends=ends))
+        pytester.runpytest("--junitxml=out.xml", *words)
+        return pytester.path / "out.xml"
+
+    return run
+
+
+def test_each_end_is_an_outcome(session) -> None:
+    ok = {"outcome": "ok", "signature": "s" * 64, "compiler": "gcc 12", "build_seconds": "3.5"}
+    xml = session(
+        ("", ok),
+        ("failure", CRASH),
+        ("error", {"outcome": "boot-failed", "title": "can't ssh"}),
+        ("error", {"outcome": "infra-failed", "title": "QEMU died"}),
+    )
+    tested = lab.read(xml, "c" * 40, expected=4, seconds=10)
+    assert [run.outcome for run in tested.runs] == [
+        Outcome.OK,
+        Outcome.CRASHED,
+        Outcome.BOOT_FAILED,
+        Outcome.INFRA_FAILED,
+    ]
+    assert tested.runs[1].title == "WARNING in foo"
+    assert "the words of the crash" in tested.runs[1].report
+    assert tested.runs[1].seconds == 1.5
+    assert (tested.signature, tested.compiler) == ("s" * 64, "gcc 12")
+    assert (tested.build_seconds, tested.test_seconds) == (3.5, 6.5)
+    assert not tested.cached
+
+
+def test_what_was_never_reported_is_not_good(session) -> None:
+    tested = lab.read(session(("", {"outcome": "ok"})), "c" * 40, expected=3, seconds=1)
+    assert [run.outcome for run in tested.runs] == [Outcome.OK, Outcome.INFRA_FAILED, Outcome.INFRA_FAILED]
+
+
+def test_passing_without_a_word_is_not_good_either(session) -> None:
+    """Our hooks tell the outcome; a test that passed without them may never have seen a guest."""
+    tested = lab.read(session(("", {}), ("error", {})), "c" * 40, expected=2, seconds=1)
+    assert {run.outcome for run in tested.runs} == {Outcome.INFRA_FAILED}
+
+
+def test_a_commit_that_does_not_build_has_no_runs(session) -> None:
+    end = ("skip", {"outcome": "build-failed", "title": "make failed"})
+    tested = lab.read(session(end, end), "c" * 40, expected=2, seconds=1)
+    assert tested.runs == ()
+    assert "why" in tested.build_error
+
+
+def test_a_kernel_known_already_is_not_run(session) -> None:
+    tested = lab.read(session(("skip", {"signature": "s" * 64})), "c" * 40, expected=0, seconds=1)
+    assert (tested.runs, tested.build_error, tested.signature) == ((), "", "s" * 64)
+
+
+def test_what_the_user_can_mend_is_raised(session) -> None:
+    with pytest.raises(UsageError, match="no memory"):
+        lab.read(session(("error", {"usage": "no memory"})), "c" * 40, expected=1, seconds=1)
+
+
+def test_runs_of_one_number_end_as_their_worst(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.parametrize("n", ["run0", "run1"])
+        def test_a(n, record_property):
+            record_property("kbisect.outcome", "ok")
+
+        @pytest.mark.parametrize("n", ["kasan-run0", "kasan-run1"])
+        def test_b(n, record_property):
+            record_property("kbisect.outcome", "crashed" if n == "kasan-run1" else "ok")
+            assert n != "kasan-run1"
+        """
+    )
+    pytester.runpytest("--junitxml=out.xml", "-o", "junit_family=xunit1")
+    tested = lab.read(pytester.path / "out.xml", "c" * 40, expected=4, seconds=1)
+    assert [run.outcome for run in tested.runs] == [Outcome.OK, Outcome.CRASHED]
+
+
+def test_a_dead_xdist_worker_is_the_hosts_failure(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import os, pytest
+
+        @pytest.mark.parametrize("n", ["run0", "run1", "run2"])
+        def test_it(n, record_property):
+            record_property("kbisect.outcome", "ok")
+            if n == "run1":
+                os._exit(9)
+        """
+    )
+    pytester.runpytest_subprocess("--junitxml=out.xml", "-n2", "--max-worker-restart=0")
+    tested = lab.read(pytester.path / "out.xml", "c" * 40, expected=3, seconds=1)
+    assert len(tested.runs) == 3
+    assert Outcome.INFRA_FAILED in {run.outcome for run in tested.runs}
+    assert Outcome.CRASHED not in {run.outcome for run in tested.runs}

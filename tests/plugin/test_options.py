@@ -1,0 +1,97 @@
+"""The plugin's face: options, ini keys, start-up, and errors that end with exit code 4."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_kbisect import options
+
+if TYPE_CHECKING:
+    from conftest import Tree
+
+
+def test_help_has_one_group_with_every_option_and_ini_key(pytester: pytest.Pytester) -> None:
+    text = pytester.runpytest("--help").stdout.str()
+    assert text.count("(kbisect):") == 1
+    for option in options.OPTIONS:
+        assert option.flag in text
+        assert f"\n  {option.key} (" in text
+    assert "kbisect_repro_dirs" in text
+
+
+def test_the_marker_is_documented(pytester: pytest.Pytester) -> None:
+    pytester.runpytest("--markers").stdout.fnmatch_lines(["@pytest.mark.kbisect(*"])
+
+
+def test_an_ini_key_is_as_good_as_an_option_and_the_option_wins(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nkbisect_runs = 3\n")
+    pytester.makepyfile("def test_it(vm): pass")
+    count = lambda *words: len([x for x in pytester.runpytest("--collect-only", "-q", *words).outlines if "::" in x])  # noqa: E731
+    assert count() == 3
+    assert count("--kbisect-runs=2") == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--kbisect-runs=0"], "*--kbisect-runs: '0' cannot be used: must be 1 or more*"),
+        (["--kbisect-runs=ten"], "*--kbisect-runs: 'ten' cannot be used*"),
+        (["--kbisect-accel=xen"], "*--kbisect-accel: 'xen' cannot be used: must be one of: auto, kvm, tcg*"),
+        (["--kbisect-timeout=0"], "*--kbisect-timeout: '0' cannot be used: must be more than 0*"),
+        (["-o", "kbisect_memory=lots"], "*ini key kbisect_memory: 'lots' cannot be used*"),
+    ],
+)
+def test_values_that_cannot_be_used(pytester: pytest.Pytester, words: list[str], message: str) -> None:
+    pytester.makepyfile("def test_it(): pass")
+    result = pytester.runpytest(*words)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([message])
+
+
+def test_nothing_of_ours_is_imported_for_who_does_not_use_it(pytester: pytest.Pytester) -> None:
+    """Start-up: the plugin loads its options and fixtures, and none of the heavy packages."""
+    pytester.makepyfile("import sys\n\ndef test_it():\n    print(sorted(sys.modules))\n")
+    heavy = ("paramiko", "git", "junitparser", "qemu", "elftools", "numpy", "platformdirs", "asyncio")
+    probe = (
+        "import sys, pytest\n"
+        "from pytest_kbisect import plugin\n"
+        f"print([name for name in {heavy!r} if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    alone = subprocess.run(
+        [sys.executable, "-c", probe.replace("from pytest_kbisect import plugin\n", "")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == alone.stdout
+
+
+def test_no_kernel_given_is_said_in_one_line(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_it(vm): pass")
+    result = pytester.runpytest("--kbisect-runs=1")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stdout.fnmatch_lines(["*no kernel to test: give --kbisect-kernel DIR*"])
+    assert "Traceback" not in result.stdout.str()
+
+
+def test_an_unknown_revision_ends_the_session_before_it_begins(pytester: pytest.Pytester, linux: Tree) -> None:
+    pytester.makepyfile("def test_it(vm): pass")
+    result = pytester.runpytest(f"--kbisect-kernel={linux.path}", "--kbisect-commit=nonsense")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: unknown revision 'nonsense' in *"])
+    assert not (pytester.path.parent / "cache").exists()
+
+
+@pytest.mark.parametrize("parallel", [[], ["-n2"]])
+def test_a_source_that_does_not_compile(pytester: pytest.Pytester, linux: Tree, parallel: list[str]) -> None:
+    pytester.path.joinpath("broken.c").write_text("int main(void) { return nonsense; }\n")
+    result = pytester.runpytest_subprocess(f"--kbisect-kernel={linux.path}", "broken.c", "--kbisect-runs=2", *parallel)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "nonsense" in result.stdout.str() + result.stderr.str()
+    assert "does not compile" in result.stdout.str() + result.stderr.str()
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
