@@ -94,6 +94,6 @@ def test_another_kernel_is_refused(
 @pytest.mark.parametrize("spoil", [lambda whole: whole[: len(whole) // 2], lambda _: b"no archive"])
 def test_a_tarball_that_ends_early_is_refused(tarball: Path, tmp_path: Path, spoil) -> None:
     tarball.write_bytes(spoil(tarball.read_bytes()))
-    with pytest.raises(UsageError, match="damaged|cannot be unpacked"):
+    with pytest.raises(UsageError, match=r"damaged|cannot be unpacked"):
         prepare(tmp_path / "demo", tarball, lambda _: None)
     assert not Path(tmp_path, "demo", "linux.git").exists()
