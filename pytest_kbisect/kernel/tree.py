@@ -15,6 +15,7 @@ from pytest_kbisect.errors import UsageError
 
 GIT_SETTINGS = (
     "log.showSignature=false",
+    "log.date=default",
     "color.ui=false",
     "core.quotePath=false",
     "i18n.logOutputEncoding=UTF-8",

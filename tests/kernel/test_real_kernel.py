@@ -1,0 +1,187 @@
+"""Signatures, failures and warm folders on the real 6.1: a full build the first time, then the store."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_kbisect import host
+from pytest_kbisect.demo import repository
+from pytest_kbisect.errors import BuildError, ConfigError
+from pytest_kbisect.kernel import config
+from pytest_kbisect.kernel.provide import provide
+from pytest_kbisect.kernel.tree import LinuxTree
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.kernel
+
+WARNING_FREE = "lib/list_sort.c"
+WARNS = "net/core/skbuff.c"
+
+
+class Linux:
+    """A clone that shares the demo's objects, in which commits are made without a checkout.
+
+    Authors and dates are fixed: the same test makes the same commits, which the store has.
+    """
+
+    def __init__(self, path: Path, source: repository.Demo) -> None:
+        self.path = path
+        self.base = source.good
+        if not path.exists():
+            subprocess.run(["git", "clone", "-q", "--bare", "--shared", source.path, path], check=True)
+
+    def git(self, *words: str, text: str = "", index: Path | None = None) -> str:
+        env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+        for who in ("AUTHOR", "COMMITTER"):
+            env |= {f"GIT_{who}_NAME": "A U Thor", f"GIT_{who}_EMAIL": "author@example.org"}
+            env |= {f"GIT_{who}_DATE": "2021-01-13T08:18:19 +0000"}
+        if index:
+            env["GIT_INDEX_FILE"] = str(index)
+        command = ["git", "--git-dir", str(self.path), *words]
+        return subprocess.run(command, env=env, input=text, check=True, capture_output=True, text=True).stdout
+
+    def read(self, name: str) -> str:
+        return self.git("show", f"{self.base}:{name}")
+
+    def commit(self, title: str, files: dict[str, str], index: Path) -> str:
+        """A child of the base commit, and its full hash."""
+        self.git("read-tree", self.base, index=index)
+        for name, text in files.items():
+            blob = self.git("hash-object", "-w", "--stdin", text=text).strip()
+            self.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{name}", index=index)
+        tree = self.git("write-tree", index=index).strip()
+        return self.git("commit-tree", tree, "-p", self.base, "-m", title).strip()
+
+
+@pytest.fixture(scope="module")
+def linux(real_cache):
+    if not host.SOURCE_TARBALL.exists():
+        pytest.skip(f"{host.SOURCE_TARBALL} is not there: kbisect setup")
+    return Linux(
+        real_cache / "tests" / "kernel.git", repository.prepare(real_cache / "demo", host.SOURCE_TARBALL)
+    )
+
+
+@pytest.fixture
+def commit(linux, tmp_path):
+    return lambda title, files: linux.commit(title, files, tmp_path / "index")
+
+
+@pytest.fixture(scope="module")
+def give(linux, real_cache):
+    """Call provide() for a commit, with what the demo's reproducer asks for."""
+
+    def give(commit, lines=(("tun", "CONFIG_TUN=y"),), said=None):
+        tree = LinuxTree(linux.path, real_cache)
+        tell = (lambda _: None) if said is None else said.append
+        request = config.request([], lines)
+        return provide(tree, commit, request, cache=real_cache, jobs=os.cpu_count() or 1, progress=tell)
+
+    return give
+
+
+@pytest.fixture(scope="module")
+def base(linux, give):
+    with give(linux.base) as kernel:
+        yield kernel
+
+
+def loaded_sections(vmlinux):
+    from elftools.elf.elffile import ELFFile
+
+    with vmlinux.open("rb") as file:
+        return {
+            section.name: section.data()
+            for section in ELFFile(file).iter_sections()
+            if section.header.sh_flags & 2 and section.header.sh_type != "SHT_NOBITS"
+        }
+
+
+def test_image_says_nothing_of_when_where_and_what_commit(base):
+    data = loaded_sections(base.vmlinux)[".rodata"]
+    banner = re.search(rb"Linux version [^\n]*", data)[0].decode()
+    assert banner.startswith("Linux version 6.1.0-kbisect (kbisect@kbisect) (gcc ")
+    assert banner.endswith("Sat Jan  1 00:00:00 UTC 2000")
+    assert base.release == "6.1.0-kbisect"
+    assert base.compiler in banner
+    assert str(base.image.parent.parent).encode() not in base.vmlinux.read_bytes()
+
+
+def test_guest_has_what_it_needs(base):
+    values = config.values(base.config.read_text())
+    assert values["TUN"] == "y"
+    assert all(values.get(symbol) == value for symbol, value in config.request().settings().items())
+    assert values["VMGENID"] == "y"
+    assert values["SLUB"] == "y"
+    assert "DEBUG_INFO" not in values
+    assert base.vmlinux.stat().st_size < 100 << 20
+
+
+class TestSignatureIsEqual:
+    def test_after_a_change_to_documentation(self, linux, give, base, commit):
+        text = linux.read("Documentation/index.rst")
+        with give(commit("Documentation", {"Documentation/index.rst": f"{text}\nWords.\n"})) as kernel:
+            assert kernel.signature == base.signature
+
+    def test_after_a_comment_that_moves_no_warning(self, linux, give, base, commit):
+        text = linux.read(WARNING_FREE)
+        with give(commit("A comment", {WARNING_FREE: f"/*\n * Words.\n */\n{text}"})) as kernel:
+            assert kernel.signature == base.signature
+
+    def test_after_a_comment_behind_all_code(self, linux, give, base, commit):
+        with give(commit("Behind", {WARNS: f"{linux.read(WARNS)}\n/* Words. */\n"})) as kernel:
+            assert kernel.signature == base.signature
+
+    def test_after_a_stable_release(self, linux, give, base, commit):
+        makefile = re.sub(
+            r"^SUBLEVEL = \d+$", "SUBLEVEL = 255", linux.read("Makefile"), count=1, flags=re.MULTILINE
+        )
+        makefile = re.sub(r"^EXTRAVERSION =.*$", "EXTRAVERSION = -rc9", makefile, count=1, flags=re.MULTILINE)
+        with give(commit("Linux 6.1.255-rc9", {"Makefile": makefile})) as kernel:
+            assert kernel.signature == base.signature
+
+
+class TestSignatureDiffers:
+    def test_after_a_change_to_code(self, linux, give, base, commit):
+        text = linux.read(WARNS)
+        changed = text.replace(
+            "skb->truesize = SKB_TRUESIZE(size);", "skb->truesize = SKB_TRUESIZE(size) + 1;", 1
+        )
+        assert changed != text
+        with give(commit("Code", {WARNS: changed})) as kernel:
+            assert kernel.signature != base.signature
+
+    def test_after_a_comment_that_moves_a_warning_and_only_there(self, linux, give, base, commit):
+        """What cannot be helped: the line is what the kernel prints."""
+        with give(commit("Moves it", {WARNS: f"/* Words. */\n{linux.read(WARNS)}"})) as kernel:
+            ours, theirs = loaded_sections(kernel.vmlinux), loaded_sections(base.vmlinux)
+            differing = {name for name in ours if ours[name] != theirs[name]}
+            assert kernel.signature != base.signature
+            assert differing <= {"__bug_table", ".notes"}
+
+
+class TestFailure:
+    def test_names_the_line_and_leaves_a_folder_that_builds(self, linux, give, commit):
+        text = linux.read(WARNING_FREE)
+        broken = commit("Broken", {WARNING_FREE: f"{text}\nint oops(void) {{ return fortytwo; }}\n"})
+        with pytest.raises(BuildError) as caught, give(broken):
+            pass
+        assert f"{broken[:12]} does not build: {WARNING_FREE}:" in str(caught.value)
+        assert "'fortytwo' undeclared" in caught.value.cause[0]
+        with give(commit("Mended", {WARNING_FREE: f"{text}\nint oops(void) {{ return 42; }}\n"})) as kernel:
+            assert kernel.signature
+
+    def test_of_the_configuration_names_the_dependency(self, linux, give):
+        with (
+            pytest.raises(ConfigError, match=r"CONFIG_BTRFS_FS=y \(x\): depends on BLOCK") as caught,
+            give(linux.base, lines=(("x", "CONFIG_BTRFS_FS=y\nCONFIG_NOT_THERE=y"),)),
+        ):
+            pass
+        assert caught.value.symbols == ("BTRFS_FS", "NOT_THERE")
