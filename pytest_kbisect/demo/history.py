@@ -6,7 +6,6 @@ Everything is fixed, people and dates too: one source tree gives one set of hash
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import count
 from typing import TYPE_CHECKING
 
 from pytest_kbisect.demo import story
@@ -55,6 +54,9 @@ def paths() -> frozenset[str]:
     return frozenset(path for group in changes for change in group for path in change.paths)
 
 
+_SIDE = "fs/"
+"""What the side branch works on; the main line leaves it alone."""
+
 POOLS: tuple[Sequence[Change], ...] = (
     mm.CHANGES,
     net.CHANGES,
@@ -75,15 +77,69 @@ def spread(*groups: Sequence[Change]) -> list[Change]:
     return [change for _, _, change in sorted(placed, key=lambda entry: entry[:2])]
 
 
+@dataclass
 class _Line:
     """A line of development: contents as they are at its end, and the index of its last commit."""
 
-    def __init__(self, files: Mapping[str, bytes], last: int) -> None:
-        self.files = dict(files)
-        self.last = last
+    files: dict[str, bytes]
+    last: int
 
-    def fork(self) -> _Line:
-        return _Line(self.files, self.last)
+
+class _Writer:
+    """The history as it grows."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.commits = [first_commit()]
+        self.words: list[int] = []
+        self._say = say
+
+    def add(self, line: _Line, change: Change) -> int:
+        """Put one more commit on a line, and return its index. Raises AnchorError if it does not fit."""
+        changed = change.apply(line.files)
+        who = subsystem_of(change.edits[0].path)
+        author = who.contributors[len(self.commits) % len(who.contributors)]
+        message = _message(change, author, who.maintainer)
+        self._append(line, Commit(message, author, who.maintainer, self._now(), (line.last,), changed))
+        if change in words.CHANGES:
+            self.words.append(line.last)
+        return line.last
+
+    def add_next(self, line: _Line, changes: Iterator[Change]) -> int | None:
+        """Add the next change that fits, or None if no more does."""
+        for change in changes:
+            try:
+                return self.add(line, change)
+            except AnchorError as error:
+                self._say(f'left out "{change.subject}": {error}')
+        return None
+
+    def merge(self, main: _Line, side: _Line) -> None:
+        """The two lines touch different files, so merging is taking both."""
+        changed = {path: content for path, content in side.files.items() if path.startswith(_SIDE)}
+        changed = {path: content for path, content in changed.items() if main.files[path] != content}
+        subjects = [
+            commit.message.splitlines()[0] for commit in self.commits if commit.files.keys() & changed.keys()
+        ]
+        message = "\n".join(
+            [
+                "Merge tag 'vfs-for-demo' of git://git.example.org/vfs",
+                "",
+                "Pull vfs updates from Casimir Wolanski:",
+                "",
+                *(f"  {subject}" for subject in subjects),
+                "",
+            ]
+        )
+        parents = (main.last, side.last)
+        self._append(main, Commit(message, MERGER, MERGER, self._now(), parents, changed))
+
+    def _now(self) -> int:
+        return _BEGIN + _STEP * len(self.commits)
+
+    def _append(self, line: _Line, commit: Commit) -> None:
+        self.commits.append(commit)
+        line.files.update(commit.files)
+        line.last = len(self.commits) - 1
 
 
 def first_commit() -> Commit:
@@ -102,97 +158,53 @@ def lay_out(version: str, files: Mapping[str, bytes], say: Callable[[str], None]
     An ordinary change that does not fit is left out, and another takes its place while there are any.
     Raises UsageError if a commit of the story does not fit, or if fewer than 120 are left.
     """
-    commits = [first_commit()]
-    wordless, on_fs = _by_branch()
-    said = iter(wordless)
-    ordinary = iter(spread(*POOLS[:-1]))
-    seconds = count(_BEGIN + _STEP, _STEP)
-
-    def add(line: _Line, change: Change) -> int:
-        changed = change.apply(line.files)
-        line.files.update(changed)
-        who = subsystem_of(change.edits[0].path)
-        author = who.contributors[len(commits) % len(who.contributors)]
-        message = _message(change, author, who.maintainer)
-        commits.append(Commit(message, author, who.maintainer, next(seconds), (line.last,), changed))
-        line.last = len(commits) - 1
-        return line.last
-
-    def add_next(line: _Line, changes: Iterator[Change]) -> int | None:
-        for change in changes:
-            try:
-                return add(line, change)
-            except AnchorError as error:
-                say(f'left out "{change.subject}": {error}')
-        return None
-
-    main = _Line(files, 0)
-    side = main
-    index_of_place: dict[int, int] = {}
-    said_at: list[int] = []
-    wordy = story.WORDS_EVERY // 2
+    writer = _Writer(say)
+    main = side = _Line(dict(files), 0)
+    wordy = iter([change for change in words.CHANGES if not _aside(change)])
+    next_wordy = story.WORDS_EVERY // 2
+    ordinary = iter(spread(*(pool for pool in POOLS if pool is not fs.CHANGES)))
+    index_of: dict[int, int | None] = {}
     for place in range(story.TOTAL - story.SIDE_LENGTH):
         if place == story.FORK:
-            side = main.fork()
-            for change in on_fs:
-                index = add_next(side, iter((change,)))
-                if change in words.CHANGES and index is not None:
-                    said_at.append(index)
-        if place in story.PLACES:
-            index_of_place[place] = add(main, story.PLACES[place])
-        elif place == story.MERGE:
-            commits.append(_merge(main, side, next(seconds), commits))
-            main.last = len(commits) - 1
+            side = _Line(dict(main.files), main.last)
+            for change in _side_branch():
+                writer.add_next(side, iter((change,)))
+        if place == story.MERGE:
+            writer.merge(main, side)
+        elif place in story.PLACES:
+            index_of[place] = writer.add(main, story.PLACES[place])
+        elif place >= next_wordy and writer.add_next(main, wordy) is not None:
+            next_wordy += story.WORDS_EVERY
         else:
-            index = add_next(main, said) if place >= wordy else None
-            if index is not None:
-                said_at.append(index)
-                wordy += story.WORDS_EVERY
-            else:
-                index = add_next(main, ordinary)
-            if index is not None:
-                index_of_place[place] = index
-    if len(commits) - 1 < story.LEAST:
+            index_of[place] = writer.add_next(main, ordinary)
+    above_first = len(writer.commits) - 1
+    if above_first < story.LEAST:
         raise UsageError(
-            f"only {len(commits) - 1} of the demo's commits fit Linux {version} (at least {story.LEAST} are needed):"
-            " give it the source of a 6.1.y kernel with --tarball"
+            f"only {above_first} of the demo's commits fit Linux {version} (at least {story.LEAST} are needed):"
+            " give it the source of another 6.1.y with --tarball"
         )
-    places = index_of_place
-    culprit = next(place for place, change in story.PLACES.items() if change is story.CULPRIT)
+
+    def indices(*places: int) -> tuple[int, ...]:
+        return tuple(index for place in places if (index := index_of[place]) is not None)
+
+    (culprit,) = indices(*(place for place, change in story.PLACES.items() if change is story.CULPRIT))
     return History(
-        tuple(commits),
-        culprit=places[culprit],
-        unbuildable=tuple(places[place] for place in story.UNBUILDABLE),
-        unbootable=tuple(places[place] for place in story.UNBOOTABLE),
-        words=tuple(said_at),
+        tuple(writer.commits),
+        culprit=culprit,
+        unbuildable=indices(*story.UNBUILDABLE),
+        unbootable=indices(*story.UNBOOTABLE),
+        words=tuple(writer.words),
     )
 
 
-def _by_branch() -> tuple[list[Change], list[Change]]:
-    """Words for the main line, and everything for the side branch, which has fs/ to itself."""
-    aside = [change for change in words.CHANGES if all(path.startswith("fs/") for path in change.paths)]
-    length = story.SIDE_LENGTH - len(aside)
-    wordless = [change for change in words.CHANGES if change not in aside]
-    return wordless, spread(fs.CHANGES[:length], aside)
+def _aside(change: Change) -> bool:
+    return all(path.startswith(_SIDE) for path in change.paths)
 
 
-def _merge(main: _Line, side: _Line, seconds: int, commits: Sequence[Commit]) -> Commit:
-    """The two lines touch different files, so merging is taking both."""
-    changed = {path: content for path, content in side.files.items() if path.startswith("fs/")}
-    changed = {path: content for path, content in changed.items() if main.files[path] != content}
-    main.files.update(changed)
-    subjects = [commit.message.splitlines()[0] for commit in commits if commit.message.startswith("fs: ")]
-    message = "\n".join(
-        [
-            "Merge tag 'vfs-for-demo' of git://git.example.org/vfs",
-            "",
-            "Pull vfs updates from Casimir Wolanski:",
-            "",
-            *(f"  {subject}" for subject in subjects),
-            "",
-        ]
-    )
-    return Commit(message, MERGER, MERGER, seconds, (main.last, side.last), changed)
+def _side_branch() -> list[Change]:
+    """The side branch has fs/ to itself: its ordinary changes, and what only changes words there."""
+    worded = [change for change in words.CHANGES if _aside(change)]
+    return spread(fs.CHANGES[: story.SIDE_LENGTH - len(worded)], worded)
 
 
 def _message(change: Change, author: Person, maintainer: Person) -> str:
