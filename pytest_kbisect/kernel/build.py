@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 OUTPUTS = 4
 """O= folders (configurations, compilers) that a slot keeps."""
 
-LOG = "kbisect.log"
 STEPS_PER_SYMBOL = 2.6
 """Lines that make prints in a first build, for each symbol that is on: 6.1, tinyconfig and up."""
 
@@ -54,18 +53,15 @@ class Built:
 
 @dataclass(slots=True)
 class _Make:
-    """make and merge_config.sh in one O= folder, all they print in one log."""
+    """make and merge_config.sh in one O= folder, all they print appended to one log."""
 
     toolchain: Toolchain
     slot: Slot
     output: Output
     cache: Path
     jobs: int
+    log: Path
     lines: list[str] = field(default_factory=list)
-
-    @property
-    def log(self) -> Path:
-        return self.output.path / LOG
 
     def targets(self, targets: Sequence[str], *, step: Callable[[], None] | None = None) -> None:
         arguments = self.toolchain.arguments(self.output.path.name)
@@ -75,7 +71,7 @@ class _Make:
         self._run(["sh", "../scripts/kconfig/merge_config.sh", *arguments], self.output.path, None)
 
     def _run(self, command: Sequence[str], cwd: Path, step: Callable[[], None] | None) -> None:
-        with self.log.open("ab" if self.lines else "wb") as log:
+        with self.log.open("ab") as log:
             self._say(log, f"$ {' '.join(command)}\n".encode())
             child = process.start(
                 command,
@@ -135,11 +131,12 @@ def build(
     *,
     cache: Path,
     jobs: int,
+    log: Path,
     progress: Callable[[str], None],
 ) -> Iterator[Built]:
     """Build a commit, and keep the slot for the block, so that the files can be copied.
 
-    Raises BuildError (its log lies in the slot until the next build there), ConfigError, HostError.
+    What is run and what it prints goes to `log`. Raises BuildError, ConfigError, HostError.
     """
     _require_host(linux, request, cache)
     jobs = headroom.jobs_that_fit(jobs)
@@ -156,7 +153,7 @@ def build(
         for last_try in (False, True):
             before = dict(output.state)
             try:
-                make = _Make(toolchain, slot, output, cache, jobs)
+                make = _Make(toolchain, slot, output, cache, jobs, log)
                 built = _attempt(linux, commit, request, make, progress=progress, seconds=seconds)
                 break
             except BuildError as error:
@@ -211,7 +208,6 @@ def _attempt(
             "bzImage": output.path / architecture.image,
             "vmlinux": output.path / "vmlinux",
             "config": output.path / ".config",
-            "build.log": make.log,
         },
         compiler=_compiler(include / "generated/compile.h") or make.toolchain.identity,
         release=(include / "config/kernel.release").read_text().strip(),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_kbisect.errors import BuildError, ConfigError, HostError
@@ -15,6 +14,7 @@ from pytest_kbisect.kernel.store import DEFAULT_LIMIT, Store
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from pytest_kbisect.kernel.build import Built
     from pytest_kbisect.kernel.config import ConfigRequest
@@ -56,13 +56,15 @@ def provide(
     with contextlib.ExitStack() as held:
         entry, cached = store.lookup(key), True
         if entry is None:
-            with store.building(key, lambda: progress("wait for another process that builds this kernel")):
+            waiting = "wait for another process that builds this kernel"
+            with store.building(key, lambda: progress(waiting)) as work:
                 entry = store.lookup(key)
                 if entry is None:
+                    log = work / "build.log"
                     making = build.build(
-                        tree, commit, config, tools, cache=cache, jobs=jobs, progress=progress
+                        tree, commit, config, tools, cache=cache, jobs=jobs, log=log, progress=progress
                     )
-                    entry, cached = _add(store, key, commit, making), False
+                    entry, cached = _add(store, key, commit, making, log), False
         held.enter_context(entry)
         yield _image(entry, commit, cached=cached)
 
@@ -73,12 +75,12 @@ def key_of(tree_hash: str, config: ConfigRequest, tools: Toolchain) -> str:
     return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:40]
 
 
-def _add(store: Store, key: str, commit: str, making: AbstractContextManager[Built]) -> Entry:
+def _add(store: Store, key: str, commit: str, making: AbstractContextManager[Built], log: Path) -> Entry:
     """Build, and put the kernel into the store - or the failure: it will not build the next time either."""
     try:
         with making as built:
             known = {"commit": commit, "signature": signature.of_vmlinux(built.files["vmlinux"])}
-            return store.add(key, built.files, known | build.facts(built))
+            return store.add(key, {**built.files, "build.log": log}, known | build.facts(built))
     except OSError as error:
         raise HostError(
             f"cannot write a kernel to the cache folder {store.folder.parent}: {error.strerror}"
@@ -89,8 +91,7 @@ def _add(store: Store, key: str, commit: str, making: AbstractContextManager[Bui
             "cause": list(error.cause),
             "symbols": list(error.symbols) if isinstance(error, ConfigError) else None,
         }
-        log = {"build.log": Path(error.log)} if error.log and Path(error.log).exists() else {}
-        return store.add(key, log, {"commit": commit, "failure": failure})
+        return store.add(key, {"build.log": log}, {"commit": commit, "failure": failure})
 
 
 def _image(entry: Entry, commit: str, *, cached: bool) -> KernelImage:

@@ -81,10 +81,11 @@ class Store:
         return None
 
     @contextlib.contextmanager
-    def building(self, key: str, waiting: Callable[[], None]) -> Iterator[None]:
+    def building(self, key: str, waiting: Callable[[], None]) -> Iterator[Path]:
         """Be the one that builds a key; `waiting` is called first if another process does.
 
-        Look the key up again inside: the other one has probably built it.
+        Yields a folder for what is not yet in the store, which goes away with the block. Look the key
+        up again inside: the other one has probably built it.
         """
         path = self._lock(key, "build")
         lock = locks.take(path, wait=False)
@@ -92,9 +93,13 @@ class Store:
             waiting()
             lock = locks.take(path)
         assert lock is not None
+        work = self.folder / "incoming" / f"{key}.work"
         try:
-            yield
+            shutil.rmtree(work, ignore_errors=True)
+            work.mkdir(parents=True)
+            yield work
         finally:
+            shutil.rmtree(work, ignore_errors=True)
             os.close(lock)
 
     def add(self, key: str, files: Mapping[str, Path], facts: Mapping[str, Any]) -> Entry:
@@ -170,7 +175,7 @@ class Store:
     def _sweep(self) -> None:
         incoming = self.folder / "incoming"
         for left in list(incoming.iterdir()) if incoming.is_dir() else []:
-            path = self._lock(left.name.removesuffix(".trash"), "build")
+            path = self._lock(left.name.partition(".")[0], "build")
             lock = locks.take(path, wait=False)
             if lock is not None:  # nobody builds it, so whoever did is dead
                 shutil.rmtree(left, ignore_errors=True)
