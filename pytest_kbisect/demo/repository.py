@@ -48,15 +48,25 @@ class Demo:
 
 
 def prepare(folder: Path, tarball: Path, say: Callable[[str], None] = print) -> Demo:
-    """The repository in `folder`, made from the tarball unless it has been made from it before."""
+    """The repository in `folder`, made from the tarball unless it has been made from it before.
+
+    Of two at a time, one makes it and the other waits.
+    """
+    from filelock import FileLock
+
     host.require("git")
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "lock"):
+        return _prepare(folder, tarball, say)
+
+
+def _prepare(folder: Path, tarball: Path, say: Callable[[str], None]) -> Demo:
     place = folder / "linux.git"
     made_from = _fingerprint(tarball)
     if known := _known(place, made_from):
         say(f"The history is already there: {place}")
         return known
-    folder.mkdir(parents=True, exist_ok=True)
-    for leftover in folder.glob("unfinished-*"):
+    for leftover in folder.glob("unfinished-*"):  # of one that was killed: the lock is ours
         shutil.rmtree(leftover)
     with tempfile.TemporaryDirectory(prefix="unfinished-", dir=folder) as work:
         unfinished = Path(work, "linux.git")
