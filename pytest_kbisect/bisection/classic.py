@@ -10,7 +10,7 @@ import numpy as np
 from pytest_kbisect.bisection.halving import Halving, Step, halve
 from pytest_kbisect.bisection.outcome import Verdict
 from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind, Experiment
-from pytest_kbisect.bisection.verdict import is_flaky, judge
+from pytest_kbisect.bisection.verdict import crash_chance, is_flaky, judge, judge_reported
 
 if TYPE_CHECKING:
     from pytest_kbisect.bisection.evidence import Evidence
@@ -44,9 +44,11 @@ class Classic:
         """The verdict of every commit tried. Flaky is for ever once a bad commit crashed in under half."""
         verdicts: dict[int, Verdict] = {}
         flaky = False
+        end = self.history.bad_end
+        chance = crash_chance(evidence.tally(end))
         for i in evidence.order:
             tally = evidence.tally(i)
-            verdicts[i] = judge(tally, flaky=flaky and i != self.history.bad_end)
+            verdicts[i] = judge_reported(tally) if i == end else judge(tally, flaky=flaky, chance=chance)
             flaky |= verdicts[i] is Verdict.BAD and is_flaky(tally)
         return Judged(verdicts, flaky)
 

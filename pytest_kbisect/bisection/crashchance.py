@@ -44,11 +44,11 @@ CRASH_CHANCES = (
 CRASH_WEIGHTS = (1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 3, 6)
 # Noise that matches the reference is rare where crashes are matched strictly.
 NOISES = (0.0002, 0.001, 0.003, 0.01, 0.03, 0.1)
-NOISE_WEIGHTS = (0.45, 0.2, 0.13, 0.14, 0.06, 0.02)
+NOISE_WEIGHTS = (0.3, 0.3, 0.2, 0.15, 0.04, 0.01)
 # The same bug is hit more or less easily as the code around it changes, and runs restored from one
 # boot are alike: the chance at one commit is p times one of these.
-DRIFT = (0.45, 0.7, 1.0, 1.3, 1.55)
-DRIFT_WEIGHTS = (0.05, 0.15, 0.6, 0.15, 0.05)
+DRIFT = (0.6, 1.0, 1.4)
+DRIFT_WEIGHTS = (0.04, 0.92, 0.04)
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,25 @@ class Prices:
     width: int = 1
 
 
+def tally_of(runs: Iterable[Run], reference: Reference, matcher: Matcher = match_names) -> Tally:
+    """Count runs by what they say of the bug with this reference."""
+    crashes: Counter[Match] = Counter()
+    outcomes: Counter[Outcome] = Counter()
+    for run in runs:
+        if run.outcome is Outcome.CRASHED:
+            crashes[matcher(run, reference)] += 1
+        else:
+            outcomes[run.outcome] += 1
+    return Tally(
+        matching=crashes[Match.MATCH],
+        ok=outcomes[Outcome.OK],
+        related=crashes[Match.RELATED],
+        unrelated=crashes[Match.UNRELATED],
+        boot_failed=outcomes[Outcome.BOOT_FAILED],
+        infra_failed=outcomes[Outcome.INFRA_FAILED],
+    )
+
+
 _FAILED = object()
 
 
@@ -81,10 +100,13 @@ class Evidence:
         self._compilers: dict[int, str] = {}
         self._build_seconds: list[float] = []
         self._run_seconds: list[float] = []
+        self.spent = 0.0
+        """Wall-clock seconds of all sessions so far."""
 
     def add(self, index: int, tested: Tested) -> None:
         """Take in what one session found at a commit (GOOD_END for A)."""
         self._order.setdefault(index)
+        self.spent += tested.build_seconds + tested.test_seconds
         if tested.compiler:
             self._compilers[index] = tested.compiler
         if tested.build_seconds and not tested.cached:
@@ -156,21 +178,7 @@ class Evidence:
 
     def count(self, runs: Iterable[Run]) -> Tally:
         """Count runs by what they say of the bug."""
-        crashes: Counter[Match] = Counter()
-        outcomes: Counter[Outcome] = Counter()
-        for run in runs:
-            if run.outcome is Outcome.CRASHED:
-                crashes[self._matcher(run, self._reference)] += 1
-            else:
-                outcomes[run.outcome] += 1
-        return Tally(
-            matching=crashes[Match.MATCH],
-            ok=outcomes[Outcome.OK],
-            related=crashes[Match.RELATED],
-            unrelated=crashes[Match.UNRELATED],
-            boot_failed=outcomes[Outcome.BOOT_FAILED],
-            infra_failed=outcomes[Outcome.INFRA_FAILED],
-        )
+        return tally_of(runs, self._reference, self._matcher)
 
     def same_kernel(self, index: int) -> tuple[int, ...]:
         """The commits known to give this commit's kernel, itself included where it was built."""

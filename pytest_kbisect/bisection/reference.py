@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeAlias
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pytest_kbisect.bisection.outcome import Outcome
 
@@ -22,45 +24,183 @@ class Match(StrEnum):
     UNRELATED = "unrelated"
 
 
+MINOR: Final = 0.15
+"""A title with a smaller part of the reference's crashes is not what the bug is known by: a quarter
+of syzbot's reports come with crashes of other bugs on the very commit they were reported on."""
+
+
 @dataclass(frozen=True)
 class Reference:
-    """What was seen on commits known to be bad: titles, alternative titles, types, key functions.
+    """What the bug is known by: titles a reproducer says to expect, crashes seen on bad commits.
 
-    Empty, it matches every crash: nothing is known yet about the bug.
+    `titles` are all of them, `counts` says how often each was seen. Empty, it matches every crash:
+    nothing is known yet about the bug.
     """
 
     titles: frozenset[str] = frozenset()
     alt_titles: frozenset[str] = frozenset()
-    types: frozenset[str] = frozenset()
-    frames: frozenset[str] = frozenset()
+    counts: tuple[tuple[str, int], ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.titles)
 
     def grown(self, runs: Iterable[Run]) -> Reference:
         """With the crashes of these runs."""
-        crashed = [run for run in runs if run.outcome is Outcome.CRASHED]
-        if not crashed:
-            return self
-        return Reference(
-            self.titles | {run.title for run in crashed},
-            self.alt_titles | {title for run in crashed for title in run.alt_titles},
-            self.types | {run.type for run in crashed if run.type},
-            self.frames | {run.frame for run in crashed if run.frame},
-        )
+        counts = dict(self.counts)
+        alt_titles = set(self.alt_titles)
+        for run in runs:
+            if run.outcome is Outcome.CRASHED:
+                counts[run.title] = counts.get(run.title, 0) + 1
+                alt_titles.update(run.alt_titles)
+        return Reference(self.titles | set(counts), frozenset(alt_titles), tuple(counts.items()))
+
+    @cached_property
+    def main(self) -> frozenset[str]:
+        """The titles without those seen on the side."""
+        total = sum(count for _, count in self.counts)
+        return self.titles - {title for title, count in self.counts if count < MINOR * total}
+
+    @cached_property
+    def functions(self) -> frozenset[str]:
+        return frozenset(filter(None, map(function_of, self.titles)))
+
+    @cached_property
+    def places(self) -> frozenset[tuple[str, str]]:
+        """(subsystem, class) of all titles."""
+        return frozenset((subsystem_of(title), class_of(title)) for title in self.titles)
+
+    @cached_property
+    def hangs(self) -> bool:
+        return any(_HANG.search(title) for title in self.main)
 
 
 Matcher: TypeAlias = "Callable[[Run, Reference], Match]"
 """Judges one crashed run. Must be pure: journals are replayed through it."""
 
+# These name no place in the kernel, or one where many bugs surface: alone they prove nothing.
+_PLACELESS: Final = re.compile(r"unregister_netdevice| in corrupted|^no output|lost connection|^SYZ")
+_CUT: Final = re.compile(r" in corrupted$")
+_FUNCTION: Final = re.compile(r" in ([A-Za-z_][\w.]*)")
+_HANG: Final = re.compile(r"^INFO: (?:rcu|task|.*stall)|lockup|no output")
+_CLASSES: Final = tuple(
+    (name, re.compile(pattern))
+    for name, pattern in (
+        # A deadlock is seen by lockdep, or as a hang where lockdep is off or too late.
+        (
+            "locking",
+            r"deadlock|lock(?:ing)? (?:bug|state|freed)|lockdep|sleeping function|RCU usage|bad unlock",
+        ),
+        ("locking", _HANG.pattern),
+        # A lock that was never initialised is memory that was never, or is no more, the object it should be.
+        (
+            "memory",
+            r"^K(?:A|M)SAN|KFENCE|general protection|unable to handle|refcount|non-static key|corrupted list",
+        ),
+        ("memory", r"bad usercopy|invalid-free|NULL pointer|stack segment"),
+        ("leak", r"memory leak"),
+        ("machine", r"program execution|Out of memory"),
+        ("check", r"WARNING|BUG|UBSAN"),
+    )
+)
+# First words of function names that belong to the whole kernel.
+_COMMON_WORDS: Final = frozenset(
+    [
+        "add",
+        "alloc",
+        "call",
+        "copy",
+        "del",
+        "dev",
+        "do",
+        "exit",
+        "free",
+        "get",
+        "inet",
+        "init",
+        "inode",
+        "is",
+        "kernel",
+        "kfree",
+        "kmem",
+        "list",
+        "lock",
+        "mem",
+        "mod",
+        "mutex",
+        "net",
+        "netlink",
+        "page",
+        "process",
+        "put",
+        "rb",
+        "rcu",
+        "register",
+        "release",
+        "sched",
+        "schedule",
+        "set",
+        "sk",
+        "skb",
+        "sock",
+        "synchronize",
+        "sys",
+        "syscall",
+        "task",
+        "timer",
+        "to",
+        "try",
+        "unregister",
+        "vfs",
+        "work",
+    ]
+)
+
+
+def function_of(title: str) -> str:
+    """The function a title names, without leading underscores; empty where it names none."""
+    found = _FUNCTION.findall(title)
+    name: str = found[-1].strip("_") if found else ""
+    return "" if name == "corrupted" else name
+
+
+def subsystem_of(title: str) -> str:
+    """The first word of the function's name, where it says something: `nr` of `nr_insert_socket`."""
+    word, joint, _ = function_of(title).partition("_")
+    return word if joint and len(word) > 1 and word not in _COMMON_WORDS else ""
+
+
+def class_of(title: str) -> str:
+    """What kind of damage a title speaks of."""
+    return next((name for name, pattern in _CLASSES if pattern.search(title)), "other")
+
 
 def match_names(run: Run, reference: Reference) -> Match:
-    """The same title, an alternative one, or the same function in another guise of the same bug."""
-    if not reference or run.title in reference.titles:
+    """By titles alone: the same title, the same function, or the same kind of crash in the same subsystem.
+
+    The thresholds were chosen on 354 labelled bisections of syzbot: of 139 crashes of other bugs that
+    had been taken for the bug 8 still are, against 10 with exact titles and 81 with any crash at all.
+    """
+    if not reference:
         return Match.MATCH
-    known = reference.titles | reference.alt_titles
-    if run.title in known or not known.isdisjoint(run.alt_titles):
-        return Match.MATCH
-    if run.frame and run.frame in reference.frames:
-        return Match.MATCH if run.type in reference.types else Match.RELATED
-    return Match.UNRELATED
+    names = {run.title, *run.alt_titles}
+    if not names.isdisjoint(reference.main | reference.alt_titles):
+        return Match.UNRELATED if _PLACELESS.search(run.title) and _placed(reference) else Match.MATCH
+    if run.title in reference.titles:
+        return Match.RELATED
+    if _CUT.search(run.title):
+        return Match.RELATED if _kind(run.title) in map(_kind, reference.main) else Match.UNRELATED
+    if function_of(run.title) in reference.functions:
+        return Match.RELATED
+    subsystem = subsystem_of(run.title)
+    if subsystem and (subsystem, class_of(run.title)) in reference.places:
+        return Match.RELATED
+    return Match.RELATED if reference.hangs and _HANG.search(run.title) else Match.UNRELATED
+
+
+def _kind(title: str) -> str:
+    """What the title says before it names a place."""
+    return title.partition(" in ")[0]
+
+
+def _placed(reference: Reference) -> bool:
+    return not all(_PLACELESS.search(title) for title in reference.main)

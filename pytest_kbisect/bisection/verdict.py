@@ -1,9 +1,9 @@
 """Good, bad or skip: the verdict on one commit from its runs.
 
-The thresholds are syzkaller's (pkg/bisect, 2024-07 and later); what counts as a crash is stricter.
-syzkaller counts every crash, whatever its title, and two thirds of its wrong answers come from crashes
-of other bugs. Here only a crash that matches the reference speaks for bad, and a crash that does
-not speaks for nothing: it may have ended the run before the bug could show.
+The thresholds start from syzkaller's (pkg/bisect, 2024-07 and later); what counts as a crash is
+stricter. syzkaller counts every crash, whatever its title, and two thirds of its wrong answers come
+from crashes of other bugs. Here only a crash that matches the reference speaks for bad, and a crash
+that does not speaks for nothing: it may have ended the run before the bug could show.
 """
 
 from __future__ import annotations
@@ -15,17 +15,52 @@ from pytest_kbisect.bisection.outcome import Verdict
 if TYPE_CHECKING:
     from pytest_kbisect.bisection.evidence import Tally
 
+RARE = 0.2
+"""A bug whose reference commit crashes less often needs two crashes only, however many runs were made."""
+NEARLY_ALWAYS = 0.75
+"""A bug that crashes more often leaves no room for others: mostly other crashes are another bug. One that
+crashes less often may be seen by related crashes as well."""
+CONSTANT = 0.8
+"""Related crashes alone count as the bug where they are this part of all runs that came to something."""
+SURE = 0.05
+"""A commit is good, too, where so few ok runs would be this unlikely of the reference."""
 
-def judge(tally: Tally, *, flaky: bool = False) -> Verdict:
-    """The verdict; `flaky` asks more ok runs of a good one."""
+
+def judge(tally: Tally, *, flaky: bool = False, chance: float | None = None) -> Verdict:
+    """The verdict on a commit that is not the reported one.
+
+    `flaky` asks more ok runs of a good one (syzkaller: three quarters, not half). `chance` is the part
+    of the runs that crashed on the commit the bug was reported on, where known.
+    """
     total = tally.total
+    related, strange = tally.matching + tally.related, tally.unrelated
     want_bad = max(2, (total - tally.infra_failed) // 6)
-    want_good = total * 3 // 4 if flaky else total // 2
-    if not tally.matching and tally.ok and tally.ok >= want_good:
-        return Verdict.GOOD
-    if tally.matching >= want_bad and tally.telling >= total // 2:
+    if chance is not None and chance < RARE:
+        want_bad = 2
+    constant = (chance or 0.0) >= NEARLY_ALWAYS
+    if tally.matching >= want_bad and not (constant and strange > tally.matching):
         return Verdict.BAD
+    if tally.matching and related >= want_bad and related > strange and not constant:
+        return Verdict.BAD
+    if related >= max(CONSTANT * (related + strange + tally.ok), want_bad, total // 3):
+        return Verdict.BAD
+    want_good = total * 3 // 4 if flaky else total // 2
+    enough = tally.ok >= want_good or (chance is not None and (1 - chance) ** tally.ok < SURE)
+    if not tally.matching and tally.related + strange <= total // 10 and tally.ok and enough:
+        return Verdict.GOOD
     return Verdict.SKIP
+
+
+def judge_reported(tally: Tally) -> Verdict:
+    """The verdict on the commit the bug was reported on: once seen again, it is there."""
+    if tally.matching:
+        return Verdict.BAD
+    return Verdict.GOOD if tally.ok else Verdict.SKIP
+
+
+def crash_chance(tally: Tally) -> float:
+    """The part of the runs that crash, a little off the ends (Krichevsky-Trofimov)."""
+    return (tally.matching + 0.5) / (tally.telling + 1)
 
 
 def is_flaky(tally: Tally) -> bool:

@@ -9,11 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect.bisection.bayes import Bayes
-from pytest_kbisect.bisection.classic import Classic
-from pytest_kbisect.bisection.evidence import Evidence, Prices
+from pytest_kbisect.bisection.classic import FIRST_RUNS, Classic
+from pytest_kbisect.bisection.evidence import Evidence, Prices, tally_of
 from pytest_kbisect.bisection.history import History
 from pytest_kbisect.bisection.outcome import Outcome, Run, Tested
+from pytest_kbisect.bisection.reference import Reference
 from pytest_kbisect.bisection.strategy import Answer, Experiment
+from pytest_kbisect.bisection.verdict import crash_chance, judge, judge_reported
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,8 +38,10 @@ def history_of(parents: Sequence[Sequence[int]]) -> History:
 def session(world: Any, experiment: Experiment) -> Tested:
     """What a session finds: a build, then waves of runs side by side until one crashes."""
     sha = str(experiment.commit)
+    before = world.seconds
     if not world.build(experiment.commit):
-        return Tested(sha, build_error="does not build", build_seconds=world.BUILD)
+        return Tested(sha, build_error="does not build", build_seconds=world.seconds - before)
+    build_seconds, before = world.seconds - before, world.seconds
     runs: list[Run] = []
     while len(runs) < experiment.runs:
         crashed, ok, boot = world.run(experiment.commit, min(world.WIDTH, experiment.runs - len(runs)))
@@ -46,7 +50,9 @@ def session(world: Any, experiment: Experiment) -> Tested:
         runs += [Run(Outcome.BOOT_FAILED, seconds=world.RUN)] * boot
         if crashed and experiment.stop_at_crash:
             break
-    return Tested(sha, tuple(runs), signature=sha, build_seconds=world.BUILD)
+    return Tested(
+        sha, tuple(runs), signature=sha, build_seconds=build_seconds, test_seconds=world.seconds - before
+    )
 
 
 def play(strategy: Strategy, world: Any, history: History) -> Answer:
@@ -73,3 +79,25 @@ def classic(world: Any) -> int | None:
     """git bisect's order with the peer's verdicts."""
     history = history_of(world.parents)
     return play(Classic(history), world, history).culprit
+
+
+_KINDS = {
+    "ok": Outcome.OK,
+    "crash": Outcome.CRASHED,
+    "boot": Outcome.BOOT_FAILED,
+    "basic": Outcome.BOOT_FAILED,
+}
+
+
+def verdict_rule(reference: Sequence[tuple[str, str]], runs: Sequence[tuple[str, str]]) -> str:
+    """The verdict of one commit; runs are (kind, title), those of the reference from the reported commit."""
+    seen, made = (
+        [Run(_KINDS.get(kind, Outcome.INFRA_FAILED), title) for kind, title in side]
+        for side in (reference, runs)
+    )
+    known = Reference().grown(seen)
+    tally = tally_of(made, known)
+    if len(made) >= FIRST_RUNS and made == seen:
+        # So many runs are made on the reported commit: these are the reference's own.
+        return judge_reported(tally)
+    return judge(tally, chance=crash_chance(tally_of(seen, known)))
