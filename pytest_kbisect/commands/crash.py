@@ -22,7 +22,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("files", nargs="*", metavar="FILE", help="a console log; - or none: standard input")
     parser.add_argument("--json", action="store_true", help="one JSON object a file")
     parser.add_argument(
-        "--vmlinux", type=Path, metavar="FILE", help="the kernel with debug information, for file:line and inlined functions"
+        "--vmlinux",
+        type=Path,
+        metavar="FILE",
+        help="the kernel with debug information, for file:line and inlined functions",
     )
 
 

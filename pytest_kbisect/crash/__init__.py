@@ -1,7 +1,31 @@
-"""Console text in, crash reports out. Pure, but for symbols: nothing else here reads a file or starts a program."""
+"""Console text in, crash reports out. Pure, but for symbols: nothing else here reads a file or starts a program.
 
-from pytest_kbisect.crash.matching import Match, same_bug
-from pytest_kbisect.crash.reading import ConsoleReader, parse_console
+What reads consoles is loaded when it is first asked for: pytest must not start slower for its sake.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from pytest_kbisect.crash.report import CrashReport
 
+if TYPE_CHECKING:
+    from pytest_kbisect.crash.matching import Match, same_bug
+    from pytest_kbisect.crash.reading import ConsoleReader, parse_console
+
 __all__ = ["ConsoleReader", "CrashReport", "Match", "parse_console", "same_bug"]
+
+_HOMES = {
+    "ConsoleReader": "reading",
+    "Match": "matching",
+    "parse_console": "reading",
+    "same_bug": "matching",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from typing import Final, NamedTuple
 
 from pytest_kbisect.crash.pattern import Pattern

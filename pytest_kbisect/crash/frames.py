@@ -12,7 +12,6 @@ import re
 from functools import lru_cache
 from typing import Final
 
-
 _GENERIC: Final[dict[str, str]] = {
     "sanitizers and coverage": """
         kasan kmsan kcsan ubsan kfence asan_ hwasan tsan_ msan_ sanitizer_ kcov

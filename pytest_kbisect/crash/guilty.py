@@ -9,7 +9,9 @@ from pytest_kbisect.crash.pattern import Pattern
 _LOCATION: Final = Pattern(r"(?P<path>[\w-]{1,80}(?:/[\w.@+-]{1,80}){0,12}\.[chS]):\d{1,7}\b")
 
 # Lines whose locations are no part of the fault's own trace: lockdep's history of locks.
-_ASIDE: Final = Pattern(r"last\s{1,4}enabled|last\s{1,4}disabled|, at:|#\d{1,3}:|registered at|Modules linked|dependency chain")
+_ASIDE: Final = Pattern(
+    r"last\s{1,4}enabled|last\s{1,4}disabled|, at:|#\d{1,3}:|registered at|Modules linked|dependency chain"
+)
 
 # Code that everybody calls. A trace passes through it without its being wrong.
 _CALLED_BY_ALL: Final = Pattern(
@@ -58,9 +60,7 @@ def guilty_file(report_text: str) -> str:
             first = first or path
             if _CALLED_BY_ALL.search(path):
                 continue
-            if not guilty:
-                guilty = path
-            elif _is_deeper(path, guilty):
+            if not guilty or _is_deeper(path, guilty):
                 guilty = path
     return guilty or first
 

@@ -31,9 +31,9 @@ def demangle(name: str) -> str:
         return name
     try:
         if name.startswith("_R"):
-            return _Rust(name[2:]).path()
+            return _Rust(name[2:]).path() or name
         if name.startswith("_Z"):
-            return _cpp(name[2:])
+            return _cpp(name[2:]) or name
     except (_UnreadableError, IndexError, ValueError):
         pass
     return name

@@ -34,7 +34,9 @@ _CLASSES: Final = (
     ("check", Pattern(r"WARNING|BUG|UBSAN")),
     ("machine", Pattern(r"LOST_CONNECTION|SYZ_FAILURE|REBOOT")),
 )
-_FAULT_TITLE: Final = Pattern(r"general protection fault|Unhandled fault|stack segment|BUG: unable to handle|bad-access")
+_FAULT_TITLE: Final = Pattern(
+    r"general protection fault|Unhandled fault|stack segment|BUG: unable to handle|bad-access"
+)
 
 
 class Match(NamedTuple):
@@ -55,12 +57,36 @@ def same_bug(report: CrashReport, reference: CrashReport) -> Match:
         return _compare_cut(report, reference)
     if report.title == reference.title:
         return Match("match", f"same title: {report.title}")
-    shared = sorted({report.title, *report.alt_titles} & {reference.title, *reference.alt_titles})
+    shared = sorted(_titles(report) & _titles(reference))
     if shared:
         return Match("match", f'"{report.title}" and "{reference.title}" are both "{shared[0]}"')
     if _NUMBERS.sub("N", report.title) == _NUMBERS.sub("N", reference.title):
         return Match("related", f'"{report.title}" differs from "{reference.title}" in numbers only')
     return _compare_frames(report, reference)
+
+
+# What a title stands for: which of two accesses comes first, or which detector, is chance.
+_STANDS_FOR: Final = (
+    (
+        Pattern(
+            r"(?:K(?:ASAN|FENCE|MSAN): .{1,60} (?:Read|Write|read|write)|KMSAN: uninit-value|general protection fault"
+            r"|Unhandled fault|Internal error|BUG: unable to handle kernel .{1,60}) in (?P<frame>\S+)$"
+        ),
+        "bad-access",
+    ),
+    (Pattern(r"(?:INFO: rcu detected stall|BUG: soft lockup) in (?P<frame>\S+)$"), "stall"),
+    (Pattern(r"INFO: task (?:hung|can't die) in (?P<frame>\S+)$"), "hang"),
+    (Pattern(r"(?:KASAN: invalid-free|KFENCE: invalid free) in (?P<frame>\S+)$"), "invalid-free"),
+)
+
+
+def _titles(report: CrashReport) -> set[str]:
+    titles = {report.title, *report.alt_titles}
+    for pattern, word in _STANDS_FOR:
+        found = pattern.match(report.title)
+        if found is not None:
+            titles.add(f"{word} in {found['frame']}")
+    return titles
 
 
 def _compare_frames(report: CrashReport, reference: CrashReport) -> Match:
@@ -72,9 +98,15 @@ def _compare_frames(report: CrashReport, reference: CrashReport) -> Match:
         return Match("related", f"{how}; {_both(our_class, their_class)}")
     if alike:
         if theirs and _root(theirs) in map(_root, _near_functions(report)):
-            return Match("related", f"{theirs} is near the top of the trace of {ours or report.title}; both {our_class}")
+            return Match(
+                "related",
+                f"{theirs} is near the top of the trace of {ours or report.title}; both {our_class}",
+            )
         if ours and _root(ours) in map(_root, _near_functions(reference)):
-            return Match("related", f"{ours} is near the top of the trace of {theirs or reference.title}; both {our_class}")
+            return Match(
+                "related",
+                f"{ours} is near the top of the trace of {theirs or reference.title}; both {our_class}",
+            )
         our_file, their_file = guilty_file(report.report), guilty_file(reference.report)
         if our_file and our_file == their_file:
             return Match("related", f"both blamed on {our_file}; both {our_class}")
@@ -82,14 +114,16 @@ def _compare_frames(report: CrashReport, reference: CrashReport) -> Match:
     return Match(
         "unrelated",
         f'"{report.title}" ({our_class or "of no known class"}) is another kind of fault than "{reference.title}"'
-        f' ({their_class or "of no known class"}), in another function',
+        f" ({their_class or 'of no known class'}), in another function",
     )
 
 
 def _compare_cut(report: CrashReport, reference: CrashReport) -> Match:
     """A report without its key frame can be anything of its class, and nothing outside it."""
     if _headline(report.title) == _headline(reference.title):
-        return Match("related", f'"{_headline(report.title)}" in both, but a report was cut before its key frame')
+        return Match(
+            "related", f'"{_headline(report.title)}" in both, but a report was cut before its key frame'
+        )
     if crash_class(report) and crash_class(report) == crash_class(reference):
         return Match("related", f"both {crash_class(report)}, but a report was cut before its key frame")
     return Match("unrelated", f'"{report.title}" is another kind of fault than "{reference.title}"')

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pytest_kbisect.crash.cleaning import clean_title
-from pytest_kbisect.crash.frames import is_generic, plain_names
 from pytest_kbisect.crash.families.family import Stack
+from pytest_kbisect.crash.frames import is_generic, plain_names
 from pytest_kbisect.crash.pattern import Pattern
 from pytest_kbisect.crash.stack import follow, trace_fault
 
@@ -124,7 +124,9 @@ def _key_frame(lines: Sequence[str], family: Family) -> tuple[tuple[str, ...], b
 
 def _choose(functions: Sequence[str], family: Family) -> tuple[str, ...]:
     own = Pattern("|".join(family.skip)) if family.skip else None
-    telling = [name for name in functions if not is_generic(name) and not (own is not None and own.search(name))]
+    telling = [
+        name for name in functions if not is_generic(name) and not (own is not None and own.search(name))
+    ]
     if family.choose is not None:
         name, raw = family.choose(telling)
         if not name:
@@ -138,11 +140,11 @@ def _choose(functions: Sequence[str], family: Family) -> tuple[str, ...]:
 
 
 def _all_titles(family: Family, groups: dict[str, str], frames: tuple[str, ...]) -> list[str]:
-    titles = []
-    for frame in frames:
-        for form in (family.title, *family.alternatives):
-            titles.append(clean_title(form.format_map({**groups, "frame": frame})))
-    return titles
+    return [
+        clean_title(form.format_map({**groups, "frame": frame}))
+        for frame in frames
+        for form in (family.title, *family.alternatives)
+    ]
 
 
 def frame_of_title(title: str) -> str:

@@ -18,7 +18,7 @@ class Pattern(Generic[AnyStr]):
     """A regular expression, compiled at its first use."""
 
     def __init__(self, source: AnyStr, flags: int = 0) -> None:
-        self.source = source
+        self.source: AnyStr = source
         self.flags = flags
 
     def __repr__(self) -> str:

@@ -25,6 +25,8 @@ _TASK_LEAD: Final = 50
 _KEPT_BYTES: Final = 16 << 10
 LONGEST_REACH: Final = 1 << 20
 """Bytes of the console, other contexts' included, within which a report's lines lie."""
+_LONGEST_WAIT: Final = 256 << 10
+"""Bytes without a line feed after which a line counts as ended."""
 _ENOUGH_LINES: Final = 22
 _KMSAN_LINES: Final = 16
 
@@ -41,6 +43,8 @@ _OTHER_TRACE: Final = (
     b" allocation failure, ",
 )
 _NO_CUT: Final = "PANIC: double fault"
+_ESCAPE: Final = b"\x1b"
+_SHORTEST_HEADLINE: Final = 16
 _SWITCH_OFF: Final = ("Kernel panic - not syncing", "WARNING: possible circular locking dependency detected")
 _LOCKDEP_OFF: Final = "Disabling lock debugging due to kernel taint"
 _NMI: Final = "Sending NMI from CPU"
@@ -48,18 +52,35 @@ _REPLAY: Final = b"** replaying previous printk message **"
 _END: Final = Pattern(
     r"---\[ end (?:trace [0-9a-f]|Kernel panic)|Rebooting in \d+ seconds|Kernel Offset: (?:disabled|0x)"
 )
-_SUPPRESSED: Final = Pattern(
-    rb"(?i)\*\*\* stack smashing detected|panic: out of memory|cannot allocate memory|SYZFAIL: (?:out of memory|failed to allocate)"
-    rb"|panic: .{0,60}too many open files|exitcode=0x0000000b|fatal error: .{0,60}(?:out of memory|cannot allocate)"
-    rb"|(?:mmap|pthread_create|fork|clone) failed.{0,60}(?:errno 12|ENOMEM)|runtime: out of memory"
-    rb"|out of memory: kill(?:ed)? process \d+ \(sshd\)"
+# The guest was out of memory or its programs were broken: such a crash says nothing of the kernel.
+_SUPPRESSED: Final = (
+    b"*** stack smashing detected ***",
+    b"panic: out of memory",
+    b"panic: cannot allocate memory",
+    b"panic: Cannot allocate memory",
+    b"panic: too many open files",
+    b"panic: failed to create temp dir",
+    b"fatal error: runtime: out of memory",
+    b"fatal error: runtime: cannot allocate",
+    b"fatal error: out of memory",
+    b"fatal error: unexpected signal during runtime execution",
+    b"runtime: out of memory",
+    b"signal SIGBUS: bus error",
+    b"SYZFAIL: out of memory",
+    b"Attempted to kill init! exitcode=0x0000000b",
+    b"Killed process 1 (",
+    b"Out of memory: Killed process 1 ",
+    b"Kernel panic - not syncing: Out of memory",
+    b"Kernel panic - not syncing: System is deadlocked on memory",
 )
 _PANICKED: Final = b"Kernel panic - not syncing"
 _EXECUTOR: Final = Pattern(rb" Comm: syz\.(\d{1,6})\.(\d{1,9}) ")
 _ALIVE: Final = Pattern(rb"(?m)^(?:<\d{1,2}>)?\[ *[1-9]\d{0,8}\.\d{3,9}\]")
 _WORDS: Final = (
     *_OTHER_TRACE,
-    b"Booting the kernel", b"Linux version ", *(header.word.encode() for header in HEADERS),
+    b"Booting the kernel",
+    b"Linux version ",
+    *(header.word.encode() for header in HEADERS),
 )
 _BANNER_LINE: Final = Pattern(
     r"^Booting the kernel(?: \(entry_offset: 0x[0-9a-f]+\))?\.\s*$|^\[ *0\.0{3,9}\](?:\[ *[CT]\d+\])? Linux version \d"
@@ -171,7 +192,9 @@ class Console:
     def feed(self, chunk: bytes, *, last: bool = False) -> None:
         """Read what has come; a line without its end waits for the next time, unless this is the last."""
         self._buffer += chunk
-        stop = len(self._buffer) if last else self._buffer.rfind(b"\n", self._read_to) + 1
+        stop = self._buffer.rfind(b"\n", self._read_to) + 1
+        if last or (not stop and len(self._buffer) - self._read_to > _LONGEST_WAIT):
+            stop = len(self._buffer)
         while self._read_to < stop:
             end = stop
             if stop - self._read_to > _BLOCK:
@@ -211,7 +234,7 @@ class Console:
         if not self.panicked:
             self.panicked = data.find(_PANICKED, start, end) >= 0
         if not self.suppressed:
-            self.suppressed = _SUPPRESSED.search(data, start, end) is not None
+            self.suppressed = any(data.find(word, start, end) >= 0 for word in _SUPPRESSED)
         if not self.executor and data.find(b" Comm: syz.", start, end) >= 0:
             found = _EXECUTOR.search(data, start, end)
             if found is not None:
@@ -228,6 +251,15 @@ class Console:
                 at = data.find(b"\n", at, end)
                 if at >= 0:
                     at = data.find(word, at, end)
+        # A terminal's colours may stand within a word; such a line has to be looked at without them.
+        at = data.find(_ESCAPE, start, end)
+        while at >= 0:
+            line = data.rfind(b"\n", start, at) + 1 or start
+            at = data.find(b"\n", at, end)
+            if at < 0 or at - line > _SHORTEST_HEADLINE:
+                hits.add(line)
+            if at >= 0:
+                at = data.find(_ESCAPE, at, end)
         return sorted(hits)
 
     def _read_line(self, line: Line, at: int, stop: int, *, hit: bool) -> None:
@@ -265,7 +297,9 @@ class Console:
         if _REPLAY in self._buffer[stop + 1 : stop + 200].partition(b"\n")[0]:
             return None  # printk says it again, and then in one piece
         for header in HEADERS:
-            if header.word in line.text and (header.harmless is None or not header.harmless.search(line.message)):
+            if header.word in line.text and (
+                header.harmless is None or not header.harmless.search(line.message)
+            ):
                 return header
         if _BANNER_LINE.match(line.text) and self._has_run(line.start - self._offset):
             self._count_boot()

@@ -55,7 +55,7 @@ def frame_names(line: str) -> tuple[str, ...]:
 
 
 def _append(functions: list[str], names: Sequence[str]) -> None:
-    """arm names every function twice: as the callee of one line and the caller of the one before."""
+    """Arm names every function twice: as the callee of one line and the caller of the one before."""
     if len(names) == 2 and functions and functions[-1] == names[0]:
         names = names[1:]
     functions += names
@@ -77,7 +77,11 @@ def follow(lines: Sequence[str], steps: Sequence[Step]) -> tuple[list[str], int]
                 line = lines[at]
                 if STACK_BEGIN.search(line) and len(functions) > before:
                     break
-                if following is not None and not isinstance(following, Stack) and following.pattern.search(line):
+                if (
+                    following is not None
+                    and not isinstance(following, Stack)
+                    and following.pattern.search(line)
+                ):
                     break
                 at += 1
                 if trusted < 0 and _FAULT_INJECTED in line:

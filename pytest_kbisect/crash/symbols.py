@@ -1,13 +1,37 @@
-"""Addresses of a report to file:line and inlined functions, by the kernel that crashed.
+"""A report with file:line and inlined functions, by the kernel that crashed.
 
-The one module of this room that starts programs: nm for the symbols, and llvm-symbolizer or addr2line,
-one process for all addresses of a file; pyelftools where neither is installed.
+With location and disassembly the only modules of this room that start programs. A report looks
+afterwards as syzbot's do: an inlined function has a line of its own, marked [inline].
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pytest_kbisect import process
+from pytest_kbisect.crash.disassembly import disassemble
+from pytest_kbisect.crash.location import Place, locate
+from pytest_kbisect.errors import HostError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+_NM_SECONDS: Final = 60.0
+_PADDING: Final = 64
+"""Bytes by which a function's size may differ between kallsyms (up to the next symbol) and the ELF file."""
+
+_SITE: Final = re.compile(
+    r"(?P<symbol>[A-Za-z_$.][\w.$]{0,300})\+(?P<offset>0x[0-9a-f]{1,8})/(?P<size>0x[0-9a-f]{1,8})"
+    r"(?P<module> \[[\w-]{1,64}(?: [0-9a-f]{40})?\])?(?!\S* [\w./-]+:\d)"
+)
+# Here the address is that of the instruction itself; elsewhere it is the one to return to.
+_EXACT: Final = re.compile(r"[RE]?IP:|\bpc :|\bepc :|PC is at|NIP |Krnl PSW|WARNING:")
+# In a headline an inlined function repeats the whole line.
+_HEADLINE: Final = re.compile(r"\b(?:BUG|WARNING):")
+_LANDMARK: Final = ("start_kernel", "init/main.c")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +43,163 @@ class Symbolized:
     note: str = ""
 
 
+class _Site(NamedTuple):
+    """An address in a report: where in the text, and where in a symbol."""
+
+    symbol: str
+    offset: int
+    size: int
+    module: str
+
+
 def symbolize(report_text: str, vmlinux: Path, source: Path | None = None) -> Symbolized:
-    """Give the functions of a report's traces their file:line."""
-    del vmlinux, source
-    return Symbolized(report_text, done=False, note="not symbolized")
+    """Give the functions of a report's traces their file:line, by a vmlinux with debug information.
+
+    Paths are shown relative to the kernel tree: to `source`, or to where init/main.c was compiled.
+    Modules are looked for beside and below vmlinux. A function that the kernel does not have, or has
+    with another size, is left as it is: it is another kernel's report.
+    """
+    lines = report_text.split("\n")
+    sites = [_site_of(line) for line in lines]
+    wanted = {site for site in sites if site is not None}
+    if not wanted:
+        return Symbolized(report_text, done=False, note="the report has no addresses to look up")
+    known, root = _look_up(vmlinux, wanted)
+    if not known:
+        return Symbolized(
+            report_text,
+            done=False,
+            note=f"{vmlinux} knows no line of this report: it is another kernel's, or was built without debug"
+            " information (CONFIG_DEBUG_INFO_DWARF5=y)",
+        )
+    strip = f"{source}/" if source is not None else root
+    result: list[str] = []
+    for line, site in zip(lines, sites, strict=True):
+        places = known.get(site) if site is not None else None
+        result += _rewritten(line, places, strip) if places else [line]
+        result += disassemble(line)
+    return Symbolized("\n".join(result), done=True)
+
+
+def _site_of(line: str) -> _Site | None:
+    found = _SITE.search(line)
+    if found is None:
+        return None
+    exact = _EXACT.search(line) is not None
+    offset = int(found["offset"], 16)
+    # A call is before the address it returns to; one byte back is within it.
+    back = 0 if exact or not offset else 1
+    module = (found["module"] or "").strip(" []").partition(" ")[0]
+    return _Site(found["symbol"], offset - back, int(found["size"], 16), module)
+
+
+def _rewritten(line: str, places: Sequence[Place], strip: str) -> list[str]:
+    found = _SITE.search(line)
+    if found is None:
+        return [line]
+    before, after = line[: found.start()], line[found.end() :]
+    module = found["module"] or ""
+    address = line[found.start() : found.end() - len(module)]
+    *inlined, own = places
+    inline_before = before if _HEADLINE.search(before) or _EXACT.search(before) else " "
+    shown = [
+        f"{inline_before}{place.function} {_within(place.path, strip)}:{place.line} [inline]"
+        for place in inlined
+    ]
+    return [*shown, f"{before}{address} {_within(own.path, strip)}:{own.line}{module}{after}"]
+
+
+def _within(path: str, strip: str) -> str:
+    return path.removeprefix(strip) if strip else path
+
+
+def _look_up(vmlinux: Path, wanted: set[_Site]) -> tuple[dict[_Site, tuple[Place, ...]], str]:
+    """The places of every site that the kernel or its modules know, and the root of the kernel tree."""
+    core = [site for site in wanted if not site.module]
+    symbols = _symbols(vmlinux, {site.symbol for site in core} | {_LANDMARK[0]})
+    addresses: dict[_Site, int] = {}
+    for site in core:
+        start = _start_of(symbols.get(site.symbol, ()), site.size)
+        if start is not None:
+            addresses[site] = start + site.offset
+    landmark = symbols.get(_LANDMARK[0], ())
+    places = locate(vmlinux, [*addresses.values(), *(start for start, _ in landmark)])
+    root = ""
+    for start, _ in landmark:
+        for place in places.get(start, ()):
+            if place.path.endswith(_LANDMARK[1]):
+                root = place.path.removesuffix(_LANDMARK[1])
+    known = {site: places[address] for site, address in addresses.items() if address in places}
+    for module in sorted({site.module for site in wanted if site.module}):
+        known |= _look_up_in_module(vmlinux, module, [site for site in wanted if site.module == module])
+    return known, root
+
+
+def _symbols(vmlinux: Path, names: set[str]) -> dict[str, list[tuple[int, int]]]:
+    """Address and size of every symbol with one of these names: static functions share theirs."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    try:
+        listing = process.run(["nm", "-S", vmlinux], timeout=_NM_SECONDS, check=False).decode(
+            "utf-8", "replace"
+        )
+    except HostError:
+        return {name: starts for name, starts, _ in _elf_symbols(vmlinux, names)}
+    for line in listing.splitlines():
+        words = line.split()
+        if words and words[-1] in names and len(words) >= 3:
+            size = int(words[1], 16) if len(words) == 4 else 0
+            found.setdefault(words[-1], []).append((int(words[0], 16), size))
+    return found
+
+
+def _start_of(candidates: Sequence[tuple[int, int]], size: int) -> int | None:
+    """The address of the one symbol that has this size, or nearly."""
+    fitting = [start for start, own in candidates if own == size]
+    fitting = fitting or [start for start, own in candidates if not own or own <= size <= own + _PADDING]
+    return fitting[0] if fitting else None
+
+
+def _elf_symbols(image: Path, names: set[str]) -> list[tuple[str, list[tuple[int, int]], str]]:
+    """As _symbols, by pyelftools, with the name of each symbol's section."""
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.elffile import ELFFile
+    from elftools.elf.sections import SymbolTableSection
+
+    found = []
+    try:
+        with image.open("rb") as file:
+            elf = ELFFile(file)
+            table = elf.get_section_by_name(".symtab")
+            if not isinstance(table, SymbolTableSection):
+                return []
+            for symbol in table.iter_symbols():
+                if symbol.name in names and isinstance(symbol["st_shndx"], int):
+                    section = elf.get_section(symbol["st_shndx"]).name
+                    found.append((symbol.name, [(symbol["st_value"], symbol["st_size"])], section))
+    except (ELFError, OSError):
+        return []
+    return found
+
+
+def _look_up_in_module(vmlinux: Path, module: str, sites: Sequence[_Site]) -> dict[_Site, tuple[Place, ...]]:
+    image = _module_file(vmlinux, module)
+    if image is None:
+        return {}
+    known = {}
+    for name, starts, section in _elf_symbols(image, {site.symbol for site in sites}):
+        for site in sites:
+            start = _start_of(starts, site.size) if site.symbol == name else None
+            if start is not None:
+                places = locate(image, [start + site.offset], section)
+                if places:
+                    known[site] = places[start + site.offset]
+    return known
+
+
+def _module_file(vmlinux: Path, module: str) -> Path | None:
+    """The module's file in the build tree; the file's name has dashes where the module's has underscores."""
+    pattern = re.sub(r"[_-]", "[_-]", module) + ".ko"
+    return next(iter(sorted(vmlinux.parent.rglob(pattern))), None)
+
+
+__all__ = ["Symbolized", "symbolize"]

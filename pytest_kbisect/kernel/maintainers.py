@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-_ADDRESS: Final = r"<?(?P<address>[^\s<>\"(),:;]+@[^\s<>\"(),:;]+)>?"
-_AUTHOR: Final = re.compile(rf"^Author:[^\n<]*{_ADDRESS}", re.MULTILINE)
+_ADDRESS: Final = r"(?<![^\s<:])(?P<address>[^\s<>\"(),:;]+@[^\s<>\"(),:;]+)"
+_AUTHOR: Final = re.compile(rf"^Author:[^\n]*?{_ADDRESS}", re.MULTILINE)
 _TRAILER: Final = re.compile(
-    rf"^\s*(?:(?:X-and-)?(?:Reviewed|Acked|Tested)-[\w-]+|Signed-off-by):[^\n<]*{_ADDRESS}",
+    rf"^\s*(?:(?:X-and-)?(?:Reviewed|Acked|Tested)-[\w-]+|Signed-off-by):[^\n]*?{_ADDRESS}",
     re.MULTILINE | re.IGNORECASE,
 )
-_ROLE: Final = re.compile(rf"^[^\n<]*?{_ADDRESS}[^\n(]*\((?P<roles>[^\n]*)\)\s*$", re.MULTILINE)
+_ROLE: Final = re.compile(rf"^[^\n]*?{_ADDRESS}[^\n(]*\((?P<roles>[^\n]*)\)\s*$", re.MULTILINE)
 
 _NEVER: Final = frozenset({"stable@vger.kernel.org"})
 _EVERYBODY: Final = "linux-kernel@vger.kernel.org"

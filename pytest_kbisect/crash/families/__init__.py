@@ -17,8 +17,10 @@ _HARMLESS_WARNING: Final = Pattern(
     r"|host key|filesystem (?:is|was)|maximal mount count|unchecked|fsck|ssh|apparmor|selinux|certificate|kernel lockdown"
 )
 _HARMLESS_FAULT: Final = Pattern(r"traps: |general protection fault (?:ip|rip):|segfault at")
-_HARMLESS_INFO: Final = Pattern(r"INFO: (?!rcu_|task |\w*\s?suspicious RCU|possible |inconsistent |trying to register"
-    r"|[A-Z_]{3,20}-safe -> |(?:Allocated|Freed) in |(?:Slab|Object) 0x|\s*$)")
+_HARMLESS_INFO: Final = Pattern(
+    r"INFO: (?!rcu_|task |\w*\s?suspicious RCU|possible |inconsistent |trying to register"
+    r"|[A-Z_]{3,20}-safe -> |(?:Allocated|Freed) in |(?:Slab|Object) 0x|\s*$)"
+)
 
 HEADERS: Final = (
     Header("general protection fault", memory.GENERAL_PROTECTION, _HARMLESS_FAULT),
@@ -83,8 +85,14 @@ HEADERS: Final = (
     Header("SYZFAIL:", panics.FUZZER),
     Header("SYZFATAL:", panics.FUZZER),
     Header("panic: ", panics.GO, Pattern(r"^(?!panic: )")),
-    Header("fatal error: ", panics.GO, Pattern(r"^(?!fatal error: (?:runtimer|unexpected signal|all goroutines|runtime|"
-        r"concurrent map|stack overflow|bad |found |sweep|schedule|fault|g|m|s|u|w))")),
+    Header(
+        "fatal error: ",
+        panics.GO,
+        Pattern(
+            r"^(?!fatal error: (?:runtimer|unexpected signal|all goroutines|runtime|"
+            r"concurrent map|stack overflow|bad |found |sweep|schedule|fault|g|m|s|u|w))"
+        ),
+    ),
 )
 BANNER: Final = Header("Linux version ", panics.BANNER)
 

@@ -42,7 +42,9 @@ def handed_work(functions: Sequence[str]) -> tuple[str, str]:
 
 
 # The kernel faults on user memory in the midst of other work, so this says little.
-_FAULT_OF_USER: Final = Pattern(r"^(?:asm_)?exc_page_fault|^page_fault|^_{0,2}do_page_fault|^do_user_addr|^do_mem_abort")
+_FAULT_OF_USER: Final = Pattern(
+    r"^(?:asm_)?exc_page_fault|^page_fault|^_{0,2}do_page_fault|^do_user_addr|^do_mem_abort"
+)
 
 
 def _above(dispatch: Pattern[str], functions: Sequence[str]) -> tuple[str, str] | None:

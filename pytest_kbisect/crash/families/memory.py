@@ -198,9 +198,7 @@ PAGES: Final = (
     family(r"BUG: non-zero pgtables_bytes", "BUG: non-zero pgtables_bytes on freeing mm", traceless=True),
 )
 SLUB: Final = (
-    family(
-        rf"BUG {NAME}[^\n:]{{0,60}}\([^\n)]{{1,80}}\): (?P<what>[^\n:]{{1,80}})", "BUG: {what}"
-    ),
+    family(rf"BUG {NAME}[^\n:]{{0,60}}\([^\n)]{{1,80}}\): (?P<what>[^\n:]{{1,80}})", "BUG: {what}"),
 )
 LEAK: Final = (
     family(

@@ -71,12 +71,8 @@ TRUSTY: Final = (
         "trusty: ASSERT FAILED: {what}",
         traceless=True,
     ),
-    family(
-        r"trusty: panic[^\n]{0,200}ASSERT FAILED", "trusty: ASSERT FAILED:", cut_short=True
-    ),
-    family(
-        r"trusty: panic[^\n]{0,60}\): (?P<what>[^\n]{1,200})", "trusty: panic: {what}", traceless=True
-    ),
+    family(r"trusty: panic[^\n]{0,200}ASSERT FAILED", "trusty: ASSERT FAILED:", cut_short=True),
+    family(r"trusty: panic[^\n]{0,60}\): (?P<what>[^\n]{1,200})", "trusty: panic: {what}", traceless=True),
 )
 
 # The fuzzer's own processes; its authors write these words so that they are found on the console.

@@ -7,7 +7,6 @@ from typing import Final
 from pytest_kbisect.crash.families.family import (
     CALL_TRACE,
     NAME,
-    RIP,
     RIP_OR_TRAP,
     STACK,
     Family,
@@ -24,9 +23,7 @@ _CPU: Final = r"WARNING: (?:CPU: \d{1,4} PID: \d{1,9} at )?"
 _FILE: Final = r"[\w./-]{0,200}?"
 
 
-def _warning(
-    file: str, title: str, *, name: str = "", skip: tuple[str, ...] = ()
-) -> Family:
+def _warning(file: str, title: str, *, name: str = "", skip: tuple[str, ...] = ()) -> Family:
     """A WARN of a check that many callers come through: its file, and the start of its function's name."""
     return family(
         rf"{_CPU}{_FILE}\b(?:{file}):\d{{1,6}}(?: at)? (?:{name}|0x[0-9a-f]{{1,16}}\b)",
@@ -45,11 +42,16 @@ WARNING: Final = (
     ),
     _warning(r"lib/refcount\.c", "WARNING: refcount bug in {frame}", skip=("refcount|kobject_|kref",)),
     _warning(
-        r"kernel/locking/(?:lockdep|mutex|rwsem)\.c", "WARNING: locking bug in {frame}", skip=("lock_sock|release_sock",)
+        r"kernel/locking/(?:lockdep|mutex|rwsem)\.c",
+        "WARNING: locking bug in {frame}",
+        skip=("lock_sock|release_sock",),
     ),
     _warning(r"lib/kobject\.c", "WARNING: kobject bug in {frame}", skip=("kobject_|device_",)),
     _warning(
-        r"fs/proc/generic\.c", "WARNING: proc registration bug in {frame}", name="proc_register", skip=("proc_",)
+        r"fs/proc/generic\.c",
+        "WARNING: proc registration bug in {frame}",
+        name="proc_register",
+        skip=("proc_",),
     ),
     _warning(
         r"mm/(?:slab_common|util|slub|slab)\.c",
@@ -73,14 +75,20 @@ WARNING: Final = (
         traceless=True,
     ),
     family(
-        r"WARNING: kernel stack regs [^\n]{0,200}has bad", "WARNING: kernel stack regs has bad value", traceless=True
+        r"WARNING: kernel stack regs [^\n]{0,200}has bad",
+        "WARNING: kernel stack regs has bad value",
+        traceless=True,
     ),
     family(
         r"WARNING: kernel stack frame pointer [^\n]{0,200}has bad value",
         "WARNING: kernel stack frame pointer has bad value",
         traceless=True,
     ),
-    family(r"WARNING: (?!possible |suspicious RCU|inconsistent lock|[A-Z_]{3,20}-safe ->)(?P<what>[^\n]{1,200})", "WARNING: {what}", traceless=True),
+    family(
+        r"WARNING: (?!possible |suspicious RCU|inconsistent lock|[A-Z_]{3,20}-safe ->)(?P<what>[^\n]{1,200})",
+        "WARNING: {what}",
+        traceless=True,
+    ),
 )
 
 # lib/list_debug.c and mm/usercopy.c say what is wrong on a line before or after; the place says it too.
@@ -92,16 +100,16 @@ BUG_ON: Final = (
         steps=_RIP_TRACE,
     ),
     family(
-        r"[Kk]ernel BUG at (?:[\w./-]{0,200}/)?mm/usercopy\.c", "BUG: bad usercopy in {frame}", steps=_RIP_TRACE
+        r"[Kk]ernel BUG at (?:[\w./-]{0,200}/)?mm/usercopy\.c",
+        "BUG: bad usercopy in {frame}",
+        steps=_RIP_TRACE,
     ),
     family(r"[Kk]ernel BUG at ", "kernel BUG in {frame}", steps=_RIP_TRACE, fallback_steps=_TRACE),
 )
 
 # mm/slub.c prints an object's history with INFO lines: the rest of a report whose head was lost.
 INFO: Final = (
-    family(
-        rf"INFO: (?P<what>(?:Allocated|Freed) in {NAME}[^\n]{{0,200}})", "INFO: {what}", cut_short=True
-    ),
+    family(rf"INFO: (?P<what>(?:Allocated|Freed) in {NAME}[^\n]{{0,200}})", "INFO: {what}", cut_short=True),
     family(r"INFO: (?P<what>(?:Slab|Object) 0x[^\n]{1,200})", "INFO: {what}", cut_short=True),
     family(r"INFO:\s*$", "INFO: corrupted", cut_short=True),
 )

@@ -1,0 +1,114 @@
+"""Names of functions, titles, types, and the guilty file."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest_kbisect.crash.cleaning import clean_title
+from pytest_kbisect.crash.frames import is_generic, plain_names
+from pytest_kbisect.crash.guilty import guilty_file
+from pytest_kbisect.crash.kinds import kind_of
+from pytest_kbisect.crash.mangling import demangle
+
+
+@pytest.mark.parametrize(
+    ("mangled", "name"),
+    [
+        ("_RNvCs1234_7mycrate3foo", "mycrate::foo"),
+        ("_RNvMs_Cs1234_7mycrateNtB4_3Bar4next", "<mycrate::Bar>::next"),
+        ("_RNvXCs1234_7mycrateNtB2_3BarNtB2_5Trait3run", "<mycrate::Bar as mycrate::Trait>::run"),
+        ("_RINvCs1234_7mycrate3foojE", "mycrate::foo::<usize>"),
+        ("_RNvMCs1234_7mycrateINtB2_3BarRShE3get", "<mycrate::Bar::<&[u8]>>::get"),
+        ("_ZN4kbx25Queue4pushEi", "kbx2::Queue::push"),
+        ("_ZN3kbx5Queue4pushEi", "kbx::Queue::push"),
+        ("_ZNK3kbx5Queue4sizeEv", "kbx::Queue::size"),
+        ("_Z4pushi", "push"),
+        ("_R", "_R"),
+        ("_RNvB_3foo", "_RNvB_3foo"),
+        ("kbx_push", "kbx_push"),
+    ],
+)
+def test_demangle(mangled, name):
+    assert demangle(mangled) == name
+
+
+@given(st.text(alphabet="CNMXYIBsKLEAST_0123456789abvRZ", max_size=80), st.sampled_from(["_R", "_Z", "_ZN"]))
+def test_demangle_anything(text, scheme):
+    assert demangle(scheme + text)
+
+
+@pytest.mark.parametrize(
+    ("raw", "title"),
+    [
+        ("BUG: a at ffff888004b41c18", "BUG: a at ADDR"),
+        ("WARNING: kbx+0x12/0x34 failed", "WARNING: kbx failed"),
+        ("kernel panic: disk 3 of 12345678", "kernel panic: disk NUM of ADDR"),
+        ("a  b\x00\x1fc\xff", "a b c"),
+        ("x" * 500, "x" * 120),
+    ],
+)
+def test_clean_title(raw, title):
+    assert clean_title(raw) == title
+
+
+@given(st.text())
+def test_clean_title_is_printable(text):
+    title = clean_title(text)
+    assert len(title) <= 120
+    assert all(" " <= letter <= "~" for letter in title)
+
+
+def test_plain_names():
+    assert plain_names("__x64_sys_mount") == ("sys_mount", "__x64_sys_mount")
+    assert plain_names("__se_sys_mremap") == ("mremap", "sys_mremap", "__se_sys_mremap")
+    assert plain_names("kbx_open") == ("kbx_open",)
+
+
+@pytest.mark.parametrize("name", ["__kmalloc", "kasan_report", "_raw_spin_lock_irqsave", "memcpy", "list_del", "dump_stack"])
+def test_generic(name):
+    assert is_generic(name)
+
+
+@pytest.mark.parametrize("name", ["kbx_alloc", "lookup_object", "sg_read", "tty_open", "show_timer", "free_netdev"])
+def test_telling(name):
+    assert not is_generic(name)
+
+
+@pytest.mark.parametrize(
+    ("title", "kind"),
+    [
+        ("KASAN: slab-use-after-free Write in a", "KASAN-USE-AFTER-FREE-WRITE"),
+        ("KASAN: slab-out-of-bounds in a", "KASAN-READ"),
+        ("KASAN: something new in a", "KASAN-UNKNOWN"),
+        ("INFO: task hung in a", "HANG"),
+        ("WARNING: refcount bug in a", "REFCOUNT_WARNING"),
+        ("WARNING: foo", "WARNING"),
+        ("kernel panic: foo", "DoS"),
+        ("no output from test machine", "NO_OUTPUT"),
+        ("BUG: foo", ""),
+    ],
+)
+def test_kind(title, kind):
+    assert kind_of(title) == kind
+
+
+REPORT = """BUG: KASAN: slab-use-after-free in list_del include/linux/list.h:148 [inline]
+ dump_stack_lvl+0x34/0x44 lib/dump_stack.c:106
+ kasan_report+0xb3/0x140 mm/kasan/report.c:495
+ kbx_core_drop+0x61/0x120 drivers/misc/kbx.c:77
+ kbx_pci_remove+0x2b/0x40 drivers/pci/pci-driver.c:12
+ __fput+0x102/0x3f0 fs/file_table.c:320
+"""
+
+
+def test_guilty_file():
+    assert guilty_file(REPORT) == "drivers/misc/kbx.c"
+    assert guilty_file("no location at all") == ""
+    assert guilty_file(" kfree+0x1/0x2 mm/slab_common.c:1\n") == "mm/slab_common.c"
+    assert guilty_file(" #0: x, at: kbx+0x1/0x2 fs/a.c:1\n kbx+0x1/0x2 fs/b.c:1\n") == "fs/b.c"
+
+
+def test_guilty_file_prefers_what_lies_deeper():
+    text = " a+0x1/0x2 net/sched/act.c:1\n b+0x1/0x2 net/sched/kbx/q.c:1\n"
+    assert guilty_file(text) == "net/sched/kbx/q.c"
