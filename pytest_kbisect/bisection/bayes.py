@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,10 +10,12 @@ import numpy as np
 from pytest_kbisect.bisection.choice import Options, best
 from pytest_kbisect.bisection.crashchance import CrashChance
 from pytest_kbisect.bisection.evidence import Prices
+from pytest_kbisect.bisection.outcome import Outcome
 from pytest_kbisect.bisection.partition import Partition
 from pytest_kbisect.bisection.posterior import infer
 from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind, Experiment
 from pytest_kbisect.bisection.testable import Testable, boot_failures, is_dead
+from pytest_kbisect.bisection.together import spread
 
 if TYPE_CHECKING:
     from pytest_kbisect.bisection.ancestry import Weights
@@ -28,8 +30,10 @@ FIRST_RUNS = 200
 """Runs on the bad end after which the crash counts as not reproduced; at a chance of 2 % a run it shows in 98 %."""
 OLDER = 0.01
 """Prior of a bug that is older than the range, although the user knows the good end to be good."""
-LEAST_BITS = 0.002
-"""An experiment expected to tell less is not worth a build: what is left cannot be told apart."""
+LEAST_BITS = 0.01
+"""An experiment expected to tell less is not worth making: what is left cannot be told apart."""
+WORTHWHILE_BITS = 0.03
+"""What one more experiment must be expected to tell when the answer is sure enough already."""
 
 
 @dataclass(frozen=True)
@@ -79,14 +83,56 @@ class Bayes:
             return first
         state = self.state(evidence)
         prices = evidence.prices(self.guess)
-        answer = self._sure(state, self._enough(evidence, prices))
-        if answer is not None:
-            return answer
         width = max(1, round(prices.width * state.telling))
         choice = best(self._model, state.posterior, state.options, prices, width)
-        if choice is None or choice.bits < LEAST_BITS:
-            return self._sure(state, self.confidence) or self._unsure(state)
+        answer = self._sure(state)
+        if choice is None or choice.bits < (LEAST_BITS if answer is None else WORTHWHILE_BITS):
+            return answer or self._unsure(state)
+        if answer is not None and answer.confidence >= self._enough(evidence, prices):
+            return answer
         return self._experiment(choice, prices, state)
+
+    def decide_many(self, evidence: Evidence, count: int) -> tuple[Experiment, ...] | Answer:
+        """Up to `count` different experiments that are worth most together, for as many builders.
+
+        Fewer where fewer make sense: at the bad end first, or with few suspects left.
+        """
+        first = self.decide(evidence)
+        if isinstance(first, Answer):
+            return first
+        if count < 2 or self._first(evidence) is not None:
+            return (first,)
+        state = self.state(evidence)
+        width = max(1, round(self.guess.width * state.telling))
+        commits = spread(
+            self._model, state.partition, state.posterior, state.options, first.commit, count, width
+        )
+        return tuple(
+            first if i == first.commit else replace(first, commit=i, reason="worth most beside the others")
+            for i in commits
+        )
+
+    def foresee(self, evidence: Evidence, experiment: Experiment) -> tuple[int, ...]:
+        """The commits likely to be wanted after this experiment, likelier first: to build while guests run.
+
+        At most two: the next one if it crashes, the next one if it does not.
+        """
+        wanted: list[int] = []
+        bad = self.state(evidence)
+        crash = self._chance_of(bad, experiment.commit)
+        for outcome in (Outcome.CRASHED, Outcome.OK) if crash >= 0.5 else (Outcome.OK, Outcome.CRASHED):
+            imagined = evidence.imagine(
+                experiment.commit, outcome, 1 if outcome is Outcome.CRASHED else experiment.runs
+            )
+            following = self.decide(imagined)
+            if isinstance(following, Experiment) and evidence.built(following.commit) is None:
+                wanted.append(following.commit)
+        return tuple(dict.fromkeys(wanted))
+
+    def _chance_of(self, state: State, commit: int) -> float:
+        """The probability that a commit is bad."""
+        chance: float = state.options.share[commit] @ state.posterior.classes
+        return chance
 
     def _first(self, evidence: Evidence) -> Experiment | Answer | None:
         """The bad end must crash before anything is worth building; None once it has."""
@@ -152,14 +198,14 @@ class Bayes:
         """
         return max(self.confidence, 1 - prices.run / max(evidence.spent, prices.run))
 
-    def _sure(self, state: State, enough: float) -> Answer | None:
+    def _sure(self, state: State) -> Answer | None:
         posterior = state.posterior
-        if posterior.older >= enough:
+        if posterior.older >= self.confidence:
             return Answer(
                 AnswerKind.BAD_AT_GOOD_END, confidence=posterior.older, reason="the good end crashes too"
             )
         k = int(np.argmax(posterior.each))
-        if posterior.each[k] < enough:
+        if posterior.each[k] < self.confidence:
             return None
         culprit = int(state.partition.members(k)[0])
         chance = float(posterior.each[k])

@@ -58,7 +58,7 @@ def best(
         i = int(np.argmax(rate))
         if rate[i] > 0 and (found is None or rate[i] > found.rate):
             commit = i if i < len(rate) - 1 else GOOD_END
-            found = Choice(commit, waves, float(bits[i]), float(rate[i]))
+            found = Choice(commit, waves, float(options.testable[i] * bits[i]), float(rate[i]))
     return found
 
 

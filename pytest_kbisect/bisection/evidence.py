@@ -8,18 +8,19 @@ and a journal is nothing else.
 from __future__ import annotations
 
 from collections import Counter
+from copy import deepcopy
 from dataclasses import dataclass
+from enum import Enum
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from pytest_kbisect.bisection.outcome import Outcome
+from pytest_kbisect.bisection.outcome import Outcome, Run, Tested
 from pytest_kbisect.bisection.reference import Match, Matcher, Reference, match_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pytest_kbisect.bisection.history import History
-    from pytest_kbisect.bisection.outcome import Run, Tested
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,13 @@ def tally_of(runs: Iterable[Run], reference: Reference, matcher: Matcher = match
     )
 
 
-_FAILED = object()
+class _Kernel(Enum):
+    """What stands for a kernel where there is none; an enum stays itself when copied."""
+
+    FAILED = "failed"
+
+
+_FAILED: Final = _Kernel.FAILED
 
 
 class Evidence:
@@ -120,6 +127,14 @@ class Evidence:
         self._tallies.pop(kernel, None)
         if index == self.history.bad_end:
             self.grow_reference(tested.runs)
+
+    def imagine(self, index: int, outcome: Outcome, times: int) -> Evidence:
+        """A copy in which these runs were made too; this evidence stays as it is."""
+        other = deepcopy(self, {id(self.history): self.history})
+        title = next(iter(sorted(self._reference.main)), "")
+        signature = self.signature(index) or f"imagined {index}"
+        other.add(index, Tested("", (Run(outcome, title=title),) * times, signature))
+        return other
 
     def _join(self, index: int, signature: str) -> object:
         """The kernel of this commit: the one of its signature, or one of its own."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pytest_kbisect.bisection.evidence import Evidence
     from pytest_kbisect.bisection.partition import Partition
 
-SAME_KERNEL = 0.002
+SAME_KERNEL = 0.0002
 """How much less likely a culprit is that changes nothing in the image: of 36 such answers of syzbot none was right."""
 
 

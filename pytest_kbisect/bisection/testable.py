@@ -57,18 +57,14 @@ class Testable:
     def chances(self, works: tuple[int, ...], broken: tuple[int, ...]) -> Weights:
         """By commit, given those that could be tested and those that could not (1 and 0)."""
         size = len(self._history)
-        to_broken = np.full(size, np.inf)
-        for i in broken:
-            np.minimum(to_broken, self._distance(i), out=to_broken)
         if not broken:
             return np.full(size, 1 - BREAKAGE)
-        to_works = np.full(size, np.inf)
-        for i in works:
-            np.minimum(to_works, self._distance(i), out=to_works)
-        still_broken = REACH / (REACH + to_broken)
-        still_works = REACH / (REACH + to_works)
-        # Between a commit that works and one that does not, the nearer one speaks louder.
-        chances = 1 - np.maximum(BREAKAGE, still_broken * (1 - still_works))
+        to_works, to_broken = self._nearest(works), self._nearest(broken)
+        still_works, still_broken = REACH / (REACH + to_works), REACH / (REACH + to_broken)
+        # Between a commit that works and one that does not, the nearer one speaks louder. Where
+        # nearly all that was tried is broken, so will be what was not.
+        usual = (len(works) + 2) / (len(works) + len(broken) + 2)
+        chances = usual * (1 - np.maximum(BREAKAGE, still_broken * (1 - still_works)))
         for i in broken:
             if i >= 0:
                 chances[i] = 0.0
@@ -76,6 +72,13 @@ class Testable:
             if i >= 0:
                 chances[i] = 1.0
         return chances
+
+    def _nearest(self, commits: tuple[int, ...]) -> Weights:
+        """Distance of every commit to the nearest of these."""
+        nearest = np.full(len(self._history), np.inf)
+        for i in commits:
+            np.minimum(nearest, self._distance(i), out=nearest)
+        return nearest
 
     def _distance(self, start: int) -> Weights:
         """Steps along parents and children from a commit to every other."""

@@ -1,0 +1,134 @@
+"""Several experiments at once: for several builders, or to build ahead while guests run.
+
+With M builders the M commits that are worth most *together* are wanted, not M times the same half:
+on a line of equally likely commits the cuts at 1/(M+1), 2/(M+1), and so on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pytest_kbisect.bisection.choice import WAVES
+from pytest_kbisect.bisection.strategy import GOOD_END
+
+if TYPE_CHECKING:
+    from pytest_kbisect.bisection.ancestry import Weights
+    from pytest_kbisect.bisection.choice import Options
+    from pytest_kbisect.bisection.crashchance import CrashChance, Matrix
+    from pytest_kbisect.bisection.partition import Partition
+    from pytest_kbisect.bisection.posterior import Posterior
+
+ROUNDS = 3
+"""How often each experiment is chosen again in the light of the others; it settles in two."""
+MOST = 8
+"""Experiments chosen together; more are chosen one after the other, each in the light of eight."""
+
+
+def spread(
+    model: CrashChance,
+    partition: Partition,
+    posterior: Posterior,
+    options: Options,
+    first: int,
+    count: int,
+    width: int,
+) -> tuple[int, ...]:
+    """`count` different commits whose outcomes together tell most about the culprit, `first` among the start.
+
+    Each is chosen given the others, in turn, until nothing changes. An experiment is taken for
+    what it is when well done: a channel that errs with the chance that a batch errs.
+    """
+    error = _batch_error(model, posterior, width)
+    chosen = [first]
+    while len(chosen) < count:
+        more = _best_given(partition, posterior, options, chosen[-MOST:], chosen, error)
+        if more is None:
+            break
+        chosen.append(more)
+    for _ in range(ROUNDS if 1 < len(chosen) <= MOST else 0):
+        before = list(chosen)
+        for n in range(len(chosen)):
+            others = chosen[:n] + chosen[n + 1 :]
+            better = _best_given(partition, posterior, options, others, others, error)
+            if better is not None:
+                chosen[n] = better
+        if chosen == before:
+            break
+    return tuple(chosen)
+
+
+def _batch_error(model: CrashChance, posterior: Posterior, width: int) -> tuple[float, float]:
+    """Chances that a good long batch shows no crash on a bad commit, and one on a good commit."""
+    plan = model.plan(WAVES[2], width)
+    missed = float(posterior.chances @ plan.bad[:, 0])
+    fooled = float(1 - posterior.chances @ plan.good[:, 0])
+    return min(missed, 0.45), min(fooled, 0.45)
+
+
+def _best_given(
+    partition: Partition,
+    posterior: Posterior,
+    options: Options,
+    others: list[int],
+    taken: list[int],
+    error: tuple[float, float],
+) -> int | None:
+    """The commit that adds most bits to the experiments at `others`."""
+    finer = partition.copy()
+    for other in others:
+        finer.split(other)
+    # The posterior of a class goes to its parts by their size.
+    parents = [tuple(row[: len(partition.tests)]) for row in finer.inside.tolist()]
+    known = {
+        (tuple(row), weight): each
+        for row, weight, each in zip(
+            partition.inside.tolist(), partition.weights, posterior.each, strict=True
+        )
+    }
+    each = np.array([known[row, weight] for row, weight in zip(parents, finer.weights, strict=True)])
+    masses = np.append(each * finer.sizes, posterior.older)
+    inside = np.append(finer.inside[:, len(partition.tests) :], np.ones((1, len(others)), dtype=bool), axis=0)
+    cells = _outcomes(inside, error)  # classes x outcomes of the others
+    gain = options.testable * _added(finer.share, masses, cells, error)
+    order = np.argsort(-gain, kind="stable")
+    for i in order[: len(taken) + 1].tolist():
+        commit = i if i < len(gain) - 1 else GOOD_END
+        if commit not in taken:
+            return int(commit) if gain[i] > 0 else None
+    return None
+
+
+def _outcomes(inside: Matrix, error: tuple[float, float]) -> Matrix:
+    """Chance of every combination of outcomes of the other experiments, by class."""
+    missed, fooled = error
+    cells = np.ones((len(inside), 1))
+    for column in inside.T:
+        crash = np.where(column, 1 - missed, fooled)[:, None]
+        cells = np.concatenate([cells * crash, cells * (1 - crash)], axis=1)
+    return cells
+
+
+def _added(share: Matrix, masses: Weights, cells: Matrix, error: tuple[float, float]) -> Weights:
+    """By commit: bits its outcome adds to those of the others, I(culprit; outcome | others)."""
+    missed, fooled = error
+    weighted = masses[:, None] * cells
+    total = weighted.sum(axis=0)
+    bad = share @ weighted  # commits x combinations: mass in which this commit is bad
+    crash = bad * (1 - missed) + (total - bad) * fooled
+    tells = (_plogp(total) - _plogp(crash) - _plogp(total - crash)).sum(axis=1)
+    certain = bad.sum(axis=1)
+    lost = certain * _entropy(missed) + (masses.sum() - certain) * _entropy(fooled)
+    added: Weights = np.maximum(tells - lost, 0.0)
+    return added
+
+
+def _plogp(values: Matrix) -> Matrix:
+    safe = np.maximum(values, 1e-300)
+    result: Matrix = safe * np.log2(safe)
+    return result
+
+
+def _entropy(chance: float) -> float:
+    return float(-sum(_plogp(np.array([chance, 1 - chance]))))

@@ -1,0 +1,54 @@
+"""Several builders: rounds against log2(M + 1), and building ahead."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from worlds import world
+
+from pytest_kbisect.bisection.bayes import Bayes
+from pytest_kbisect.bisection.evidence import Evidence, Prices
+from pytest_kbisect.bisection.history import History
+from pytest_kbisect.bisection.strategy import Answer
+
+HISTORY = History.line([f"c{i:04}" for i in range(1000)])
+PRICES = Prices(build=300, run=60, width=10)
+
+
+def rounds(builders, culprit):
+    evidence, strategy, kernel, count = Evidence(HISTORY), Bayes(HISTORY, prices=PRICES), world(culprit), 0
+    while True:
+        what = strategy.decide_many(evidence, builders)
+        if isinstance(what, Answer):
+            assert what.culprit == culprit
+            return count
+        assert len({experiment.commit for experiment in what}) == len(what) <= builders
+        for experiment in what:
+            evidence.add(experiment.commit, kernel(experiment.commit, experiment.runs))
+        count += 1
+
+
+@pytest.mark.parametrize("builders", [1, 2, 3, 7])
+def test_rounds_shrink_with_the_logarithm_of_builders(builders):
+    """One round is the bad end's; one more may be wanted to be sure."""
+    assert rounds(builders, 613) <= math.ceil(10 / math.log2(builders + 1)) + 2
+
+
+def test_cuts_are_evenly_spread():
+    evidence, strategy, kernel = Evidence(HISTORY), Bayes(HISTORY, prices=PRICES), world(613)
+    evidence.add(999, kernel(999, 10))
+    commits = sorted(experiment.commit for experiment in strategy.decide_many(evidence, 3))
+    assert commits == pytest.approx([250, 500, 750], abs=50)
+
+
+def test_builds_ahead_what_is_tested_next():
+    evidence, strategy, kernel = Evidence(HISTORY), Bayes(HISTORY, prices=PRICES), world(613)
+    evidence.add(999, kernel(999, 10))
+    for _ in range(6):
+        experiment = strategy.decide(evidence)
+        ahead = strategy.foresee(evidence, experiment)
+        assert len(ahead) <= 2
+        evidence.add(experiment.commit, kernel(experiment.commit, experiment.runs))
+        following = strategy.decide(evidence)
+        assert following.commit in ahead or evidence.built(following.commit)
