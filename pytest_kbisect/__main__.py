@@ -29,9 +29,16 @@ def main(arguments: list[str]) -> int:
     testing = arguments[:1] == ["test"]
     try:
         python = _environment("dev" if testing else "")
-        return _test(python, arguments[1:]) if testing else _run(python, "-m", "pytest_kbisect.commands", *arguments)
+        return (
+            _test(python, arguments[1:])
+            if testing
+            else _run(python, "-m", "pytest_kbisect.commands", *arguments)
+        )
     except subprocess.CalledProcessError as error:
-        print(f"kbisect: {' '.join(map(str, error.cmd))} failed (exit status {error.returncode})", file=sys.stderr)
+        print(
+            f"kbisect: {' '.join(map(str, error.cmd))} failed (exit status {error.returncode})",
+            file=sys.stderr,
+        )
         return _USAGE
     except KeyboardInterrupt:
         return 2
@@ -50,7 +57,9 @@ def _environment(extra: str) -> Path:
     subprocess.run([sys.executable, "-m", "venv", _VENV], check=True)
     print("kbisect: installing the packages it needs (from PyPI)", flush=True)
     target = f"{_CHECKOUT}[{extra}]" if extra else str(_CHECKOUT)
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-e", target], check=True)
+    subprocess.run(
+        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-e", target], check=True
+    )
     stamp.touch()
     return python
 

@@ -49,7 +49,9 @@ def kbisect_session(request: pytest.FixtureRequest) -> Session:
 
 
 @pytest.fixture
-def kernel(request: pytest.FixtureRequest, kbisect_session: Session, kbisect_configuration: str) -> KernelImage:
+def kernel(
+    request: pytest.FixtureRequest, kbisect_session: Session, kbisect_configuration: str
+) -> KernelImage:
     """The built kernel: commit, signature, config, image, vmlinux, compiler (see KernelImage)."""
     tell = request.node.user_properties.append
     if kbisect_configuration:

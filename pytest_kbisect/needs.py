@@ -103,7 +103,9 @@ def _marked(needs: Needs, key: str, value: Any, where: str) -> Needs:
         return replace(needs, crash=_lines(value))
     if key in _NUMBERS:
         return _with_number(needs, key, value, where)
-    raise UsageError(f"{where}: unknown keyword {key!r} (known: config, configs, crash, {', '.join(_NUMBERS)})")
+    raise UsageError(
+        f"{where}: unknown keyword {key!r} (known: config, configs, crash, {', '.join(_NUMBERS)})"
+    )
 
 
 def _lines(value: str | Iterable[str]) -> tuple[str, ...]:

@@ -70,20 +70,46 @@ def _path(text: str) -> Path:
 
 
 OPTIONS = (
-    Option("range", "A..B", "bisect the commits of A..B: A is good, B crashes; each commit is a session of its own"),
+    Option(
+        "range",
+        "A..B",
+        "bisect the commits of A..B: A is good, B crashes; each commit is a session of its own",
+    ),
     Option("kernel", "DIR", "git tree of Linux to build from; it is only read", parse=_path),
     Option("commit", "REV", "the commit to build in an ordinary run", default="HEAD"),
-    Option("config", "FILE", "a whole .config, or a fragment over tinyconfig (repeatable)", default=(), many=True),
+    Option(
+        "config", "FILE", "a whole .config, or a fragment over tinyconfig (repeatable)", default=(), many=True
+    ),
     Option("runs", "N", "runs of each reproducer", default=10, parse=_count),
-    Option("timeout", "SECONDS", "time limit of a run, where the reproducer names none", default=30.0, parse=_seconds),
+    Option(
+        "timeout",
+        "SECONDS",
+        "time limit of a run, where the reproducer names none",
+        default=30.0,
+        parse=_seconds,
+    ),
     Option("boot-timeout", "SECONDS", "time limit of a boot", default=120.0, parse=_seconds),
     Option("memory", "MIB", "memory of a guest, where the reproducer names none", default=512, parse=_count),
     Option("cpus", "N", "processors of a guest, where the reproducer names none", default=2, parse=_count),
-    Option("accel", "NAME", "auto (probed by booting), kvm or tcg", default="auto", parse=_one_of("auto", "kvm", "tcg")),
+    Option(
+        "accel",
+        "NAME",
+        "auto (probed by booting), kvm or tcg",
+        default="auto",
+        parse=_one_of("auto", "kvm", "tcg"),
+    ),
     Option("jobs", "N", "processes of one build (default: the processors there are)", parse=_count),
     Option("dir", "DIR", "folder of a bisection's results (default: kbisect-results/NAME)", parse=_path),
-    Option("cache", "DIR", "folder of trees, objects and built kernels (default: the user's cache)", parse=_path),
-    Option("store-size", "GIB", "built kernels kept at most, the least recently used go first", default=10, parse=_count),
+    Option(
+        "cache", "DIR", "folder of trees, objects and built kernels (default: the user's cache)", parse=_path
+    ),
+    Option(
+        "store-size",
+        "GIB",
+        "built kernels kept at most, the least recently used go first",
+        default=10,
+        parse=_count,
+    ),
     Option(
         "strategy",
         "NAME",
@@ -104,7 +130,11 @@ def add(parser: pytest.Parser) -> None:
     for option in OPTIONS:
         text = option.help
         if option.default not in (None, ()):
-            text += f" (default: {option.default:g})" if isinstance(option.default, float) else f" (default: {option.default})"
+            text += (
+                f" (default: {option.default:g})"
+                if isinstance(option.default, float)
+                else f" (default: {option.default})"
+            )
         group.addoption(
             option.flag,
             dest=option.key,

@@ -36,7 +36,9 @@ def check(session: Session, items: list[pytest.Item], *, compile_: bool) -> None
                     "files": sorted({str(item.path) for item in selected}),
                     "fragments": session.fragments,
                     "memory": max((reproducers.needs_of(item).memory or 0 for item in selected), default=0),
-                    "crash": sorted({title for item in selected for title in reproducers.needs_of(item).crash}),
+                    "crash": sorted(
+                        {title for item in selected for title in reproducers.needs_of(item).crash}
+                    ),
                 }
             )
         )

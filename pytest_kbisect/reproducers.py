@@ -38,7 +38,8 @@ def collects(path: Path, config: pytest.Config) -> bool:
     if any(folder in path.parents for folder in options.reproducer_folders(config)):
         return True
     return options.in_use(config) and any(
-        (config.invocation_params.dir / argument.partition("::")[0]).absolute() == path for argument in config.args
+        (config.invocation_params.dir / argument.partition("::")[0]).absolute() == path
+        for argument in config.args
     )
 
 
@@ -115,11 +116,18 @@ def timeout_of(item: pytest.Item) -> float:
 
 def parametrise(metafunc: pytest.Metafunc) -> None:
     """One test per configuration (where any is named) and per run."""
-    config, wanted = metafunc.config, needs.from_markers(metafunc.definition.iter_markers("kbisect"), metafunc.definition.nodeid)
+    config, wanted = (
+        metafunc.config,
+        needs.from_markers(metafunc.definition.iter_markers("kbisect"), metafunc.definition.nodeid),
+    )
     if wanted.configs:
         metafunc.parametrize("kbisect_configuration", list(wanted.configs), scope="session")
     if "kbisect_run" in metafunc.fixturenames:
-        runs = wanted.runs if wanted.runs and not options.given(config, "runs") else options.value(config, "runs")
+        runs = (
+            wanted.runs
+            if wanted.runs and not options.given(config, "runs")
+            else options.value(config, "runs")
+        )
         metafunc.parametrize("kbisect_run", range(runs), ids=[f"run{i}" for i in range(runs)])
 
 

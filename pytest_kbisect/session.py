@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _HEADROOM = 128
 """MiB that QEMU itself and this process need besides the guest's memory."""
+_PROGRESS = 10.0
+"""Seconds between two percentages of a build."""
 
 
 class Session:
@@ -44,6 +46,7 @@ class Session:
         self._resources = contextlib.ExitStack()
         self._kernels: dict[str, KernelImage | Exception] = {}
         self._said: set[str] = set()
+        self._progressed = ("", 0.0)
         self.trouble: KbisectError | None = None
         """What was found wrong while collecting, told by the first test (workers cannot end a session)."""
 
@@ -97,7 +100,7 @@ class Session:
                 self.config_request(configuration),
                 cache=self.cache,
                 jobs=options.value(self._config, "jobs") or os.cpu_count() or 1,
-                progress=self.say,
+                progress=self._progress,
                 store_limit=options.value(self._config, "store-size") << 30,
             )
         )
@@ -152,6 +155,15 @@ class Session:
         """Where the console of one run is kept: the bisection's folder, else beside the session's keys."""
         safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[-120:]
         return (self.lab or self.folder) / "runs" / safe
+
+    def _progress(self, message: str) -> None:
+        """A build's stages at once, its percentages now and then."""
+        now = time.monotonic()
+        if message.endswith("%"):
+            if message == self._progressed[0] or now - self._progressed[1] < _PROGRESS:
+                return
+            self._progressed = message, now
+        self.say(f"{self.commit[:12]}: {message}")
 
     # -- words -----------------------------------------------------------------------------------------
 

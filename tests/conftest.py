@@ -25,3 +25,11 @@ def _own_environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
         monkeypatch.delenv(name, raising=False)
     if not {"guest", "kernel"} & {mark.name for mark in request.node.iter_markers()}:
         monkeypatch.setenv(CACHE, str(request.getfixturevalue("tmp_path") / "cache"))
+
+
+@pytest.fixture(scope="session")
+def linux_clone(real_cache: Path):
+    """The demo's history, cloned, for commits of the tests' own."""
+    from linux_commits import clone_of_demo
+
+    return clone_of_demo(real_cache)

@@ -17,10 +17,12 @@ from pytest_kbisect.bisection.evidence import Evidence
 from pytest_kbisect.bisection.history import LOG_FORMAT, History
 from pytest_kbisect.bisection.journal import Journal
 from pytest_kbisect.bisection.lab import Lab, Selection
+from pytest_kbisect.bisection.matcher import match_crash
 from pytest_kbisect.bisection.outcome import Outcome, Verdict
 from pytest_kbisect.bisection.reference import Reference
 from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind, Experiment
 from pytest_kbisect.errors import ExitCode, KbisectError, UsageError
+from pytest_kbisect.kernel.maintainers import Recipients, recipients
 from pytest_kbisect.reports import bisectlog, junit, result
 
 if TYPE_CHECKING:
@@ -98,7 +100,8 @@ class Bisection:
         arguments = [str(argument) for argument in config.invocation_params.args]
         self._lab = Lab(arguments, folder, config.invocation_params.dir)
         self._journal = Journal(folder / "journal.jsonl", self._subject())
-        self._evidence = Evidence(self._history, reference=Reference(frozenset(selection.crash)))
+        reference = Reference(frozenset(selection.crash))
+        self._evidence = Evidence(self._history, matcher=match_crash, reference=reference)
         self._strategy: Strategy = Classic(self._history, options.value(config, "runs"))
         self._tested: dict[int, Tested] = {}
         self._order: list[int] = []
@@ -192,7 +195,9 @@ class Bisection:
         parents = self._history.parents[answer.culprit]
         parent = parents[0] if parents else GOOD_END
         if parent not in self._tested:
-            experiment = Experiment(parent, options.value(self._config, "runs"), reason="the culprit's parent")
+            experiment = Experiment(
+                parent, options.value(self._config, "runs"), reason="the culprit's parent"
+            )
             self._announce(experiment)
             tested = self._test(experiment)
             self._journal.add(tested, runs_asked=experiment.runs, reason=experiment.reason)
@@ -207,9 +212,7 @@ class Bisection:
         told = self._result(answer, culprit, parent, flags)
         self._say.lines(self._last_words(answer, told, culprit, parent))
         result.write(told, self._folder / "result.json")
-        sessions = [
-            (self._suite_facts(i), self._lab.session_folder(self._sha(i))) for i in self._order
-        ]
+        sessions = [(self._suite_facts(i), self._lab.session_folder(self._sha(i))) for i in self._order]
         targets = [self._folder / "junit.xml"]
         if self._config.option.xmlpath:
             targets.append(Path(self._config.option.xmlpath).expanduser())
@@ -239,9 +242,13 @@ class Bisection:
             lines.append(f"culprit signature: {told.culprit_signature}")
             lines.append(f"parent  signature: {told.parent_signature}")
             if "no-op" in told.flags:
-                lines.append("WARNING: the culprit builds the same kernel as its parent: it cannot be the cause")
+                lines.append(
+                    "WARNING: the culprit builds the same kernel as its parent: it cannot be the cause"
+                )
             if "merge" in told.flags:
-                lines.append("note: the first bad commit is a merge: both sides are good, together they are not")
+                lines.append(
+                    "note: the first bad commit is a merge: both sides are good, together they are not"
+                )
             if parent is not None and any(run.outcome is Outcome.CRASHED for run in parent.runs):
                 lines.append("WARNING: the culprit's parent crashed too")
         seconds = told.seconds
@@ -251,9 +258,8 @@ class Bisection:
         )
         if answer.culprit is not None:
             lines.append(f"first bad commit: {told.culprit} {told.title}")
-            if told.recipients_to or told.recipients_cc:
-                lines.append(f"recipients (to): {bisectlog.go_list(told.recipients_to)}")
-                lines.append(f"recipients (cc): {bisectlog.go_list(told.recipients_cc)}")
+            lines.append(f"recipients (to): {bisectlog.go_list(told.recipients_to)}")
+            lines.append(f"recipients (cc): {bisectlog.go_list(told.recipients_cc)}")
         elif answer.kind is AnswerKind.CANDIDATES and answer.candidates:
             lines.append("bisection is inconclusive, the first bad commit could be any of:")
             lines += [self._sha(i) for i, _ in answer.candidates]
@@ -292,7 +298,7 @@ class Bisection:
     ) -> result.Result:
         crash = self._crash(culprit)
         tested = list(self._tested.values())
-        to, cc = self._recipients(answer)
+        people = self._recipients(answer)
         return result.Result(
             kind=answer.kind.value,
             range=(self._a, self._b),
@@ -305,8 +311,8 @@ class Bisection:
             culprit_signature=culprit.signature if culprit else "",
             parent_signature=parent.signature if parent else "",
             flags=flags,
-            recipients_to=to,
-            recipients_cc=cc,
+            recipients_to=people.to,
+            recipients_cc=people.cc,
             revisions_tested=sum(not t.build_error for t in tested),
             builds=sum(not t.cached for t in tested),
             runs=sum(len(t.runs) for t in tested),
@@ -317,8 +323,10 @@ class Bisection:
             tested=tuple(self._suite_facts(i) for i in self._order),
         )
 
-    def _recipients(self, answer: Answer) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        return (), ()
+    def _recipients(self, answer: Answer) -> Recipients:
+        if answer.culprit is None:
+            return Recipients()
+        return recipients(self._tree.path, self._sha(answer.culprit))
 
     def _suite_facts(self, index: int) -> dict[str, Any]:
         tested, tally = self._tested[index], self._evidence.tally(index)
@@ -427,7 +435,9 @@ def _only_one(folder: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
-        raise UsageError(f"another bisection is running in {folder}: wait for it, or give another --kbisect-dir") from None
+        raise UsageError(
+            f"another bisection is running in {folder}: wait for it, or give another --kbisect-dir"
+        ) from None
     try:
         yield
     finally:
@@ -461,5 +471,3 @@ def _check_config(config: pytest.Config, selection: Selection) -> None:
     files = [Path(name).expanduser() for name in options.value(config, "config")]
     for fragments in selection.fragments.values():
         request(files, [(source, line) for source, line in fragments])
-
-

@@ -68,7 +68,9 @@ def _read(path: Path) -> list[dict[str, Any]]:
         try:
             records.append(dict(json.loads(line)))
         except (ValueError, TypeError):
-            raise UsageError(f"{path}:{number} is not a journal line: move the file away to begin anew") from None
+            raise UsageError(
+                f"{path}:{number} is not a journal line: move the file away to begin anew"
+            ) from None
     return records
 
 

@@ -119,7 +119,12 @@ class Lab:
         )
         status = _wait(child, _Events(folder / "events.jsonl", say))
         seconds = time.monotonic() - started
-        if not xml.exists() or status not in (ExitCode.FOUND, ExitCode.FAILED, ExitCode.USAGE, ExitCode.INTERRUPTED):
+        if not xml.exists() or status not in (
+            ExitCode.FOUND,
+            ExitCode.FAILED,
+            ExitCode.USAGE,
+            ExitCode.INTERRUPTED,
+        ):
             if status == ExitCode.USAGE:
                 raise UsageError(_complaint(log))
             raise KbisectError(f"the session at {commit[:12]} ended with exit status {status}: see {log}")

@@ -100,7 +100,9 @@ def _archive(authorized_keys: str, host_key: bytes) -> bytes:
     archive.character_device("dev/console", 5, 1)
     busybox = _static_busybox()
     archive.file("bin/busybox", Path(busybox).read_bytes(), 0o755)
-    for applet in subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split():
+    for applet in subprocess.run(
+        [busybox, "--list"], capture_output=True, text=True, check=True
+    ).stdout.split():
         if applet != "busybox":
             archive.symlink(f"bin/{applet}", "busybox")
     dropbear = _tool("dropbear")

@@ -245,7 +245,9 @@ class Guest:
             time.sleep(0.05)
         with contextlib.suppress(Exception):
             self._connect(self._qemu.ssh_port(), time.monotonic() + 5.0).close()
-            return InfraError("ssh", f"{error.args[0]} (the guest still answers)", console=self.console.tail())
+            return InfraError(
+                "ssh", f"{error.args[0]} (the guest still answers)", console=self.console.tail()
+            )
         return KernelCrash(self._silent_report("lost connection to the guest", "LOST_CONNECTION"))
 
     def _silent_report(self, title: str, kind: str) -> CrashReport:

@@ -36,7 +36,10 @@ def commit(result: Tested, *, same_as: str = "") -> list[str]:
     if result.signature:
         lines.append(f"kernel signature: {result.signature}")
     if result.build_error:
-        lines += [f"failed building {result.commit}: {line}" if i == 0 else line for i, line in enumerate(result.build_error.splitlines())]
+        lines += [
+            f"failed building {result.commit}: {line}" if i == 0 else line
+            for i, line in enumerate(result.build_error.splitlines())
+        ]
     elif not result.runs:
         lines.append(f"same kernel as {same_as}, not run again" if same_as else "no runs")
     else:

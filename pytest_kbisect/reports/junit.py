@@ -96,7 +96,9 @@ def _result_suite(result: Result) -> Any:
     case.system_out = clean(words)
     if not result.culprit:
         failure = Failure(clean(words), result.kind)
-        failure.text = clean("\n".join(f"{sha} {title} ({p:.0%})" for sha, title, p in result.candidates) or words)
+        failure.text = clean(
+            "\n".join(f"{sha} {title} ({p:.0%})" for sha, title, p in result.candidates) or words
+        )
         case.result = [failure]
     suite.add_testcase(case)
     return suite

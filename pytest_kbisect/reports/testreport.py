@@ -45,7 +45,9 @@ def tell(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
         _add(item, properties.OUTCOME, "infra-failed")
         _add(item, properties.USAGE, str(error))
         item.session.shouldstop = str(error).partition("\n")[0]
-    elif isinstance(error, CommandTimeoutError) or (call.when == "call" and not isinstance(error, KbisectError)):
+    elif isinstance(error, CommandTimeoutError) or (
+        call.when == "call" and not isinstance(error, KbisectError)
+    ):
         # The test's own expectation failed: to the test this kernel is bad, console or not.
         _add(item, properties.OUTCOME, "crashed")
         _add(item, properties.TITLE, f"test failed: {_first_line(error)}")

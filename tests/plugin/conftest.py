@@ -27,7 +27,12 @@ class Tree:
 
     def git(self, *words: str) -> str:
         return subprocess.run(
-            ["git", *words], cwd=self.path, env={**os.environ, **_IDENTITY}, check=True, capture_output=True, text=True
+            ["git", *words],
+            cwd=self.path,
+            env={**os.environ, **_IDENTITY},
+            check=True,
+            capture_output=True,
+            text=True,
         ).stdout.strip()
 
     def commit(self, title: str, **files: str) -> str:
@@ -42,7 +47,9 @@ class Tree:
 def linux(tmp_path: Path) -> Tree:
     """Three commits of something with Linux' Makefile and Kconfig."""
     tree = Tree(tmp_path / "linux")
-    tree.commit("Linux 6.1", Makefile="VERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 0\n", Kconfig='mainmenu "Linux"\n')
+    tree.commit(
+        "Linux 6.1", Makefile="VERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 0\n", Kconfig='mainmenu "Linux"\n'
+    )
     tree.commit("one")
     tree.commit("two")
     return tree

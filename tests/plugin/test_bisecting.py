@@ -17,7 +17,9 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
 
 
 def bisect(suite: pytest.Pytester, tree: object, range_: str, *words: str) -> pytest.RunResult:
-    return suite.runpytest_subprocess(f"--kbisect-kernel={tree}", f"--kbisect-range={range_}", *(words or ["crash.sh"]))
+    return suite.runpytest_subprocess(
+        f"--kbisect-kernel={tree}", f"--kbisect-range={range_}", *(words or ["crash.sh"])
+    )
 
 
 def test_ranges_that_cannot_be_bisected(suite: pytest.Pytester, linux: Tree) -> None:

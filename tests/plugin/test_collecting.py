@@ -20,7 +20,9 @@ def repro(pytester: pytest.Pytester) -> pytest.Pytester:
     folder = pytester.mkdir("repro")
     (folder / "crash.c").write_text(C_SOURCE)
     (folder / "crash2.sh").write_text("# kbisect-memory: 300\ntrue\n")
-    (folder / "test_own.py").write_text("def test_it(vm):\n    vm.run('true')\n\ndef test_plain():\n    pass\n")
+    (folder / "test_own.py").write_text(
+        "def test_it(vm):\n    vm.run('true')\n\ndef test_plain():\n    pass\n"
+    )
     (folder / "README").write_text("not a test\n")
     return pytester
 
@@ -56,7 +58,12 @@ def test_named_configurations_repeat_the_runs(repro: pytest.Pytester) -> None:
         "// kbisect-config[plain]: CONFIG_A=y\n// kbisect-config[kasan]: CONFIG_KASAN=y\nint main(){}\n"
     )
     found = nodes(repro.runpytest("--collect-only", "-q", "repro/crash.c", "--kbisect-runs=2"))
-    assert sorted(name.partition("[")[2] for name in found) == ["kasan-run0]", "kasan-run1]", "plain-run0]", "plain-run1]"]
+    assert sorted(name.partition("[")[2] for name in found) == [
+        "kasan-run0]",
+        "kasan-run1]",
+        "plain-run0]",
+        "plain-run1]",
+    ]
 
 
 @pytest.mark.parametrize("words", [["-k", "crash2"], ["repro/crash2.sh"], ["repro/crash2.sh::crash2"]])

@@ -27,7 +27,9 @@ runs = st.builds(
     seconds=st.floats(0, 100),
 )
 experiments = st.lists(
-    st.builds(Tested, st.text("0123456789abcdef", min_size=8, max_size=8), st.lists(runs, max_size=3).map(tuple)),
+    st.builds(
+        Tested, st.text("0123456789abcdef", min_size=8, max_size=8), st.lists(runs, max_size=3).map(tuple)
+    ),
     max_size=4,
 )
 
@@ -63,5 +65,5 @@ def test_a_damaged_line_is_named(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     Journal(path, SUBJECT)
     path.write_text(path.read_text() + "nonsense\n" + json.dumps({"kind": "tested"}) + "\n")
-    with pytest.raises(UsageError, match="journal.jsonl:2"):
+    with pytest.raises(UsageError, match=r"journal\.jsonl:2"):
         Journal(path, SUBJECT)

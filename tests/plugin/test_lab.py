@@ -33,13 +33,19 @@ def test_it(guest, n):
         pytest.skip("why")
 """
 
-CRASH = {"outcome": "crashed", "title": "WARNING in foo", "type": "WARNING", "signature": "s" * 64, "run_seconds": "1.5"}
+CRASH = {
+    "outcome": "crashed",
+    "title": "WARNING in foo",
+    "type": "WARNING",
+    "signature": "s" * 64,
+    "run_seconds": "1.5",
+}
 
 
 @pytest.fixture
 def session(pytester: pytest.Pytester):
     def run(*ends: tuple[str, dict[str, str]], words: tuple[str, ...] = ()) -> Path:
-        pytester.makeini('[pytest]\njunit_family = xunit1\n')
+        pytester.makeini("[pytest]\njunit_family = xunit1\n")
         pytester.makepyfile(SUITE.format(ends=ends))
         pytester.runpytest("--junitxml=out.xml", *words)
         return pytester.path / "out.xml"

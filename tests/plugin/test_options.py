@@ -30,7 +30,9 @@ def test_the_marker_is_documented(pytester: pytest.Pytester) -> None:
 def test_an_ini_key_is_as_good_as_an_option_and_the_option_wins(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nkbisect_runs = 3\n")
     pytester.makepyfile("def test_it(vm): pass")
-    count = lambda *words: len([x for x in pytester.runpytest("--collect-only", "-q", *words).outlines if "::" in x])  # noqa: E731
+    count = lambda *words: len(
+        [x for x in pytester.runpytest("--collect-only", "-q", *words).outlines if "::" in x]
+    )  # noqa: E731
     assert count() == 3
     assert count("--kbisect-runs=2") == 2
 
@@ -79,7 +81,9 @@ def test_no_kernel_given_is_said_in_one_line(pytester: pytest.Pytester) -> None:
     assert "Traceback" not in result.stdout.str()
 
 
-def test_an_unknown_revision_ends_the_session_before_it_begins(pytester: pytest.Pytester, linux: Tree) -> None:
+def test_an_unknown_revision_ends_the_session_before_it_begins(
+    pytester: pytest.Pytester, linux: Tree
+) -> None:
     pytester.makepyfile("def test_it(vm): pass")
     result = pytester.runpytest(f"--kbisect-kernel={linux.path}", "--kbisect-commit=nonsense")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -90,7 +94,9 @@ def test_an_unknown_revision_ends_the_session_before_it_begins(pytester: pytest.
 @pytest.mark.parametrize("parallel", [[], ["-n2"]])
 def test_a_source_that_does_not_compile(pytester: pytest.Pytester, linux: Tree, parallel: list[str]) -> None:
     pytester.path.joinpath("broken.c").write_text("int main(void) { return nonsense; }\n")
-    result = pytester.runpytest_subprocess(f"--kbisect-kernel={linux.path}", "broken.c", "--kbisect-runs=2", *parallel)
+    result = pytester.runpytest_subprocess(
+        f"--kbisect-kernel={linux.path}", "broken.c", "--kbisect-runs=2", *parallel
+    )
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "nonsense" in result.stdout.str() + result.stderr.str()
     assert "does not compile" in result.stdout.str() + result.stderr.str()

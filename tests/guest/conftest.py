@@ -1,0 +1,69 @@
+"""One kernel with four old bugs brought back, and guests that boot it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "guest_kernel"))
+
+import bugs
+
+TUN = [bug for bug in bugs.BUGS if bug.reproducer == "tun_napi_frags.c"]
+
+
+@pytest.fixture(scope="session")
+def buggy(linux_clone, tmp_path_factory) -> str:
+    """A commit on the demo's bad end, which has the first bug already, with the other three."""
+    edits = [edit for bug in bugs.BUGS if bug not in TUN for edit in bug.edits]
+    index = tmp_path_factory.mktemp("index") / "index"
+    return linux_clone.edited("Four bugs", edits, index, linux_clone.demo.bad)
+
+
+@pytest.fixture(scope="session")
+def configuration(tmp_path_factory) -> Path:
+    """What lets one kernel have all four, as a file for --kbisect-config."""
+    path = tmp_path_factory.mktemp("config") / "bugs.config"
+    path.write_text("\n".join(bugs.config()) + "\n")
+    return path
+
+
+@pytest.fixture(scope="session")
+def buggy_kernel(linux_clone, buggy, real_cache, configuration):
+    """The kernel with the four bugs, built once and kept."""
+    from pytest_kbisect.kernel import config
+    from pytest_kbisect.kernel.provide import provide
+    from pytest_kbisect.kernel.tree import LinuxTree
+
+    tree = LinuxTree(linux_clone.path, real_cache)
+    with provide(
+        tree, buggy, config.request([configuration]), cache=real_cache, jobs=os.cpu_count() or 1
+    ) as kernel:
+        yield kernel
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory):
+    from pytest_kbisect.guest import image
+
+    return image.build(tmp_path_factory.mktemp("image"))
+
+
+@pytest.fixture
+def machine(buggy_kernel, image):
+    from pytest_kbisect.guest.qemu import Machine
+
+    return Machine(kernel=buggy_kernel.image, initramfs=image.initramfs)
+
+
+@pytest.fixture
+def guest(machine, image, tmp_path):
+    """A booted guest."""
+    from pytest_kbisect.guest.vm import Guest
+
+    with Guest(machine, image, tmp_path / "guest") as guest:
+        guest.boot(60)
+        yield guest

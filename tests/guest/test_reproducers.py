@@ -1,0 +1,212 @@
+"""The shipped reproducers on a kernel with their bugs and on one without; and a whole small bisection."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import bugs
+import pytest
+from junitparser import JUnitXml, Properties
+
+from pytest_kbisect import properties
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def kbisect(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *words], cwd=cwd, capture_output=True, text=True, check=False
+    )
+
+
+def told(case) -> dict[str, str]:
+    return {item.name: item.value for item in case.child(Properties) or ()}
+
+
+def cases(xml: Path) -> list[tuple[str, dict[str, str], list[str]]]:
+    return [
+        (case.name, told(case), [type(end).__name__ for end in case.result])
+        for suite in JUnitXml.fromfile(str(xml))
+        for case in suite
+    ]
+
+
+@pytest.mark.guest
+def test_every_shipped_reproducer_crashes_a_kernel_with_its_bug(
+    linux_clone, buggy, configuration, tmp_path
+) -> None:
+    xml = tmp_path / "out.xml"
+    done = kbisect(
+        "repro/",
+        f"--kbisect-kernel={linux_clone.path}",
+        f"--kbisect-commit={buggy}",
+        f"--kbisect-config={configuration}",
+        "--kbisect-runs=4",
+        "-n2",
+        f"--junitxml={xml}",
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    ends = cases(xml)
+    assert len(ends) == 4 * len(bugs.BUGS)
+    for bug in bugs.BUGS:
+        stem = bug.reproducer.partition(".")[0]
+        mine = [
+            (facts, end)
+            for name, facts, end in ends
+            if stem in name or (stem == "test_pipe_resize" and "pipe" in name)
+        ]
+        crashed = [
+            facts for facts, end in mine if facts[properties.OUTCOME] == "crashed" and end == ["Failure"]
+        ]
+        assert len(crashed) == 4 if bug.certain else crashed, (bug.reproducer, mine)
+        assert all(facts[properties.TITLE].startswith(bug.title) for facts in crashed), crashed
+        assert all(len(facts[properties.SIGNATURE]) == 64 for facts in crashed)
+    assert "Traceback" not in done.stdout
+
+
+@pytest.mark.guest
+def test_a_healthy_kernel_survives_them_all(linux_clone, configuration, tmp_path) -> None:
+    xml = tmp_path / "out.xml"
+    done = kbisect(
+        "repro/",
+        f"--kbisect-kernel={linux_clone.path}",
+        f"--kbisect-commit={linux_clone.demo.good}",
+        f"--kbisect-config={configuration}",
+        "--kbisect-runs=1",
+        f"--junitxml={xml}",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {facts[properties.OUTCOME] for _, facts, _ in cases(xml)} == {"ok"}
+
+
+@pytest.fixture
+def small_range(linux_clone) -> str:
+    """Six commits, the culprit the third."""
+    demo = linux_clone.demo
+    line = linux_clone.git("rev-list", "--first-parent", "--reverse", f"{demo.good}..{demo.bad}").split()
+    at = line.index(demo.culprit)
+    return f"{line[at - 3]}..{line[at + 3]}"
+
+
+def bisection(linux_clone, configuration: Path, range_: str, folder: Path) -> list[str]:
+    return [
+        str(ROOT / "repro" / "tun_napi_frags.c"),
+        f"--kbisect-kernel={linux_clone.path}",
+        f"--kbisect-range={range_}",
+        f"--kbisect-config={configuration}",
+        f"--kbisect-dir={folder}",
+        "--kbisect-runs=3",
+        "-n2",
+    ]
+
+
+@pytest.mark.kernel
+def test_a_whole_bisection(linux_clone, configuration, small_range, tmp_path) -> None:
+    before = linux_clone.git("for-each-ref") + linux_clone.git("worktree", "list", "--porcelain")
+    folder = tmp_path / "result"
+    words = bisection(linux_clone, configuration, small_range, folder)
+    done = kbisect(*words, f"--junitxml={tmp_path / 'out.xml'}", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    demo = linux_clone.demo
+    assert f"{demo.culprit} is the first bad commit" in done.stdout
+    assert "crash: WARNING in pskb_expand_head" in done.stdout
+    assert (folder / "bisect.log").read_text() in done.stdout or "# git bisect bad" in done.stdout
+    answer = json.loads((folder / "result.json").read_text())
+    assert (answer["kind"], answer["culprit"]) == ("culprit", demo.culprit)
+    assert answer["culprit_signature"] != answer["parent_signature"]
+    assert answer["crash"] == "WARNING in pskb_expand_head"
+    suites = list(JUnitXml.fromfile(str(tmp_path / "out.xml")))
+    assert len(suites) == len(answer["tested"]) + 1
+    assert suites[-1].name == "kbisect result"
+    assert before == linux_clone.git("for-each-ref") + linux_clone.git("worktree", "list", "--porcelain")
+    again = kbisect(*words, cwd=tmp_path)
+    assert again.returncode == 0
+    assert json.loads((folder / "result.json").read_text())["culprit"] == demo.culprit
+
+
+@pytest.mark.kernel
+def test_killed_at_any_moment_it_leaves_nothing_and_goes_on(
+    linux_clone, configuration, small_range, tmp_path
+) -> None:
+    folder = tmp_path / "result"
+    words = bisection(linux_clone, configuration, small_range, folder)
+    rng = random.Random(1)
+    for _ in range(3):
+        driver = subprocess.Popen(
+            [sys.executable, "-m", "pytest", *words],
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.STDOUT,
+        )
+        time.sleep(rng.uniform(2, 12))
+        driver.kill()
+        driver.wait()
+        deadline = time.monotonic() + 3
+        while (left := _processes_in(tmp_path)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not left
+    done = kbisect(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads((folder / "result.json").read_text())["culprit"] == linux_clone.demo.culprit
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_says_so(
+    linux_clone, configuration, small_range, tmp_path, number: signal.Signals
+) -> None:
+    words = bisection(linux_clone, configuration, small_range, tmp_path / "result")
+    driver = subprocess.Popen(
+        [sys.executable, "-m", "pytest", *words],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    time.sleep(6)
+    driver.send_signal(number)
+    output, _ = driver.communicate(timeout=20)
+    assert driver.returncode == 2, output
+    assert "the same command goes on where it was" in output
+    assert "Traceback" not in output
+    assert not _processes_in(tmp_path)
+
+
+@pytest.mark.kernel
+def test_ends_that_are_not_what_they_should_be(linux_clone, configuration, tmp_path) -> None:
+    demo = linux_clone.demo
+    parent = linux_clone.git("rev-parse", f"{demo.culprit}^").strip()
+    older = linux_clone.git("rev-parse", f"{demo.culprit}~2").strip()
+    done = kbisect(*bisection(linux_clone, configuration, f"{older}..{parent}", tmp_path / "a"), cwd=tmp_path)
+    assert done.returncode == 7
+    assert "ERROR: 0 of 20 runs crashed on" in done.stderr
+    newer = linux_clone.git("rev-list", "--first-parent", "--reverse", f"{demo.culprit}..{demo.bad}").split()[
+        0
+    ]
+    done = kbisect(
+        *bisection(linux_clone, configuration, f"{demo.culprit}..{newer}", tmp_path / "b"), cwd=tmp_path
+    )
+    assert done.returncode == 4
+    assert "crashed on the good end" in done.stderr
+
+
+def _processes_in(folder: Path) -> list[str]:
+    """Command lines of processes that name a folder (QEMU's console is there) or work in it."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+            if str(folder) in command or os.readlink(entry / "cwd").startswith(str(folder)):
+                found.append(command)
+        except OSError:
+            continue
+    return found
