@@ -17,7 +17,7 @@ _GENERIC: Final[dict[str, str]] = {
         kasan kmsan kcsan ubsan kfence asan_ hwasan tsan_ msan_ sanitizer_ kcov
         ^check_(?:memory_region|region|object|slab|bogus|page_span|stack_object|heap_object|poison) ^memory_is_
         ^object_err ^print_(?:address|report|error|trailer|page|section|track|bad|memory|shadow) ^slab_(?:err|bug|fix|pad)
-        ^start_report ^end_report ^describe_ ^stack_trace ^save_stack ^save_trace ^set_track ^qlist_ ^quarantine
+        ^start_report ^end_report ^describe_ ^stack_trace ^save_stack ^save_trace ^set_track
         ^report_(?:bug|suppress|enabled) ^handle_(?:overflow|load_invalid|type_mismatch|misaligned|object_size)
         ^val_to_string ^addr_has ^virt_addr ^phys_addr ^init_object ^setup_object ^(?:re)?set_page_owner ^create_object
         ^delete_object
@@ -27,10 +27,10 @@ _GENERIC: Final[dict[str, str]] = {
         ^show_(?:stack|regs|trace|mem$|free_areas|registers|opcodes|ip|iret|state|pte)
         ^warn(?:_slowpath|_alloc|_on|_bogus|$) ^die(?:_|$) ^oops ^bug$ ^handle_bug ^is_valid_bug ^fixup_ ^search_exception ^bad_page
         ^assfail ^assertfail ^assertion_failure ^fortify ^stack_chk
-        ^v?printk ^vprintk ^devkmsg ^_?dev_(?:printk|vprintk|err|warn|info|emerg|alert|crit|notice|dbg) ^netdev_(?:err|warn|info|printk)
+        printk ^devkmsg ^_?dev_(?:printk|vprintk|err|warn|info|emerg|alert|crit|notice|dbg) ^netdev_(?:err|warn|info|printk)
         ^v?sc?n?printf ^vscnprintf ^vsnprintf ^snprintf ^scnprintf ^bstr_printf ^k(?:vas|as)printf ^seq_(?:v?printf|puts|putc|write)
         ^console_(?:unlock|trylock|flush|emit|cont|cpu|srcu) ^call_console ^wake_up_klogd ^defer_console
-        ^string$ ^string_nocheck ^pointer$ ^number$ ^format_decode ^hex_dump ^print_hex ^hex_string ^dynamic_ ^x86_indirect ^x86_return ^retpoline
+        ^string$ ^string_nocheck ^pointer$ ^number$ ^format_decode ^va_format ^hex_dump ^print_hex ^hex_string ^dynamic_ ^x86_indirect ^x86_return ^retpoline
         ^nmi_(?:cpu|trigger|handle|panic) ^arch_trigger ^trigger_(?:all|single) ^sched_show_task ^watchdog ^lockup
         ^rcu_(?:dump|print|check_callbacks|check_gp|sched_clock|stall|exp_print|pending) ^print_cpu_stall ^check_cpu_stall
         ^ftrace_(?:call|caller|regs|graph|ops) ^trace_(?:hardirqs|softirqs|preempt|irq|lock|contention|call_bpf|event) ^perf_trace
@@ -47,7 +47,7 @@ _GENERIC: Final[dict[str, str]] = {
         ^alternatives? ^static_call ^arch_stack ^walk_stack ^kernel_text_address ^handle_exception ^exception_
     """,
     "allocators": """
-        ^(?:kv|kz|km|kc|k|v|vm|vz|kvm|kvz|kvc)alloc ^kmalloc ^kzalloc ^kcalloc ^vmalloc ^vzalloc ^kmem_cache ^kmem_
+        malloc zalloc calloc kmem_cache ^kmem_
         ^slab_(?:alloc|free|post|pre|want) ^slab$ ^cache_(?:alloc|free|grow|flusharray) ^mem_cgroup_(?:charge|try|from) ^memcg_(?:slab|alloc|charge|kmem) ^obj_cgroup
         ^free_(?:pages?|unref|large|frozen|pcp|one_page|hot_cold|slab|block|percpu)(?:_|$) ^(?:kv|kz|k|v)free(?!_skb_rea) ^vunmap
         ^get_(?:free_page|page_from|zeroed) ^(?:re)?alloc_(?:pages?|fresh|slab|percpu|bulk|frozen|contig) ^new_slab ^do_slab ^get_partial ^put_cpu_partial
@@ -56,13 +56,13 @@ _GENERIC: Final[dict[str, str]] = {
         ^devm_k ^mempool_(?:alloc|free|k) ^sock_[kom]+alloc ^large_alloc ^poison_ ^unpoison ^rcu_free_slab ^bpf_map_area ^alloc_tag
     """,
     "locks, counters, atomics": """
-        ^lock_(?:acquire|release|is_held|set_|acquired|contended|pin|unpin|page|basic) ^lockdep ^mark_(?:lock|held|usage|buffer|page_acc) ^validate_chain ^lookup_chain ^look_up_lock ^hlock_
+        ^lock_(?:acquire|release|set_|acquired|contended|pin|unpin|page|basic) ^lockdep ^mark_(?:lock|held|usage|buffer|page_acc) ^validate_chain ^lookup_chain ^look_up_lock ^hlock_
         ^check_(?:prev|noncircular|deadlock|irq|usage|wait_context|flags|chain) ^register_lock ^find_held ^match_held ^reacquire ^lock$ ^unlock$ ^add_lock ^add_chain
         ^print_(?:circular|deadlock|lock|usage|irq|unlock|kernel_ident|held|collision|bad_irq|freed) ^(?:un)?lock_page$ ^unlock_buffer ^lock_buffer
         spin_lock spin_unlock spin_trylock read_lock read_unlock write_lock write_unlock ^(?:native_)?queued_ ^pv_
-        ^do_raw ^raw_(?:spin|read|write|local) ^rt_(?:spin|read|write|mutex) ^rtlock ^mutex ^ww_mutex ^down(?:_|$) ^up(?:_(?:read|write)|$) ^rwsem ^rwbase ^percpu_(?:down|up|rwsem|counter) ^osq_
+        ^do_raw ^raw_(?:spin|read|write|local) ^rt_(?:spin|read|write|mutex) ^rtlock mutex ^down(?:_|$) ^up(?:_(?:read|write)|$) ^rwsem ^rwbase ^percpu_(?:down|up|rwsem|counter) ^osq_
         ^might_ ^cant_ ^cond_resched ^seq(?:lock|count|prop) ^bit_spin ^hlist_bl ^local_bh ^local_lock ^(?:disable|enable)_bh
-        ^arch_(?:atomic|spin|read|write|test|set|clear|local|static|irqs|raw) ^atomic(?:64)?_(?!notifier|open|write|pool) ^instrument ^refcount ^kref ^ref_tracker ^cmpxchg ^xchg ^lockref
+        ^arch_(?:atomic|spin|read|write|test|set|clear|local|static|irqs|raw) ^atomic(?:64)?_(?!notifier|open|write|pool) ^instrument refcount ^kref ^ref_tracker ^cmpxchg ^xchg ^lockref
         ^(?:test|set|clear|change|assign)_(?:and_(?:set|clear|change)_)?bit ^find_(?:next|first|last)_(?:and_|zero_|andnot_)?(?:zero_)?bit ^bitmap_(?:find|set|clear|weight|zero|copy|and|or|xor|empty|full|subset|equal|intersects|release|allocate|parse|print)(?:_|$) ^variable_test ^constant_test
         ^rcu_(?:read|is_watching|dynticks|note|lockdep|dereference|eqs) ^cleanup_srcu ^rhashtable_ ^rht_(?!deferred) ^list_(?!lru) ^hlist_ ^klist_(?:del|put|next|add|remove) ^plist ^llist ^rb_ ^rbtree ^dl_rb
         ^prepare_to_wait ^finish_wait ^wait_woken ^wait_for_completion ^complete(?:_all)?$ ^wake_up ^autoremove ^debug_(?:mutex|rt|spin) ^spin_(?:bug|dump) ^held_lock
@@ -71,7 +71,7 @@ _GENERIC: Final[dict[str, str]] = {
     "memory, strings, ports, sums, user space": """
         ^mem(?:cpy|set|move|cmp|chr|scan|zero)[0-9]*(?:_|$) ^str(?:[ln]?c(?:py|at|mp|hr|spn)|scpy|n?len|n?casecmp|n?str|sep|pbrk|rchr|ncasecmp|ndup|lcpy|lcat|im|chrnul)(?:_|$)
         ^sized_strscpy ^match_string ^jhash ^crc ^xxh ^siphash ^hsiphash ^full_name_hash ^csum_
-        ^copy_(?:from|to)_(?:user|iter|sockptr|kernel|bpfptr) ^copy_user ^copyin ^copyout ^copy_mc ^raw_copy ^clear_user ^clear_page ^copy_page(?:$|_) ^rep_ ^(?:get|put)_user(?:_[0-9]|_no|_asm|_fn|$) ^probe_kernel
+        copy_(?:from|to)_(?:user|iter|sockptr|kernel|bpfptr) ^copy_user ^copyin ^copyout ^copy_mc ^raw_copy ^clear_user ^clear_page ^copy_page(?:$|_) ^rep_ ^(?:get|put)_user(?:_[0-9]|_no|_asm|_fn|$) ^probe_kernel
         ^usercopy ^check_copy ^iterate_and ^fault_in ^read_word ^read_once ^READ_ONCE ^WRITE_ONCE ^(?:ins|outs|in|out)[bwlq]$ ^ioread ^iowrite ^(?:read|write)[bwlq]$ ^mmio ^logic_(?:in|out|pio)
         ^(?:get|put)_unaligned ^skb_(?:panic|under_panic|over_panic|push|put|pull|trim)$ ^iov_iter_(?:zero|copy|fault)
     """,
@@ -80,7 +80,7 @@ _GENERIC: Final[dict[str, str]] = {
         ^(?:try_to_)?del_timer ^timer_delete ^timer_shutdown ^add_timer ^lock_timer_base ^detach_ ^hrtimer_(?:active|cancel|try|init) ^lock_hrtimer ^remove_hrtimer ^init_timer ^sk_(?:stop|reset)_timer ^irq_work ^tasklet_kill ^kthread_(?:stop|queue|insert|flush|cancel|create|park) ^timer_(?:is_static|fixup)
         ^kobject_ ^kset_ ^kernfs_(?:remove|create|drain) ^dpm_sysfs ^sysfs_(?:remove|create|add|do_create|unlink|delete|notify|get_dirent) ^create_dir ^internal_create ^i2c_del_adapter ^device_(?:remove_file|create_file|destroy$|(?:add|del|register|unregister|initialize)$) ^(?:get|put)_device ^cdev_(?:add|del|put|device) ^bus_(?:add|remove)_
         ^tty_(?:un)?register_device ^add_uevent ^uevent
-        ^usb_(?:submit|kill|unlink|poison|anchor|unanchor|hcd_(?:submit|unlink|giveback)|start_wait|control_msg|bulk_msg|interrupt_msg)
+        ^hwrng_unregister ^usb_(?:submit|kill|unlink|poison|anchor|unanchor|hcd_(?:submit|unlink|giveback)|start_wait|control_msg|bulk_msg|interrupt_msg)
         ^dput ^fast_dput ^iput ^(?:drop|inc|set|clear)_nlink ^ihold ^kfree_skb ^dev_kfree ^skb_clone$ ^(?:un)?register_netdev(?:ice)?(?:_many|_queue|_many_notify|$) ^rollback_registered ^dev_(?:put|hold) ^netdev_(?:put|hold|tracker)
     """,
     "scheduling and time": """

@@ -48,8 +48,13 @@ DEADLOCK: Final = (
 
 RCU_USAGE: Final = (
     family(
-        r"(?P<word>INFO|WARNING): suspicious RCU usage",
-        "{word}: suspicious RCU usage in {frame}",
+        r"INFO: suspicious RCU usage",
+        "INFO: suspicious RCU usage in {frame}",
+        steps=_TRACE,
+    ),
+    family(
+        r"WARNING: suspicious RCU usage",
+        "WARNING: suspicious RCU usage in {frame}",
         details=(r"stack backtrace:|\bCall [Tt]race:",),
         steps=_TRACE,
     ),
