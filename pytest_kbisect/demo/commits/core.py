@@ -83,11 +83,11 @@ CHANGES = (
         "Grammar, mostly.",
     ),
     change(
-        "workqueue: watch for stalls a little longer",
+        "workqueue: say what is still not complete",
         "kernel/workqueue.c",
-        "wq_watchdog_thresh = 30",
-        "wq_watchdog_thresh = 33",
-        "Slow emulators trip over 30 seconds at boot.",
+        "isn't complete after %u tries",
+        "is still not complete after %u tries",
+        "Quotation marks in the log confuse its colouring.",
     ),
     change(
         "workqueue: word the round-robin notice as advice",

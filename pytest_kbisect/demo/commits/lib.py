@@ -27,11 +27,11 @@ CHANGES = (
         "The reader is rarely the one who tried.",
     ),
     change(
-        "lib: kobject_uevent: word the buffer's shortage",
+        "lib: kobject_uevent: spell out synthetic",
         "lib/kobject_uevent.c",
-        "buffer size of %d too small, needed %d",
-        "buffer of %d bytes is too small for %d",
-        "With units.",
+        "synth uevent: %s: %s",
+        "synthetic uevent: %s: %s",
+        "It is the word that the documentation uses.",
     ),
     change(
         "lib: random32: shorten the self test's verdict",

@@ -76,11 +76,11 @@ CHANGES = (
         "Traceroute loses answers with a burst of five.",
     ),
     change(
-        "ipv4: route: name the interface of a martian first",
+        "ipv4: route: let an ICMP error cost a little less",
         "net/ipv4/route.c",
-        "martian source %pI4 from %pI4, on dev %s",
-        "martian source %pI4 from %pI4 on dev %s",
-        "One comma less to parse for log readers.",
+        "ip_rt_error_cost __read_mostly\t= HZ;",
+        "ip_rt_error_cost __read_mostly\t= HZ - HZ / 10;",
+        "One per second and host is refused by the jitter alone.",
     ),
     change(
         "tcp: say what to do about too many orphans",
