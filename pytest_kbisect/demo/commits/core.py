@@ -160,11 +160,11 @@ CHANGES = (
         "It is not used for anything.",
     ),
     change(
-        "sched: warn about late rescheduling a little later",
-        "kernel/sched/core.c",
-        "sysctl_resched_latency_warn_ms = 100",
-        "sysctl_resched_latency_warn_ms = 110",
-        "Emulated machines are just above 100 ms.",
+        "kernel: reboot: say what is forced there, too",
+        "kernel/reboot.c",
+        "Failed to start orderly reboot: forcing the issue",
+        "Failed to start orderly reboot: forcing the reboot",
+        "As for the shutdown.",
     ),
     change(
         "printk: say what the log buffer would be limited to",

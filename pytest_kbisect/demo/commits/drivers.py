@@ -76,11 +76,11 @@ CHANGES = (
         "Done is what the last line of a log says.",
     ),
     change(
-        "driver core: dd: wait longer for deferred probes",
+        "driver core: dd: say what a missing driver means",
         "drivers/base/dd.c",
-        "driver_deferred_probe_timeout = 10",
-        "driver_deferred_probe_timeout = 12",
-        "Modules on slow storage miss ten seconds.",
+        "ignoring dependency for device, assuming no driver",
+        "ignoring a dependency, assuming that it has no driver",
+        "It is the supplier that has none.",
     ),
     change(
         "driver core: word the notice about early probes",

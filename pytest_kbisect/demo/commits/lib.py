@@ -34,11 +34,11 @@ CHANGES = (
         "It is the word that the documentation uses.",
     ),
     change(
-        "lib: random32: shorten the self test's verdict",
-        "lib/random32.c",
-        "prandom: %d self tests passed",
-        "prandom: all %d self tests passed",
-        "So that nobody counts.",
+        "lib: devres: name what could not be generated",
+        "lib/devres.c",
+        "can't generate pretty name for resource %pR",
+        "can't generate a pretty name for resource %pR",
+        "As everywhere else, with an article.",
     ),
     change(
         "lib: show_mem: call it memory",

@@ -69,11 +69,11 @@ CHANGES = (
         "Reports of two stalls in a row are worth having.",
     ),
     change(
-        "mm: page_alloc: retry compaction two times more",
+        "mm: page_alloc: keep the watermarks further apart",
         "mm/page_alloc.c",
-        "MAX_COMPACT_RETRIES 16",
-        "MAX_COMPACT_RETRIES 18",
-        "Costly orders give up just before they would succeed on small zones.",
+        "watermark_scale_factor = 10;",
+        "watermark_scale_factor = 12;",
+        "kswapd wakes up a little earlier for it.",
     ),
     change(
         "mm: page_alloc: lower the watermark boost",
@@ -111,11 +111,11 @@ CHANGES = (
         "And say it in English.",
     ),
     change(
-        "mm: compaction: be less proactive",
-        "mm/compaction.c",
-        "sysctl_compaction_proactiveness = 20",
-        "sysctl_compaction_proactiveness = 15",
-        "kcompactd showed up in idle power measurements.",
+        "mm: madvise: word the unexpected return value",
+        "mm/madvise.c",
+        "%s: unhandled return value: %ld",
+        "%s: unexpected return value: %ld",
+        "It is handled: as an error.",
     ),
     change(
         "mm: overcommit: allow a little more by default",
