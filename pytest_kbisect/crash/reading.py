@@ -67,7 +67,7 @@ _SUPPRESSED: Final = (
     b"runtime: out of memory",
     b"signal SIGBUS: bus error",
     b"SYZFAIL: out of memory",
-    b"Attempted to kill init! exitcode=0x0000000b",
+    b"INIT: PANIC: segmentation violation!",
     b"Killed process 1 (",
     b"Out of memory: Killed process 1 ",
     b"Kernel panic - not syncing: Out of memory",
