@@ -16,7 +16,7 @@ rate=/proc/sys/kernel/perf_event_max_sample_rate
 
 if ! [ -w "$rate" ]; then
 	echo "$rate: not there" >&2
-	exit 1
+	exit 125 # cannot test this kernel
 fi
 if echo 0 > "$rate"; then
 	echo "the kernel took 0"

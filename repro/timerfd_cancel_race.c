@@ -21,6 +21,8 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#define CANNOT_TEST	125	/* as for git bisect run: neither good nor bad */
+
 /* Rounds of one thread: chosen for a crash in some, not all, runs. */
 #define ROUNDS	3000
 
@@ -49,9 +51,9 @@ int main(void)
 
 	timer = timerfd_create(CLOCK_REALTIME, 0);
 	if (timer < 0)
-		err(1, "timerfd_create");
+		err(CANNOT_TEST, "timerfd_create");
 	if (pthread_create(&other, NULL, flip, NULL))
-		errx(1, "pthread_create");
+		errx(CANNOT_TEST, "pthread_create");
 	flip(NULL);
 	pthread_join(other, NULL);
 	close(timer);
