@@ -30,7 +30,7 @@ FIRST_RUNS = 200
 """Runs on the bad end after which the crash counts as not reproduced; at a chance of 2 % a run it shows in 98 %."""
 OLDER = 0.01
 """Prior of a bug that is older than the range, although the user knows the good end to be good."""
-LEAST_BITS = 0.01
+LEAST_BITS = 0.005
 """An experiment expected to tell less is not worth making: what is left cannot be told apart."""
 WORTHWHILE_BITS = 0.03
 """What one more experiment must be expected to tell when the answer is sure enough already."""
@@ -84,9 +84,10 @@ class Bayes:
         state = self.state(evidence)
         prices = evidence.prices(self.guess)
         width = max(1, round(prices.width * state.telling))
-        choice = best(self._model, state.posterior, state.options, prices, width)
         answer = self._sure(state)
-        if choice is None or choice.bits < (LEAST_BITS if answer is None else WORTHWHILE_BITS):
+        least = LEAST_BITS if answer is None else WORTHWHILE_BITS
+        choice = best(self._model, state.posterior, state.options, prices, width, least)
+        if choice is None:
             return answer or self._unsure(state)
         if answer is not None and answer.confidence >= self._enough(evidence, prices):
             return answer
@@ -128,6 +129,10 @@ class Bayes:
             if isinstance(following, Experiment) and evidence.built(following.commit) is None:
                 wanted.append(following.commit)
         return tuple(dict.fromkeys(wanted))
+
+    def suspects(self, evidence: Evidence) -> tuple[tuple[int, float], ...]:
+        """The fewest commits that hold the culprit with the wanted confidence, most likely first."""
+        return self._candidates(self.state(evidence))
 
     def _chance_of(self, state: State, commit: int) -> float:
         """The probability that a commit is bad."""

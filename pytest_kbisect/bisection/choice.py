@@ -43,9 +43,9 @@ class Options:
 
 
 def best(
-    model: CrashChance, posterior: Posterior, options: Options, prices: Prices, width: int
+    model: CrashChance, posterior: Posterior, options: Options, prices: Prices, width: int, least: float
 ) -> Choice | None:
-    """The experiment with the most information per second; None where nothing can be told apart.
+    """The experiment with the most information per second; None where none is expected to tell `least` bits.
 
     `width` is the number of runs of a wave that can be expected to be evidence.
     """
@@ -54,11 +54,12 @@ def best(
     for waves in WAVES:
         bits, spent = information(model, posterior, options.share, waves, width)
         cost = build + options.testable * spent * prices.run
-        rate = options.testable * bits / cost
+        expected = options.testable * bits
+        rate = np.where(expected >= least, expected / cost, 0.0)
         i = int(np.argmax(rate))
         if rate[i] > 0 and (found is None or rate[i] > found.rate):
             commit = i if i < len(rate) - 1 else GOOD_END
-            found = Choice(commit, waves, float(options.testable[i] * bits[i]), float(rate[i]))
+            found = Choice(commit, waves, float(expected[i]), float(rate[i]))
     return found
 
 

@@ -42,13 +42,14 @@ CRASH_CHANCES = (
 # half; who bisects has a reproducer that works. Kept flat but for the certain end: a wrong prior here
 # costs answers, a flat one only a few runs.
 CRASH_WEIGHTS = (1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 3, 6)
-# Noise that matches the reference is rare where crashes are matched strictly.
+# Noise that matches the reference is rare where crashes are matched strictly; but a search that thinks
+# it rarer than it is gives wrong answers, and one that thinks it more frequent only takes longer.
 NOISES = (0.0002, 0.001, 0.003, 0.01, 0.03, 0.1)
-NOISE_WEIGHTS = (0.3, 0.3, 0.2, 0.15, 0.04, 0.01)
+NOISE_WEIGHTS = (0.2, 0.2, 0.2, 0.25, 0.1, 0.05)
 # The same bug is hit more or less easily as the code around it changes, and runs restored from one
 # boot are alike: the chance at one commit is p times one of these.
 DRIFT = (0.6, 1.0, 1.4)
-DRIFT_WEIGHTS = (0.04, 0.92, 0.04)
+DRIFT_WEIGHTS = (0.07, 0.86, 0.07)
 
 
 @dataclass(frozen=True)

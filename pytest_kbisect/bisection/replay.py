@@ -1,0 +1,181 @@
+"""Other people's bisections read back: syzkaller's logs and `git bisect log`.
+
+Nothing is run: what is read goes through the same evidence and verdicts as our own runs, to show what
+they would have concluded.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pytest_kbisect.bisection.evidence import tally_of
+from pytest_kbisect.bisection.outcome import Outcome, Run, Tested, Verdict
+from pytest_kbisect.bisection.reference import Reference
+from pytest_kbisect.bisection.verdict import crash_chance, judge, judge_reported
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FULL = "[0-9a-f]{40}"
+_RESULT = re.compile(r"(?:all runs|run #\d+): (.*)")
+_HEADER = re.compile(rf"testing commit ({_FULL})(?: with (.*))?(?: gcc| clang)?\s*$")
+_MARK = re.compile(rf"#? ?git bisect (good|bad|skip|new|old)((?: {_FULL})+)")
+_START = re.compile(rf"#? ?git bisect start(?: '?--[\w=-]+'?)*((?: '?{_FULL}'?)*)")
+_FIRST = re.compile(
+    rf"# first (?:bad|new) commit: \[({_FULL})\]|({_FULL}) is the first (?:bad|good|new) commit"
+)
+_ANSWER = re.compile(rf"first (?:bad|good) commit: ({_FULL})")
+_LEFT = re.compile(rf"^(?:# )?({_FULL})$|^# (?:possible first bad commit): \[({_FULL})\]")
+_ERROR = re.compile(r"error: (.*)")
+_ONE_BATCH = 10
+"""Runs behind an `all runs:` line; the first test of a log makes 20 since 2021, the sign of one is not in it."""
+_OUTCOMES = (
+    ("OK", Outcome.OK),
+    ("crashed: ", Outcome.CRASHED),
+    ("boot failed: ", Outcome.BOOT_FAILED),
+    ("basic kernel testing failed: ", Outcome.BOOT_FAILED),
+    ("infra problem: ", Outcome.INFRA_FAILED),
+    ("ignore: ", Outcome.INFRA_FAILED),
+    ("failed: ", Outcome.INFRA_FAILED),
+)
+
+
+@dataclass
+class Trial:
+    """One test of a commit in a log: what was seen, and what was made of it there."""
+
+    tested: Tested
+    verdict: Verdict | None = None
+    tag: str = ""
+
+
+@dataclass
+class Log:
+    """A bisection read back. `fix` means it looked for a repair: bad and good are exchanged in `marks`.
+
+    `marks` are the verdicts given to git in order, the ends of the range among them; `culprit` and
+    `candidates` are what the log ended with, `error` why it did not.
+    """
+
+    trials: list[Trial] = field(default_factory=list)
+    marks: list[tuple[Verdict, str]] = field(default_factory=list)
+    fix: bool = False
+    culprit: str = ""
+    candidates: tuple[str, ...] = ()
+    error: str = ""
+
+    @property
+    def reported(self) -> Tested | None:
+        """The test of the commit the bug was reported on."""
+        return self.trials[0].tested if self.trials else None
+
+
+def read_log(text: str) -> Log:
+    """Read a bisection log of syzkaller (2018 to today) or the output of `git bisect log`."""
+    log = Log(fix=text.lstrip().startswith("bisecting fix") or "\nbisecting fix" in text[:2000])
+    lines = text.splitlines()
+    for number, line in enumerate(lines):
+        if found := _HEADER.match(line):
+            body = list(_body(lines, number + 1))
+            log.trials.append(_trial(found[1], found[2] or "", body, lines[number - 1] if number else ""))
+        elif found := _START.match(line):
+            _ends(log, found[1])
+        elif found := _MARK.match(line):
+            _mark(log, found[1], found[2].split())
+        elif found := _FIRST.search(line):
+            log.culprit = found[1] or found[2]
+        elif found := _ANSWER.match(line):
+            log.culprit = found[1]
+        elif "only 'skip'ped commits left" in line or line.startswith("bisection is inconclusive"):
+            log.candidates = tuple(_listed(lines, number + 1))
+        elif (found := _ERROR.match(line)) and not log.error:
+            log.error = found[1]
+    return log
+
+
+def _body(lines: list[str], start: int) -> Iterator[str]:
+    """The lines of one test."""
+    ends = ("testing ", "# git bisect", "revisions tested:", "culprit signature:", "bisection is ", "error: ")
+    for line in lines[start:]:
+        if line.startswith(ends) and not line.startswith("testing without"):
+            return
+        yield line
+
+
+def _trial(sha: str, compiler: str, body: list[str], before: str) -> Trial:
+    signature = ""
+    runs: list[Run] = []
+    strange: list[str] = []
+    for line in body:
+        if found := _RESULT.match(line):
+            times = _ONE_BATCH if line.startswith("all") else 1
+            runs += [_run(found[1])] * times
+        elif line.startswith("kernel signature: "):
+            signature = line.removeprefix("kernel signature: ").strip()
+        elif line.startswith("compiler: "):
+            compiler = line.removeprefix("compiler: ")
+        elif line.strip():
+            strange.append(line)
+    error = "\n".join(strange[:20]) if not runs else ""
+    tag = before.removeprefix("testing release ") if before.startswith("testing release ") else ""
+    return Trial(Tested(sha, tuple(runs), signature, compiler, build_error=error), tag=tag)
+
+
+def _run(text: str) -> Run:
+    for start, outcome in _OUTCOMES:
+        if text.startswith(start):
+            return Run(outcome, title=text.removeprefix(start).strip() if start != "OK" else "")
+    return Run(Outcome.INFRA_FAILED, title=text)
+
+
+def _ends(log: Log, commits: str) -> None:
+    """`git bisect start BAD GOOD...`"""
+    bad, *good = re.findall(_FULL, commits) or [""]
+    if bad:
+        _mark(log, "bad", [bad])
+    for sha in good:
+        _mark(log, "good", [sha])
+
+
+def _mark(log: Log, word: str, commits: list[str]) -> None:
+    verdict = {"new": Verdict.BAD, "old": Verdict.GOOD}.get(word) or Verdict(word)
+    for sha in commits:
+        log.marks.append((verdict, sha))
+        for trial in log.trials:
+            if trial.tested.commit == sha and trial.verdict is None:
+                trial.verdict = verdict
+
+
+def _listed(lines: list[str], start: int) -> Iterator[str]:
+    """Hashes on lines of their own, up to the first line of another kind."""
+    for line in lines[start:]:
+        found = _LEFT.match(line)
+        if found:
+            yield found[1] or found[2]
+        elif line.strip() and "commit could be any of" not in line:
+            return
+
+
+@dataclass(frozen=True)
+class Second:
+    """A second opinion on one test of a log."""
+
+    commit: str
+    theirs: Verdict | None
+    ours: Verdict
+
+
+def second_opinion(log: Log) -> tuple[Second, ...]:
+    """What our verdicts make of a log's tests, the first of which is the reported commit's."""
+    if log.reported is None:
+        return ()
+    reference = Reference().grown(log.reported.runs)
+    chance = crash_chance(tally_of(log.reported.runs, reference))
+    opinions = []
+    for n, trial in enumerate(log.trials):
+        tally = tally_of(trial.tested.runs, reference)
+        ours = judge(tally, chance=chance) if n else judge_reported(tally)
+        opinions.append(Second(trial.tested.commit, trial.verdict, ours))
+    return tuple(opinions)
