@@ -24,7 +24,9 @@ def test_own_log(path):
 def test_corpus():
     folder = os.environ.get(CORPUS_VARIABLE)
     if not folder:
-        pytest.skip(f"no corpus: set {CORPUS_VARIABLE} to pkg/report/testdata/linux/report of a syzkaller checkout")
+        pytest.skip(
+            f"no corpus: set {CORPUS_VARIABLE} to pkg/report/testdata/linux/report of a syzkaller checkout"
+        )
     files = [path for path in sorted(Path(folder).iterdir()) if path.is_file()]
     wrong = {path.name: found for path in files if (found := wrong_fields(path))}
     assert len(wrong) <= (1 - ENOUGH) * len(files), wrong

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from pytest_kbisect.crash import CrashReport, same_bug
 
 TRACE = (("dump_stack", "kasan_report", "kbx_inner", "kbx_outer", "kbx_ioctl"),)
@@ -17,7 +18,11 @@ TRACE = (("dump_stack", "kasan_report", "kbx_inner", "kbx_outer", "kbx_ioctl"),)
             CrashReport("general protection fault in a", ("bad-access in a",)),
             "match",
         ),
-        (CrashReport("KASAN: use-after-free Read in a"), CrashReport("KASAN: use-after-free Write in a"), "match"),
+        (
+            CrashReport("KASAN: use-after-free Read in a"),
+            CrashReport("KASAN: use-after-free Write in a"),
+            "match",
+        ),
         (
             CrashReport("WARNING: refcount bug in refcount_sub_and_test"),
             CrashReport("WARNING: refcount bug in refcount_sub_and_test_checked"),

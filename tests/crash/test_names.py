@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from pytest_kbisect.crash.cleaning import clean_title
 from pytest_kbisect.crash.frames import is_generic, plain_names
 from pytest_kbisect.crash.guilty import guilty_file
@@ -65,12 +66,16 @@ def test_plain_names():
     assert plain_names("kbx_open") == ("kbx_open",)
 
 
-@pytest.mark.parametrize("name", ["__kmalloc", "kasan_report", "_raw_spin_lock_irqsave", "memcpy", "list_del", "dump_stack"])
+@pytest.mark.parametrize(
+    "name", ["__kmalloc", "kasan_report", "_raw_spin_lock_irqsave", "memcpy", "list_del", "dump_stack"]
+)
 def test_generic(name):
     assert is_generic(name)
 
 
-@pytest.mark.parametrize("name", ["kbx_alloc", "lookup_object", "sg_read", "tty_open", "show_timer", "free_netdev"])
+@pytest.mark.parametrize(
+    "name", ["kbx_alloc", "lookup_object", "sg_read", "tty_open", "show_timer", "free_netdev"]
+)
 def test_telling(name):
     assert not is_generic(name)
 

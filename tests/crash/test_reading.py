@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from pytest_kbisect.crash import ConsoleReader, parse_console
 
 LOGS = sorted((Path(__file__).parent / "logs").iterdir())
@@ -55,7 +56,10 @@ def test_two_tasks_crash_at_once():
     other = CRASH.replace(b"T412", b"T413").replace(b"kbx_set_rate", b"kbx_other")
     lines = zip(CRASH.splitlines(), other.splitlines(), strict=True)
     mixed = b"\n".join(line for pair in lines for line in pair)
-    assert [report.title for report in parse_console(mixed)] == ["WARNING in kbx_set_rate", "WARNING in kbx_other"]
+    assert [report.title for report in parse_console(mixed)] == [
+        "WARNING in kbx_set_rate",
+        "WARNING in kbx_other",
+    ]
 
 
 def test_noise_of_terminals():
