@@ -7,13 +7,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_kbisect.crash.report import CrashReport
+from pytest_kbisect.crash.report import LOST_CONNECTION, NO_OUTPUT, CrashReport
 
 if TYPE_CHECKING:
     from pytest_kbisect.crash.matching import Match, same_bug
     from pytest_kbisect.crash.reading import ConsoleReader, parse_console
 
-__all__ = ["ConsoleReader", "CrashReport", "Match", "parse_console", "same_bug"]
+__all__ = [
+    "LOST_CONNECTION",
+    "NO_OUTPUT",
+    "ConsoleReader",
+    "CrashReport",
+    "Match",
+    "parse_console",
+    "same_bug",
+]
 
 _HOMES = {
     "ConsoleReader": "reading",

@@ -44,12 +44,12 @@ _GENERIC: Final[dict[str, str]] = {
         ^ret_from_(?:exception|intr|irq) ^retint ^asm_call_irq ^call_on_irq_stack ^call_on_stack ^el[01]h?t?_(?!svc) ^brk_handler ^call_break_hook
         ^(?:und|irq|pabt|fiq)_(?:svc|usr|invalid) ^data_access ^program_check ^interrupt_(?:exit|return) ^int3 ^divide_error ^double_fault ^stack_segment ^df_debug
         ^apic_timer_interrupt ^smp_apic_timer ^smp_(?:reschedule|call_function_single_interrupt|call_function_interrupt) ^reboot_interrupt
-        ^alternatives? ^static_call ^arch_stack ^walk_stack ^kernel_text_address ^handle_exception ^exception_
+        ^alternatives? ^static_call ^arch_stack ^walk_stack ^kernel_text_address ^handle_exception$ ^exception_
     """,
     "allocators": """
         malloc zalloc calloc kmem_cache ^kmem_
         ^slab_(?:alloc|free|post|pre|want) ^slab$ ^cache_(?:alloc|free|grow|flusharray) ^mem_cgroup_(?:charge|try|from) ^memcg_(?:slab|alloc|charge|kmem) ^obj_cgroup
-        ^free_(?:pages?|unref|large|frozen|pcp|one_page|hot_cold|slab|block|percpu)(?:_|$) ^(?:kv|kz|k|v)free(?!_skb_rea) ^vunmap
+        ^free_(?:pages?|unref|large|frozen|pcp|one_page|hot_cold|slab|block|percpu)(?:_prepare|_ok|_bulk|_page|_list|_kmalloc|_commit|$) ^(?:kv|kz|k|v)free(?!_skb_rea) ^vunmap
         ^get_(?:free_page|page_from|zeroed) ^(?:re)?alloc_(?:pages?|fresh|slab|percpu|bulk|frozen|contig) ^new_slab ^do_slab ^get_partial ^put_cpu_partial
         ^unfreeze_partials ^discard_slab ^allocate_slab ^pcpu_(?:alloc|create|mem|populate|block|find|balance) ^krealloc ^mem(?:dup) ^vmemdup ^strndup_user ^kstrn?dup ^kmemdup
         ^prep_new ^post_alloc ^page_frag_(?:alloc|free) ^page_pool_alloc ^folio_ ^put_page ^get_page$ ^should_fail ^fail_dump ^dma_pool
@@ -60,7 +60,7 @@ _GENERIC: Final[dict[str, str]] = {
         ^check_(?:prev|noncircular|deadlock|irq|usage|wait_context|flags|chain) ^register_lock ^find_held ^match_held ^reacquire ^lock$ ^unlock$ ^add_lock ^add_chain
         ^print_(?:circular|deadlock|lock|usage|irq|unlock|kernel_ident|held|collision|bad_irq|freed) ^(?:un)?lock_page$ ^unlock_buffer ^lock_buffer
         spin_lock spin_unlock spin_trylock read_lock read_unlock write_lock write_unlock ^(?:native_)?queued_ ^pv_
-        ^do_raw ^raw_(?:spin|read|write|local) ^rt_(?:spin|read|write|mutex) ^rtlock mutex ^down(?:_|$) ^up(?:_(?:read|write)|$) ^rwsem ^rwbase ^percpu_(?:down|up|rwsem|counter) ^osq_
+        ^do_raw ^raw_(?:spin|read|write|local) ^rt_(?:spin|read|write|mutex) ^rtlock mutex ^down(?:_|$) ^up(?:_(?:read|write)|$) ^rwsem ^rwbase ^percpu_(?:down|up|rwsem) ^osq_
         ^might_ ^cant_ ^cond_resched ^seq(?:lock|count|prop) ^bit_spin ^hlist_bl ^local_bh ^local_lock ^(?:disable|enable)_bh
         ^arch_(?:atomic|spin|read|write|test|set|clear|local|static|irqs|raw) ^atomic(?:64)?_(?!notifier|open|write|pool) ^instrument refcount ^kref ^ref_tracker ^cmpxchg ^xchg ^lockref
         ^(?:test|set|clear|change|assign)_(?:and_(?:set|clear|change)_)?bit ^find_(?:next|first|last)_(?:and_|zero_|andnot_)?(?:zero_)?bit ^bitmap_(?:find|set|clear|weight|zero|copy|and|or|xor|empty|full|subset|equal|intersects|release|allocate|parse|print)(?:_|$) ^variable_test ^constant_test
@@ -76,15 +76,15 @@ _GENERIC: Final[dict[str, str]] = {
         ^(?:get|put)_unaligned ^skb_(?:panic|under_panic|over_panic|push|put|pull|trim)$ ^iov_iter_(?:zero|copy|fault)
     """,
     "deferred work and devices": """
-        ^kvfree_call ^kfree_call ^flush_(?:work|workqueue|delayed) ^start_flush ^drain_workqueue ^destroy_workqueue ^queue_(?:work|delayed) ^insert_work ^cancel_(?:work|delayed) ^mod_(?:timer|delayed) ^schedule_work ^try_to_grab
+        ^kvfree_call ^kfree_call ^flush_(?:work|workqueue|delayed) ^start_flush ^drain_workqueue ^destroy_workqueue ^queue_(?:work_on|delayed) ^insert_work ^cancel_(?:work|delayed) ^mod_(?:timer|delayed) ^schedule_work ^try_to_grab
         ^(?:try_to_)?del_timer ^timer_delete ^timer_shutdown ^add_timer ^lock_timer_base ^detach_ ^hrtimer_(?:active|cancel|try|init) ^lock_hrtimer ^remove_hrtimer ^init_timer ^sk_(?:stop|reset)_timer ^irq_work ^tasklet_kill ^kthread_(?:stop|queue|insert|flush|cancel|create|park) ^timer_(?:is_static|fixup)
-        ^kobject_ ^kset_ ^kernfs_(?:remove|create|drain) ^dpm_sysfs ^sysfs_(?:remove|create|add|do_create|unlink|delete|notify|get_dirent) ^create_dir ^internal_create ^i2c_del_adapter ^device_(?:remove_file|create_file|destroy$|(?:add|del|register|unregister|initialize)$) ^(?:get|put)_device ^cdev_(?:add|del|put|device) ^bus_(?:add|remove)_
+        ^kobject_ ^kset_ ^kernfs_(?:remove|create|drain) ^dpm_sysfs ^sysfs_(?:remove|delete|unlink) ^create_dir ^internal_create ^i2c_del_adapter ^device_(?:remove_file|create_file|destroy$|(?:add|del|register|unregister|initialize)$) ^(?:get|put)_device ^cdev_(?:add|del|put|device) ^bus_(?:add|remove)_
         ^tty_(?:un)?register_device ^add_uevent ^uevent
         ^hwrng_unregister ^usb_(?:submit|kill|unlink|poison|anchor|unanchor|hcd_(?:submit|unlink|giveback)|start_wait|control_msg|bulk_msg|interrupt_msg)
         ^dput ^fast_dput ^iput ^(?:drop|inc|set|clear)_nlink ^ihold ^kfree_skb ^dev_kfree ^skb_clone$ ^(?:un)?register_netdev(?:ice)?(?:_many|_queue|_many_notify|$) ^rollback_registered ^dev_(?:put|hold) ^netdev_(?:put|hold|tracker)
     """,
     "scheduling and time": """
-        ^schedule(?:_timeout|_preempt|_idle|_hrtimeout|_bug|_debug|$) ^io_schedule ^context_switch ^switch_to ^finish_task ^preempt_schedule ^do_nanosleep ^msleep ^usleep
+        ^schedule(?:_timeout|_preempt|_idle|_hrtimeout|_bug|_debug|$) ^io_schedule ^context_switch ^finish_task ^preempt_schedule ^do_nanosleep ^msleep ^usleep
         ^sched_clock ^native_(?:read_msr|write_msr|safe|save|restore|irq|sched|halt|read_cr|write_cr) ^kvm_(?:clock|steal|sched) ^pvclock_(?:clocksource|read) ^ktime_get ^read_tsc ^clockevents ^tick_ ^update_process_times ^hrtimer_interrupt ^local_apic ^sysvec_apic ^paravirt ^put_task_stack
     """,
     "Rust and C++ run time": """

@@ -11,13 +11,12 @@ from pytest_kbisect.crash.naming import name_crash
 from pytest_kbisect.crash.pattern import Pattern
 from pytest_kbisect.crash.report import CrashReport
 from pytest_kbisect.crash.stack import stacks
+from pytest_kbisect.crash.unfinished import Unfinished, is_noise
 
 MOST_REPORTS: Final = 200
 """Crashes read from one console; a kernel that has crashed so often has nothing new to say."""
 MOST_OPEN: Final = 8
 """Reports that are read at once: more CPUs than this do not crash in the same moment."""
-LONGEST_REPORT: Final = 2000
-"""Lines of a report, of its own context; the longest of kernels (lock dependencies) have some hundred."""
 LIVE_REPORT: Final = 400
 """Own lines after which a report on a growing console is taken for complete."""
 _LEAD: Final = 5
@@ -25,10 +24,10 @@ _TASK_LEAD: Final = 50
 _KEPT_BYTES: Final = 16 << 10
 LONGEST_REACH: Final = 1 << 20
 """Bytes of the console, other contexts' included, within which a report's lines lie."""
+_BLOCK: Final = 256 << 10
+"""Bytes searched at once; what is found in them is kept until they are read."""
 _LONGEST_WAIT: Final = 256 << 10
 """Bytes without a line feed after which a line counts as ended."""
-_ENOUGH_LINES: Final = 22
-_KMSAN_LINES: Final = 16
 
 # Lines of a crash that has already been reported; they do not begin another one.
 _FOLLOW_UP: Final = Pattern(
@@ -45,13 +44,7 @@ _OTHER_TRACE: Final = (
 _NO_CUT: Final = "PANIC: double fault"
 _ESCAPE: Final = b"\x1b"
 _SHORTEST_HEADLINE: Final = 16
-_SWITCH_OFF: Final = ("Kernel panic - not syncing", "WARNING: possible circular locking dependency detected")
-_LOCKDEP_OFF: Final = "Disabling lock debugging due to kernel taint"
-_NMI: Final = "Sending NMI from CPU"
 _REPLAY: Final = b"** replaying previous printk message **"
-_END: Final = Pattern(
-    r"---\[ end (?:trace [0-9a-f]|Kernel panic)|Rebooting in \d+ seconds|Kernel Offset: (?:disabled|0x)"
-)
 # The guest was out of memory or its programs were broken: such a crash says nothing of the kernel.
 _SUPPRESSED: Final = (
     b"*** stack smashing detected ***",
@@ -87,88 +80,6 @@ _BANNER_LINE: Final = Pattern(
 )
 
 
-_BLOCK: Final = 256 << 10
-
-
-class _Report:
-    """A report that is being read."""
-
-    __slots__ = (
-        "closed",
-        "complete",
-        "context",
-        "end",
-        "header",
-        "lead",
-        "lines",
-        "nmi",
-        "start",
-        "switched_off",
-        "title_lines",
-    )
-
-    def __init__(self, line: Line, header: Header, lead: tuple[str, ...]) -> None:
-        self.header = header
-        self.context = line.context
-        self.start = line.start
-        self.end = line.end
-        self.lead = lead
-        self.lines: list[str] = [line.message]
-        self.title_lines = 0
-        self.nmi = False
-        self.switched_off = False
-        self.complete = False
-        self.closed = False
-
-    def owns(self, line: Line) -> bool:
-        """Whether a later line was printed by the same task or CPU (or one that an NMI made talk)."""
-        return line.context == self.context or (self.nmi and line.context.startswith("C"))
-
-    def continues(self, line: Line) -> bool:
-        """Whether a headline repeats this report's: a symbolizer says it once for each inlined function."""
-        return (
-            line.context == self.context
-            and self.lines[-1].endswith("[inline]")
-            and self.lines[-1].partition(": ")[0] == line.message.partition(": ")[0]
-        )
-
-    def add(self, line: Line) -> None:
-        """Take a later line of the console, if it belongs to this report."""
-        if not self.owns(line):
-            return
-        self.end = line.end
-        message = line.message
-        if _END.search(message):
-            self.complete = True
-        if self.switched_off or _is_noise(message):
-            return
-        if len(self.lines) > (_KMSAN_LINES if "KMSAN" in self.lines[0] else _ENOUGH_LINES) and any(
-            word in message for word in _SWITCH_OFF
-        ):
-            self.switched_off = True
-            return
-        if _NMI in message:
-            self.nmi = True
-        self.lines.append(message)
-        if len(self.lines) >= LONGEST_REPORT:
-            self.closed = True
-
-    def cut_title(self, line: Line) -> None:
-        """Another crash begins at `line`; what follows does not name this one, if nobody says who speaks."""
-        self.end = max(self.end, line.end)
-        if not self.title_lines and self.context in {BARE, STAMPED}:
-            self.title_lines = len(self.lines)
-
-
-def _is_noise(message: str) -> bool:
-    """Whether a line tells nothing: functions the unwinder only guesses, and lockdep's farewell."""
-    return (
-        (" ? " in message and "<EOI>" not in message)
-        or message.endswith(" (unreliable)")
-        or message == _LOCKDEP_OFF
-    )
-
-
 class Console:
     """The reading of one console, fed piece by piece.
 
@@ -177,8 +88,8 @@ class Console:
     """
 
     def __init__(self) -> None:
-        self.open: list[_Report] = []
-        self.closed: list[_Report] = []
+        self.open: list[Unfinished] = []
+        self.closed: list[Unfinished] = []
         self.suppressed = False
         self.panicked = False
         self.executor = ""
@@ -282,7 +193,7 @@ class Console:
             if not follows_up and not inlined and self._count < MOST_REPORTS:
                 if len(self.open) >= MOST_OPEN:
                     self.open[0].closed = True
-                self.open.append(_Report(line, header, self._lead(line, at)))
+                self.open.append(Unfinished(line, header, self._lead(line, at)))
                 self._reported.add(line.context)
                 self._count += 1
         for report in self.open:
@@ -324,11 +235,11 @@ class Console:
             if len(lead) >= most:
                 break
             before = read_line(raw, 0, 0)
-            if before.context == line.context and not _is_noise(before.message):
+            if before.context == line.context and not is_noise(before.message):
                 lead.append(before.message)
         return tuple(reversed(lead))
 
-    def build(self, report: _Report) -> CrashReport:
+    def build(self, report: Unfinished) -> CrashReport:
         """The crash report as far as its text goes now."""
         name = name_crash(report.lines, report.title_lines or len(report.lines), report.header)
         return CrashReport(

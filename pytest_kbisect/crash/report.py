@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +29,8 @@ class CrashReport:
     executor: str = ""
     start: int = 0
     end: int = 0
+
+
+# What no console can show, because it ended or said nothing more; in syzbot's words.
+NO_OUTPUT: Final = CrashReport("no output from test machine", type="NO_OUTPUT")
+LOST_CONNECTION: Final = CrashReport("lost connection to test machine", type="LOST_CONNECTION")

@@ -1,0 +1,102 @@
+"""A crash report that is being read: which lines of a console are its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pytest_kbisect.crash.console import BARE, STAMPED, Line
+from pytest_kbisect.crash.pattern import Pattern
+
+if TYPE_CHECKING:
+    from pytest_kbisect.crash.families import Header
+
+LONGEST_REPORT: Final = 2000
+"""Lines of a report, of its own context; the longest of kernels (lock dependencies) have some hundred."""
+_ENOUGH_LINES: Final = 22
+_KMSAN_LINES: Final = 16
+
+_SWITCH_OFF: Final = ("Kernel panic - not syncing", "WARNING: possible circular locking dependency detected")
+_LOCKDEP_OFF: Final = "Disabling lock debugging due to kernel taint"
+_NMI: Final = "Sending NMI from CPU"
+_END: Final = Pattern(
+    r"---\[ end (?:trace [0-9a-f]|Kernel panic)|Rebooting in \d+ seconds|Kernel Offset: (?:disabled|0x)"
+)
+
+
+class Unfinished:
+    """A report that is being read."""
+
+    __slots__ = (
+        "closed",
+        "complete",
+        "context",
+        "end",
+        "header",
+        "lead",
+        "lines",
+        "nmi",
+        "start",
+        "switched_off",
+        "title_lines",
+    )
+
+    def __init__(self, line: Line, header: Header, lead: tuple[str, ...]) -> None:
+        self.header = header
+        self.context = line.context
+        self.start = line.start
+        self.end = line.end
+        self.lead = lead
+        self.lines: list[str] = [line.message]
+        self.title_lines = 0
+        self.nmi = False
+        self.switched_off = False
+        self.complete = False
+        self.closed = False
+
+    def owns(self, line: Line) -> bool:
+        """Whether a later line was printed by the same task or CPU (or one that an NMI made talk)."""
+        return line.context == self.context or (self.nmi and line.context.startswith("C"))
+
+    def continues(self, line: Line) -> bool:
+        """Whether a headline repeats this report's: a symbolizer says it once for each inlined function."""
+        return (
+            line.context == self.context
+            and self.lines[-1].endswith("[inline]")
+            and self.lines[-1].partition(": ")[0] == line.message.partition(": ")[0]
+        )
+
+    def add(self, line: Line) -> None:
+        """Take a later line of the console, if it belongs to this report."""
+        if not self.owns(line):
+            return
+        self.end = line.end
+        message = line.message
+        if _END.search(message):
+            self.complete = True
+        if self.switched_off or is_noise(message):
+            return
+        if len(self.lines) > (_KMSAN_LINES if "KMSAN" in self.lines[0] else _ENOUGH_LINES) and any(
+            word in message for word in _SWITCH_OFF
+        ):
+            self.switched_off = True
+            return
+        if _NMI in message:
+            self.nmi = True
+        self.lines.append(message)
+        if len(self.lines) >= LONGEST_REPORT:
+            self.closed = True
+
+    def cut_title(self, line: Line) -> None:
+        """Another crash begins at `line`; what follows does not name this one, if nobody says who speaks."""
+        self.end = max(self.end, line.end)
+        if not self.title_lines and self.context in {BARE, STAMPED}:
+            self.title_lines = len(self.lines)
+
+
+def is_noise(message: str) -> bool:
+    """Whether a line tells nothing: functions the unwinder only guesses, and lockdep's farewell."""
+    return (
+        (" ? " in message and "<EOI>" not in message)
+        or message.endswith(" (unreliable)")
+        or message == _LOCKDEP_OFF
+    )
