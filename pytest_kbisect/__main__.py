@@ -15,6 +15,8 @@ from pathlib import Path
 _USAGE = 4
 _CHECKOUT = Path(__file__).resolve().parent.parent
 _VENV = _CHECKOUT / ".venv"
+_KBISECT = ("-m", "pytest_kbisect.commands")
+_SETUP = (*_KBISECT, "setup", "--yes")
 
 
 def main(arguments: list[str]) -> int:
@@ -29,11 +31,11 @@ def main(arguments: list[str]) -> int:
     testing = arguments[:1] == ["test"]
     try:
         python = _environment("dev" if testing else "")
-        return (
-            _test(python, arguments[1:])
-            if testing
-            else _run(python, "-m", "pytest_kbisect.commands", *arguments)
-        )
+        if testing:
+            return _test(python, arguments[1:])
+        if arguments[:1] == ["demo"] and (status := _run(python, *_SETUP)):
+            return status
+        return _run(python, *_KBISECT, *arguments)
     except subprocess.CalledProcessError as error:
         print(
             f"kbisect: {' '.join(map(str, error.cmd))} failed (exit status {error.returncode})",
@@ -88,10 +90,10 @@ def _test(python: Path, arguments: list[str]) -> int:
     """Lint, types, and every test; with arguments, pytest with these alone."""
     os.chdir(_CHECKOUT)
     steps = [
-        ("installing what guests and builds need", ["-m", "pytest_kbisect.commands", "setup", "--yes"]),
-        ("ruff", ["-m", "ruff", "check", "."]),
-        ("ruff format", ["-m", "ruff", "format", "--check", "."]),
-        ("mypy", ["-m", "mypy"]),
+        ("installing what guests and builds need", _SETUP),
+        ("ruff", ("-m", "ruff", "check", ".")),
+        ("ruff format", ("-m", "ruff", "format", "--check", ".")),
+        ("mypy", ("-m", "mypy")),
     ]
     failed = []
     for name, words in steps:

@@ -30,6 +30,8 @@ FIRST_RUNS = 200
 """Runs on the bad end after which the crash counts as not reproduced; at a chance of 2 % a run it shows in 98 %."""
 OLDER = 0.01
 """Prior of a bug that is older than the range, although the user knows the good end to be good."""
+UNFIXED = 0.2
+"""Prior of a bug that is not repaired at the end of the range, which nobody claims to know."""
 LEAST_BITS = 0.005
 """An experiment expected to tell less is not worth making: what is left cannot be told apart."""
 WORTHWHILE_BITS = 0.03
@@ -49,7 +51,8 @@ class State:
 class Bayes:
     """Asks for the experiment with the most information per second until one commit is likely enough.
 
-    `confidence` is what an answer must reach. `prior` gives each commit's weight (uniform without).
+    `confidence` is what an answer must reach. With `fix` the repair is looked for: A crashes, B should
+    not, and the evidence's `reported` commit is GOOD_END. `prior` gives each commit's weight (uniform without).
     `prices` are what builds and runs are thought to cost until they are measured, and how many runs
     go side by side.
     """
@@ -63,12 +66,12 @@ class Bayes:
         confidence: float = 0.95,
         prices: Prices | None = None,
         prior: Weights | None = None,
-        older: float = OLDER,
+        fix: bool = False,
     ) -> None:
         self.history = history
         self.confidence = confidence
         self.guess = prices or Prices()
-        self.older = older
+        self.fix = fix
         weights = np.ones(len(history)) if prior is None else prior
         self._prior = np.where(history.suspects, weights, 0.0)
         self._model = CrashChance()
@@ -92,6 +95,16 @@ class Bayes:
         if answer is not None and answer.confidence >= self._enough(evidence, prices):
             return answer
         return self._experiment(choice, prices, state)
+
+    def conclude(self, evidence: Evidence) -> Answer:
+        """What is known so far, as an answer: for a budget that has run out, or a user who has."""
+        first = self._first(evidence) if len(self.history) else self.decide(evidence)
+        if isinstance(first, Answer):
+            return first
+        if first is not None:
+            return Answer(AnswerKind.UNTESTABLE, reason="stopped before the crash was seen often enough")
+        state = self.state(evidence)
+        return self._sure(state) or self._unsure(state, "stopped early: ")
 
     def decide_many(self, evidence: Evidence, count: int) -> tuple[Experiment, ...] | Answer:
         """Up to `count` different experiments that are worth most together, for as many builders.
@@ -135,36 +148,37 @@ class Bayes:
         return self._candidates(self.state(evidence))
 
     def _chance_of(self, state: State, commit: int) -> float:
-        """The probability that a commit is bad."""
+        """The probability that a commit has the bug."""
         chance: float = state.options.share[commit] @ state.posterior.classes
-        return chance
+        return 1 - chance if self.fix else chance
 
     def _first(self, evidence: Evidence) -> Experiment | Answer | None:
         """The bad end must crash before anything is worth building; None once it has."""
-        end = self.history.bad_end
+        end = evidence.reported
+        name = "good end" if end == GOOD_END else "bad end"
         tally = evidence.tally(end)
         if evidence.built(end) is False:
-            return Answer(AnswerKind.UNTESTABLE, reason="the bad end does not build")
+            return Answer(AnswerKind.UNTESTABLE, reason=f"the {name} does not build")
         if is_dead(tally, boot_failures(evidence)):
             return Answer(
-                AnswerKind.UNTESTABLE, reason=f"the bad end does not boot ({tally.boot_failed} times)"
+                AnswerKind.UNTESTABLE, reason=f"the {name} does not boot ({tally.boot_failed} times)"
             )
         if tally.matching >= FIRST_CRASHES:
             return None
         if tally.total < FIRST_RUNS:
             runs = min(max(self.guess.width, FIRST_CRASHES), FIRST_RUNS - tally.total)
             return Experiment(
-                end, runs, reason=f"how often does the bad end crash? {tally.matching} of {tally.total}"
+                end, runs, reason=f"how often does the {name} crash? {tally.matching} of {tally.total}"
             )
         if tally.matching:
             return None
         if not tally.telling:
             return Answer(
-                AnswerKind.UNTESTABLE, reason=f"no run on the bad end came to a result ({tally.total} made)"
+                AnswerKind.UNTESTABLE, reason=f"no run on the {name} came to a result ({tally.total} made)"
             )
         return Answer(
             AnswerKind.NOT_REPRODUCED,
-            reason=f"0 of {tally.total} runs crashed on the bad end: nothing to bisect",
+            reason=f"0 of {tally.total} runs crashed on the {name}: nothing to bisect",
         )
 
     def state(self, evidence: Evidence) -> State:
@@ -173,16 +187,17 @@ class Bayes:
         tallies = {i: evidence.tally(i) for i in evidence.tested}
         dead = [i for i, tally in tallies.items() if is_dead(tally, failing)]
         partition = self._classes(tuple(i for i, tally in tallies.items() if tally.telling))
-        posterior = infer(self._model, partition, evidence, self.older)
+        posterior = infer(self._model, partition, evidence, UNFIXED if self.fix else OLDER, fix=self.fix)
         works = tuple(i for i in evidence.tested if i not in dead)
         broken = (*(i for i in evidence.order if evidence.built(i) is False), *dead)
         built = np.zeros(len(self.history) + 1, dtype=bool)
         built[[i if i >= 0 else len(self.history) for i in works]] = True
-        testable = self._testable.chances(works, broken)
         last = 0.0 if GOOD_END in broken else 1.0
-        return State(
-            partition, posterior, Options(partition.share, np.append(testable, last), built), 1.0 - failing
-        )
+        testable = np.append(self._testable.chances(works, broken), last)
+        share = partition.share
+        if self.fix:
+            share[:, -1] = 0.0
+        return State(partition, posterior, Options(share, testable, built, self.fix), 1.0 - failing)
 
     def _classes(self, tests: tuple[int, ...]) -> Partition:
         """The suspects told apart by these tests; the work of the last call is used where it can be."""
@@ -205,25 +220,35 @@ class Bayes:
 
     def _sure(self, state: State) -> Answer | None:
         posterior = state.posterior
-        if posterior.older >= self.confidence:
+        if posterior.outside >= self.confidence and self.fix:
             return Answer(
-                AnswerKind.BAD_AT_GOOD_END, confidence=posterior.older, reason="the good end crashes too"
+                AnswerKind.NOT_FIXED, confidence=posterior.outside, reason="the bad end crashes still"
+            )
+        if posterior.outside >= self.confidence:
+            return Answer(
+                AnswerKind.BAD_AT_GOOD_END, confidence=posterior.outside, reason="the good end crashes too"
             )
         k = int(np.argmax(posterior.each))
         if posterior.each[k] < self.confidence:
             return None
         culprit = int(state.partition.members(k)[0])
         chance = float(posterior.each[k])
-        return Answer(AnswerKind.CULPRIT, culprit, chance, self._candidates(state), "the first bad commit")
+        return Answer(
+            AnswerKind.CULPRIT,
+            culprit,
+            chance,
+            self._candidates(state),
+            "the first good commit" if self.fix else "the first bad commit",
+        )
 
-    def _unsure(self, state: State) -> Answer:
+    def _unsure(self, state: State, why: str = "") -> Answer:
         candidates = self._candidates(state)
         return Answer(
             AnswerKind.CANDIDATES,
             None,
             float(sum(p for _, p in candidates)),
             candidates,
-            f"{len(candidates)} commits cannot be told apart by tests",
+            f"{why}{len(candidates)} commits are not told apart by tests",
         )
 
     def _candidates(self, state: State) -> tuple[tuple[int, float], ...]:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect import options
+from pytest_kbisect.bisection.bayes import Bayes
 from pytest_kbisect.bisection.classic import Classic
-from pytest_kbisect.bisection.evidence import Evidence
+from pytest_kbisect.bisection.evidence import Evidence, Prices
 from pytest_kbisect.bisection.history import LOG_FORMAT, History
 from pytest_kbisect.bisection.journal import Journal
 from pytest_kbisect.bisection.lab import Lab, Selection
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 
 EXIT_CODES = {
     AnswerKind.CULPRIT: ExitCode.FOUND,
-    AnswerKind.CANDIDATES: ExitCode.INCONCLUSIVE,
-    AnswerKind.UNTESTABLE: ExitCode.INCONCLUSIVE,
     AnswerKind.NOT_REPRODUCED: ExitCode.NOT_REPRODUCED,
     AnswerKind.BAD_AT_GOOD_END: ExitCode.USAGE,
 }
@@ -102,7 +101,7 @@ class Bisection:
         self._journal = Journal(folder / "journal.jsonl", self._subject())
         reference = Reference(frozenset(selection.crash))
         self._evidence = Evidence(self._history, matcher=match_crash, reference=reference)
-        self._strategy: Strategy = Classic(self._history, options.value(config, "runs"))
+        self._strategy = _strategy(config, self._history)
         self._tested: dict[int, Tested] = {}
         self._order: list[int] = []
 
@@ -155,7 +154,7 @@ class Bisection:
         if index not in self._order:
             self._order.append(index)
         self._say.lines(bisectlog.commit(tested, same_as=twin))
-        self._say.lines(self._git_words(index))
+        self._say.lines(self._after(index))
 
     def _twin(self, tested: Tested, index: int) -> str:
         """The commit whose kernel this one shares, where it was not run again for that reason."""
@@ -166,17 +165,25 @@ class Bisection:
                 return self._sha(i)
         return ""
 
-    def _git_words(self, index: int) -> list[str]:
+    def _after(self, index: int) -> list[str]:
+        """What the strategy makes of the latest experiment."""
+        if isinstance(self._strategy, Classic):
+            return self._git_words(self._strategy, index)
+        if isinstance(self._strategy, Bayes) and self._evidence.tally(self._history.bad_end).matching:
+            suspects = self._strategy.suspects(self._evidence)
+            likely = ", ".join(f"{self._sha(i)[:12]} {p:.0%}" for i, p in suspects[:3])
+            return [f"# {len(suspects)} candidates hold {self._strategy.confidence:.0%}: {likely}", ""]
+        return []
+
+    def _git_words(self, classic: Classic, index: int) -> list[str]:
         """What git bisect would say to the verdict on this commit."""
-        if not isinstance(self._strategy, Classic):
-            return []
-        judged = self._strategy.judged(self._evidence)
+        judged = classic.judged(self._evidence)
         verdict = judged.verdicts[index]
         if index == self._history.bad_end:
             return []
         if judged.verdicts.get(self._history.bad_end) is not Verdict.BAD:
             return []
-        step = self._strategy.step(judged)
+        step = classic.step(judged)
         words = (
             f"# git bisect start {self._b} {self._a}"
             if index == GOOD_END
@@ -222,7 +229,7 @@ class Bisection:
         if answer.kind in {AnswerKind.NOT_REPRODUCED, AnswerKind.BAD_AT_GOOD_END, AnswerKind.UNTESTABLE}:
             sys.stdout.flush()
             print(f"ERROR: {self._reason(answer)}", file=sys.stderr)
-        return EXIT_CODES[answer.kind]
+        return EXIT_CODES.get(answer.kind, ExitCode.INCONCLUSIVE)
 
     def _flags(self, answer: Answer, culprit: Tested | None, parent: Tested | None) -> tuple[str, ...]:
         flags = []
@@ -283,6 +290,9 @@ class Bisection:
                 f"{tally.matching} of {tally.total} runs crashed on the good end {self._a[:12]} already: "
                 "name an older one"
             )
+        end = self._tested.get(self._history.bad_end)
+        if answer.kind is AnswerKind.UNTESTABLE and end is not None and end.build_error:
+            return f"{answer.reason}: {end.build_error.partition(chr(10))[0]}"
         return answer.reason
 
     def _crash(self, culprit: Tested | None) -> Run | None:
@@ -345,7 +355,12 @@ class Bisection:
         }
 
     def _verdict(self, index: int) -> Verdict:
-        return Classic(self._history).judged(self._evidence).verdicts[index]
+        if isinstance(self._strategy, Classic):
+            return self._strategy.judged(self._evidence).verdicts[index]
+        tally = self._evidence.tally(index)
+        if tally.matching:
+            return Verdict.BAD
+        return Verdict.GOOD if tally.ok else Verdict.SKIP
 
     def _sha(self, index: int) -> str:
         return self._a if index == GOOD_END else self._history.commits[index]
@@ -361,6 +376,22 @@ class Bisection:
             "strategy": options.value(self._config, "strategy"),
             "runs": options.value(self._config, "runs"),
         }
+
+
+def _strategy(config: pytest.Config, history: History) -> Strategy:
+    if options.value(config, "strategy") == "classic":
+        return Classic(history, options.value(config, "runs"))
+    return Bayes(
+        history,
+        confidence=options.value(config, "confidence"),
+        prices=Prices(build=60.0, run=5.0, width=_width(config)),
+    )
+
+
+def _width(config: pytest.Config) -> int:
+    """How many guests run side by side."""
+    workers = getattr(config.option, "numprocesses", None)
+    return workers if isinstance(workers, int) and workers else 1
 
 
 def _merged(before: Tested, after: Tested) -> Tested:

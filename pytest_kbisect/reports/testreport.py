@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -35,6 +36,8 @@ def tell(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
     if isinstance(error, KernelCrash):
         _add(item, properties.OUTCOME, "crashed")
         _tell_crash(item, error.report)
+        if os.environ.get(properties.STOP):
+            item.session.shouldstop = "a run crashed, as was waited for"
     elif isinstance(error, BootError):
         _add(item, properties.OUTCOME, "boot-failed")
         _add(item, properties.TITLE, error.args[0].removeprefix("boot failed: "))

@@ -132,3 +132,11 @@ def test_fixtures_of_the_same_names_in_other_projects_are_left_alone(pytester: p
     result.assert_outcomes(passed=1, failed=1)
     assert "kbisect" not in (pytester.path / "out.xml").read_text()
     assert "run0" not in result.stdout.str()
+
+
+def test_last_failed_runs_are_run_again(repro: pytest.Pytester) -> None:
+    """Without a kernel each reproducer fails; --lf then selects those runs and nothing else."""
+    first = repro.runpytest("--kbisect-runs=2", "repro/crash2.sh", "repro/test_own.py")
+    assert first.ret == pytest.ExitCode.USAGE_ERROR
+    again = nodes(repro.runpytest("--kbisect-runs=2", "--lf", "--collect-only", "-q", "repro/crash2.sh", "repro/test_own.py"))
+    assert again == ["repro/crash2.sh::crash2[run0]"]
