@@ -41,11 +41,11 @@ CHANGES = (
         "Keeps nightly snapshots from racing with the daily flush.",
     ),
     change(
-        "fs: writeback: let more inode switches be in flight",
-        "fs/fs-writeback.c",
-        "WB_FRN_MAX_IN_FLIGHT\t1024",
-        "WB_FRN_MAX_IN_FLIGHT\t1152",
-        "The bound is reached when many control groups end together.",
+        "fs: exec: word the notice about executable stacks",
+        "fs/exec.c",
+        "started with executable stack",
+        "was started with an executable stack",
+        "A sentence, for once.",
     ),
     change(
         "fs: aio: plug for three requests or more only",
@@ -97,11 +97,11 @@ CHANGES = (
         "As for the remount.",
     ),
     change(
-        "fs: stat: complain about old stat() once more",
-        "fs/stat.c",
-        "warncount = 5",
-        "warncount = 6",
-        "Five are used up by one configure script.",
+        "fs: char_dev: say which region is full",
+        "fs/char_dev.c",
+        "dynamic allocation region is full",
+        "region for dynamic allocation is full",
+        "It is not the allocation that is dynamic.",
     ),
     change(
         "fs: filesystems: say that the list was cut",
