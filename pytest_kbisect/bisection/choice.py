@@ -33,13 +33,15 @@ class Choice:
 class Options:
     """What could be tested. Arrays by commit, the good end last.
 
-    `share[i, k]` is the part of class k that i contains (the last class is the bug older than the
-    range, which all contain); `testable` chances; `built` kernels cost no build any more.
+    `share[i, k]` is the part of class k that i contains (the last column is for no culprit in
+    the range: 1 where every commit crashes for being bad); `testable` chances; `built` kernels cost no build any more; with `fix`
+    commits that contain the culprit do not crash.
     """
 
     share: Matrix
     testable: Weights
     built: Flags
+    fix: bool = False
 
 
 def best(
@@ -52,7 +54,7 @@ def best(
     found: Choice | None = None
     build = np.where(options.built, 0.0, prices.build)
     for waves in WAVES:
-        bits, spent = information(model, posterior, options.share, waves, width)
+        bits, spent = information(model, posterior, options, waves, width)
         cost = build + options.testable * spent * prices.run
         expected = options.testable * bits
         rate = np.where(expected >= least, expected / cost, 0.0)
@@ -64,7 +66,7 @@ def best(
 
 
 def information(
-    model: CrashChance, posterior: Posterior, share: Matrix, waves: int, width: int
+    model: CrashChance, posterior: Posterior, options: Options, waves: int, width: int
 ) -> tuple[Weights, Weights]:
     """By commit: bits a batch is expected to tell about the culprit, and waves it is expected to take.
 
@@ -72,6 +74,7 @@ def information(
     and the noise averaged out.
     """
     plan = model.plan(waves, width)
+    share = 1 - options.share if options.fix else options.share  # where it crashes
     masses = posterior.classes
     bad, good = posterior.joint @ plan.bad, posterior.joint @ plan.good  # classes x outcomes
     known_bad, known_good = _entropy(bad, masses), _entropy(good, masses)

@@ -31,20 +31,28 @@ class Judged:
         return tuple(i for i, v in self.verdicts.items() if v is verdict and i != GOOD_END)
 
 
+def _name(end: int) -> str:
+    return "good end" if end == GOOD_END else "bad end"
+
+
 class Classic:
-    """Tests B, then A, then halves as git bisect does until one commit is left."""
+    """Tests B, then A, then halves as git bisect does until one commit is left.
+
+    With `fix` A first, which crashes, then B, which should not; good and bad change places.
+    """
 
     name = "classic"
 
-    def __init__(self, history: History, runs: int = 10) -> None:
+    def __init__(self, history: History, runs: int = 10, *, fix: bool = False) -> None:
         self.history = history
         self.runs = runs
+        self.fix = fix
 
     def judged(self, evidence: Evidence) -> Judged:
         """The verdict of every commit tried. Flaky is for ever once a bad commit crashed in under half."""
         verdicts: dict[int, Verdict] = {}
         flaky = False
-        end = self.history.bad_end
+        end = evidence.reported
         chance = crash_chance(evidence.tally(end))
         for i in evidence.order:
             tally = evidence.tally(i)
@@ -55,17 +63,20 @@ class Classic:
     def decide(self, evidence: Evidence) -> Experiment | Answer:
         if not len(self.history):
             return Answer(AnswerKind.UNTESTABLE, reason="the range holds no commit")
-        end = self.history.bad_end
+        end, other = evidence.reported, self.history.bad_end if self.fix else GOOD_END
         judged = self.judged(evidence)
         runs = FIRST_RUNS if judged.flaky else self.runs
         if end not in judged.verdicts:
-            return Experiment(end, FIRST_RUNS, reason="does the crash reproduce on the bad end?")
+            return Experiment(end, FIRST_RUNS, reason=f"does the crash reproduce on the {_name(end)}?")
         if judged.verdicts[end] is not Verdict.BAD:
             return self._not_bad(evidence)
-        if GOOD_END not in judged.verdicts:
-            return Experiment(GOOD_END, runs, reason="is the good end good?")
-        if judged.verdicts[GOOD_END] is Verdict.BAD:
-            return Answer(AnswerKind.BAD_AT_GOOD_END, reason="the good end crashes too")
+        if other not in judged.verdicts:
+            return Experiment(other, runs, reason=f"is the {_name(other)} good?")
+        if judged.verdicts[other] is Verdict.BAD:
+            kind = AnswerKind.NOT_FIXED if self.fix else AnswerKind.BAD_AT_GOOD_END
+            return Answer(kind, reason=f"the {_name(other)} crashes too")
+        if self.fix and judged.verdicts[other] is Verdict.SKIP:
+            return Answer(AnswerKind.UNTESTABLE, reason=f"the {_name(other)} cannot be tested")
         step = self.step(judged)
         if step.next is not None:
             return Experiment(step.next, runs, reason=str(step))
@@ -73,21 +84,28 @@ class Classic:
 
     def step(self, judged: Judged) -> Step:
         """What git bisect would say to these verdicts."""
-        bad = judged.all(Verdict.BAD)
-        state = Halving(bad[-1], frozenset(judged.all(Verdict.GOOD)), frozenset(judged.all(Verdict.SKIP)))
+        new, old = (Verdict.GOOD, Verdict.BAD) if self.fix else (Verdict.BAD, Verdict.GOOD)
+        marked = judged.all(new)
+        state = Halving(marked[-1], frozenset(judged.all(old)), frozenset(judged.all(Verdict.SKIP)))
         return halve(self.history, state)
 
+    @property
+    def _new(self) -> str:
+        """What git calls the commits that contain the culprit."""
+        return "good" if self.fix else "bad"
+
     def _not_bad(self, evidence: Evidence) -> Answer:
-        if evidence.built(self.history.bad_end) is False:
-            return Answer(AnswerKind.UNTESTABLE, reason="the bad end does not build")
-        tally = evidence.tally(self.history.bad_end)
+        end = _name(evidence.reported)
+        if evidence.built(evidence.reported) is False:
+            return Answer(AnswerKind.UNTESTABLE, reason=f"the {end} does not build")
+        tally = evidence.tally(evidence.reported)
         if not tally.telling:
             return Answer(
-                AnswerKind.UNTESTABLE, reason=f"no run on the bad end came to a result ({tally.total} made)"
+                AnswerKind.UNTESTABLE, reason=f"no run on the {end} came to a result ({tally.total} made)"
             )
         return Answer(
             AnswerKind.NOT_REPRODUCED,
-            reason=f"{tally.matching} of {tally.total} runs crashed on the bad end: nothing to bisect",
+            reason=f"{tally.matching} of {tally.total} runs crashed on the {end}: nothing to bisect",
         )
 
     def _answer(self, step: Step, judged: Judged) -> Answer:
@@ -97,9 +115,13 @@ class Classic:
             )
         if len(step.left) == 1:
             (culprit,) = step.left
-            return Answer(AnswerKind.CULPRIT, culprit, 1.0, ((culprit, 1.0),), "the first bad commit")
+            return Answer(
+                AnswerKind.CULPRIT, culprit, 1.0, ((culprit, 1.0),), f"the first {self._new} commit"
+            )
         share = 1.0 / len(step.left)
-        reason = f"only skipped commits left to test: {len(step.left)} commits could be the first bad one"
+        reason = (
+            f"only skipped commits left to test: {len(step.left)} commits could be the first {self._new} one"
+        )
         if np.all([judged.verdicts.get(i) is Verdict.SKIP for i in step.left]):
             reason = "no commit could be tested"
         return Answer(AnswerKind.CANDIDATES, None, share, tuple((i, share) for i in step.left), reason)

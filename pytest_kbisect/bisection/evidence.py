@@ -84,6 +84,9 @@ _FAILED: Final = _Kernel.FAILED
 class Evidence:
     """What was seen of a history's commits (GOOD_END included), and of one bug.
 
+    `reported` is the commit the bug was seen on: the bad end, or the good end (that is A) where the
+    repair is looked for.
+
     `reference` may name crashes before anything was run (the reproducer says what to expect);
     otherwise every crash of the bad end belongs to the bug.
     """
@@ -94,8 +97,10 @@ class Evidence:
         *,
         matcher: Matcher = match_names,
         reference: Reference | None = None,
+        reported: int | None = None,
     ) -> None:
         self.history = history
+        self.reported = history.bad_end if reported is None else reported
         self._matcher = matcher
         self._expected = reference or Reference()
         self._reference = self._expected
@@ -125,7 +130,7 @@ class Evidence:
         kernel = self._join(index, tested.signature)
         self._runs[kernel].extend(tested.runs)
         self._tallies.pop(kernel, None)
-        if index == self.history.bad_end:
+        if index == self.reported:
             self.grow_reference(tested.runs)
 
     def imagine(self, index: int, outcome: Outcome, times: int) -> Evidence:

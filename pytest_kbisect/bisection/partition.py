@@ -78,8 +78,8 @@ class Partition:
     def share(self) -> NDArray[np.float64]:
         """The part of each class that each commit contains: commits x classes.
 
-        With a last row for the good end, which contains none, and a last column for a bug older than
-        the range, which all contain.
+        With a last row for the good end, which contains none, and a last column, all ones, for a bug
+        older than the range.
         """
         share = np.zeros((len(self._members[0]) + 1, len(self._members) + 1))
         for k, (counts, size) in enumerate(zip(self._counts, self.sizes.tolist(), strict=True)):

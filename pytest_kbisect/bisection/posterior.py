@@ -21,7 +21,8 @@ SAME_KERNEL = 0.0002
 class Posterior:
     """`joint[k, h]`: probability of class k of the partition and hypothesis h together; sums to 1.
 
-    The last row is no class: it stands for a bug older than the range, bad at the good end already.
+    The last row is no class: it stands for no culprit in the range. The bug is older, and all commits
+    crash; or it is not repaired yet, and all commits crash.
     """
 
     joint: Matrix
@@ -29,13 +30,13 @@ class Posterior:
 
     @cached_property
     def classes(self) -> Matrix:
-        """Probability of each class, the bug that is older than the range last."""
+        """Probability of each class, no culprit in the range last."""
         masses: Matrix = self.joint.sum(axis=1)
         return masses
 
     @property
-    def older(self) -> float:
-        """Probability that the good end is bad."""
+    def outside(self) -> float:
+        """Probability that both ends crash."""
         return float(self.classes[-1])
 
     @cached_property
@@ -51,12 +52,18 @@ class Posterior:
         return marginal
 
 
-def infer(model: CrashChance, partition: Partition, evidence: Evidence, older: float) -> Posterior:
-    """Weigh all hypotheses by all evidence; `older` is the prior of a bug older than the range."""
+def infer(
+    model: CrashChance, partition: Partition, evidence: Evidence, outside: float, *, fix: bool = False
+) -> Posterior:
+    """Weigh all hypotheses by all evidence.
+
+    `outside` is the prior of there being no culprit in the range: every commit crashes. With `fix`
+    commits that contain the culprit are the ones that do not crash.
+    """
     sizes = partition.sizes.astype(float)
     prior = sizes * np.array(partition.weights)
-    prior *= (1 - older) / prior.sum()
-    score = np.log(np.append(prior, max(older, 1e-12)))[:, None] + model.log_prior[None, :]
+    prior *= (1 - outside) / prior.sum()
+    score = np.log(np.append(prior, max(outside, 1e-12)))[:, None] + model.log_prior[None, :]
     inside = partition.inside
     done: set[int] = set()
     for column, commit in enumerate(partition.tests):
@@ -69,7 +76,7 @@ def infer(model: CrashChance, partition: Partition, evidence: Evidence, older: f
         ]
         done.update(partition.tests[c] for c in columns)
         bad, good = model.log_likelihood(evidence.tally(commit))
-        score[:-1] += np.where(inside[:, column, None], bad, good)
+        score[:-1] += np.where(inside[:, column, None] != fix, bad, good)
         score[-1] += bad
         differ = (inside[:, columns] != inside[:, column, None]).any(axis=1)
         score[:-1][differ] += np.log(SAME_KERNEL)

@@ -18,6 +18,7 @@ class AnswerKind(StrEnum):
     CANDIDATES = "candidates"
     NOT_REPRODUCED = "not-reproduced"
     BAD_AT_GOOD_END = "bad-at-good-end"
+    NOT_FIXED = "not-fixed"
     UNTESTABLE = "untestable"
 
 

@@ -41,6 +41,8 @@ def spread(
     what it is when well done: a channel that errs with the chance that a batch errs.
     """
     error = _batch_error(model, posterior, width)
+    if options.fix:
+        error = error[1], error[0]  # a commit that contains the culprit is one that does not crash
     chosen = [first]
     while len(chosen) < count:
         more = _best_given(partition, posterior, options, chosen[-MOST:], chosen, error)
@@ -88,10 +90,14 @@ def _best_given(
         )
     }
     each = np.array([known[row, weight] for row, weight in zip(parents, finer.weights, strict=True)])
-    masses = np.append(each * finer.sizes, posterior.older)
-    inside = np.append(finer.inside[:, len(partition.tests) :], np.ones((1, len(others)), dtype=bool), axis=0)
+    masses = np.append(each * finer.sizes, posterior.outside)
+    inside = np.append(
+        finer.inside[:, len(partition.tests) :], np.full((1, len(others)), options.share[0, -1] > 0), axis=0
+    )
     cells = _outcomes(inside, error)  # classes x outcomes of the others
-    gain = options.testable * _added(finer.share, masses, cells, error)
+    share = finer.share
+    share[:, -1] = options.share[0, -1]
+    gain = options.testable * _added(share, masses, cells, error)
     order = np.argsort(-gain, kind="stable")
     for i in order[: len(taken) + 1].tolist():
         commit = i if i < len(gain) - 1 else GOOD_END

@@ -1,0 +1,89 @@
+"""Looking for the repair, budgets, and the confirmation of an answer."""
+
+from __future__ import annotations
+
+import pytest
+from worlds import CRASH, OK, drive, session, world
+
+from pytest_kbisect.bisection.bayes import Bayes
+from pytest_kbisect.bisection.classic import Classic
+from pytest_kbisect.bisection.confirm import Confirmation
+from pytest_kbisect.bisection.evidence import Evidence, Prices
+from pytest_kbisect.bisection.history import History
+from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind
+
+HISTORY = History.line([f"c{i:03}" for i in range(100)])
+PRICES = Prices(build=300, run=60, width=10)
+
+
+def repaired(at):
+    def kernel(i, runs):
+        return session([OK if i >= at else CRASH] * runs, signature=f"s{i}")
+
+    return kernel
+
+
+@pytest.mark.parametrize("strategy", [Bayes(HISTORY, prices=PRICES, fix=True), Classic(HISTORY, fix=True)])
+@pytest.mark.parametrize("at", [0, 1, 42, 99])
+def test_finds_the_repair(strategy, at):
+    answer, asked = drive(strategy, Evidence(HISTORY, reported=GOOD_END), repaired(at))
+    assert (answer.kind, answer.culprit) == (AnswerKind.CULPRIT, at)
+    assert asked[0].commit == GOOD_END
+    assert len({experiment.commit for experiment in asked}) <= 10
+
+
+@pytest.mark.parametrize("strategy", [Bayes(HISTORY, prices=PRICES, fix=True), Classic(HISTORY, fix=True)])
+def test_not_repaired(strategy):
+    answer, asked = drive(strategy, Evidence(HISTORY, reported=GOOD_END), repaired(1000))
+    assert answer.kind is AnswerKind.NOT_FIXED
+    assert any(experiment.commit == HISTORY.bad_end for experiment in asked)
+
+
+@pytest.mark.parametrize("strategy", [Bayes(HISTORY, prices=PRICES, fix=True), Classic(HISTORY, fix=True)])
+def test_nothing_to_repair(strategy):
+    answer, _ = drive(strategy, Evidence(HISTORY, reported=GOOD_END), repaired(GOOD_END))
+    assert answer.kind is AnswerKind.NOT_REPRODUCED
+
+
+def test_a_budget_that_ends_first_gets_what_is_known():
+    evidence, strategy, kernel = Evidence(HISTORY), Bayes(HISTORY, prices=PRICES), world(42)
+    assert strategy.conclude(evidence).kind is AnswerKind.UNTESTABLE
+    sizes = []
+    for _ in range(30):
+        what = strategy.decide(evidence)
+        if isinstance(what, Answer):
+            break
+        evidence.add(what.commit, kernel(what.commit, what.runs))
+        known = strategy.conclude(evidence)
+        assert 42 in {i for i, _ in known.candidates}
+        sizes.append(len(known.candidates))
+    assert sizes[0] > 90
+    assert sizes[-1] <= 2
+    assert strategy.conclude(evidence) == what
+
+
+def test_culprit_and_parent_are_tested_until_their_own_runs_convince():
+    evidence, kernel = Evidence(HISTORY), world(42)
+    evidence.add(99, kernel(99, 10))
+    confirmation = Confirmation(evidence, 42, confidence=0.95)
+    asked = []
+    while (what := confirmation.decide(runs=5)) is not None:
+        asked.append(what.commit)
+        evidence.add(what.commit, kernel(what.commit, what.runs))
+    assert set(asked) == {41, 42}
+    assert all(own.probability >= 0.95 for own in confirmation.odds())
+    assert confirmation.confidence(0.97) == 0.97
+
+
+def test_a_parent_that_crashes_takes_the_confidence_away():
+    evidence, kernel = Evidence(HISTORY), world(30)
+    for i in (99, 42, 41):
+        evidence.add(i, kernel(i, 10))
+    confirmation = Confirmation(evidence, 42, confidence=0.95)
+    assert confirmation.confidence(0.97) < 0.01
+
+
+def test_first_commit_is_confirmed_against_the_good_end():
+    evidence = Evidence(HISTORY)
+    evidence.add(99, world(0)(99, 10))
+    assert [own.commit for own in Confirmation(evidence, 0, confidence=0.95).odds()] == [0, GOOD_END]
