@@ -65,7 +65,7 @@ def kernel(
         if kbisect_session.lab is not None:  # a bisection skips what does not build
             tell((properties.OUTCOME, "build-failed"))
             tell((properties.TITLE, str(error)))
-            pytest.skip("\n".join([str(error), *error.cause]))
+            pytest.skip("\n".join([str(error), *(line for line in error.cause if line not in str(error))]))
         raise
     tell((properties.SIGNATURE, built.signature))
     tell((properties.COMPILER, built.compiler))

@@ -248,7 +248,10 @@ def _run(case: TestCase, told: dict[str, list[str]]) -> Run | None:
     from junitparser import Error, Failure, Skipped
 
     ends = [end for end in case.result if isinstance(end, Error | Failure | Skipped)]
-    words = "\n".join(str(end.text or end.message or "") for end in ends)
+    # pytest puts a place in front of a skip's text, and not of its message.
+    words = "\n".join(
+        str((end.message if isinstance(end, Skipped) else end.text) or end.message or "") for end in ends
+    )
 
     def first(name: str) -> str:
         return told.get(name, [""])[0]

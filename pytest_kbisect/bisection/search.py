@@ -49,6 +49,7 @@ class Search:
         self._say = teller
         self._tests = tests
         self._runs = runs
+        self._notes: set[str] = set()
 
     def run(self) -> Answer:
         """Go on from the journal's state to the answer; the culprit's parent has been tested too then."""
@@ -95,10 +96,17 @@ class Search:
             tests=self._tests,
             stop_at_crash=experiment.stop_at_crash,
             known=sorted(known),
-            say=lambda words: self._say.line(f"   {words}", log=False),
+            say=self._hear,
         )
         self._journal.add(tested, runs_asked=experiment.runs, reason=experiment.reason)
         self._take(tested)
+
+    def _hear(self, words: str) -> None:
+        """What a session says while it runs; its notes (TCG, no ccache) are told once a bisection."""
+        if words not in self._notes:
+            self._say.line(f"   {words}", log=False)
+        if words.startswith("note: "):
+            self._notes.add(words)
 
     def _take(self, tested: Tested) -> None:
         """Add what was found to the evidence, and tell it."""

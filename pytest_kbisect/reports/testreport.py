@@ -86,7 +86,8 @@ def worded(report: pytest.TestReport, call: pytest.CallInfo[Any]) -> pytest.Test
     error = call.excinfo.value
     text = str(error)
     if isinstance(error, BuildError) and error.cause:
-        text = "\n".join([text, *error.cause, f"whole log: {error.log}"])
+        more = [line for line in error.cause if line not in text]
+        text = "\n".join([text, *more, f"whole log: {error.log}"])
     path, line, _ = report.location
     message = _first_line(error)
     report.longrepr = ReprExceptionInfo(
