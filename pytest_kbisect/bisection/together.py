@@ -62,11 +62,11 @@ def spread(
 
 
 def _batch_error(model: CrashChance, posterior: Posterior, width: int) -> tuple[float, float]:
-    """Chances that a good long batch shows no crash on a bad commit, and one on a good commit."""
+    """Chances that a batch makes a bad commit look good, and a good one bad."""
     plan = model.plan(WAVES[2], width)
-    missed = float(posterior.chances @ plan.bad[:, 0])
-    fooled = float(1 - posterior.chances @ plan.good[:, 0])
-    return min(missed, 0.45), min(fooled, 0.45)
+    bad, good = posterior.chances @ plan.bad, posterior.chances @ plan.good
+    looks_bad = bad > good
+    return min(float(bad[~looks_bad].sum()), 0.45), min(float(good[looks_bad].sum()), 0.45)
 
 
 def _best_given(

@@ -39,7 +39,7 @@ def test_cuts_are_evenly_spread():
     evidence, strategy, kernel = Evidence(HISTORY), Bayes(HISTORY, prices=PRICES), world(613)
     evidence.add(999, kernel(999, 10))
     commits = sorted(experiment.commit for experiment in strategy.decide_many(evidence, 3))
-    assert commits == pytest.approx([250, 500, 750], abs=75)
+    assert commits == pytest.approx([250, 500, 750], abs=50)
 
 
 def test_builds_ahead_what_is_tested_next():
