@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 LONGEST_REPORT: Final = 2000
 """Lines of a report, of its own context; the longest of kernels (lock dependencies) have some hundred."""
+# Once a report has this many lines, its stack trace is there, and the panic that panic_on_warn makes of it
+# only repeats it. Shorter ones are still waiting for their trace, which comes after that panic's line.
 _ENOUGH_LINES: Final = 22
 _KMSAN_LINES: Final = 16
 

@@ -12,9 +12,11 @@ from pytest_kbisect.crash.pattern import Pattern
 # what the kernel says about other programs.
 _HARMLESS_BUG: Final = Pattern(r"\w(?<!TASK )BUG:|DEBUG:")
 _HARMLESS_WARNING: Final = Pattern(
-    r"(?i)spectre|\bebpf\b|fbcon: driver|workqueue cpumask|\bmitigation|permanently added|deprecated"
-    r"|you are running|unsupported|not supported|experimental|insecure|\bmand\b|no swap|swap space|entropy|tainted module"
-    r"|host key|filesystem (?:is|was)|maximal mount count|unchecked|fsck|ssh|apparmor|selinux|certificate|kernel lockdown"
+    r"^(?!.{0,300}WARNING: (?:CPU: \d|\S{1,200}\.[chS]:\d))"  # WARN() itself is never harmless
+    r".{0,400}?(?i:spectre|\bebpf\b|fbcon: driver|workqueue cpumask|\bmitigation|permanently added|deprecated"
+    r"|you are running|unsupported|not supported|experimental|insecure|\bmand\b|no swap|swap space|entropy"
+    r"|host key|filesystem (?:is|was)|maximal mount count|unchecked|fsck|\bssh|apparmor|selinux|certificate"
+    r"|kernel lockdown)"
 )
 _HARMLESS_FAULT: Final = Pattern(r"traps: |general protection fault (?:ip|rip):|segfault at")
 _HARMLESS_INFO: Final = Pattern(
@@ -85,14 +87,7 @@ HEADERS: Final = (
     Header("SYZFAIL:", panics.FUZZER),
     Header("SYZFATAL:", panics.FUZZER),
     Header("panic: ", panics.GO, Pattern(r"^(?!panic: )")),
-    Header(
-        "fatal error: ",
-        panics.GO,
-        Pattern(
-            r"^(?!fatal error: (?:runtimer|unexpected signal|all goroutines|runtime|"
-            r"concurrent map|stack overflow|bad |found |sweep|schedule|fault|g|m|s|u|w))"
-        ),
-    ),
+    Header("fatal error: ", panics.GO, Pattern(r"^(?!fatal error: )")),
 )
 BANNER: Final = Header("Linux version ", panics.BANNER)
 
