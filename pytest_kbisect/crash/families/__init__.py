@@ -18,6 +18,11 @@ _HARMLESS_WARNING: Final = Pattern(
     r"|host key|filesystem (?:is|was)|maximal mount count|unchecked|fsck|\bssh|apparmor|selinux|certificate"
     r"|kernel lockdown)"
 )
+# Only the Go run time's own words: others say "fatal error:" too, and go on.
+_HARMLESS_FATAL: Final = Pattern(
+    r"^(?!fatal error: (?:run|unexpected signal|all goroutines|concurrent map|stack |bad |found |sweep|sched|work"
+    r"|m(?:call|alloc|orestack|heap|span)|systemstack|unlock|lock|checkdead|too many|out of memory|invalid|g(?:c|o)))"
+)
 _HARMLESS_FAULT: Final = Pattern(r"traps: |general protection fault (?:ip|rip):|segfault at")
 _HARMLESS_INFO: Final = Pattern(
     r"INFO: (?!rcu_|task |\w*\s?suspicious RCU|possible |inconsistent |trying to register"
@@ -87,7 +92,7 @@ HEADERS: Final = (
     Header("SYZFAIL:", panics.FUZZER),
     Header("SYZFATAL:", panics.FUZZER),
     Header("panic: ", panics.GO, Pattern(r"^(?!panic: )")),
-    Header("fatal error: ", panics.GO, Pattern(r"^(?!fatal error: )")),
+    Header("fatal error: ", panics.GO, _HARMLESS_FATAL),
 )
 BANNER: Final = Header("Linux version ", panics.BANNER)
 
