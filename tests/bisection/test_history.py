@@ -8,7 +8,7 @@ import subprocess
 import numpy as np
 import pytest
 from graphs import make_repo, random_parents, read_history
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_kbisect.bisection.ancestry import Ancestry
@@ -28,6 +28,7 @@ def sets(parents):
     return found
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # machines that build kernels are busy
 @given(GRAPHS, st.randoms(use_true_random=False))
 def test_ancestry_of_any_graph(parents, rng):
     expected, ancestry = sets(parents), Ancestry(parents)
