@@ -178,7 +178,7 @@ def _attempt(
     output, slot = make.output, make.slot
     architecture = make.toolchain.architecture
     began = time.monotonic()
-    steps = _Steps(progress, fresh=not output.state)
+    steps = _Steps(progress, first="built" not in output.state)
     if _config_may_differ(linux, output, commit):
         output.state.pop("configured", None)
     output.state |= {"commit": commit, "version": _version(slot.tree)}
@@ -199,6 +199,7 @@ def _attempt(
         output.end()
         error.log = str(make.log)
         raise
+    output.state["built"] = commit
     output.end()
     seconds["configure"] = configured - began
     seconds["build"] = time.monotonic() - configured
@@ -218,17 +219,17 @@ def _attempt(
 class _Steps:
     """How far make is: of what a first build takes, which is estimated, in per cent; else in steps."""
 
-    def __init__(self, progress: Callable[[str], None], *, fresh: bool) -> None:
+    def __init__(self, progress: Callable[[str], None], *, first: bool) -> None:
         self._progress = progress
-        self._fresh = fresh
+        self._first = first
         self._expected = 0
         self._done = 0
         self._said = 0.0
 
     def begin(self, config: Path) -> None:
-        if self._fresh:
+        if self._first:
             self._expected = max(1, int(config.read_text().count("=y\n") * STEPS_PER_SYMBOL))
-        self._say("build 0%" if self._fresh else "build")
+        self._say("build 0%" if self._first else "build")
 
     def one(self) -> None:
         self._done += 1

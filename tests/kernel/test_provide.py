@@ -286,7 +286,7 @@ class TestProcesses:
         began = time.monotonic()
         with pytest.raises(KeyboardInterrupt), give():
             pass
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 25
         assert not working_in(cache)
         assert not list(cache.glob("trees/*/*/tree/.obj-*/.kbisect-building"))
         assert not list(cache.glob("trees/*/*/tree/.obj-*/vmlinux"))
