@@ -159,7 +159,7 @@ class Session:
     def _progress(self, message: str) -> None:
         """A build's stages at once, its percentages now and then."""
         now = time.monotonic()
-        if message.endswith("%"):
+        if message.endswith(("%", "steps")):
             if message == self._progressed[0] or now - self._progressed[1] < _PROGRESS:
                 return
             self._progressed = message, now

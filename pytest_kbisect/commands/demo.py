@@ -69,7 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.history_only:
         return ExitCode.FOUND
     reproducer = _lay_out(folder)
-    result = folder / "result"
+    # Another package or tarball makes another history, and that is another bisection.
+    result = folder / f"result-{demo.bad[:12]}"
     command = [
         *process.python_command(),
         *("-m", "pytest"),
@@ -83,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"\nkbisect demo: pytest ended with exit code {exit_code}; `kbisect demo` goes on where it was")
         return exit_code
     _check_answer(result / "result.json", demo)
-    print(_explanation(demo, _minutes(started)))
+    print(_explanation(demo, result, _minutes(started)))
     return ExitCode.FOUND
 
 
@@ -160,7 +161,7 @@ def _check_answer(result: Path, demo: Demo) -> None:
         )
 
 
-def _explanation(demo: Demo, took: str) -> str:
+def _explanation(demo: Demo, result: Path, took: str) -> str:
     return f"""
 That is the commit that was planted: {demo.culprit[:12]}. ({took} in all)
 
@@ -170,7 +171,7 @@ order, until one was left whose parent does not crash. On the way stood {len(dem
 {len(demo.unbootable)} that does not boot and {len(demo.words)} that change no code: those are skipped, or cost nothing.
 
     git -C {shlex.quote(str(demo.path))} show {demo.culprit[:12]}        the culprit
-    {shlex.quote(str(demo.path.parent / "result"))}        logs, JUnit XML, result.json
+    {shlex.quote(str(result))}        logs, JUnit XML, result.json
 
 For a kernel of your own, put a reproducer into a folder repro/ (a C program, a shell script, or a Python
 test; what it needs stands in comment lines, as in {demo.path.parent / "repro" / REPRODUCER}) and run
