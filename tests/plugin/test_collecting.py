@@ -138,5 +138,9 @@ def test_last_failed_runs_are_run_again(repro: pytest.Pytester) -> None:
     """Without a kernel each reproducer fails; --lf then selects those runs and nothing else."""
     first = repro.runpytest("--kbisect-runs=2", "repro/crash2.sh", "repro/test_own.py")
     assert first.ret == pytest.ExitCode.USAGE_ERROR
-    again = nodes(repro.runpytest("--kbisect-runs=2", "--lf", "--collect-only", "-q", "repro/crash2.sh", "repro/test_own.py"))
+    again = nodes(
+        repro.runpytest(
+            "--kbisect-runs=2", "--lf", "--collect-only", "-q", "repro/crash2.sh", "repro/test_own.py"
+        )
+    )
     assert again == ["repro/crash2.sh::crash2[run0]"]

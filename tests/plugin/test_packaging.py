@@ -24,7 +24,9 @@ README = (ROOT / "README.md").read_text()
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dist")
-    subprocess.run([sys.executable, "-m", "hatchling", "build", "-d", folder], cwd=ROOT, check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-d", folder], cwd=ROOT, check=True, capture_output=True
+    )
     return folder
 
 
@@ -42,7 +44,16 @@ def test_the_wheel_works_outside_the_checkout(built: Path, tmp_path: Path) -> No
     (tmp_path / "repro" / "mine.sh").write_text("true\n")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "pytest_kbisect.plugin", "--collect-only", "-q", "--kbisect-runs=1"],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "pytest_kbisect.plugin",
+            "--collect-only",
+            "-q",
+            "--kbisect-runs=1",
+        ],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
@@ -64,7 +75,11 @@ def test_readme_tells_every_option_with_its_default() -> None:
         row = re.search(rf"^\| `{option.flag} [^`]+` \|.*\| *(.*?) *\|$", README, re.MULTILINE)
         assert row, option.flag
         if isinstance(option.default, int | float | str) and option.default:
-            assert f"{option.default:g}" in row[1] if not isinstance(option.default, str) else option.default in row[1]
+            assert (
+                f"{option.default:g}" in row[1]
+                if not isinstance(option.default, str)
+                else option.default in row[1]
+            )
 
 
 def test_readme_tells_every_exit_code() -> None:
