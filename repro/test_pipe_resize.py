@@ -2,7 +2,7 @@
 """NULL pointer dereference in pipe_read: a pipe is resized while its ring wraps around.
 
 F_SETPIPE_SZ copies the buffers of the old ring to the start of a new one, in two pieces where they
-wrap. The first version lost a piece (mended by 1d862f412221, "pipe: fix pipe buffer resizing",
+wrap. The first version lost a piece (mended by "pipe: fix pipe buffer resizing",
 v2.6.35), and a reader then meets buffers without operations.
 """
 

@@ -19,7 +19,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pytest_kbisect.errors import ExitCode, KbisectError
 
     parser = argparse.ArgumentParser(
-        prog="kbisect", description="Set up, try and inspect; a bisection itself is `pytest --kbisect-range A..B`."
+        prog="kbisect",
+        description="Set up, try and inspect; a bisection itself is `pytest --kbisect-range A..B`.",
     )
     parser.add_argument("--version", action="version", version=f"kbisect {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")

@@ -44,7 +44,7 @@ BUGS = (
         "divide error in perf_proc_update_handler",
     ),
     Bug(
-        # Without one of the two pieces that 1d862f412221 made right.
+        # Without one of the two pieces that "pipe: fix pipe buffer resizing" made right.
         "test_pipe_resize.py",
         (
             Edit(

@@ -75,8 +75,8 @@ def test_without_the_sessions_files_the_verdict_is_still_told(tmp_path: Path) ->
 
 @given(st.text())
 def test_any_text_can_be_written(text: str) -> None:
-    from xml.etree import ElementTree
+    from xml.etree import ElementTree as ET
 
-    element = ElementTree.Element("x")
+    element = ET.Element("x")
     element.text = junit.clean(text)
-    ElementTree.fromstring(ElementTree.tostring(element, encoding="utf-8"))
+    ET.fromstring(ET.tostring(element, encoding="utf-8"))

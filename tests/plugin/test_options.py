@@ -30,9 +30,10 @@ def test_the_marker_is_documented(pytester: pytest.Pytester) -> None:
 def test_an_ini_key_is_as_good_as_an_option_and_the_option_wins(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nkbisect_runs = 3\n")
     pytester.makepyfile("def test_it(vm): pass")
-    count = lambda *words: len(
-        [x for x in pytester.runpytest("--collect-only", "-q", *words).outlines if "::" in x]
-    )  # noqa: E731
+
+    def count(*words):
+        return len([x for x in pytester.runpytest("--collect-only", "-q", *words).outlines if "::" in x])
+
     assert count() == 3
     assert count("--kbisect-runs=2") == 2
 
