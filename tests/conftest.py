@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from pytest_kbisect import properties
 
 CACHE = "KBISECT_CACHE"
+
+sys.path.insert(0, str(Path(__file__).parent / "guest_kernel"))  # bugs.py, for whoever needs a buggy kernel
 
 
 @pytest.fixture(scope="session")

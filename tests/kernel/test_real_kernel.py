@@ -4,69 +4,29 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from typing import TYPE_CHECKING
 
+import bugs
 import pytest
 
-from pytest_kbisect import host
-from pytest_kbisect.demo import repository
 from pytest_kbisect.errors import BuildError, ConfigError
 from pytest_kbisect.kernel import config
 from pytest_kbisect.kernel.provide import provide
 from pytest_kbisect.kernel.tree import LinuxTree
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    pass
 
 pytestmark = pytest.mark.kernel
 
+SHARED = tuple(("bugs.py", line) for line in bugs.config())
 WARNING_FREE = "lib/list_sort.c"
 WARNS = "net/core/skbuff.c"
 
 
-class Linux:
-    """A clone that shares the demo's objects, in which commits are made without a checkout.
-
-    Authors and dates are fixed: the same test makes the same commits, which the store has.
-    """
-
-    def __init__(self, path: Path, source: repository.Demo) -> None:
-        self.path = path
-        self.base = source.good
-        if not path.exists():
-            subprocess.run(["git", "clone", "-q", "--bare", "--shared", source.path, path], check=True)
-
-    def git(self, *words: str, text: str = "", index: Path | None = None) -> str:
-        env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-        for who in ("AUTHOR", "COMMITTER"):
-            env |= {f"GIT_{who}_NAME": "A U Thor", f"GIT_{who}_EMAIL": "author@example.org"}
-            env |= {f"GIT_{who}_DATE": "2021-01-13T08:18:19 +0000"}
-        if index:
-            env["GIT_INDEX_FILE"] = str(index)
-        command = ["git", "--git-dir", str(self.path), *words]
-        return subprocess.run(command, env=env, input=text, check=True, capture_output=True, text=True).stdout
-
-    def read(self, name: str) -> str:
-        return self.git("show", f"{self.base}:{name}")
-
-    def commit(self, title: str, files: dict[str, str], index: Path) -> str:
-        """A child of the base commit, and its full hash."""
-        self.git("read-tree", self.base, index=index)
-        for name, text in files.items():
-            blob = self.git("hash-object", "-w", "--stdin", text=text).strip()
-            self.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{name}", index=index)
-        tree = self.git("write-tree", index=index).strip()
-        return self.git("commit-tree", tree, "-p", self.base, "-m", title).strip()
-
-
 @pytest.fixture(scope="module")
-def linux(real_cache):
-    if not host.SOURCE_TARBALL.exists():
-        pytest.skip(f"{host.SOURCE_TARBALL} is not there: kbisect setup")
-    return Linux(
-        real_cache / "tests" / "kernel.git", repository.prepare(real_cache / "demo", host.SOURCE_TARBALL)
-    )
+def linux(linux_clone):
+    return linux_clone
 
 
 @pytest.fixture
@@ -76,9 +36,9 @@ def commit(linux, tmp_path):
 
 @pytest.fixture(scope="module")
 def give(linux, real_cache):
-    """Call provide() for a commit, with what the demo's reproducer asks for."""
+    """Call provide() for a commit, with the configuration that all slow tests share: one full build."""
 
-    def give(commit, lines=(("tun", "CONFIG_TUN=y"),), said=None):
+    def give(commit, lines=SHARED, said=None):
         tree = LinuxTree(linux.path, real_cache)
         tell = (lambda _: None) if said is None else said.append
         request = config.request([], lines)
