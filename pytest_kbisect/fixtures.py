@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from pytest_kbisect import options, properties
-from pytest_kbisect.errors import BuildError
+from pytest_kbisect.errors import BuildError, ConfigError, UsageError
 from pytest_kbisect.reproducers import needs_of
 from pytest_kbisect.stash import GUEST, session_of
 
@@ -43,9 +43,12 @@ def kbisect_run() -> int:
 
 
 @pytest.fixture(scope="session")
-def kbisect_session(request: pytest.FixtureRequest) -> Session:
+def kbisect_session(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Session:
     """What this pytest process shares between its tests."""
-    return session_of(request.config)
+    session = session_of(request.config)
+    if session.consoles is None:  # pytest keeps the temporary folders of its last three sessions
+        session.consoles = tmp_path_factory.getbasetemp() / "consoles"
+    return session
 
 
 @pytest.fixture
@@ -62,6 +65,10 @@ def kernel(
     try:
         built = kbisect_session.kernel(kbisect_configuration)
     except BuildError as error:
+        if isinstance(error, ConfigError) and (
+            kbisect_session.lab is None or os.environ.get(properties.STRICT)
+        ):
+            raise UsageError(str(error)) from None
         if kbisect_session.lab is not None:  # a bisection skips what does not build
             tell((properties.OUTCOME, "build-failed"))
             tell((properties.TITLE, str(error)))

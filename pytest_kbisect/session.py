@@ -43,6 +43,8 @@ class Session:
         self.fragments: dict[str, tuple[tuple[str, str], ...]] = {"": ()}
         lab = os.environ.get(properties.LAB)
         self.lab = Path(lab) if lab else None
+        self.consoles = self.lab / "runs" if self.lab else None
+        """Where consoles are kept; set before the first guest."""
         self._resources = contextlib.ExitStack()
         self._kernels: dict[str, KernelImage | Exception] = {}
         self._said: set[str] = set()
@@ -152,9 +154,9 @@ class Session:
             yield guest
 
     def console_folder(self, name: str) -> Path:
-        """Where the console of one run is kept: the bisection's folder, else beside the session's keys."""
+        """Where the console of one run is kept: the bisection's folder, else pytest's temporary one."""
         safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[-120:]
-        return (self.lab or self.folder) / "runs" / safe
+        return (self.consoles or self.folder) / safe
 
     def _progress(self, message: str) -> None:
         """A build's stages at once, its percentages now and then."""

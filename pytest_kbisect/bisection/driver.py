@@ -18,7 +18,6 @@ from pytest_kbisect.bisection.evidence import Evidence, Prices
 from pytest_kbisect.bisection.history import LOG_FORMAT, History
 from pytest_kbisect.bisection.journal import Journal
 from pytest_kbisect.bisection.lab import Lab, Selection
-from pytest_kbisect.bisection.matcher import match_crash
 from pytest_kbisect.bisection.reference import Reference
 from pytest_kbisect.bisection.search import Search
 from pytest_kbisect.bisection.strategy import AnswerKind
@@ -85,7 +84,7 @@ def _bisect(config: pytest.Config, teller: Teller) -> int:
         search = Search(
             good,
             history,
-            Evidence(history, matcher=match_crash, reference=Reference(frozenset(selection.crash))),
+            Evidence(history, reference=Reference(frozenset(selection.crash))),
             _strategy(config, history),
             lab=lab,
             journal=journal,
@@ -116,7 +115,13 @@ def _exit_code(answer: Answer, told: result.Result) -> int:
 
 def _write(config: pytest.Config, search: Search, lab: Lab, told: result.Result, folder: Path) -> None:
     result.write(told, folder / "result.json")
-    sessions = [(conclusion.facts_of(search, i), lab.session_folder(search.sha(i))) for i in search.tested]
+    sessions = [
+        (
+            conclusion.facts_of(search, i),
+            [lab.session_folder(search.sha(i), number + 1) for number in range(search.sessions[i])],
+        )
+        for i in search.tested
+    ]
     targets = [folder / "junit.xml"]
     if config.option.xmlpath:
         targets.append(config.invocation_params.dir / Path(config.option.xmlpath).expanduser())

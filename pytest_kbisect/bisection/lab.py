@@ -94,15 +94,18 @@ class Lab:
         tests: int,
         stop_at_crash: bool = False,
         known: Iterable[str] = (),
+        strict: bool = False,
+        number: int = 1,
         say: Callable[[str], None] = lambda _: None,
     ) -> Tested:
         """Build a commit and run the selection `runs` times on it.
 
         `tests` is how many tests make one run. Kernels whose signature is in `known` are built and
-        not run: what is known of them holds. Raises UsageError where the session says that
+        not run: what is known of them holds. `strict`: a configuration that the commit cannot have
+        is an error, not a reason to skip it. `number` counts the sessions at this commit. Raises UsageError where the session says that
         something must be mended first, KbisectError where it fell apart.
         """
-        folder = self.session_folder(commit)
+        folder = self.session_folder(commit, number)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         xml, log = folder / "junit.xml", folder / "session.log"
@@ -115,6 +118,7 @@ class Lab:
                 properties.LAB: str(folder),
                 properties.KNOWN: " ".join(known),
                 properties.STOP: "1" if stop_at_crash else "",
+                properties.STRICT: "1" if strict else "",
             },
         )
         status = _wait(child, _Events(folder / "events.jsonl", say))
@@ -130,9 +134,9 @@ class Lab:
             raise KbisectError(f"the session at {commit[:12]} ended with exit status {status}: see {log}")
         return read(xml, commit, expected=0 if stop_at_crash else runs * tests, seconds=seconds)
 
-    def session_folder(self, commit: str) -> Path:
-        """Where the session of a commit keeps its XML, log and consoles."""
-        return self.folder / "sessions" / commit[:12]
+    def session_folder(self, commit: str, number: int = 1) -> Path:
+        """Where the n-th session of a commit keeps its XML, log and consoles."""
+        return self.folder / "sessions" / (commit[:12] if number == 1 else f"{commit[:12]}-{number}")
 
     def _start(
         self, extra: Sequence[str], log: Path, *, scratch: Path, environment: dict[str, str]
@@ -273,6 +277,8 @@ def _run(case: TestCase, told: dict[str, list[str]]) -> Run | None:
         type=first(properties.CRASH_TYPE),
         frame=first(properties.FRAME),
         message=words[:2000],
-        report=words[:20000] if outcome is Outcome.CRASHED else "",
+        report=words.removeprefix(first(properties.TITLE)).lstrip("\n")[:20000]
+        if outcome is Outcome.CRASHED
+        else "",
         seconds=seconds,
     )

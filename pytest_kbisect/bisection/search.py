@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,8 @@ class Search:
         self.strategy = strategy
         self.tested: dict[int, Tested] = {}
         """All that was found, by commit, in the order in which commits were first tried."""
+        self.sessions: Counter[int] = Counter()
+        """How many sessions each commit had."""
         self._lab = lab
         self._journal = journal
         self._say = teller
@@ -96,6 +99,8 @@ class Search:
             tests=self._tests,
             stop_at_crash=experiment.stop_at_crash,
             known=sorted(known),
+            strict=index == self.history.bad_end,
+            number=self.sessions[index] + 1,
             say=self._hear,
         )
         self._journal.add(tested, runs_asked=experiment.runs, reason=experiment.reason)
@@ -112,6 +117,7 @@ class Search:
         """Add what was found to the evidence, and tell it."""
         index = GOOD_END if tested.commit == self.good else self.history.position[tested.commit]
         twin = self._twin(tested, index)
+        self.sessions[index] += 1
         self.evidence.add(index, tested)
         self.tested[index] = _merged(self.tested[index], tested) if index in self.tested else tested
         self._say.lines(bisectlog.commit(tested, same_as=twin))

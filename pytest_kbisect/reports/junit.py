@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from pytest_kbisect.reports.result import Result
@@ -27,13 +28,13 @@ def clean(text: str) -> str:
     return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def write(path: Path, sessions: list[tuple[dict[str, Any], Path]], result: Result) -> None:
-    """Merge the sessions' XML files, each with what is told of its commit, and add the result."""
+def write(path: Path, commits: Sequence[tuple[dict[str, Any], Sequence[Path]]], result: Result) -> None:
+    """Merge the XML files of each commit's sessions (folders), with what is told of it; add the result."""
     from junitparser import JUnitXml
 
     document: Any = JUnitXml("pytest-kbisect")
-    for told, folder in sessions:
-        document.add_testsuite(_session_suite(told, folder))
+    for told, folders in commits:
+        document.add_testsuite(_commit_suite(told, folders))
     document.add_testsuite(_result_suite(result))
     document.update_statistics()
     document._elem.attrib.pop("skipped", None)  # noqa: SLF001 - junit-10.xsd knows it of suites only
@@ -43,21 +44,20 @@ def write(path: Path, sessions: list[tuple[dict[str, Any], Path]], result: Resul
     os.replace(unfinished, path)
 
 
-def _session_suite(told: dict[str, Any], folder: Path) -> Any:
+def _commit_suite(told: dict[str, Any], folders: Sequence[Path]) -> Any:
     from junitparser import JUnitXml, TestCase, TestSuite
 
     suite = TestSuite(clean(f"{told['commit'][:12]} {told['title']}"))
     for name, value in told.items():
         suite.add_property(f"kbisect.{name}", clean(str(value)))
-    xml = folder / "junit.xml"
-    if xml.exists():
-        for session in JUnitXml.fromfile(str(xml)):
-            suite.timestamp = session.timestamp
-            for case in session:
-                case.classname = f"{told['commit'][:12]}.{case.classname}"
-                _add_console(case)
-                suite.add_testcase(case)
-    else:  # the journal knows what was found, its files were removed
+    written = [folder / "junit.xml" for folder in folders if (folder / "junit.xml").exists()]
+    for session in (session for xml in written for session in JUnitXml.fromfile(str(xml))):
+        suite.timestamp = suite.timestamp or session.timestamp
+        for case in session:
+            case.classname = f"{told['commit'][:12]}.{case.classname}"
+            _add_console(case)
+            suite.add_testcase(case)
+    if not written:  # the journal knows what was found, its files were removed
         suite.add_testcase(TestCase(f"verdict {told['verdict']}", told["commit"][:12], 0.0))
     return suite
 

@@ -90,6 +90,9 @@ def worded(report: pytest.TestReport, call: pytest.CallInfo[Any]) -> pytest.Test
         text = "\n".join([text, *more, f"whole log: {error.log}"])
     path, line, _ = report.location
     message = _first_line(error)
+    console = dict(report.user_properties).get(properties.CONSOLE)
+    if console and isinstance(error, KernelCrash | GuestError):
+        report.sections.append(("kernel console", f"the whole console: {console}"))
     report.longrepr = ReprExceptionInfo(
         reprtraceback=ReprTracebackNative([f"{text}\n"]),
         reprcrash=ReprFileLocation(path, (line or 0) + 1, message),

@@ -33,7 +33,7 @@ def found(**facts: object) -> Result:
 
 def test_a_suite_a_commit_and_one_for_the_result(tmp_path: Path) -> None:
     told = {"commit": "d" * 40, "title": "mm: <b>&", "verdict": "bad"}
-    sessions = [(told, session(tmp_path / "s", b"boot\r\n\x1b[31m\x00\xff<script>\r\n"))]
+    sessions = [(told, [session(tmp_path / "s", b"boot\r\n\x1b[31m\x00\xff<script>\r\n")])]
     junit.write(tmp_path / "out" / "all.xml", sessions, found())
     commit, answer = JUnitXml.fromfile(str(tmp_path / "out" / "all.xml"))
     assert commit.name == "dddddddddddd mm: <b>&"
@@ -61,14 +61,14 @@ def test_no_culprit_is_a_failure_with_the_candidates(tmp_path: Path) -> None:
 def test_a_huge_console_is_cut_to_its_end(tmp_path: Path) -> None:
     told = {"commit": "d" * 40, "title": "", "verdict": "bad"}
     folder = session(tmp_path / "s", b"x" * (10 << 20) + b"the end\n")
-    junit.write(tmp_path / "all.xml", [(told, folder)], found())
+    junit.write(tmp_path / "all.xml", [(told, [folder])], found())
     assert (tmp_path / "all.xml").stat().st_size < 200_000
     assert "the end" in (tmp_path / "all.xml").read_text()
 
 
 def test_without_the_sessions_files_the_verdict_is_still_told(tmp_path: Path) -> None:
     told = {"commit": "d" * 40, "title": "", "verdict": "good"}
-    junit.write(tmp_path / "all.xml", [(told, tmp_path / "gone")], found())
+    junit.write(tmp_path / "all.xml", [(told, [tmp_path / "gone"])], found())
     suites = list(JUnitXml.fromfile(str(tmp_path / "all.xml")))
     assert [case.name for case in suites[0]] == ["verdict good"]
 
