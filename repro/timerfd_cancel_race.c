@@ -24,7 +24,7 @@
 #define CANNOT_TEST	125	/* as for git bisect run: neither good nor bad */
 
 /* Rounds of one thread: chosen for a crash in some, not all, runs. */
-#define ROUNDS	3000
+#define ROUNDS	12000
 
 #ifndef TFD_TIMER_CANCEL_ON_SET
 #define TFD_TIMER_CANCEL_ON_SET	(1 << 1)

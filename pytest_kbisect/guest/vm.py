@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from typing import TYPE_CHECKING, Self
 
@@ -243,12 +242,23 @@ class Guest:
             if not self._reader.pending:
                 break
             time.sleep(0.05)
-        with contextlib.suppress(Exception):
-            self._connect(self._qemu.ssh_port(), time.monotonic() + 5.0).close()
-            return InfraError(
-                "ssh", f"{error.args[0]} (the guest still answers)", console=self.console.tail()
-            )
-        return KernelCrash(self._silent_report("lost connection to the guest", "LOST_CONNECTION"))
+        return self._try_again(error)
+
+    def _try_again(self, error: InfraError) -> Exception:
+        """What a second connection says of a first one that failed: silence is a hang, a refusal is not."""
+        import paramiko
+
+        asked = time.monotonic()
+        try:
+            Ssh(self._qemu.ssh_port(), self._image, timeout=_ALIVE).close()
+        except InfraError as gone:
+            return gone
+        except (OSError, EOFError, paramiko.SSHException):
+            if time.monotonic() - asked >= _ALIVE:
+                return KernelCrash(self._silent_report("no response from the guest", "HANG"))
+            return KernelCrash(self._silent_report("lost connection to the guest", "LOST_CONNECTION"))
+        words = f"{error.args[0]} (the guest still answers)"
+        return InfraError("ssh", words, console=self.console.tail())
 
     def _silent_report(self, title: str, kind: str) -> CrashReport:
         return CrashReport(title=title, type=kind, report=self.console.tail())

@@ -71,6 +71,13 @@ def test_a_guest_that_hangs(guest, monkeypatch: pytest.MonkeyPatch) -> None:
     assert crash.value.report.title == "no response from the guest"
 
 
+def test_an_sshd_that_is_gone(guest) -> None:
+    with pytest.raises(KernelCrash) as crash:
+        guest.run("kill -9 $(pidof dropbear); sleep 5", timeout=10)
+        guest.settle()
+    assert crash.value.report.title == "lost connection to the guest"
+
+
 def test_qemu_dying_is_the_hosts_failure(guest) -> None:
     os.kill(guest._qemu.process.pid, signal.SIGKILL)
     with pytest.raises(InfraError, match="QEMU died"):
@@ -78,13 +85,13 @@ def test_qemu_dying_is_the_hosts_failure(guest) -> None:
 
 
 def test_a_kernel_that_panics_while_booting(machine, image, tmp_path: Path) -> None:
-    broken = replace(machine, kernel_arguments="rdinit=/nothing root=/dev/nothing")
+    broken = replace(machine, kernel_arguments="rdinit=/bin/false")
     with Guest(broken, image, tmp_path / "guest") as guest, pytest.raises(BootError) as error:
         guest.boot(60)
     assert error.value.kind == "panic"
     assert "boot failed: " in str(error.value)
     assert "end of the console" in str(error.value)
-    assert "Unable to mount root fs" in str(error.value)
+    assert "Attempted to kill init" in str(error.value)
 
 
 def test_a_kernel_that_never_reaches_user_space(machine, image, tmp_path: Path) -> None:
