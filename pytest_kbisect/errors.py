@@ -8,9 +8,7 @@ KbisectError                  3  base; raised bare it means a fault of ours
 ├── GuestError                -  a guest could not be used
 │   ├── BootError             -  the kernel did not come up (a bisection counts it as no evidence)
 │   └── InfraError            -  the host's side failed: QEMU, ssh, disk
-├── KernelCrash               -  the console shows a crash; the run failed
-├── InconclusiveError         6  the evidence does not name one commit
-└── NotReproducedError        7  the bad end of the range did not crash
+└── KernelCrash               -  the console shows a crash; the run failed
 Codes marked "-" become the outcome of one run, never of the process.
 """
 
@@ -112,15 +110,3 @@ class KernelCrash(KbisectError):  # noqa: N818 - a crash is what happened, not a
 
     def __str__(self) -> str:
         return f"{self.report.title}\n\n{self.report.report}"
-
-
-class InconclusiveError(KbisectError):
-    """The evidence does not name one commit."""
-
-    exit_code = ExitCode.INCONCLUSIVE
-
-
-class NotReproducedError(KbisectError):
-    """The bad end of the range did not show the crash."""
-
-    exit_code = ExitCode.NOT_REPRODUCED

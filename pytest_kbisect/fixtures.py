@@ -78,24 +78,27 @@ def kernel(
     tell((properties.COMPILER, built.compiler))
     tell((properties.BUILD_SECONDS, f"{0.0 if built.cached else built.seconds:.3f}"))
     if built.signature in os.environ.get(properties.KNOWN, "").split():
+        tell((properties.SAME_KERNEL, "1"))
         pytest.skip("the same kernel was tested before, at another commit")
     return built
 
 
 @pytest.fixture
 def vm(
-    request: pytest.FixtureRequest, kernel: KernelImage, kbisect_session: Session, kbisect_run: int
+    request: pytest.FixtureRequest, kbisect_run: int, kernel: KernelImage, kbisect_session: Session
 ) -> Iterator[Guest]:
     """A pristine guest that has booted this kernel; each test gets its own.
 
     `run(command, timeout=seconds)`, `run_program(path, *arguments, timeout=seconds)`,
     `put(local, remote)`, `get(remote, local)`, `console.text()`. A crash on its console fails the test.
     """
-    del kbisect_run  # it only makes the runs differ
     tell = request.node.user_properties.append
+    tell((properties.RUN, str(kbisect_run)))
     tell((properties.CONSOLE, str(kbisect_session.console_folder(request.node.nodeid) / "console.log")))
     with kbisect_session.guest(kernel, needs_of(request.node), request.node.nodeid) as guest:
         tell((properties.BOOT_SECONDS, f"{guest.boot_seconds:.3f}"))
+        for report in guest.boot_reports:
+            tell((properties.BOOT_CRASH, report.title))
         request.node.stash[GUEST] = guest
         started = time.monotonic()
         yield guest

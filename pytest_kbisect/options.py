@@ -162,14 +162,17 @@ def value(config: pytest.Config, name: str) -> Any:
     """The value of an option: command line, else ini file, else default. Raises pytest.UsageError."""
     option = _BY_NAME[name]
     raw, source = config.getoption(option.key), option.flag
+    folder = config.invocation_params.dir
     if raw is None:
         raw, source = config.getini(option.key), f"ini key {option.key}"
+        folder = config.inipath.parent if config.inipath else folder
     if raw in (None, "", []):
         return option.default
     if option.many:
-        return tuple(raw)
+        return tuple(folder / Path(name).expanduser() for name in raw)
     try:
-        return option.parse(str(raw))
+        parsed = option.parse(str(raw))
+        return folder / parsed if isinstance(parsed, Path) else parsed
     except ValueError as error:
         raise pytest.UsageError(f"{source}: {raw!r} cannot be used: {error}") from None
 
@@ -187,7 +190,7 @@ def in_use(config: pytest.Config) -> bool:
 
 def cache_folder(config: pytest.Config) -> Path:
     """The folder of everything that can be made again."""
-    return value(config, "cache") or default_cache()
+    return Path(value(config, "cache") or default_cache()).absolute()
 
 
 def default_cache() -> Path:
@@ -203,5 +206,9 @@ def default_cache() -> Path:
 
 def reproducer_folders(config: pytest.Config) -> tuple[Path, ...]:
     """The folders whose C and shell files are tests."""
-    names = config.getini(REPRODUCER_DIRS) or ([DEFAULT_REPRODUCER_DIR] if in_use(config) else [])
-    return tuple(config.rootpath / name for name in names)
+    if names := config.getini(REPRODUCER_DIRS):
+        return tuple(config.rootpath / name for name in names)
+    if not in_use(config):
+        return ()
+    here = (config.rootpath, config.invocation_params.dir)
+    return tuple(folder / DEFAULT_REPRODUCER_DIR for folder in here)

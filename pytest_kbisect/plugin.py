@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 __all__ = ["kbisect_configuration", "kbisect_run", "kbisect_session", "kernel", "program", "vm"]
 
+_ASKING = (
+    *("help", "version", "markers", "showfixtures", "show_fixtures_per_test", "cacheshow"),
+    *("collectonly", "setupplan", "setuponly"),
+)
+"""pytest's options that ask for words and run no test."""
+
 _MARKER = (
     "kbisect(config, configs, timeout, crash, memory, cpus, runs): what a reproducer needs "
     "(kernel configuration lines, named configurations, seconds, expected title, MiB, processors, runs)"
@@ -30,7 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """A range makes this process the driver of a bisection; every commit is a session of its own."""
-    if not options.value(config, "range") or config.option.collectonly or config.option.showfixtures:
+    if not options.value(config, "range") or any(getattr(config.option, name, None) for name in _ASKING):
         return None
     from pytest_kbisect.bisection.driver import main
 
@@ -115,7 +121,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
         result = yield
     except KbisectError:
         raise
-    except Exception as error:
+    except (Exception, pytest.fail.Exception, pytest.skip.Exception) as error:
         try:
             guest.settle()
         except KernelCrash as crash:

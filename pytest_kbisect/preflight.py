@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect import programs, properties, reproducers
 
@@ -16,29 +16,31 @@ if TYPE_CHECKING:
 
 
 def check(session: Session, items: list[pytest.Item], *, compile_: bool) -> None:
-    """Tell the session what the selected tests ask of the kernel; compile their C sources.
+    """Tell the session what the selected tests ask of the kernel; see that they can be run at all.
 
-    Raises UsageError. For a bisection that only asks (PREFLIGHT names a file) the answer is written
-    there, and compiling belongs to the question.
+    `compile_` is False where tests are only listed. Raises UsageError or HostError. For a bisection
+    that only asks (PREFLIGHT names a file) the answer is written there.
     """
     session.fragments = reproducers.fragments(items)
     answer = os.environ.get(properties.PREFLIGHT)
-    if compile_ or answer:
-        sources = {item.path: None for item in items if item.path.suffix == ".c"}
-        for source in sources:
-            programs.compile_static(source, session.cache / "programs")
+    if not compile_ and not answer:
+        return
+    session.check_host()
+    for source in {item.path: None for item in items if item.path.suffix == ".c"}:
+        programs.compile_static(source, session.cache / "programs")
     if answer:
-        selected = [item for item in items if reproducers.OWN_FIXTURE in getattr(item, "fixturenames", ())]
-        Path(answer).write_text(
-            json.dumps(
-                {
-                    "tests": [item.nodeid for item in selected],
-                    "files": sorted({str(item.path) for item in selected}),
-                    "fragments": session.fragments,
-                    "memory": max((reproducers.needs_of(item).memory or 0 for item in selected), default=0),
-                    "crash": sorted(
-                        {title for item in selected for title in reproducers.needs_of(item).crash}
-                    ),
-                }
-            )
-        )
+        Path(answer).write_text(json.dumps(_selection(session, items)))
+
+
+def _selection(session: Session, items: list[pytest.Item]) -> dict[str, Any]:
+    selected = [item for item in items if reproducers.OWN_FIXTURE in getattr(item, "fixturenames", ())]
+    needs = [reproducers.needs_of(item) for item in selected]
+    return {
+        "tests": [item.nodeid for item in selected],
+        "files": sorted({str(item.path) for item in selected}),
+        "fragments": session.fragments,
+        "per_run": sum("kbisect_run" in getattr(item, "fixturenames", ()) for item in selected),
+        "memory": max((need.memory or 0 for need in needs), default=0),
+        "runs": max((need.runs or 0 for need in needs), default=0),
+        "crash": sorted({title for need in needs for title in need.crash}),
+    }

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -53,6 +54,8 @@ def start(
     parent-death signal is the thread's, prctl(2)).
     """
     argv = [str(word) for word in command]
+    if shutil.which(argv[0], path=(os.environ if env is None else env).get("PATH")) is None:
+        raise HostError(f"cannot start {argv[0]}: not installed (run: kbisect setup)")
     if family:
         argv = ["setpriv", "--pdeathsig", "TERM", "--", "sh", "-c", _GROUP_LEADER, "sh", *argv]
     else:
@@ -69,6 +72,8 @@ def start(
             process_group=0,
         )
     except FileNotFoundError as error:
+        if cwd is not None and not cwd.is_dir():
+            raise
         raise HostError(f"cannot start {argv[0]}: not installed (run: kbisect setup)") from error
 
 

@@ -6,6 +6,7 @@ fixtures, xdist and `--lf` treat it like any other test.
 
 from __future__ import annotations
 
+import os
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,7 @@ def collects(path: Path, config: pytest.Config) -> bool:
     if any(folder in path.parents for folder in options.reproducer_folders(config)):
         return True
     return options.in_use(config) and any(
-        (config.invocation_params.dir / argument.partition("::")[0]).absolute() == path
+        os.path.abspath(config.invocation_params.dir / argument.partition("::")[0]) == str(path)
         for argument in config.args
     )
 
@@ -92,9 +93,14 @@ def run_reproducer(vm: Guest, program: Path, request: pytest.FixtureRequest) -> 
     from pytest_kbisect.errors import InfraError
 
     timeout = timeout_of(request.node)
-    result = vm.run_program(program, timeout=timeout, may_time_out=True)
+    if program.suffix == ".sh":  # by the guest's own shell, whatever the file's first line says
+        vm.put(program, "/tmp/reproducer.sh")
+        result = vm.run(["sh", "/tmp/reproducer.sh"], timeout=timeout, may_time_out=True)
+    else:
+        result = vm.run_program(program, timeout=timeout, may_time_out=True)
     print(result.stdout, end="")
     if result.exit_status in UNTESTABLE:
+        vm.settle()  # a crash says more than its program's exit status
         words = (result.stderr or result.stdout).strip().rpartition("\n")[2]
         raise InfraError(
             "reproducer",

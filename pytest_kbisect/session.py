@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -55,6 +56,21 @@ class Session:
     def close(self) -> None:
         self._resources.close()
 
+    def check_host(self) -> None:
+        """What would fail at the first kernel or guest, said before. Raises HostError or UsageError."""
+        from pytest_kbisect import host
+
+        absent = host.missing(host.Purpose.BUILD, host.Purpose.GUEST)
+        host.require(*(tool.name for tool in absent if not tool.optional))
+        try:
+            self.cache.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(
+                f"cannot make the cache folder {self.cache}: {error.strerror}; give --kbisect-cache"
+            ) from None
+        if not os.access(self.cache, os.W_OK | os.X_OK):
+            raise UsageError(f"cannot write the cache folder {self.cache}: give --kbisect-cache")
+
     # -- the kernel ----------------------------------------------------------------------------------
 
     @cached_property
@@ -74,8 +90,7 @@ class Session:
         """What the user's files and the selected reproducers ask of a configuration."""
         from pytest_kbisect.kernel import config
 
-        files = [Path(name).expanduser() for name in options.value(self._config, "config")]
-        return config.request(files, self.fragments.get(configuration, ()))
+        return config.request(options.value(self._config, "config"), self.fragments.get(configuration, ()))
 
     def kernel(self, configuration: str = "") -> KernelImage:
         """The kernel of this session, built once whatever the number of workers; failures are kept too."""
@@ -155,8 +170,9 @@ class Session:
 
     def console_folder(self, name: str) -> Path:
         """Where the console of one run is kept: the bisection's folder, else pytest's temporary one."""
-        safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[-120:]
-        return (self.consoles or self.folder) / safe
+        safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[-100:]
+        digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+        return (self.consoles or self.folder) / f"{safe}-{digest}"
 
     def _progress(self, message: str) -> None:
         """A build's stages at once, its percentages now and then."""
@@ -188,18 +204,11 @@ class Session:
 
 def check_memory(guest: int) -> None:
     """Raise HostError where the host cannot carry one more guest of so many MiB."""
-    free = free_memory()
-    if free is not None and free < guest + _HEADROOM:
+    from pytest_kbisect.kernel.headroom import MIB, memory_available
+
+    free = memory_available() // MIB
+    if free < guest + _HEADROOM:
         raise HostError(
             f"no free memory for a guest (needs {guest + _HEADROOM} MiB, {free} MiB free): "
             "run with a smaller -n or --kbisect-memory"
         )
-
-
-def free_memory() -> int | None:
-    """MiB that programs could still use, None where the host does not tell."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) // 1024
-    return None

@@ -14,7 +14,7 @@ from pytest_kbisect.bisection.outcome import Outcome
 from pytest_kbisect.bisection.partition import Partition
 from pytest_kbisect.bisection.posterior import infer
 from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind, Experiment
-from pytest_kbisect.bisection.testable import Testable, boot_failures, is_dead
+from pytest_kbisect.bisection.testable import Testable, boot_failures, is_dead, is_mute
 from pytest_kbisect.bisection.together import spread
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ class Bayes:
         """What the evidence comes to."""
         failing = boot_failures(evidence)
         tallies = {i: evidence.tally(i) for i in evidence.tested}
-        dead = [i for i, tally in tallies.items() if is_dead(tally, failing)]
+        dead = [i for i, tally in tallies.items() if is_dead(tally, failing) or is_mute(tally)]
         partition = self._classes(tuple(i for i, tally in tallies.items() if tally.telling))
         posterior = infer(self._model, partition, evidence, UNFIXED if self.fix else OLDER, fix=self.fix)
         works = tuple(i for i in evidence.tested if i not in dead)

@@ -7,6 +7,7 @@ import hashlib
 import re
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,10 @@ from pytest_kbisect.bisection.reference import Reference
 from pytest_kbisect.bisection.search import Search
 from pytest_kbisect.bisection.strategy import AnswerKind
 from pytest_kbisect.errors import ExitCode, KbisectError, UsageError
+from pytest_kbisect.kernel.config import request
 from pytest_kbisect.reports import bisectlog, junit, result
 from pytest_kbisect.reports.teller import Teller
+from pytest_kbisect.session import Session, check_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +58,12 @@ def main(config: pytest.Config) -> int:
     except KbisectError as error:
         _complain(str(error))
         return error.exit_code
+    except OSError as error:  # a full disk, a folder that cannot be written: the journal is whole
+        _complain(f"{error.filename or 'the operating system says'}: {error.strerror}")
+        return ExitCode.USAGE
+    except Exception:  # noqa: BLE001 - a fault of ours, told as such
+        traceback.print_exc()
+        return ExitCode.INTERNAL
 
 
 def _complain(words: str) -> None:
@@ -72,12 +81,14 @@ def _bisect(config: pytest.Config, teller: Teller) -> int:
         options.value(config, option.name)
     tree = LinuxTree(path, options.cache_folder(config))
     good, bad = tree.parse_range(options.value(config, "range"))
-    _check_host(config)
+    Session(config).check_host()
     arguments = [str(argument) for argument in config.invocation_params.args]
-    selection = Lab(arguments, Path(), config.invocation_params.dir).select()
-    _check_config(config, selection)
+    scratch = options.cache_folder(config) / "run"
+    selection = Lab(arguments, config.invocation_params.dir, folder=scratch, scratch=scratch).select()
+    _check_selection(config, selection)
     folder = _folder(config, selection, good, bad)
-    lab = Lab(arguments, folder, config.invocation_params.dir)
+    lab = Lab(arguments, config.invocation_params.dir, folder=folder, scratch=scratch)
+    runs = _runs(config, selection)
     history = History.from_log(tree.log_text(good, bad, line=LOG_FORMAT))
     with _only_one(folder):
         journal = Journal(folder / "journal.jsonl", _subject(config, selection, good, bad))
@@ -85,12 +96,12 @@ def _bisect(config: pytest.Config, teller: Teller) -> int:
             good,
             history,
             Evidence(history, reference=Reference(frozenset(selection.crash))),
-            _strategy(config, history),
+            _strategy(config, history, runs),
             lab=lab,
             journal=journal,
             teller=teller,
-            tests=len(selection.tests),
-            runs=options.value(config, "runs"),
+            per_run=selection.per_run,
+            runs=runs,
         )
         teller.open(folder / "bisect.log")
         teller.lines(bisectlog.start(bad))
@@ -122,16 +133,22 @@ def _write(config: pytest.Config, search: Search, lab: Lab, told: result.Result,
         )
         for i in search.tested
     ]
-    targets = [folder / "junit.xml"]
+    junit.write(folder / "junit.xml", sessions, told)
     if config.option.xmlpath:
-        targets.append(config.invocation_params.dir / Path(config.option.xmlpath).expanduser())
-    for target in targets:
-        junit.write(target, sessions, told)
+        junit.write(config.invocation_params.dir / Path(config.option.xmlpath).expanduser(), sessions, told)
 
 
-def _strategy(config: pytest.Config, history: History) -> Strategy:
+def _runs(config: pytest.Config, selection: Selection) -> int:
+    """Runs of a commit: the option's, else what a reproducer names, else the ini file's or the default."""
+    if selection.runs and not options.given(config, "runs"):
+        return selection.runs
+    runs: int = options.value(config, "runs")
+    return runs
+
+
+def _strategy(config: pytest.Config, history: History, runs: int) -> Strategy:
     if options.value(config, "strategy") == "classic":
-        return Classic(history, options.value(config, "runs"))
+        return Classic(history, runs)
     workers = getattr(config.option, "numprocesses", None)
     width = workers if isinstance(workers, int) and workers else 1
     return Bayes(
@@ -142,22 +159,11 @@ def _strategy(config: pytest.Config, history: History) -> Strategy:
 # -- what must be right ----------------------------------------------------------------------------
 
 
-def _check_host(config: pytest.Config) -> None:
-    """Tools and memory: what would fail at the first commit is said before it."""
-    from pytest_kbisect import host, session
-
-    needed = host.missing(host.Purpose.BUILD, host.Purpose.GUEST)
-    host.require(*(tool.name for tool in needed if not tool.optional))
-    session.check_memory(options.value(config, "memory"))
-
-
-def _check_config(config: pytest.Config, selection: Selection) -> None:
-    """Unreadable or contradictory configuration is told before anything is built."""
-    from pytest_kbisect.kernel.config import request
-
-    files = [Path(name).expanduser() for name in options.value(config, "config")]
+def _check_selection(config: pytest.Config, selection: Selection) -> None:
+    """Too little memory, unreadable or contradictory configuration: told before anything is built."""
+    check_memory(max(selection.memory, 0 if selection.memory else options.value(config, "memory")))
     for fragments in selection.fragments.values():
-        request(files, [(source, line) for source, line in fragments])
+        request(options.value(config, "config"), [(source, line) for source, line in fragments])
 
 
 def _folder(config: pytest.Config, selection: Selection, good: str, bad: str) -> Path:
@@ -177,9 +183,9 @@ def _subject(config: pytest.Config, selection: Selection, good: str, bad: str) -
         "tests": list(selection.tests),
         "reproducers": {name: _digest(Path(name)) for name in selection.files},
         "fragments": selection.fragments,
-        "config": [_digest(Path(name).expanduser()) for name in options.value(config, "config")],
+        "config": [_digest(path) for path in options.value(config, "config")],
         "strategy": options.value(config, "strategy"),
-        "runs": options.value(config, "runs"),
+        "runs": _runs(config, selection),
     }
 
 
@@ -215,7 +221,9 @@ def _terminated_like_interrupted() -> Iterator[None]:
     def interrupt(_signal: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = {sig: signal.signal(sig, interrupt) for sig in (signal.SIGTERM, signal.SIGHUP)}
+    # Under nohup SIGHUP is ignored, and stays so.
+    wanted = [sig for sig in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(sig) is not signal.SIG_IGN]
+    before = {sig: signal.signal(sig, interrupt) for sig in wanted}
     try:
         yield
     finally:

@@ -35,10 +35,10 @@ class Search:
         lab: Lab,
         journal: Journal,
         teller: Teller,
-        tests: int,
+        per_run: int,
         runs: int,
     ) -> None:
-        """`tests` make one run; `runs` is how often a commit is tested that no strategy asked for."""
+        """`per_run` tests make one run; `runs` is how often a commit is tested that no strategy asked for."""
         self.good = good
         self.history = history
         self.evidence = evidence
@@ -50,7 +50,7 @@ class Search:
         self._lab = lab
         self._journal = journal
         self._say = teller
-        self._tests = tests
+        self._per_run = per_run
         self._runs = runs
         self._notes: set[str] = set()
 
@@ -58,12 +58,16 @@ class Search:
         """Go on from the journal's state to the answer; the culprit's parent has been tested too then."""
         for tested in self._journal.tested:
             self._take(tested)
-        while isinstance(decision := self.strategy.decide(self.evidence), Experiment):
-            self._make(decision)
-        parent = self.parent_of(decision.culprit)
-        if parent is not None and parent not in self.tested:
+        while True:
+            decision = self.strategy.decide(self.evidence)
+            if isinstance(decision, Experiment):
+                self._make(decision)
+                continue
+            parent = self.parent_of(decision.culprit)
+            if parent is None or parent in self.tested:
+                return decision
+            # What it shows may change the answer.
             self._make(Experiment(parent, self._runs, reason="the culprit's parent"))
-        return decision
 
     def sha(self, index: int) -> str:
         return self.good if index == GOOD_END else self.history.commits[index]
@@ -96,7 +100,7 @@ class Search:
         tested = self._lab.test(
             self.sha(index),
             experiment.runs,
-            tests=self._tests,
+            per_run=self._per_run,
             stop_at_crash=experiment.stop_at_crash,
             known=sorted(known),
             strict=index == self.history.bad_end,

@@ -24,6 +24,9 @@ _DEAD = 0.05
 """Chance that a kernel which fails to boot once can never boot, before anything else is known."""
 
 
+_MUTE = 20
+
+
 def is_dead(tally: Tally, boot_failures: float) -> bool:
     """Whether a kernel that was never seen up is not worth another boot.
 
@@ -34,6 +37,14 @@ def is_dead(tally: Tally, boot_failures: float) -> bool:
         return False
     by_chance = (1 - _DEAD) * max(boot_failures, 0.02) ** tally.boot_failed
     return by_chance < 0.02 * _DEAD
+
+
+def is_mute(tally: Tally) -> bool:
+    """Whether a kernel was tried often and no run of it said anything of the bug.
+
+    Runs that cannot be made there, or somebody else's crash every time: more of them say no more.
+    """
+    return not tally.telling and tally.total >= _MUTE
 
 
 def boot_failures(evidence: Evidence) -> float:

@@ -137,9 +137,12 @@ def _in_foreground(command: list[str], folder: Path) -> int:
         child.send_signal(number)
 
     # It has a process group of its own, which the terminal's Ctrl-C does not reach.
-    before = {
-        number: signal.signal(number, hand_on) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    }
+    wanted = [
+        number
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN  # nohup's
+    ]
+    before = {number: signal.signal(number, hand_on) for number in wanted}
     try:
         return child.wait()
     finally:

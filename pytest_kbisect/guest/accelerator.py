@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 from pytest_kbisect import process
 from pytest_kbisect.errors import UsageError
 from pytest_kbisect.guest.qemu import QEMU
+from pytest_kbisect.scratch import scratch_folder
 
 _WORDS = b"Linux version"
 _LIMIT = 5.0
@@ -38,10 +38,10 @@ class Accelerator:
     why: str = ""
 
 
-def boots(accelerator: str, cpu: str, kernel: Path) -> bool:
+def boots(accelerator: str, cpu: str, kernel: Path, cache: Path) -> bool:
     """Whether this kernel begins to run under this accelerator (at most 5 seconds)."""
-    with tempfile.TemporaryDirectory(prefix="kbisect-probe-") as folder:
-        console = Path(folder, "console")
+    with scratch_folder(cache / "run") as folder:
+        console = folder / "console"
         child = process.start(
             [
                 QEMU,
@@ -93,7 +93,9 @@ def _working_kvm(cache: Path, kernel: Path) -> str:
             return str(known["kvm_cpu"])
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    answer = next((cpu for cpu in _KVM_PROCESSORS if boots("kvm", cpu, kernel)), "")
+    answer = next((cpu for cpu in _KVM_PROCESSORS if boots("kvm", cpu, kernel, cache)), "")
+    if not answer and not boots("tcg", "max", kernel, cache):
+        return ""  # the kernel's fault, or QEMU's: nothing to remember of KVM
     cache.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(f".{os.getpid()}")
     unfinished.write_text(json.dumps({"boot": boot, "kvm_cpu": answer}))

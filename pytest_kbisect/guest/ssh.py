@@ -111,6 +111,8 @@ class Ssh:
             channel = transport.open_session(timeout=max(1.0, min(timeout, 30.0)))
             channel.exec_command(line)
             pending = memoryview(stdin)
+            if not stdin:
+                channel.shutdown_write()
             channel.setblocking(False)
             while True:
                 pending = _send(channel, pending)
@@ -118,6 +120,8 @@ class Ssh:
                 if channel.exit_status_ready():
                     self._receive(channel, out, err)
                     status = channel.recv_exit_status()
+                    if status < 0 and not transport.is_active():
+                        raise InfraError("ssh", f"the ssh connection was lost during {line!r}")
                     break
                 if not transport.is_active():
                     raise InfraError("ssh", f"the ssh connection was lost during {line!r}")

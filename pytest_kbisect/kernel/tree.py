@@ -74,6 +74,9 @@ class LinuxTree:
     """
 
     def __init__(self, path: Path, cache: Path) -> None:
+        from pytest_kbisect import host
+
+        host.require("git")  # GitPython asks at import, with a traceback
         import git
 
         self.path = path.expanduser().absolute()

@@ -93,6 +93,8 @@ def worded(report: pytest.TestReport, call: pytest.CallInfo[Any]) -> pytest.Test
     console = dict(report.user_properties).get(properties.CONSOLE)
     if console and isinstance(error, KernelCrash | GuestError):
         report.sections.append(("kernel console", f"the whole console: {console}"))
+    if isinstance(error, GuestError) and not isinstance(error, CommandTimeoutError):
+        report.when = "setup"  # to JUnit an error: the guest failed, and not the kernel under test
     report.longrepr = ReprExceptionInfo(
         reprtraceback=ReprTracebackNative([f"{text}\n"]),
         reprcrash=ReprFileLocation(path, (line or 0) + 1, message),

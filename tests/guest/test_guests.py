@@ -169,7 +169,7 @@ def test_a_guest_dies_with_its_process(machine, image, tmp_path: Path) -> None:
 
 def test_the_accelerator_is_probed_once_and_works(machine, tmp_path: Path) -> None:
     chosen = accelerator.choose("auto", tmp_path, machine.kernel)
-    assert accelerator.boots(chosen.name, chosen.cpu, machine.kernel)
+    assert accelerator.boots(chosen.name, chosen.cpu, machine.kernel, tmp_path)
     started = time.monotonic()
     assert accelerator.choose("auto", tmp_path, machine.kernel) == chosen
     assert time.monotonic() - started < 0.1

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_kbisect.bisection import lab
+from pytest_kbisect.bisection import session_report
 from pytest_kbisect.bisection.outcome import Outcome
 from pytest_kbisect.errors import UsageError
 
@@ -61,7 +61,7 @@ def test_each_end_is_an_outcome(session) -> None:
         ("error", {"outcome": "boot-failed", "title": "can't ssh"}),
         ("error", {"outcome": "infra-failed", "title": "QEMU died"}),
     )
-    tested = lab.read(xml, "c" * 40, expected=4, seconds=10)
+    tested = session_report.read(xml, "c" * 40, runs=4, per_run=1, seconds=10)
     assert [run.outcome for run in tested.runs] == [
         Outcome.OK,
         Outcome.CRASHED,
@@ -77,31 +77,35 @@ def test_each_end_is_an_outcome(session) -> None:
 
 
 def test_what_was_never_reported_is_not_good(session) -> None:
-    tested = lab.read(session(("", {"outcome": "ok"})), "c" * 40, expected=3, seconds=1)
+    tested = session_report.read(session(("", {"outcome": "ok"})), "c" * 40, runs=3, per_run=1, seconds=1)
     assert [run.outcome for run in tested.runs] == [Outcome.OK, Outcome.INFRA_FAILED, Outcome.INFRA_FAILED]
 
 
 def test_passing_without_a_word_is_not_good_either(session) -> None:
     """Our hooks tell the outcome; a test that passed without them may never have seen a guest."""
-    tested = lab.read(session(("", {}), ("error", {})), "c" * 40, expected=2, seconds=1)
+    tested = session_report.read(session(("", {}), ("error", {})), "c" * 40, runs=2, per_run=1, seconds=1)
     assert {run.outcome for run in tested.runs} == {Outcome.INFRA_FAILED}
 
 
 def test_a_commit_that_does_not_build_has_no_runs(session) -> None:
     end = ("skip", {"outcome": "build-failed", "title": "make failed"})
-    tested = lab.read(session(end, end), "c" * 40, expected=2, seconds=1)
+    tested = session_report.read(session(end, end), "c" * 40, runs=2, per_run=1, seconds=1)
     assert tested.runs == ()
     assert "why" in tested.build_error
 
 
 def test_a_kernel_known_already_is_not_run(session) -> None:
-    tested = lab.read(session(("skip", {"signature": "s" * 64})), "c" * 40, expected=0, seconds=1)
+    tested = session_report.read(
+        session(("skip", {"signature": "s" * 64, "same_kernel": "1"})), "c" * 40, runs=0, per_run=1, seconds=1
+    )
     assert (tested.runs, tested.build_error, tested.signature) == ((), "", "s" * 64)
 
 
 def test_what_the_user_can_mend_is_raised(session) -> None:
     with pytest.raises(UsageError, match="no memory"):
-        lab.read(session(("error", {"usage": "no memory"})), "c" * 40, expected=1, seconds=1)
+        session_report.read(
+            session(("error", {"usage": "no memory"})), "c" * 40, runs=1, per_run=1, seconds=1
+        )
 
 
 def test_runs_of_one_number_end_as_their_worst(pytester: pytest.Pytester) -> None:
@@ -120,7 +124,7 @@ def test_runs_of_one_number_end_as_their_worst(pytester: pytest.Pytester) -> Non
         """
     )
     pytester.runpytest("--junitxml=out.xml", "-o", "junit_family=xunit1")
-    tested = lab.read(pytester.path / "out.xml", "c" * 40, expected=4, seconds=1)
+    tested = session_report.read(pytester.path / "out.xml", "c" * 40, runs=2, per_run=2, seconds=1)
     assert [run.outcome for run in tested.runs] == [Outcome.OK, Outcome.CRASHED]
 
 
@@ -137,7 +141,7 @@ def test_a_dead_xdist_worker_is_the_hosts_failure(pytester: pytest.Pytester) -> 
         """
     )
     pytester.runpytest_subprocess("--junitxml=out.xml", "-n2", "--max-worker-restart=0")
-    tested = lab.read(pytester.path / "out.xml", "c" * 40, expected=3, seconds=1)
+    tested = session_report.read(pytester.path / "out.xml", "c" * 40, runs=3, per_run=1, seconds=1)
     assert len(tested.runs) == 3
     assert Outcome.INFRA_FAILED in {run.outcome for run in tested.runs}
     assert Outcome.CRASHED not in {run.outcome for run in tested.runs}

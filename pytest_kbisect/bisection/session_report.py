@@ -1,0 +1,140 @@
+"""What the JUnit XML of one session says of its commit.
+
+Nothing but the XML crosses from a session to the driver: a run's outcome, crash and kernel are in the
+properties of its tests. A run that was asked for and is not there (its worker died) is a failure of
+the host's side, and never good.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from pytest_kbisect import properties
+from pytest_kbisect.bisection.outcome import Outcome, Run, Tested
+from pytest_kbisect.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from junitparser import TestCase
+
+_NUMBER = re.compile(r"[\[-]run(\d+)(?=[-\]])")
+_REPORT_LIMIT = 20_000
+"""Characters of a crash's text that are kept."""
+
+# Where tests of the same run end differently (several reproducers at once), the worst one counts.
+_WORST = (Outcome.CRASHED, Outcome.BUILD_FAILED, Outcome.BOOT_FAILED, Outcome.INFRA_FAILED, Outcome.OK)
+_MISSING = Run(Outcome.INFRA_FAILED, title="the run was never reported: its worker died")
+
+_Told = dict[str, list[str]]
+
+
+def read(xml: Path, commit: str, *, runs: int, per_run: int, seconds: float) -> Tested:
+    """What a session found at a commit in so many `seconds`.
+
+    `runs` were asked for, each of `per_run` tests; 0 where the session was free to stop early.
+    """
+    groups: dict[int, list[tuple[Run, bool]]] = defaultdict(list)
+    facts: dict[str, set[str]] = defaultdict(set)
+    extra: list[Run] = []
+    build_error = ""
+    same_kernel = False
+    for case in _cases(xml):
+        told = _told(case)
+        if told.get(properties.USAGE):
+            raise UsageError(told[properties.USAGE][0])
+        for name in (properties.SIGNATURE, properties.COMPILER, properties.BUILD_SECONDS):
+            facts[name].update(told.get(name, ()))
+        if told.get(properties.SAME_KERNEL):
+            same_kernel = True
+            continue
+        number, run = _number(case, told), _run(case, told)
+        if run.outcome is Outcome.BUILD_FAILED:
+            build_error = run.message
+        elif number is not None:
+            groups[number].append((run, run.title in told.get(properties.EXPECTED, ())))
+        elif run.outcome is not Outcome.OK:  # a test of the kernel alone
+            extra.append(run)
+    if not build_error and not same_kernel:
+        for number in range(runs):
+            if len(groups[number]) < per_run:
+                groups[number].append((_MISSING, False))
+    found = [_worst(group) for _, group in sorted(groups.items()) if group]
+    build_seconds = sum(float(text) for text in facts[properties.BUILD_SECONDS])
+    return Tested(
+        commit,
+        () if build_error else (*found, *extra),
+        signature="+".join(sorted(facts[properties.SIGNATURE])),
+        compiler="; ".join(sorted(facts[properties.COMPILER])),
+        build_error=build_error,
+        build_seconds=min(build_seconds, seconds),
+        test_seconds=max(0.0, seconds - build_seconds),
+        cached=not build_seconds,
+    )
+
+
+def _worst(group: list[tuple[Run, bool]]) -> Run:
+    """The end of a run of several tests: the worst, and of crashes the expected one."""
+    return min(group, key=lambda end: (_WORST.index(end[0].outcome), not end[1]))[0]
+
+
+def _cases(xml: Path) -> list[TestCase]:
+    from junitparser import JUnitXml, TestSuite
+
+    document: Any = JUnitXml.fromfile(str(xml))
+    suites = [document] if isinstance(document, TestSuite) else list(document)
+    return [case for suite in suites for case in suite]
+
+
+def _told(case: Any) -> _Told:
+    from junitparser import Properties
+
+    told: _Told = defaultdict(list)
+    for item in case.child(Properties) or ():
+        told[str(item.name)].append(str(item.value or ""))
+    return told
+
+
+def _number(case: TestCase, told: _Told) -> int | None:
+    """The number of the run a test belongs to; a worker that died tells it by the name alone."""
+    if told.get(properties.RUN):
+        return int(told[properties.RUN][0])
+    found = _NUMBER.search(case.name or "")
+    return int(found[1]) if found else None
+
+
+def _run(case: TestCase, told: _Told) -> Run:
+    """How a test ended."""
+    from junitparser import Error, Failure, Skipped
+
+    ends = [end for end in case.result if isinstance(end, Error | Failure | Skipped)]
+    # pytest puts a place in front of a skip's text, and not of its message.
+    words = "\n".join(
+        str((end.message if isinstance(end, Skipped) else end.text) or end.message or "") for end in ends
+    )
+
+    def first(name: str) -> str:
+        return told.get(name, [""])[0]
+
+    title = first(properties.TITLE)
+    if first(properties.OUTCOME):
+        outcome = Outcome(first(properties.OUTCOME))
+    elif any(isinstance(end, Failure) for end in ends):
+        outcome = Outcome.CRASHED
+    else:
+        # No word of its own and not passed by the hooks: a worker that died, a broken fixture, a skip.
+        outcome = Outcome.INFRA_FAILED
+        title = title or words.partition("\n")[0]
+    seconds = sum(float(first(name) or 0) for name in (properties.BOOT_SECONDS, properties.RUN_SECONDS))
+    return Run(
+        outcome,
+        title=title,
+        alt_titles=tuple(told.get(properties.ALT_TITLE, ())),
+        type=first(properties.CRASH_TYPE),
+        frame=first(properties.FRAME),
+        message=words[:2000],
+        report=words.removeprefix(title).lstrip("\n")[:_REPORT_LIMIT] if outcome is Outcome.CRASHED else "",
+        seconds=seconds,
+    )
