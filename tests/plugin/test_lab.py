@@ -145,3 +145,34 @@ def test_a_dead_xdist_worker_is_the_hosts_failure(pytester: pytest.Pytester) -> 
     assert len(tested.runs) == 3
     assert Outcome.INFRA_FAILED in {run.outcome for run in tested.runs}
     assert Outcome.CRASHED not in {run.outcome for run in tested.runs}
+
+
+def test_a_reproducer_with_parameters_of_its_own_keeps_its_runs_apart(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.parametrize("size", ["a", "b"])
+        @pytest.mark.parametrize("n", ["run0", "run1", "run2"])
+        def test_it(n, size, record_property):
+            record_property("kbisect.outcome", "crashed" if (n, size) == ("run1", "b") else "ok")
+            assert (n, size) != ("run1", "b")
+        """
+    )
+    pytester.runpytest("--junitxml=out.xml", "-o", "junit_family=xunit1")
+    tested = session_report.read(pytester.path / "out.xml", "c" * 40, runs=3, per_run=2, seconds=1)
+    assert [run.outcome for run in tested.runs] == [Outcome.OK, Outcome.CRASHED, Outcome.OK]
+
+
+def test_a_lost_partner_leaves_no_run_good(session) -> None:
+    tested = session_report.read(session(("", {"outcome": "ok"})), "c" * 40, runs=1, per_run=2, seconds=1)
+    assert [run.outcome for run in tested.runs] == [Outcome.INFRA_FAILED]
+
+
+def test_of_two_crashes_in_a_run_the_expected_one_counts(session) -> None:
+    other = {"outcome": "crashed", "title": "INFO: other", "expected": "WARNING in foo", "run": "0"}
+    mine = {**CRASH, "expected": "WARNING in foo", "run": "0"}
+    tested = session_report.read(
+        session(("failure", other), ("failure", mine)), "c" * 40, runs=1, per_run=2, seconds=1
+    )
+    assert [run.title for run in tested.runs] == ["WARNING in foo"]
