@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
 import time
 from typing import TYPE_CHECKING, Self
 
@@ -251,8 +253,10 @@ class Guest:
         asked = time.monotonic()
         try:
             Ssh(self._qemu.ssh_port(), self._image, timeout=_ALIVE).close()
-        except InfraError as gone:
-            return gone
+        except InfraError:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._qemu.process.wait(1.0)  # the monitor knows a moment before the process is gone
+            return InfraError("qemu", self._qemu_died(), console=self.console.tail())
         except (OSError, EOFError, paramiko.SSHException):
             if time.monotonic() - asked >= _ALIVE:
                 return KernelCrash(self._silent_report("no response from the guest", "HANG"))
