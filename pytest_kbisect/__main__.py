@@ -18,6 +18,15 @@ _VENV = _CHECKOUT / ".venv"
 _KBISECT = ("-m", "pytest_kbisect.commands")
 _SETUP = (*_KBISECT, "setup", "--yes")
 
+_TESTS = {
+    "quick tests": ("-q", "-n", "2", "-m", "not guest and not kernel"),
+    "tests on real kernels (the first one takes minutes to build; it is kept)": (
+        "-v",
+        "-m",
+        "guest or kernel",
+    ),
+}
+
 
 def main(arguments: list[str]) -> int:
     """Prepare `.venv`, then hand over."""
@@ -100,11 +109,13 @@ def _test(python: Path, arguments: list[str]) -> int:
         print(f"kbisect: {name}", flush=True)
         if _run(python, *words):
             failed.append(name)
-    print("kbisect: pytest (the first kernel takes minutes to build; it is kept)", flush=True)
-    status = _run(python, "-m", "pytest", "-v", *arguments)
+    for name, words in _TESTS.items() if not arguments else {"pytest": arguments}.items():
+        print(f"kbisect: {name}", flush=True)
+        if _run(python, "-m", "pytest", *words):
+            failed.append(name)
     if failed:
         print(f"kbisect: failed: {', '.join(failed)}", file=sys.stderr)
-    return status or bool(failed)
+    return bool(failed)
 
 
 if __name__ == "__main__":

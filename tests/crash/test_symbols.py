@@ -46,7 +46,7 @@ def size_of(image, name):
 @pytest.mark.parametrize("hidden", [(), ("llvm-symbolizer",), ("llvm-symbolizer", "addr2line")])
 def test_lines_and_inlined_functions(tmp_path, monkeypatch, hidden):
     which = shutil.which
-    monkeypatch.setattr(shutil, "which", lambda name: None if name in hidden else which(name))
+    monkeypatch.setattr(shutil, "which", lambda name, **more: None if name in hidden else which(name, **more))
     image = build(tmp_path, "-g")
     size = size_of(image, "outer")
     text = f"WARNING: something\nCall Trace:\n outer+{size - 1:#x}/{size:#x}\n elsewhere+0x1/0x2\n"
