@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_kbisect.bisection.bayes import Bayes
 from pytest_kbisect.bisection.classic import Classic
+from pytest_kbisect.bisection.confirm import Confirmation
 from pytest_kbisect.bisection.outcome import Verdict
 from pytest_kbisect.bisection.strategy import GOOD_END, Answer, Experiment
 from pytest_kbisect.reports import bisectlog
@@ -63,11 +64,30 @@ class Search:
             if isinstance(decision, Experiment):
                 self._make(decision)
                 continue
-            parent = self.parent_of(decision.culprit)
-            if parent is None or parent in self.tested:
-                return decision
-            # What it shows may change the answer.
-            self._make(Experiment(parent, self._runs, reason="the culprit's parent"))
+            doubt = self._doubt(decision)
+            if doubt is None:
+                return self._confirmed(decision)
+            self._make(doubt)  # what it shows may change the answer
+
+    def _doubt(self, answer: Answer) -> Experiment | None:
+        """What to test before an answer is believed: the culprit's parent, and both till they convince."""
+        parent = self.parent_of(answer.culprit)
+        if parent is not None and parent not in self.tested:
+            return Experiment(parent, self._runs, reason="the culprit's parent")
+        confirmation = self._confirmation(answer)
+        return confirmation.decide(self._runs) if confirmation else None
+
+    def _confirmed(self, answer: Answer) -> Answer:
+        confirmation = self._confirmation(answer)
+        if confirmation is None:
+            return answer
+        return replace(answer, confidence=confirmation.confidence(answer.confidence))
+
+    def _confirmation(self, answer: Answer) -> Confirmation | None:
+        """Only a strategy that weighs evidence has odds to be sure of."""
+        if answer.culprit is None or not isinstance(self.strategy, Bayes):
+            return None
+        return Confirmation(self.evidence, answer.culprit, confidence=self.strategy.confidence)
 
     def sha(self, index: int) -> str:
         return self.good if index == GOOD_END else self.history.commits[index]
