@@ -109,7 +109,7 @@ def _test(python: Path, arguments: list[str]) -> int:
         print(f"kbisect: {name}", flush=True)
         if _run(python, *words):
             failed.append(name)
-    for name, words in _TESTS.items() if not arguments else {"pytest": arguments}.items():
+    for name, words in ({"pytest": tuple(arguments)} if arguments else _TESTS).items():
         print(f"kbisect: {name}", flush=True)
         if _run(python, "-m", "pytest", *words):
             failed.append(name)
