@@ -57,7 +57,9 @@ def start(
     if shutil.which(argv[0], path=(os.environ if env is None else env).get("PATH")) is None:
         raise HostError(f"cannot start {argv[0]}: not installed (run: kbisect setup)")
     if family:
-        argv = ["setpriv", "--pdeathsig", "TERM", "--", "sh", "-c", _GROUP_LEADER, "sh", *argv]
+        # Under nohup SIGHUP is ignored, make inherits that, and could no longer be stopped in order.
+        leader = ["env", "--default-signal=HUP", "setpriv", "--pdeathsig", "TERM", "--"]
+        argv = [*leader, "sh", "-c", _GROUP_LEADER, "sh", *argv]
     else:
         argv = ["setpriv", "--pdeathsig", "KILL", "--", *argv]
     try:
