@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import signal
@@ -76,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
         *("-m", "pytest"),
         *(f"--kbisect-kernel={demo.path}", f"--kbisect-range={repository.GOOD}..{repository.BAD}"),
         *(f"--kbisect-dir={result}", f"--kbisect-cache={cache}"),
-        *(str(reproducer), *arguments.arguments),
+        *(str(reproducer), *(["-n", "2"] if (os.cpu_count() or 1) > 1 else []), *arguments.arguments),
     ]
     print(f"\nBisecting, with the line that you would use:\n\n    {shlex.join(command)}\n", flush=True)
     exit_code = _in_foreground(command, folder)

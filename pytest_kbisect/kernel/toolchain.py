@@ -47,6 +47,9 @@ _CCACHE = {
     "CCACHE_NOHASHDIR": "1",  # slots differ in their path only
     # Generated headers are newer than the compiler's start; what they say is hashed anyway.
     "CCACHE_SLOPPINESS": "include_file_ctime,include_file_mtime",
+    # Without it every miss is preprocessed twice: a third of a first build's time. Its price is that a
+    # changed autoconf.h, which everything includes, is a miss everywhere.
+    "CCACHE_DEPEND": "1",
     "CCACHE_MAXSIZE": "5G",
 }
 
