@@ -64,7 +64,7 @@ BUGS = (
             Edit("fs/timerfd.c", "\tspin_lock(&ctx->cancel_lock);\n", "", times=2),
             Edit("fs/timerfd.c", "\tspin_unlock(&ctx->cancel_lock);\n", "", times=2),
         ),
-        ("CONFIG_DEBUG_LIST=y", "CONFIG_BUG_ON_DATA_CORRUPTION=y"),
+        ("CONFIG_DEBUG_KERNEL=y", "CONFIG_DEBUG_LIST=y", "CONFIG_BUG_ON_DATA_CORRUPTION=y"),
         "BUG: corrupted list in ",
         certain=False,
     ),
@@ -72,7 +72,7 @@ BUGS = (
 
 
 def config() -> tuple[str, ...]:
-    """The configuration that lets one kernel have all four."""
+    """The configuration that lets one kernel have all four: all that the reproducers ask for and a guest has not."""
     return tuple(line for bug in BUGS for line in bug.config)
 
 
