@@ -237,14 +237,20 @@ class Guest:
             return error
         deadline = time.monotonic() + 2.0
         while time.monotonic() < deadline:
-            try:
-                self._watch()
-            except (KernelCrash, InfraError) as reason:
-                return reason
+            if ended := self._ended():
+                return ended
             if not self._reader.pending:
                 break
             time.sleep(0.05)
         return self._try_again(error)
+
+    def _ended(self) -> KernelCrash | InfraError | None:
+        """What `_watch` would raise now."""
+        try:
+            self._watch()
+        except (KernelCrash, InfraError) as reason:
+            return reason
+        return None
 
     def _try_again(self, error: InfraError) -> Exception:
         """What a second connection says of a first one that failed: silence is a hang, a refusal is not."""
@@ -255,8 +261,8 @@ class Guest:
             Ssh(self._qemu.ssh_port(), self._image, timeout=_ALIVE).close()
         except InfraError:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._qemu.process.wait(1.0)  # the monitor knows a moment before the process is gone
-            return InfraError("qemu", self._qemu_died(), console=self.console.tail())
+                self._qemu.process.wait(2.0)  # the monitor knows a moment before the process is gone
+            return self._ended() or InfraError("qemu", "QEMU does not answer", console=self.console.tail())
         except (OSError, EOFError, paramiko.SSHException):
             if time.monotonic() - asked >= _ALIVE:
                 return KernelCrash(self._silent_report("no response from the guest", "HANG"))
