@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 from pytest_kbisect.errors import HostError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 # dropbear and depmod live in /usr/sbin, which is not in everybody's PATH.
 _SEARCH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"))
@@ -199,14 +200,38 @@ def install_command(tools: Iterable[Tool], of: Family) -> str:
     return " ".join([_INSTALL[of], *packages]) if packages else ""
 
 
+def remedy(tools: Sequence[Tool]) -> str:
+    """How to install these tools here; where the distribution is not known, on each that is."""
+    here = family()
+    if here is None:
+        return "; ".join(f"{known}: {install_command(tools, known)}" for known in Family)
+    command = install_command(tools, here)
+    return f"{command}, or kbisect setup" if command else "kbisect setup says what to install"
+
+
+def version(program: str) -> str:
+    """What a program says its version is, "12.2.0" for example; empty if it is missing or does not tell."""
+    path = find(program)
+    if path is None:
+        return ""
+    # busybox tells its version when it is asked nothing.
+    done = subprocess.run(
+        [path] if program == "busybox" else [path, "--version"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    found = re.search(r"\d+(\.\d+)+", done.stdout.partition("\n")[0])
+    return found[0] if found else ""
+
+
 def require(*names: str) -> None:
     """Raise HostError, with the packages, unless all these tools of the table are there."""
     table = {tool.name: tool for tool in TOOLS}
     absent = [table[name] for name in names if not table[name].present()]
     if not absent:
         return
-    here = family()
-    command = install_command(absent, here) if here else ""
-    how = f"{command}, or kbisect setup" if command else "kbisect setup says what to install"
     verb = "is" if len(absent) == 1 else "are"
-    raise HostError(f"{', '.join(tool.name for tool in absent)} {verb} not installed: {how}")
+    raise HostError(f"{', '.join(tool.name for tool in absent)} {verb} not installed: {remedy(absent)}")

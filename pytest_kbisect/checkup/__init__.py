@@ -1,0 +1,31 @@
+"""What a bisection needs of this host, looked at one thing after the other: `kbisect doctor`.
+
+Each check gives findings. A problem is what a bisection cannot run without; a warning makes it slower,
+or hits some people.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """How bad it is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found.
+
+    `remedy` is a line to type or what to do in words; empty where there is none, or `text` says it.
+    """
+
+    name: str
+    state: State
+    text: str
+    remedy: str = ""

@@ -1,0 +1,114 @@
+"""The host itself: its programs, memory, and the folder that everything goes to."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+from pytest_kbisect import host
+from pytest_kbisect.checkup import Finding, State
+from pytest_kbisect.guest.qemu import QEMU
+from pytest_kbisect.kernel import headroom
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_MIB = headroom.MIB
+_GUEST = 640
+"""MiB that a guest of the default size takes, with its QEMU."""
+_STORE = 10 << 10
+"""MiB that the store of kernels may grow to by default."""
+
+APPLETS = ("base64", "cat", "chmod", "echo", "ip", "mkdir", "mknod", "mount", "sh", "sleep", "true")
+"""What the guest's init and we ourselves run in a guest."""
+
+_SAID = ("git", "make", "flex", "bison", QEMU, "busybox")
+"""Tools whose versions are worth a word: those that bug reports turn on."""
+
+_PROCESS_CONTROL = {
+    ("setpriv", "--pdeathsig", "KILL"): "util-linux",
+    ("env", "--default-signal=HUP"): "coreutils",
+}
+"""Commands that keep children from outliving us, and whose; busybox has programs of the same names."""
+
+
+def tools() -> Iterator[Finding]:
+    """The programs and headers of the host's table, all missing ones in one finding."""
+    absent = [tool for tool in host.missing(host.Purpose.BUILD, host.Purpose.GUEST) if not tool.optional]
+    if absent:
+        text = "missing: " + ", ".join(f"{tool.name} (to {tool.purpose})" for tool in absent)
+        yield Finding("tools", State.PROBLEM, text, host.remedy(absent))
+    else:
+        words = [f"{name} {version}" for name in _SAID if (version := host.version(name))]
+        yield Finding("tools", State.OK, ", ".join(words))
+    if (busybox := host.find("busybox")) and (lacking := sorted({*APPLETS} - _applets(busybox))):
+        text = f"{busybox} lacks what guests run: {', '.join(lacking)}"
+        yield Finding("busybox", State.PROBLEM, text, "install your distribution's full, static busybox")
+    for command, package in _PROCESS_CONTROL.items():
+        if host.find(command[0]) and not _succeeds(*command, "true"):
+            text = f"{command[0]} does not know {command[1]}, which ends what we start when we end"
+            yield Finding(command[0], State.PROBLEM, text, f"install GNU {package}")
+
+
+def ccache() -> Finding:
+    """Optional, and worth it."""
+    absent = [tool for tool in host.missing(host.Purpose.BUILD) if tool.name == "ccache"]
+    if absent:
+        text = "not installed: what a changed header reaches is compiled again at each commit"
+        return Finding("ccache", State.WARNING, text, host.remedy(absent))
+    return Finding("ccache", State.OK, host.version("ccache"))
+
+
+def memory() -> Finding:
+    """For a guest, and for a build."""
+    free, build = headroom.memory_available() // _MIB, headroom.MEMORY_FOR_BUILD // _MIB
+    if free < max(_GUEST, build):
+        text = f"{free} MiB free; a guest takes {_GUEST} MiB, a build {build} MiB"
+        return Finding("memory", State.PROBLEM, text, "stop something, or --kbisect-memory 256")
+    guests = free // _GUEST
+    return Finding("memory", State.OK, f"{free} MiB free: {guests} guest{'s'[: guests > 1]} at a time")
+
+
+def cache_folder(cache: Path) -> Finding:
+    """Room, and leave to write and to run things (a build runs what it has just compiled)."""
+    existing = next(folder for folder in (cache, *cache.parents) if folder.exists())
+    free = shutil.disk_usage(existing).free // _MIB
+    needed = (headroom.DISK_FOR_TREE + headroom.DISK_FOR_BUILD) // _MIB
+    elsewhere = "another folder: --kbisect-cache DIR, or the variable KBISECT_CACHE"
+    if not os.access(existing, os.W_OK | os.X_OK) or not existing.is_dir():
+        return Finding("cache", State.PROBLEM, f"{cache} cannot be written", elsewhere)
+    if free < needed:
+        text = f"{cache}: {free} MiB free; a worktree and a build take {needed} MiB"
+        return Finding("cache", State.PROBLEM, text, f"free some, or {elsewhere}")
+    if not _runs_programs(existing):
+        text = f"{cache} is mounted noexec, and builds run what they have compiled"
+        return Finding("cache", State.PROBLEM, text, elsewhere)
+    if free < needed + _STORE:
+        text = f"{cache}: {free} MiB free; the kernels kept there may grow to {_STORE} MiB"
+        return Finding("cache", State.WARNING, text, f"--kbisect-store-size {max(1, (free - needed) >> 10)}")
+    return Finding("cache", State.OK, f"{cache}: {free >> 10} GiB free")
+
+
+def _applets(busybox: str) -> set[str]:
+    done = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=False)
+    return set(done.stdout.split())
+
+
+def _succeeds(*command: str) -> bool:
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def _runs_programs(folder: Path) -> bool:
+    from pytest_kbisect.scratch import scratch_folder
+
+    with scratch_folder(folder) as place:
+        program = place / "program"
+        program.write_text("#!/bin/sh\n")
+        program.chmod(0o755)
+        return _succeeds(str(program))

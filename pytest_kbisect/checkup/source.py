@@ -1,0 +1,149 @@
+"""The user's git tree, and whether this host's compiler and linker can build its ends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+from pytest_kbisect import host, process
+from pytest_kbisect.checkup import Finding, State
+from pytest_kbisect.errors import UsageError
+from pytest_kbisect.kernel import compilers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from pytest_kbisect.kernel.compilers import ToolName, Version
+    from pytest_kbisect.kernel.tree import LinuxTree
+
+
+def check(path: Path | None, revisions: tuple[str, ...], cache: Path) -> Iterator[Finding]:
+    """Look at a tree and at the compiler: at these revisions, or without a tree in general."""
+    if not host.find("git") or path is None:
+        if versions := _versions():
+            yield _in_general(versions)
+        return
+    from pytest_kbisect.kernel.tree import LinuxTree
+
+    try:
+        tree = LinuxTree(path, cache)
+        commits = {revision: tree.resolve(revision) for revision in revisions}
+    except UsageError as error:
+        yield Finding("tree", State.PROBLEM, str(error))
+        return
+    yield from _tree(tree, commits)
+    if versions := _versions():
+        for revision, commit in commits.items():
+            yield from _at(tree, revision, commit, versions)
+
+
+# -- the tree ------------------------------------------------------------------------------------------
+
+
+def _tree(tree: LinuxTree, commits: Mapping[str, str]) -> Iterator[Finding]:
+    found = []
+    if tree.shallow:
+        text = f"{tree.path} is a shallow clone: no range that reaches behind its end can be bisected"
+        found.append(Finding("tree", State.WARNING, text, f"git -C {tree.path} fetch --unshallow"))
+    if _git(tree, "config", "--get-regexp", r"^remote\..*\.promisor$"):
+        remedy = f"git -C {tree.path} fetch --refetch --no-filter (git 2.36 or newer)"
+        text = f"{tree.path} is a partial clone: what it has not fetched cannot be built"
+        lacking = [name for name, commit in commits.items() if _lacks_objects(tree, commit)]
+        state = State.PROBLEM if lacking else State.WARNING
+        found.append(Finding("tree", state, f"{text}{': ' if lacking else ''}{', '.join(lacking)}", remedy))
+    if any(b"filter=lfs" in (contents(tree, commit, ".gitattributes") or b"") for commit in commits.values()):
+        text = f"{tree.path} keeps files in git LFS: worktrees have pointers in their place"
+        found.append(Finding("tree", State.WARNING, text, f"git -C {tree.path} lfs fetch --all"))
+    yield from found or [Finding("tree", State.OK, str(tree.path))]
+
+
+def _lacks_objects(tree: LinuxTree, commit: str) -> bool:
+    listing = _git(tree, "rev-list", "--objects", "--missing=print", "--no-walk", commit) or b""
+    return any(line.startswith(b"?") for line in listing.splitlines())
+
+
+def contents(tree: LinuxTree, commit: str, path: str) -> bytes | None:
+    """A file of a commit; None if there is none."""
+    return _git(tree, "cat-file", "blob", f"{commit}:{path}")
+
+
+def _git(tree: LinuxTree, *words: str) -> bytes | None:
+    """What git says; None if it fails."""
+    from pytest_kbisect.kernel.tree import LOCAL_VARIABLES
+
+    environment = {name: value for name, value in os.environ.items() if name not in LOCAL_VARIABLES}
+    # As in all questions of ours: nothing of the user's is written or fetched.
+    environment |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
+    try:
+        done = subprocess.run(
+            ["git", "--git-dir", tree.git_dir, *words], env=environment, capture_output=True, check=False
+        )
+    except OSError:
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+# -- the compiler --------------------------------------------------------------------------------------
+
+
+def _versions() -> dict[ToolName, Version]:
+    """Those of gcc and ld; empty unless both are there."""
+    tools: tuple[ToolName, ...] = ("gcc", "ld")
+    if not all(host.find(tool) for tool in tools):
+        return {}
+    return {
+        tool: compilers.version_of(
+            process.run([tool, "--version"]).decode("utf-8", "replace").partition("\n")[0]
+        )
+        for tool in tools
+    }
+
+
+def _written(versions: Mapping[ToolName, Version]) -> str:
+    return ", ".join(f"{tool} {compilers.written(version)}" for tool, version in versions.items())
+
+
+def _in_general(versions: Mapping[ToolName, Version]) -> Finding:
+    oldest = compilers.oldest_kernel(versions["gcc"], versions["ld"])
+    refused = compilers.first_refused(versions["gcc"])
+    words = f"Linux {compilers.written(oldest)} and later" if oldest else "Linux of any age"
+    words += f", before {compilers.written(refused)}" if refused else ""
+    why = "; stable releases may reach further back" if oldest else ""
+    return Finding(
+        "compiler", State.OK, f"{_written(versions)}: {words}{why} (name a KERNEL to look into it)"
+    )
+
+
+def _at(
+    tree: LinuxTree, revision: str, commit: str, versions: Mapping[ToolName, Version]
+) -> Iterator[Finding]:
+    def read(path: str) -> bytes | None:
+        return contents(tree, commit, path)
+
+    builds = True
+    for tool, version in versions.items():
+        this = f"{tool} {compilers.written(version)}"
+        if version < (needed := compilers.minimum(tool, read)):
+            builds = False
+            text = f"{this} is too old for {revision}, which wants {compilers.written(needed)}"
+            yield Finding("compiler", State.PROBLEM, text, _another(tool, needed[0], newer=True))
+        for trouble in compilers.troubles(tool, version, read):
+            builds = builds and not trouble.fatal
+            text = f"{this} is too new for {revision}: {trouble.words}; {trouble.repair} repairs it"
+            state = State.PROBLEM if trouble.fatal else State.WARNING
+            yield Finding("compiler", state, text, _another(tool, trouble.since[0] - 1, newer=False))
+    if builds:
+        yield Finding("compiler", State.OK, f"{_written(versions)}: nothing known against {revision}")
+
+
+def _another(tool: ToolName, major: int, *, newer: bool) -> str:
+    """How builds are made to use another one: they take the first gcc (ld) of PATH."""
+    if tool == "ld":
+        return f"use a distribution with {'newer' if newer else 'older'} binutils, in a container for example"
+    here = [number for number in range(4, 40) if host.find(f"gcc-{number}")]
+    fitting = [number for number in here if (number >= major if newer else number <= major)]
+    name = f"gcc-{fitting[-1] if fitting else major}"
+    install = "" if fitting else f"install {name}, then: "
+    return f"{install}mkdir -p ~/{name} && ln -sf $(command -v {name}) ~/{name}/gcc && PATH=~/{name}:$PATH"

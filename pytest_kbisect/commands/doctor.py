@@ -1,0 +1,105 @@
+"""`kbisect doctor`: look at the host, say what is wrong and how it is mended, and mend it if asked to."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_kbisect import host, options
+from pytest_kbisect.checkup import State
+from pytest_kbisect.errors import ExitCode, HostError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from pytest_kbisect.checkup import Finding
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the verb."""
+    parser = verbs.add_parser(
+        "doctor",
+        help="look whether a bisection can run on this host",
+        description="Look at programs, compiler, memory, disk, KVM (by booting a kernel that was built before) and,"
+        " where one is named, at a git tree of Linux. Exit code 0 if a bisection can run here, else 4.",
+    )
+    parser.add_argument(
+        "kernel", nargs="?", type=Path, metavar="KERNEL", help="a git tree of Linux: can it be built here?"
+    )
+    parser.add_argument(
+        "--kbisect-kernel", dest="kernel_option", type=Path, metavar="DIR", help="the same, as for pytest"
+    )
+    parser.add_argument(
+        "--kbisect-range", dest="range", metavar="A..B", help="look at both ends (default: at HEAD)"
+    )
+    parser.add_argument("--kbisect-cache", dest="cache", type=Path, metavar="DIR", help="as for pytest")
+    parser.add_argument("--fix", action="store_true", help="install what is missing, as `kbisect setup` does")
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the findings; 0 if none of them is a problem, else 4."""
+    if arguments.fix and host.missing(host.Purpose.BUILD, host.Purpose.GUEST):
+        _fix()
+    found: list[Finding] = []
+    if not arguments.json:
+        print(f"kbisect doctor: {_machine()}\n", flush=True)
+    for finding in _findings(arguments):
+        found.append(finding)
+        if not arguments.json:
+            _print(finding)
+    able = all(finding.state is not State.PROBLEM for finding in found)
+    if arguments.json:
+        print(json.dumps({"able": able, "findings": [asdict(finding) for finding in found]}, indent=1))
+    else:
+        print(f"\n{'A bisection can run here.' if able else 'A bisection cannot run here yet.'}")
+    return ExitCode.FOUND if able else ExitCode.USAGE
+
+
+def _findings(arguments: argparse.Namespace) -> Iterator[Finding]:
+    from pytest_kbisect.checkup import guests, machine, source
+
+    cache = (arguments.cache or options.default_cache()).expanduser().absolute()
+    yield from machine.tools()
+    yield machine.ccache()
+    yield machine.memory()
+    yield (folder := machine.cache_folder(cache))
+    path = arguments.kernel or arguments.kernel_option
+    ends = [end for end in (arguments.range or "").split("..") if end]
+    yield from source.check(path, tuple(ends) or ("HEAD",), cache)
+    if folder.state is not State.PROBLEM:
+        yield from guests.check(cache)
+
+
+def _fix() -> None:
+    """What `kbisect setup --yes` does; its words go to stderr, so that --json stays one object."""
+    import argparse
+    import contextlib
+
+    from pytest_kbisect.commands import setup
+
+    with contextlib.redirect_stdout(sys.stderr):
+        try:
+            setup.run(argparse.Namespace(dry_run=False, yes=True))
+        except HostError as error:
+            print(f"kbisect: {error}", flush=True)
+
+
+def _machine() -> str:
+    from pytest_kbisect import __version__
+
+    system = host.family() or "a distribution not known here"
+    python = platform.python_version()
+    return f"{__version__}, Python {python}, {system}, {platform.machine()}, {os.cpu_count()} processors"
+
+
+def _print(finding: Finding) -> None:
+    print(f"  {finding.state:<8} {finding.name:<9} {finding.text}", flush=True)
+    if finding.remedy:
+        print(f"  {'':<8} {'':<9} -> {finding.remedy}", flush=True)
