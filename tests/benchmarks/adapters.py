@@ -15,7 +15,7 @@ from pytest_kbisect.bisection.history import History
 from pytest_kbisect.bisection.outcome import Outcome, Run, Tested
 from pytest_kbisect.bisection.reference import Reference
 from pytest_kbisect.bisection.strategy import Answer, Experiment
-from pytest_kbisect.bisection.verdict import crash_chance, judge, judge_reported
+from pytest_kbisect.bisection.verdict import LIMITS, Limits, crash_chance, judge, judge_reported
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,7 +89,9 @@ _KINDS = {
 }
 
 
-def verdict_rule(reference: Sequence[tuple[str, str]], runs: Sequence[tuple[str, str]]) -> str:
+def verdict_rule(
+    reference: Sequence[tuple[str, str]], runs: Sequence[tuple[str, str]], limits: Limits = LIMITS
+) -> str:
     """The verdict of one commit; runs are (kind, title), those of the reference from the reported commit."""
     seen, made = (
         [Run(_KINDS.get(kind, Outcome.INFRA_FAILED), title) for kind, title in side]
@@ -100,4 +102,4 @@ def verdict_rule(reference: Sequence[tuple[str, str]], runs: Sequence[tuple[str,
     if len(made) >= FIRST_RUNS and made == seen:
         # So many runs are made on the reported commit: these are the reference's own.
         return judge_reported(tally)
-    return judge(tally, chance=crash_chance(tally_of(seen, known)))
+    return judge(tally, chance=crash_chance(tally_of(seen, known)), limits=limits)

@@ -1,0 +1,100 @@
+"""Verdicts from tallies, and which crashes are the same bug by their titles."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_kbisect.bisection.evidence import Tally, tally_of
+from pytest_kbisect.bisection.outcome import Outcome, Run, Verdict
+from pytest_kbisect.bisection.reference import Match, Reference, match_names
+from pytest_kbisect.bisection.verdict import LIMITS, judge
+
+
+def reference(*titles):
+    return Reference().grown([Run(Outcome.CRASHED, title) for title in titles])
+
+
+@pytest.mark.parametrize(
+    ("known", "seen", "match"),
+    [
+        (["WARNING in foo_open"], "WARNING in foo_open", Match.MATCH),
+        (["WARNING in foo_open"], "KASAN: use-after-free Read in foo_open", Match.RELATED),
+        (["KASAN: use-after-free Read in nr_bind"], "KASAN: double-free in nr_release", Match.RELATED),
+        (["WARNING in foo_open"], "WARNING in bar", Match.UNRELATED),
+        (["INFO: task hung in a_ioctl"], "INFO: rcu detected stall in b_ioctl", Match.MATCH),
+        (["INFO: task hung in a_ioctl"], "INFO: task hung in corrupted", Match.RELATED),
+        (["INFO: task hung in a_ioctl", "WARNING in c"], "INFO: task hung in b_ioctl", Match.RELATED),
+        (["WARNING in c"], "INFO: task hung in b_ioctl", Match.UNRELATED),
+        (
+            ["WARNING in c"] * 9 + ["unregister_netdevice: waiting"] * 3,
+            "unregister_netdevice: waiting",
+            Match.UNRELATED,
+        ),
+    ],
+)
+def test_same_bug_by_its_title(known, seen, match):
+    assert match_names(Run(Outcome.CRASHED, seen), reference(*known)) is match
+
+
+def test_a_crash_seen_on_the_side_is_not_what_the_bug_is_known_by():
+    known = reference(*["WARNING in foo_open"] * 19, "general protection fault in bar")
+    assert match_names(Run(Outcome.CRASHED, "general protection fault in bar"), known) is Match.RELATED
+
+
+@pytest.mark.parametrize(
+    ("tally", "chance", "verdict"),
+    [
+        (Tally(matching=10), 0.95, Verdict.BAD),
+        (Tally(matching=1, ok=9), 0.95, Verdict.SKIP),
+        (Tally(matching=2, ok=18), 0.95, Verdict.SKIP),
+        (Tally(matching=2, ok=18), 0.1, Verdict.BAD),
+        (Tally(matching=3, unrelated=7), 0.95, Verdict.SKIP),
+        (Tally(matching=3, unrelated=7), 0.5, Verdict.BAD),
+        (Tally(related=9, ok=1), 0.95, Verdict.BAD),
+        (Tally(related=6, ok=4), 0.95, Verdict.SKIP),
+        (Tally(unrelated=10), 0.95, Verdict.SKIP),
+        (Tally(ok=10), 0.95, Verdict.GOOD),
+        (Tally(ok=4, boot_failed=6), 0.95, Verdict.GOOD),
+        (Tally(ok=4, boot_failed=6), 0.3, Verdict.SKIP),
+        (Tally(boot_failed=10), 0.95, Verdict.SKIP),
+        (Tally(), None, Verdict.SKIP),
+    ],
+)
+def test_verdict(tally, chance, verdict):
+    assert judge(tally, chance=chance) is verdict
+
+
+COUNTS = st.integers(0, 12)
+
+
+@given(st.builds(Tally, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS), st.none() | st.floats(0, 1))
+def test_what_is_no_evidence_never_decides(tally, chance):
+    """Nothing but crashes of the bug, or of its kin, makes a commit bad; nothing but ok runs makes it good."""
+    verdict = judge(tally, chance=chance)
+    if verdict is Verdict.BAD:
+        assert tally.matching + tally.related >= 2
+    if verdict is Verdict.GOOD:
+        assert tally.ok
+        assert not tally.matching
+
+
+def test_stricter_limits_leave_more_open():
+    mixed = Tally(matching=4, unrelated=4, ok=2)
+    assert judge(mixed, chance=0.95) is Verdict.BAD
+    assert judge(mixed, chance=0.95, limits=replace(LIMITS, strangers=0.5)) is Verdict.SKIP
+
+
+def test_runs_are_counted_by_what_they_say():
+    runs = [
+        Run(Outcome.OK),
+        Run(Outcome.BOOT_FAILED),
+        Run(Outcome.INFRA_FAILED),
+        Run(Outcome.CRASHED, "WARNING in foo_open"),
+        Run(Outcome.CRASHED, "WARNING in foo_close"),
+        Run(Outcome.CRASHED, "KASAN: use-after-free Read in bar"),
+    ]
+    assert tally_of(runs, reference("WARNING in foo_open")) == Tally(1, 1, 1, 1, 1, 1)
