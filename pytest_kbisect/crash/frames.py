@@ -24,7 +24,7 @@ _GENERIC: Final[dict[str, str]] = {
     """,
     "printing, warning, dying": """
         panic ^dump_(?:stack|backtrace|page|header|trace|mem) ^panic ^nmi_panic ^check_panic ^print_tainted ^get_taint ^add_taint
-        ^show_(?:stack|regs|trace|mem$|free_areas|registers|opcodes|ip|iret|state|pte)
+        ^show_(?:stack|trace|mem$|free_areas)
         ^warn(?:_slowpath|_alloc|_on|_bogus|$) ^die(?:_|$) ^oops ^bug$ ^handle_bug ^is_valid_bug ^fixup_ ^search_exception ^bad_page
         ^assfail ^assertfail ^assertion_failure ^fortify ^stack_chk
         printk ^devkmsg ^_?dev_(?:printk|vprintk|err|warn|info|emerg|alert|crit|notice|dbg) ^netdev_(?:err|warn|info|printk)
@@ -34,7 +34,7 @@ _GENERIC: Final[dict[str, str]] = {
         ^nmi_(?:cpu|trigger|handle|panic) ^arch_trigger ^trigger_(?:all|single) ^sched_show_task ^watchdog ^lockup
         ^rcu_(?:dump|print|check_callbacks|check_gp|sched_clock|stall|exp_print|pending) ^print_cpu_stall ^check_cpu_stall
         ^ftrace_(?:call|caller|regs|graph|ops) ^trace_(?:hardirqs|softirqs|preempt|irq|lock|contention|call_bpf|event) ^perf_trace
-        ^debug_(?:print|check_no|show|object|smp|lockdep|locks) ^check_preemption ^this_cpu_preempt ^vpanic
+        ^debug_(?:object|smp|lockdep|locks) ^check_preemption ^this_cpu_preempt ^vpanic
     """,
     "traps and interrupts": """
         ^do_(?:error_trap|trap|invalid_op|general_protection|kern_addr|user_addr|DataAbort|PrefetchAbort|undefinstr
@@ -50,9 +50,9 @@ _GENERIC: Final[dict[str, str]] = {
         malloc zalloc calloc kmem_cache ^kmem_
         ^slab_(?:alloc|free|post|pre|want) ^slab$ ^cache_(?:alloc|free|grow|flusharray) ^mem_cgroup_(?:charge|try|from) ^memcg_(?:slab|alloc|charge|kmem) ^obj_cgroup
         ^free_(?:pages?|unref|large|frozen|pcp|one_page|hot_cold|slab|block|percpu)(?:_prepare|_ok|_bulk|_page|_list|_kmalloc|_commit|$) ^(?:kv|kz|k|v)free(?!_skb_rea) ^vunmap
-        ^get_(?:free_page|page_from|zeroed) ^(?:re)?alloc_(?:pages?|fresh|slab|percpu|bulk|frozen|contig) ^new_slab ^do_slab ^get_partial ^put_cpu_partial
+        ^get_(?:free_page|zeroed) ^(?:re)?alloc_(?:pages?|fresh|slab|percpu|bulk|frozen|contig) ^new_slab ^do_slab ^get_partial ^put_cpu_partial
         ^unfreeze_partials ^discard_slab ^allocate_slab ^pcpu_(?:alloc|create|mem|populate|block|find|balance) ^krealloc ^mem(?:dup) ^vmemdup ^strndup_user ^kstrn?dup ^kmemdup
-        ^prep_new ^post_alloc ^page_frag_(?:alloc|free) ^page_pool_alloc ^folio_ ^put_page ^get_page$ ^should_fail ^fail_dump ^dma_pool
+        ^prep_new ^post_alloc ^page_frag_(?:alloc|free) ^page_pool_alloc ^folio_ ^put_page ^get_page$ ^should_fail(?:_ex|slab|_alloc_page|$) ^dma_pool
         ^devm_k ^mempool_(?:alloc|free|k) ^sock_[kom]+alloc ^large_alloc ^poison_ ^unpoison ^rcu_free_slab ^bpf_map_area ^alloc_tag
     """,
     "locks, counters, atomics": """
@@ -64,7 +64,7 @@ _GENERIC: Final[dict[str, str]] = {
         ^might_ ^cant_ ^cond_resched ^seq(?:lock|count|prop) ^bit_spin ^hlist_bl ^local_bh ^local_lock ^(?:disable|enable)_bh
         ^arch_(?:atomic|spin|read|write|test|set|clear|local|static|irqs|raw) ^atomic(?:64)?_(?!notifier|open|write|pool) ^instrument refcount ^kref ^ref_tracker ^cmpxchg ^xchg ^lockref
         ^(?:test|set|clear|change|assign)_(?:and_(?:set|clear|change)_)?bit ^find_(?:next|first|last)_(?:and_|zero_|andnot_)?(?:zero_)?bit ^bitmap_(?:find|set|clear|weight|zero|copy|and|or|xor|empty|full|subset|equal|intersects|release|allocate|parse|print)(?:_|$) ^variable_test ^constant_test
-        ^rcu_(?:read|is_watching|dynticks|note|lockdep|dereference|eqs) ^cleanup_srcu ^rhashtable_ ^rht_(?!deferred) ^list_(?!lru) ^hlist_ ^klist_(?:del|put|next|add|remove) ^plist ^llist ^rb_ ^rbtree ^dl_rb
+        ^rcu_(?:read_(?:un)?lock|is_watching|lockdep) ^cleanup_srcu ^rhashtable_lookup ^rht_(?!deferred) ^list_(?!lru) ^hlist_ ^klist_(?:del|put|next|add|remove) ^plist ^llist ^rb_ ^rbtree ^dl_rb
         ^prepare_to_wait ^finish_wait ^wait_woken ^wait_for_completion ^complete(?:_all)?$ ^wake_up ^autoremove ^debug_(?:mutex|rt|spin) ^spin_(?:bug|dump) ^held_lock
         ^(?:soft|hard)irqs? ^preempt_(?:count|latency) ^irqentry ^context_tracking ^ct_(?:nmi|irq|idle|kernel|user) ^user_(?:enter|exit)
     """,
@@ -72,23 +72,22 @@ _GENERIC: Final[dict[str, str]] = {
         ^mem(?:cpy|set|move|cmp|chr|scan|zero)[0-9]*(?:_|$) ^str(?:[ln]?c(?:py|at|mp|hr|spn)|scpy|n?len|n?casecmp|n?str|sep|pbrk|rchr|ncasecmp|ndup|lcpy|lcat|im|chrnul)(?:_|$)
         ^sized_strscpy ^match_string ^jhash ^crc ^xxh ^siphash ^hsiphash ^full_name_hash ^csum_
         copy_(?:from|to)_(?:user|iter|sockptr|kernel|bpfptr) ^copy_user ^copyin ^copyout ^copy_mc ^raw_copy ^clear_user ^clear_page ^copy_page(?:$|_) ^rep_ ^(?:get|put)_user(?:_[0-9]|_no|_asm|_fn|$) ^probe_kernel
-        ^usercopy ^check_copy ^iterate_and ^fault_in ^read_word ^read_once ^READ_ONCE ^WRITE_ONCE ^(?:ins|outs|in|out)[bwlq]$ ^ioread ^iowrite ^(?:read|write)[bwlq]$ ^mmio ^logic_(?:in|out|pio)
+        ^check_copy ^iterate_and ^fault_in ^read_word ^read_once ^READ_ONCE ^WRITE_ONCE ^(?:ins|outs|in|out)[bwlq]$ ^ioread ^iowrite ^(?:read|write)[bwlq]$ ^mmio ^logic_(?:in|out|pio)
         ^(?:get|put)_unaligned ^skb_(?:panic|under_panic|over_panic|push|put|pull|trim)$ ^iov_iter_(?:zero|copy|fault)
     """,
     "deferred work and devices": """
         ^kvfree_call ^kfree_call ^flush_(?:work|workqueue|delayed) ^start_flush ^drain_workqueue ^destroy_workqueue ^queue_(?:work_on|delayed) ^insert_work ^cancel_(?:work|delayed) ^mod_(?:timer|delayed) ^schedule_work ^try_to_grab
-        ^(?:try_to_)?del_timer ^timer_delete ^timer_shutdown ^add_timer ^lock_timer_base ^detach_ ^hrtimer_(?:active|cancel|try|init) ^lock_hrtimer ^remove_hrtimer ^init_timer ^sk_(?:stop|reset)_timer ^irq_work ^tasklet_kill ^kthread_(?:stop|queue|insert|flush|cancel|create|park) ^timer_(?:is_static|fixup)
-        ^kobject_ ^kset_ ^kernfs_(?:remove|create|drain) ^dpm_sysfs ^sysfs_(?:remove|delete|unlink) ^create_dir ^internal_create ^i2c_del_adapter ^device_(?:remove_file|create_file|destroy$|(?:add|del|register|unregister|initialize)$) ^(?:get|put)_device ^cdev_(?:add|del|put|device) ^bus_(?:add|remove)_
+        ^(?:try_to_)?del_timer ^timer_delete ^timer_shutdown ^add_timer ^lock_timer_base ^detach_ ^hrtimer_(?:cancel|try) ^lock_hrtimer ^remove_hrtimer ^init_timer ^sk_(?:stop|reset)_timer ^irq_work ^tasklet_kill ^kthread_(?:stop|queue|insert|flush|cancel|create|park) ^timer_(?:is_static|fixup)
+        ^kobject_ ^dpm_sysfs ^sysfs_(?:remove|delete|unlink) ^i2c_del_adapter ^device_(?:remove_file|create_file|destroy$|(?:add|del|register|unregister|initialize)$) ^(?:get|put)_device ^cdev_(?:add|del|put|device) ^bus_(?:add|remove)_
         ^tty_(?:un)?register_device ^add_uevent ^uevent
         ^hwrng_unregister ^usb_(?:submit|kill|unlink|poison|anchor|unanchor|hcd_(?:submit|unlink|giveback)|start_wait|control_msg|bulk_msg|interrupt_msg)
-        ^dput ^fast_dput ^iput ^(?:drop|inc|set|clear)_nlink ^ihold ^kfree_skb ^dev_kfree ^skb_clone$ ^(?:un)?register_netdev(?:ice)?(?:_many|_queue|_many_notify|$) ^rollback_registered ^dev_(?:put|hold) ^netdev_(?:put|hold|tracker)
+        ^dput ^fast_dput ^iput ^(?:drop|inc)_nlink ^ihold ^kfree_skb ^dev_kfree ^unregister_netdev(?:ice)?(?:_many|_queue|_many_notify|$) ^rollback_registered ^dev_(?:put|hold) ^netdev_(?:put|hold|tracker)
     """,
-    "scheduling and time": """
-        ^schedule(?:_timeout|_preempt|_idle|_hrtimeout|_bug|_debug|$) ^io_schedule ^context_switch ^finish_task ^preempt_schedule ^do_nanosleep ^msleep ^usleep
-        ^sched_clock ^native_(?:read_msr|write_msr|safe|save|restore|irq|sched|halt|read_cr|write_cr) ^kvm_(?:clock|steal|sched) ^pvclock_(?:clocksource|read) ^ktime_get ^read_tsc ^clockevents ^tick_ ^update_process_times ^hrtimer_interrupt ^local_apic ^sysvec_apic ^paravirt ^put_task_stack
+    "the scheduler on the way to sleep": """
+        ^schedule_(?:timeout|hrtimeout) ^io_schedule ^context_switch ^preempt_schedule ^do_nanosleep ^msleep ^usleep
     """,
     "Rust and C++ run time": """
-        ^rust_(?:helper|begin|panic) ^<?core:: ^<?alloc:: ^<?kernel::(?:sync|list|rbtree|workqueue|uaccess) ^rustc ::rust_begin_unwind
+        ^rust_(?:begin|panic) ^<?core:: ^<?alloc:: ^<?kernel::(?:sync|list|rbtree|workqueue|uaccess) ^rustc ::rust_begin_unwind
     """,
 }
 

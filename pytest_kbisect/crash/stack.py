@@ -34,7 +34,7 @@ FRAME: Final = Pattern(
     r"\+0x[0-9a-f]{1,16}/0x[0-9a-f]{1,16}"
     rf"|^\s{{0,4}}{_PC_ARM}"
 )
-_FAULT_INJECTED: Final = "should_fail"
+_FAULT_INJECTED: Final = Pattern(r"\bshould_fail(?:_ex)?(?:\.[\w.]{1,80})?\+0x")
 
 
 def function_name(name: str) -> str:
@@ -72,11 +72,13 @@ def follow(lines: Sequence[str], steps: Sequence[Step]) -> tuple[list[str], int]
     for number, step in enumerate(steps):
         following = steps[number + 1] if number + 1 < len(steps) else None
         if isinstance(step, Stack):
-            before = len(functions)
+            begun = at > 0 and STACK_BEGIN.search(lines[at - 1]) is not None
             while at < len(lines):
                 line = lines[at]
-                if STACK_BEGIN.search(line) and len(functions) > before:
-                    break
+                if STACK_BEGIN.search(line):
+                    if begun:
+                        break
+                    begun = True
                 if (
                     following is not None
                     and not isinstance(following, Stack)
@@ -84,14 +86,16 @@ def follow(lines: Sequence[str], steps: Sequence[Step]) -> tuple[list[str], int]
                 ):
                     break
                 at += 1
-                if trusted < 0 and _FAULT_INJECTED in line:
+                if trusted < 0 and _FAULT_INJECTED.search(line):
                     trusted = len(functions)
-                _append(functions, frame_names(line))
+                names = frame_names(line)
+                begun = begun or bool(names)
+                _append(functions, names)
             continue
         while at < len(lines):
             line = lines[at]
             at += 1
-            if _FAULT_INJECTED in line:
+            if _FAULT_INJECTED.search(line):
                 return functions, len(functions)
             found = step.pattern.search(line)
             if found is not None:

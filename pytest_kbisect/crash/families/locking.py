@@ -105,7 +105,12 @@ PREEMPTION: Final = (
         "BUG: using {call} in preemptible code in {frame}",
         steps=_TRACE,
     ),
-    family(r"BUG: scheduling while atomic", "BUG: scheduling while atomic in {frame}", steps=_TRACE),
+    family(
+        r"BUG: scheduling while atomic",
+        "BUG: scheduling while atomic in {frame}",
+        steps=_TRACE,
+        skip=("^_*schedule(?:_|$)",),
+    ),
     family(
         r"BUG: sleeping function called from invalid context",
         "BUG: sleeping function called from invalid context in {frame}",

@@ -168,7 +168,8 @@ GENERAL_PROTECTION: Final = (
     ),
 )
 DIVIDE_ERROR: Final = (family(r"divide[ _]error", "divide error in {frame}", steps=_RIP_TRACE),)
-INVALID_OPCODE: Final = (family(r"invalid opcode", "invalid opcode in {frame}", steps=_RIP_TRACE),)
+# An illegal instruction is where it is; that of BUG() has a report of its own before it.
+INVALID_OPCODE: Final = (family(r"invalid opcode", "invalid opcode in {frame}", steps=(RIP,)),)
 STACK_SEGMENT: Final = (family(r"stack segment", "stack segment fault in {frame}", steps=_RIP_TRACE),)
 INT3: Final = (family(r"\bint3:", "int3 in {frame}", steps=_RIP_TRACE),)
 DOUBLE_FAULT: Final = (family(r"PANIC: double fault", "PANIC: double fault in {frame}", steps=_RIP_TRACE),)
@@ -191,7 +192,13 @@ STACK_GUARD: Final = (
 
 # mm/page_alloc.c, mm/memory.c, mm/slub.c, fs/super.c, fs/open.c, mm/kmemleak.c.
 PAGES: Final = (
-    family(r"BUG: Bad page state", "BUG: Bad page state in {frame}", steps=(STACK,)),
+    # The trace of whoever allocated or freed the page last; the page allocator itself is in all of them.
+    family(
+        r"BUG: Bad page state",
+        "BUG: Bad page state in {frame}",
+        steps=(STACK,),
+        skip=(r"^_*(?:get_page_from_|rmqueue|free_(?:unref|pcp|page_is|tail)|check_(?:new|free)_page|page_(?:expected|bad))",),
+    ),
     family(r"BUG: Bad page map", "BUG: Bad page map"),
     family(r"BUG: Bad page cache", "BUG: Bad page cache"),
     family(r"BUG: Bad rss-counter state", "BUG: Bad rss-counter state", traceless=True),
@@ -206,7 +213,7 @@ LEAK: Final = (
         "memory leak in {frame}",
         details=(r"unreferenced object",),
         steps=(STACK,),
-        skip=(r"(?:_|^)alloc(?:_|$)",),
+        skip=(r"alloc|^create_object|list_lru_init|^sget_userns",),
     ),
 )
 VFS: Final = (

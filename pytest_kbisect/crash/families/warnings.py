@@ -70,18 +70,19 @@ WARNING: Final = (
     ),
     # objtool-less unwinders of x86 (arch/x86/kernel/unwind_frame.c); the value is in the way of comparing.
     family(
-        r"WARNING: kernel stack regs [^\n]{1,200} has bad '(?P<register>\w{1,8})' value (?:\(ptrval\)|0x)?[0-9a-f]",
+        r"WARNING: kernel stack regs [^\n]{1,200} has bad '(?P<register>\w{1,8})' value (?:0x)?[0-9a-f]",
         "WARNING: kernel stack regs has bad '{register}' value",
         traceless=True,
     ),
     family(
-        r"WARNING: kernel stack regs [^\n]{0,200}has bad",
-        "WARNING: kernel stack regs has bad value",
+        r"WARNING: kernel stack frame pointer [^\n]{1,200} has bad value (?:0x)?[0-9a-f]",
+        "WARNING: kernel stack frame pointer has bad value",
         traceless=True,
     ),
+    # Where addresses are not printed, both count as one.
     family(
-        r"WARNING: kernel stack frame pointer [^\n]{0,200}has bad value",
-        "WARNING: kernel stack frame pointer has bad value",
+        r"WARNING: kernel stack (?:regs|frame pointer) [^\n]{0,200}has bad",
+        "WARNING: kernel stack regs has bad value",
         traceless=True,
     ),
     family(
@@ -103,6 +104,7 @@ BUG_ON: Final = (
         r"[Kk]ernel BUG at (?:[\w./-]{0,200}/)?mm/usercopy\.c",
         "BUG: bad usercopy in {frame}",
         steps=_RIP_TRACE,
+        skip=("usercopy",),
     ),
     family(r"[Kk]ernel BUG at ", "kernel BUG in {frame}", steps=_RIP_TRACE, fallback_steps=_TRACE),
 )
