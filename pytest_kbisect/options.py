@@ -16,7 +16,11 @@ _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """`--kbisect-NAME` and the ini key `kbisect_NAME`. `many` may be given several times."""
+    """`--kbisect-NAME` and the ini key `kbisect_NAME`.
+
+    `many` may be given several times; a `switch` has no value on the command line, and is a truth in the
+    ini file.
+    """
 
     name: str
     metavar: str
@@ -24,6 +28,7 @@ class Option:
     default: Any = None
     parse: Callable[[str], Any] = str
     many: bool = False
+    switch: bool = False
 
     @property
     def flag(self) -> str:
@@ -56,6 +61,22 @@ def _fraction(text: str) -> float:
     return number
 
 
+def _truth(text: str) -> bool:
+    words = {
+        "true": True,
+        "yes": True,
+        "on": True,
+        "1": True,
+        "false": False,
+        "no": False,
+        "off": False,
+        "0": False,
+    }
+    if text.lower() not in words:
+        raise ValueError("must be true or false")
+    return words[text.lower()]
+
+
 def _one_of(*words: str) -> Callable[[str], Any]:
     def parse(text: str) -> str:
         if text not in words:
@@ -73,7 +94,27 @@ OPTIONS = (
     Option(
         "range",
         "A..B",
-        "bisect the commits of A..B: A is good, B crashes; each commit is a session of its own",
+        "bisect the commits of A..B: A is good, B crashes; ..B looks for A among the release tags",
+    ),
+    Option(
+        "fix",
+        "",
+        "look for the repair: A crashes, B does not",
+        default=False,
+        parse=_truth,
+        switch=True,
+    ),
+    Option(
+        "budget",
+        "TIME",
+        "seconds (or 90m, 2h) after which a bisection ends with what it knows",
+        parse=_seconds,
+    ),
+    Option(
+        "replay",
+        "LOG",
+        "no bisection: what would have been concluded from a journal, a bisection log or a git bisect log",
+        parse=_path,
     ),
     Option("kernel", "DIR", "git tree of Linux to build from; it is only read", parse=_path),
     Option("commit", "REV", "the commit to build in an ordinary run", default="HEAD"),
@@ -114,7 +155,7 @@ OPTIONS = (
         "strategy",
         "NAME",
         "order and verdicts: bayes weighs all evidence, classic is git bisect's order",
-        default="classic",
+        default="bayes",
         parse=_one_of("bayes", "classic"),
     ),
     Option("confidence", "P", "how sure the answer must be (bayes)", default=0.95, parse=_fraction),
@@ -129,20 +170,16 @@ def add(parser: pytest.Parser) -> None:
     group = parser.getgroup("kbisect", "Linux kernels in QEMU: reproducers as tests, bisection (kbisect)")
     for option in OPTIONS:
         text = option.help
-        if option.default not in (None, ()):
+        if option.default not in (None, (), False):
             text += (
                 f" (default: {option.default:g})"
                 if isinstance(option.default, float)
                 else f" (default: {option.default})"
             )
-        group.addoption(
-            option.flag,
-            dest=option.key,
-            metavar=option.metavar,
-            action="append" if option.many else "store",
-            default=None,
-            help=text.replace("%", "%%"),
-        )
+        kind_of: dict[str, Any] = {"action": "store_const", "const": "true"}
+        if not option.switch:
+            kind_of = {"action": "append" if option.many else "store", "metavar": option.metavar}
+        group.addoption(option.flag, dest=option.key, default=None, help=text.replace("%", "%%"), **kind_of)
         kind: Literal["linelist", "string"] = "linelist" if option.many else "string"
         parser.addini(option.key, f"as {option.flag}", type=kind, default=None)
     parser.addini(

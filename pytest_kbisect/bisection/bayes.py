@@ -147,6 +147,14 @@ class Bayes:
         """The fewest commits that hold the culprit with the wanted confidence, most likely first."""
         return self._candidates(self.state(evidence))
 
+    def likelihood(self, evidence: Evidence) -> Weights:
+        """Of each commit of the history, the probability that it is the culprit."""
+        state = self.state(evidence)
+        each = np.zeros(len(self.history))
+        for k, probability in enumerate(state.posterior.each.tolist()):
+            each[state.partition.members(k)] = probability
+        return each
+
     def _chance_of(self, state: State, commit: int) -> float:
         """The probability that a commit has the bug."""
         chance: float = state.options.share[commit] @ state.posterior.classes
@@ -165,8 +173,10 @@ class Bayes:
             )
         if tally.matching >= FIRST_CRASHES:
             return None
-        if tally.total < FIRST_RUNS:
-            runs = min(max(self.guess.width, FIRST_CRASHES), FIRST_RUNS - tally.total)
+        if tally.total < FIRST_RUNS and not is_mute(tally):
+            # A crash that keeps them waiting is rare: the longer it did, the longer it may yet.
+            least = max(self.guess.width, FIRST_CRASHES, 0 if tally.matching else tally.total)
+            runs = min(least, FIRST_RUNS - tally.total)
             return Experiment(
                 end, runs, reason=f"how often does the {name} crash? {tally.matching} of {tally.total}"
             )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_kbisect.bisection.halving import Halving, Step, halve
+from pytest_kbisect.bisection.halving import Halving, Step, candidates, halve
 from pytest_kbisect.bisection.outcome import Verdict
 from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind, Experiment
 from pytest_kbisect.bisection.verdict import crash_chance, is_flaky, judge, judge_reported
@@ -82,12 +82,28 @@ class Classic:
             return Experiment(step.next, runs, reason=str(step))
         return self._answer(step, judged)
 
+    def conclude(self, evidence: Evidence) -> Answer:
+        """The commits that could still be the one, when the search must stop early."""
+        decision = self.decide(evidence)
+        if isinstance(decision, Answer):
+            return decision
+        judged = self.judged(evidence)
+        end, other = evidence.reported, self.history.bad_end if self.fix else GOOD_END
+        if not {end, other} <= judged.verdicts.keys():
+            return Answer(AnswerKind.UNTESTABLE, reason="stopped before both ends were tested")
+        left = tuple(np.flatnonzero(candidates(self.history, self._state(judged))).tolist())
+        share = 1.0 / len(left) if left else 0.0
+        reason = f"stopped early: {len(left)} commits could be the first {self._new} one"
+        return Answer(AnswerKind.CANDIDATES, None, share, tuple((i, share) for i in left), reason)
+
     def step(self, judged: Judged) -> Step:
         """What git bisect would say to these verdicts."""
+        return halve(self.history, self._state(judged))
+
+    def _state(self, judged: Judged) -> Halving:
         new, old = (Verdict.GOOD, Verdict.BAD) if self.fix else (Verdict.BAD, Verdict.GOOD)
         marked = judged.all(new)
-        state = Halving(marked[-1], frozenset(judged.all(old)), frozenset(judged.all(Verdict.SKIP)))
-        return halve(self.history, state)
+        return Halving(marked[-1], frozenset(judged.all(old)), frozenset(judged.all(Verdict.SKIP)))
 
     @property
     def _new(self) -> str:

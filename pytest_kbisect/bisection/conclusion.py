@@ -5,24 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect.bisection.outcome import Outcome
-from pytest_kbisect.bisection.strategy import AnswerKind
+from pytest_kbisect.bisection.ranges import parse_release
+from pytest_kbisect.bisection.strategy import GOOD_END, AnswerKind
 from pytest_kbisect.kernel.maintainers import Recipients, recipients
 from pytest_kbisect.reports import bisectlog
 from pytest_kbisect.reports.result import Result
 
 if TYPE_CHECKING:
+    from pytest_kbisect.bisection.course import Finding
     from pytest_kbisect.bisection.outcome import Run
     from pytest_kbisect.bisection.search import Search
     from pytest_kbisect.bisection.strategy import Answer
     from pytest_kbisect.kernel.tree import LinuxTree
 
 
-def result_of(search: Search, answer: Answer, tree: LinuxTree) -> Result:
+def result_of(finding: Finding, tree: LinuxTree) -> Result:
     """The answer with everything that goes with it."""
+    search, answer = finding.search, finding.answer
     culprit = None if answer.culprit is None else search.tested.get(answer.culprit)
     parent = search.tested.get(_parent(search, answer))
     crash = crash_of(search, answer)
-    tested = list(search.tested.values())
+    made = search.trials.made
     people = recipients(tree.path, search.sha(answer.culprit)) if answer.culprit is not None else Recipients()
     return Result(
         kind=answer.kind.value,
@@ -33,20 +36,37 @@ def result_of(search: Search, answer: Answer, tree: LinuxTree) -> Result:
         reason=reason_of(search, answer),
         candidates=tuple((search.sha(i), search.history.title(i), p) for i, p in answer.candidates),
         crash=crash.title if crash else "",
+        crash_report=crash.report if crash else "",
         culprit_signature=culprit.signature if culprit else "",
         parent_signature=parent.signature if parent else "",
-        flags=_flags(search, answer),
+        flags=_flags(search, answer, tree),
         recipients_to=people.to,
         recipients_cc=people.cc,
-        revisions_tested=sum(not one.build_error for one in tested),
-        builds=sum(not one.cached for one in tested),
-        runs=sum(len(one.runs) for one in tested),
+        revisions_tested=len({one.commit for one in made if not (one.build_error or one.absent)}),
+        builds=sum(not (one.cached or one.absent) for one in made),
+        runs=sum(len(one.runs) for one in made),
         seconds={
-            "build": sum(one.build_seconds for one in tested),
-            "test": sum(one.test_seconds for one in tested),
+            "build": sum(one.build_seconds for one in made),
+            "test": sum(one.test_seconds for one in made),
         },
         tested=tuple(facts_of(search, i) for i in search.tested),
+        fix=search.rules.fix,
+        commits=len(search.history),
+        confirmation=_confirmation(finding),
     )
+
+
+def _confirmation(finding: Finding) -> dict[str, Any]:
+    search, answer, check = finding.search, finding.answer, finding.revert
+    if answer.culprit is None:
+        return {}
+
+    def counts(index: int) -> list[int]:
+        tally = search.evidence.tally(index)
+        return [tally.matching, tally.total]
+
+    known = {"revert": check.outcome, "revert_why": check.why, "revert_runs": [check.crashed, check.total]}
+    return {"culprit": counts(answer.culprit), "parent": counts(_parent(search, answer)), **known}
 
 
 def facts_of(search: Search, index: int) -> dict[str, Any]:
@@ -63,40 +83,63 @@ def facts_of(search: Search, index: int) -> dict[str, Any]:
         "ok": tally.ok,
         "build_seconds": round(tested.build_seconds, 3),
         "test_seconds": round(tested.test_seconds, 3),
+        "seconds_by": {part: round(seconds, 3) for part, seconds in tested.seconds_by.items()},
         "cached": tested.cached,
+        "position": index,
+        "build_error": tested.build_error,
+        "absent": tested.absent,
     }
 
 
-def last_words(search: Search, answer: Answer, told: Result, tree: LinuxTree) -> list[str]:
+def last_words(finding: Finding, told: Result, tree: LinuxTree) -> list[str]:
     """The end of the log: the first bad commit as git shows it, signatures, times, people, the crash."""
+    word = "good" if told.fix else "bad"
     lines = []
     if told.culprit:
-        lines += [f"{told.culprit} is the first bad commit", tree.describe(told.culprit).text, ""]
+        lines += [f"{told.culprit} is the first {word} commit", tree.describe(told.culprit).text, ""]
+        lines += _convinced(finding, told)
         lines.append(f"culprit signature: {told.culprit_signature}")
         lines.append(f"parent  signature: {told.parent_signature}")
-        lines += _doubts(search, answer, told)
     build, test = told.seconds["build"], told.seconds["test"]
     lines.append(
         f"revisions tested: {told.revisions_tested}, total time: {bisectlog.duration(build + test)}"
         f" (build: {bisectlog.duration(build)}, test: {bisectlog.duration(test)})"
     )
     if told.culprit:
-        lines.append(f"first bad commit: {told.culprit} {told.title}")
+        lines.append(f"first {word} commit: {told.culprit} {told.title}")
         lines.append(f"recipients (to): {bisectlog.go_list(told.recipients_to)}")
         lines.append(f"recipients (cc): {bisectlog.go_list(told.recipients_cc)}")
-    elif answer.kind is AnswerKind.CANDIDATES and told.candidates:
-        lines.append("bisection is inconclusive, the first bad commit could be any of:")
+    elif told.kind == AnswerKind.CANDIDATES and told.candidates:
+        lines.append(f"bisection is inconclusive, the first {word} commit could be any of:")
         lines += [sha for sha, _, _ in told.candidates]
     else:
         lines.append(f"error: {told.reason}")
-    if crash := crash_of(search, answer):
-        lines += [f"crash: {crash.title}", crash.report]
+    if told.crash:
+        lines += [f"crash: {told.crash}", told.crash_report]
+    return lines
+
+
+def _convinced(finding: Finding, told: Result) -> list[str]:
+    """How sure the answer is, by what, and what speaks against it."""
+    found = told.confirmation
+    culprit, parent = (f"{crashed} of {total} runs" for crashed, total in (found["culprit"], found["parent"]))
+    lines = [f"# confidence: {told.confidence:.1%}; the culprit crashed in {culprit}, its parent in {parent}"]
+    what = "the end of the range without the culprit"
+    crashed, total = found["revert_runs"]
+    outcomes = {
+        "passed": f"# {what} crashed in {crashed} of {total} runs: confirmed",
+        "crashed": f"# WARNING: {what} crashed in {crashed} of {total} runs: there is more to this crash",
+    }
+    lines.append(outcomes.get(told.confirmation["revert"], f"# {what} was not tested: {found['revert_why']}"))
+    lines += [f"# {words}" for flag, words in _FLAGS.items() if flag in told.flags]
+    if finding.search.evidence.tally(_parent(finding.search, finding.answer)).matching and not told.fix:
+        lines.append("# WARNING: the culprit's parent crashed too")
     return lines
 
 
 def reason_of(search: Search, answer: Answer) -> str:
     """Why the answer is of its kind, in one line."""
-    end = search.history.bad_end
+    end = search.evidence.reported
     if answer.kind is AnswerKind.NOT_REPRODUCED:
         runs = search.evidence.runs(end)
         others = sorted({run.title for run in runs if run.outcome is Outcome.CRASHED})
@@ -104,9 +147,10 @@ def reason_of(search: Search, answer: Answer) -> str:
         matching = search.evidence.tally(end).matching
         return f"{matching} of {len(runs)} runs crashed on {search.sha(end)[:12]}: nothing to bisect{also}"
     if answer.kind is AnswerKind.BAD_AT_GOOD_END:
-        tally = search.evidence.tally(-1)
+        tally = search.evidence.tally(GOOD_END)
+        where = "where the branches part" if search.rules.check_good else "the good end"
         return (
-            f"{tally.matching} of {tally.total} runs crashed on the good end {search.good[:12]} already: "
+            f"{tally.matching} of {tally.total} runs crashed on {where}, {search.good[:12]}, already: "
             "name an older one"
         )
     tested = search.tested.get(end)
@@ -117,7 +161,8 @@ def reason_of(search: Search, answer: Answer) -> str:
 
 def crash_of(search: Search, answer: Answer) -> Run | None:
     """The crash to show: the culprit's, else the bad end's."""
-    for index in (answer.culprit, search.history.bad_end):
+    order = (answer.culprit, search.evidence.reported)
+    for index in reversed(order) if search.rules.fix else order:
         tested = None if index is None else search.tested.get(index)
         for run in tested.runs if tested else ():
             if run.outcome is Outcome.CRASHED and search.evidence.count([run]).matching:
@@ -125,28 +170,29 @@ def crash_of(search: Search, answer: Answer) -> Run | None:
     return None
 
 
+_FLAGS = {
+    "no-op": "WARNING: the culprit builds the same kernel as its parent: it cannot be the cause",
+    "merge": "note: the first bad commit is a merge: either side is good, together they are not",
+    "release": "WARNING: the culprit is a release, which changes nothing but its name: it is hardly the cause",
+}
+"""What is said of an answer that is doubtful for what its commit is."""
+
+
 def _parent(search: Search, answer: Answer) -> int:
     parent = search.parent_of(answer.culprit)
     return len(search.history) if parent is None else parent
 
 
-def _flags(search: Search, answer: Answer) -> tuple[str, ...]:
-    """What makes an answer doubtful: a merge; a culprit that builds its parent's kernel."""
+def _flags(search: Search, answer: Answer, tree: LinuxTree) -> tuple[str, ...]:
+    """What makes an answer doubtful."""
     if answer.culprit is None:
         return ()
-    flags = ["merge"] if search.history.is_merge(answer.culprit) else []
+    flags = []
+    if search.history.is_merge(answer.culprit):
+        flags.append("merge")
     signature = search.evidence.signature(answer.culprit)
     if signature and signature == search.evidence.signature(_parent(search, answer)):
         flags.append("no-op")
+    if any(parse_release(tag) for tag in tree.tags_at(search.sha(answer.culprit))):
+        flags.append("release")
     return tuple(flags)
-
-
-def _doubts(search: Search, answer: Answer, told: Result) -> list[str]:
-    lines = []
-    if "no-op" in told.flags:
-        lines.append("WARNING: the culprit builds the same kernel as its parent: it cannot be the cause")
-    if "merge" in told.flags:
-        lines.append("note: the first bad commit is a merge: either side is good, together they are not")
-    if search.evidence.tally(_parent(search, answer)).matching:
-        lines.append("WARNING: the culprit's parent crashed too")
-    return lines

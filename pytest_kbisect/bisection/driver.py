@@ -13,18 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect import options
 from pytest_kbisect.bisection import conclusion
-from pytest_kbisect.bisection.bayes import Bayes
-from pytest_kbisect.bisection.classic import Classic
-from pytest_kbisect.bisection.evidence import Evidence, Prices
-from pytest_kbisect.bisection.history import LOG_FORMAT, History
+from pytest_kbisect.bisection.course import Course, Plan
 from pytest_kbisect.bisection.journal import Journal
 from pytest_kbisect.bisection.lab import Lab, Selection
-from pytest_kbisect.bisection.reference import Reference
-from pytest_kbisect.bisection.search import Search
 from pytest_kbisect.bisection.strategy import AnswerKind
+from pytest_kbisect.bisection.trials import Trials
 from pytest_kbisect.errors import ExitCode, KbisectError, UsageError
 from pytest_kbisect.kernel.config import request
-from pytest_kbisect.reports import bisectlog, junit, result
+from pytest_kbisect.reports import junit, result
 from pytest_kbisect.reports.teller import Teller
 from pytest_kbisect.session import Session, check_memory
 
@@ -33,7 +29,8 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from pytest_kbisect.bisection.strategy import Answer, Strategy
+    from pytest_kbisect.bisection.course import Finding
+    from pytest_kbisect.kernel.tree import Range
 
 EXIT_CODES = {
     AnswerKind.CULPRIT: ExitCode.FOUND,
@@ -41,9 +38,6 @@ EXIT_CODES = {
     AnswerKind.BAD_AT_GOOD_END: ExitCode.USAGE,
 }
 """Every other kind of answer is inconclusive."""
-
-_GUESS = {"build": 60.0, "run": 5.0}
-"""Seconds that a build and a run are thought to take until some were measured."""
 
 
 def main(config: pytest.Config) -> int:
@@ -80,56 +74,67 @@ def _bisect(config: pytest.Config, teller: Teller) -> int:
     for option in options.OPTIONS:
         options.value(config, option.name)
     tree = LinuxTree(path, options.cache_folder(config))
-    good, bad = tree.parse_range(options.value(config, "range"))
+    ends = tree.parse_range(options.value(config, "range"))
+    if options.value(config, "fix") and not ends.good:
+        raise UsageError("--kbisect-fix needs both ends: A..B, A crashes and B does not")
     Session(config).check_host()
     arguments = [str(argument) for argument in config.invocation_params.args]
     scratch = options.cache_folder(config) / "run"
     selection = Lab(arguments, config.invocation_params.dir, folder=scratch, scratch=scratch).select()
     _check_selection(config, selection)
-    folder = _folder(config, selection, good, bad)
+    plan = _plan(config, selection, ends)
+    folder = _folder(config, selection, ends)
     lab = Lab(arguments, config.invocation_params.dir, folder=folder, scratch=scratch)
-    runs = _runs(config, selection)
-    history = History.from_log(tree.log_text(good, bad, line=LOG_FORMAT))
     with _only_one(folder):
-        journal = Journal(folder / "journal.jsonl", _subject(config, selection, good, bad))
-        search = Search(
-            good,
-            history,
-            Evidence(history, reference=Reference(frozenset(selection.crash))),
-            _strategy(config, history, runs),
-            lab=lab,
-            journal=journal,
-            teller=teller,
-            per_run=selection.per_run,
-            runs=runs,
-        )
+        journal = Journal(folder / "journal.jsonl", _subject(config, selection, plan))
         teller.open(folder / "bisect.log")
-        teller.lines(bisectlog.start(bad))
-        teller.line(
-            f"{len(history)} commits between {good[:12]} (good) and {bad[:12]} (bad); results in {folder}",
-            log=False,
-        )
-        answer = search.run()
-        told = conclusion.result_of(search, answer, tree)
-        teller.lines(conclusion.last_words(search, answer, told, tree))
-        _write(config, search, lab, told, folder)
+        teller.line(f"results in {folder}", log=False)
+        trials = Trials(lab, journal, teller, per_run=selection.per_run)
+        finding = Course(plan, tree, trials, teller).run()
+        told = conclusion.result_of(finding, tree)
+        teller.lines(conclusion.last_words(finding, told, tree))
+        _write(config, finding, lab, told, folder)
     teller.line(f"results: {folder}", log=False)
-    return _exit_code(answer, told)
+    return _exit_code(finding, plan, told)
 
 
-def _exit_code(answer: Answer, told: result.Result) -> int:
-    code = EXIT_CODES.get(answer.kind, ExitCode.INCONCLUSIVE)
-    if answer.kind not in {AnswerKind.CULPRIT, AnswerKind.CANDIDATES}:
+def _plan(config: pytest.Config, selection: Selection, ends: Range) -> Plan:
+    workers = getattr(config.option, "numprocesses", None)
+    return Plan(
+        ends=ends,
+        fix=options.value(config, "fix"),
+        strategy=options.value(config, "strategy"),
+        confidence=options.value(config, "confidence"),
+        runs=_runs(config, selection),
+        width=workers if isinstance(workers, int) and workers else 1,
+        budget=options.value(config, "budget"),
+        crash=frozenset(selection.crash),
+    )
+
+
+def _exit_code(finding: Finding, plan: Plan, told: result.Result) -> int:
+    kind = finding.answer.kind
+    code = EXIT_CODES.get(kind, ExitCode.INCONCLUSIVE)
+    if kind not in {AnswerKind.CULPRIT, AnswerKind.CANDIDATES}:
         _complain(told.reason)
+    if kind is AnswerKind.CULPRIT and told.confidence < plan.confidence:
+        _complain(
+            f"the answer is {told.confidence:.0%} sure, {plan.confidence:.0%} were asked for (--kbisect-confidence)"
+        )
+        return ExitCode.INCONCLUSIVE
     return code
 
 
-def _write(config: pytest.Config, search: Search, lab: Lab, told: result.Result, folder: Path) -> None:
+def _write(config: pytest.Config, finding: Finding, lab: Lab, told: result.Result, folder: Path) -> None:
+    search = finding.search
     result.write(told, folder / "result.json")
     sessions = [
         (
             conclusion.facts_of(search, i),
-            [lab.session_folder(search.sha(i), number + 1) for number in range(search.sessions[i])],
+            [
+                lab.session_folder(search.sha(i), number + 1)
+                for number in range(search.trials.sessions(search.sha(i)))
+            ],
         )
         for i in search.tested
     ]
@@ -146,16 +151,6 @@ def _runs(config: pytest.Config, selection: Selection) -> int:
     return runs
 
 
-def _strategy(config: pytest.Config, history: History, runs: int) -> Strategy:
-    if options.value(config, "strategy") == "classic":
-        return Classic(history, runs)
-    workers = getattr(config.option, "numprocesses", None)
-    width = workers if isinstance(workers, int) and workers else 1
-    return Bayes(
-        history, confidence=options.value(config, "confidence"), prices=Prices(**_GUESS, width=width)
-    )
-
-
 # -- what must be right ----------------------------------------------------------------------------
 
 
@@ -166,26 +161,31 @@ def _check_selection(config: pytest.Config, selection: Selection) -> None:
         request(options.value(config, "config"), [(source, line) for source, line in fragments])
 
 
-def _folder(config: pytest.Config, selection: Selection, good: str, bad: str) -> Path:
+def _folder(config: pytest.Config, selection: Selection, ends: Range) -> Path:
     """The folder of results: named by the reproducer and the range, so that people find it."""
     named = options.value(config, "dir")
     if named:
         return Path(config.invocation_params.dir, named)
     stems = sorted({Path(name).stem for name in selection.files})
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", "+".join(stems))[:60]
-    return Path(config.invocation_params.dir, "kbisect-results", f"{name}-{good[:8]}-{bad[:8]}")
+    return Path(config.invocation_params.dir, "kbisect-results", f"{name}-{_named(ends)}")
 
 
-def _subject(config: pytest.Config, selection: Selection, good: str, bad: str) -> dict[str, Any]:
+def _named(ends: Range) -> str:
+    return f"{(ends.beside or ends.good)[:8] or 'releases'}-{ends.bad[:8]}"
+
+
+def _subject(config: pytest.Config, selection: Selection, plan: Plan) -> dict[str, Any]:
     """What a journal is of: another range, reproducer or configuration makes it another bisection."""
     return {
-        "range": [good, bad],
+        "range": [plan.ends.good, plan.ends.bad],
+        "fix": plan.fix,
         "tests": list(selection.tests),
         "reproducers": {name: _digest(Path(name)) for name in selection.files},
         "fragments": selection.fragments,
         "config": [_digest(path) for path in options.value(config, "config")],
-        "strategy": options.value(config, "strategy"),
-        "runs": _runs(config, selection),
+        "strategy": plan.strategy,
+        "runs": plan.runs,
     }
 
 

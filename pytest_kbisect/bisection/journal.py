@@ -29,6 +29,8 @@ class Journal:
         self.path = path
         lines = _read(path)
         self.records = [record for record in lines if record.get("kind") == "tested"]
+        self._tested = [_tested(record["tested"]) for record in self.records]
+        self._notes = {record["kind"]: record for record in lines[1:] if record.get("kind") != "tested"}
         header = {"kind": "subject", "format": _FORMAT, **json.loads(json.dumps(dict(subject)))}
         if lines:
             _compare(lines[0], header, path)
@@ -39,13 +41,24 @@ class Journal:
     @property
     def tested(self) -> tuple[Tested, ...]:
         """What was found so far, in order."""
-        return tuple(_tested(record["tested"]) for record in self.records)
+        return tuple(self._tested)
 
-    def add(self, tested: Tested, *, runs_asked: int, reason: str) -> None:
-        """Write down one experiment; it is on disk when this returns."""
-        record = {"kind": "tested", "runs_asked": runs_asked, "reason": reason, "tested": asdict(tested)}
+    def add(self, tested: Tested, **facts: Any) -> None:
+        """Write down one experiment, and why it was made; it is on disk when this returns."""
+        record = {"kind": "tested", **facts, "tested": asdict(tested)}
         self._append(record)
         self.records.append(record)
+        self._tested.append(tested)
+
+    def note(self, kind: str, facts: Mapping[str, Any]) -> None:
+        """Write down something else that later decisions rest on; the last of a kind counts."""
+        record = {"kind": kind, **facts}
+        self._append(record)
+        self._notes[kind] = record
+
+    def noted(self, kind: str) -> Mapping[str, Any] | None:
+        """The last note of a kind; None where there is none."""
+        return self._notes.get(kind)
 
     def _append(self, record: Mapping[str, Any]) -> None:
         with self.path.open("a", encoding="utf-8") as file:

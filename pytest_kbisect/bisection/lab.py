@@ -88,7 +88,7 @@ class Lab:
         runs: int,
         *,
         per_run: int,
-        stop_at_crash: bool = False,
+        stop: Iterable[str] | None = None,
         known: Iterable[str] = (),
         strict: bool = False,
         number: int = 1,
@@ -96,7 +96,8 @@ class Lab:
     ) -> Tested:
         """Build a commit and run the selection `runs` times on it.
 
-        `per_run` is how many tests make one run. Kernels whose signature is in `known` are built and
+        `per_run` is how many tests make one run. `stop`: a crash with one of these titles (any crash
+        where there are none) ends the session; None makes all runs. Kernels whose signature is in `known` are built and
         not run: what is known of them holds. `strict`: a configuration that the commit cannot have is
         an error, not a reason to skip it. `number` counts the sessions at this commit.
 
@@ -115,7 +116,7 @@ class Lab:
             environment={
                 properties.LAB: str(folder),
                 properties.KNOWN: " ".join(known),
-                properties.STOP: "1" if stop_at_crash else "",
+                properties.STOP: "" if stop is None else json.dumps(list(stop)),
                 properties.STRICT: "1" if strict else "",
             },
         )
@@ -130,7 +131,7 @@ class Lab:
             if status == ExitCode.USAGE:
                 raise UsageError(_complaint(log))
             raise KbisectError(f"the session at {commit[:12]} ended with exit status {status}: see {log}")
-        return read(xml, commit, runs=0 if stop_at_crash else runs, per_run=per_run, seconds=seconds)
+        return read(xml, commit, runs=runs if stop is None else 0, per_run=per_run, seconds=seconds)
 
     def session_folder(self, commit: str, number: int = 1) -> Path:
         """Where the n-th session of a commit keeps its XML, log and consoles."""

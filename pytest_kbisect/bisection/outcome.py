@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -36,13 +36,16 @@ class Run:
     message: str = ""
     report: str = ""
     seconds: float = 0.0
+    seconds_by: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Tested:
     """What one session at one commit found. Without runs it did not build, and `build_error` says why.
 
-    `build_seconds` and `test_seconds` are wall-clock; `cached` means no make was run.
+    `build_seconds` and `test_seconds` are wall-clock, `seconds_by` is the same time by what it went to;
+    `cached` means no make was run. `absent` says why the bug cannot be in this commit at all, which
+    was then neither built nor run (a repair is looked for, and the commit is older than the bug).
     """
 
     commit: str
@@ -53,3 +56,5 @@ class Tested:
     build_seconds: float = 0.0
     test_seconds: float = 0.0
     cached: bool = False
+    seconds_by: dict[str, float] = field(default_factory=dict)
+    absent: str = ""

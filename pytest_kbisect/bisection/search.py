@@ -1,26 +1,49 @@
-"""One search over one range: asks the strategy, has the lab test what it says, writes the journal."""
+"""One search over one range: asks the strategy, makes what it says, adds what was found to the evidence."""
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect.bisection.bayes import Bayes
 from pytest_kbisect.bisection.classic import Classic
 from pytest_kbisect.bisection.confirm import Confirmation
-from pytest_kbisect.bisection.outcome import Verdict
-from pytest_kbisect.bisection.strategy import GOOD_END, Answer, Experiment
+from pytest_kbisect.bisection.outcome import Tested, Verdict
+from pytest_kbisect.bisection.releases import enough_runs
+from pytest_kbisect.bisection.remarks import remarks
+from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind, Experiment
+from pytest_kbisect.bisection.trials import Order, merged
+from pytest_kbisect.bisection.verdict import crash_chance
 from pytest_kbisect.reports import bisectlog
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from pytest_kbisect.bisection.evidence import Evidence
     from pytest_kbisect.bisection.history import History
-    from pytest_kbisect.bisection.journal import Journal
-    from pytest_kbisect.bisection.lab import Lab
-    from pytest_kbisect.bisection.outcome import Tested
     from pytest_kbisect.bisection.strategy import Strategy
+    from pytest_kbisect.bisection.trials import Trials
     from pytest_kbisect.reports.teller import Teller
+
+SLICES = 100
+"""Parts of the range for which the journal keeps how likely the culprit is there, for pictures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a search keeps to.
+
+    `runs` is how often a commit is tested that no strategy asked for; `budget` the seconds it may take
+    in all; `check_good`: nobody has said that the good end is good. `absent` says why the bug cannot be
+    in a commit (a fix bisection must not take a commit older than the bug for a repaired one).
+    """
+
+    runs: int = 10
+    budget: float | None = None
+    fix: bool = False
+    check_good: bool = False
+    absent: Callable[[str, Evidence], str] | None = None
+    phase: str = "search"
 
 
 class Search:
@@ -32,65 +55,92 @@ class Search:
         history: History,
         evidence: Evidence,
         strategy: Strategy,
-        *,
-        lab: Lab,
-        journal: Journal,
+        trials: Trials,
         teller: Teller,
-        per_run: int,
-        runs: int,
+        rules: Rules,
+        *,
+        names: Mapping[int, str] | None = None,
     ) -> None:
-        """`per_run` tests make one run; `runs` is how often a commit is tested that no strategy asked for."""
+        """`names` are release tags by index, told before the commit they name is."""
         self.good = good
         self.history = history
         self.evidence = evidence
         self.strategy = strategy
+        self.trials = trials
+        self.rules = rules
         self.tested: dict[int, Tested] = {}
         """All that was found, by commit, in the order in which commits were first tried."""
-        self.sessions: Counter[int] = Counter()
-        """How many sessions each commit had."""
-        self._lab = lab
-        self._journal = journal
         self._say = teller
-        self._per_run = per_run
-        self._runs = runs
-        self._notes: set[str] = set()
+        self._names = names or {}
+        for tested in trials.made:
+            if tested.commit == good or tested.commit in history.position:
+                self._take(tested)
 
     def run(self) -> Answer:
-        """Go on from the journal's state to the answer; the culprit's parent has been tested too then."""
-        for tested in self._journal.tested:
-            self._take(tested)
+        """Go on from what is known to the answer; the culprit's parents have been tested too then."""
         while True:
-            decision = self.strategy.decide(self.evidence)
-            if isinstance(decision, Experiment):
-                self._make(decision)
-                continue
-            doubt = self._doubt(decision)
-            if doubt is None:
-                return self._confirmed(decision)
-            self._make(doubt)  # what it shows may change the answer
+            decision = self._decide()
+            if isinstance(decision, Answer):
+                return decision
+            if self.rules.budget is not None and self.trials.spent >= self.rules.budget:
+                return self._cut_short()
+            self._make(decision)
+
+    # -- deciding ----------------------------------------------------------------------------------
+
+    def _decide(self) -> Experiment | Answer:
+        decision = self.strategy.decide(self.evidence)
+        if isinstance(decision, Experiment):
+            return self._good_end_first(decision)
+        doubt = self._doubt(decision)
+        if doubt is not None:
+            return doubt  # what it shows may change the answer
+        confirmation = self.confirmation(decision)
+        if confirmation is None:
+            return decision
+        return replace(decision, confidence=confirmation.confidence(decision.confidence))
+
+    def _good_end_first(self, wanted: Experiment) -> Experiment:
+        """A good end that nobody vouches for is tested as soon as the bad end has crashed."""
+        reported = self.evidence.reported
+        if not self.rules.check_good or reported in {wanted.commit, GOOD_END}:
+            return wanted
+        if GOOD_END in self.tested:
+            return wanted
+        runs = max(enough_runs(crash_chance(self.evidence.tally(reported))), 1)
+        return Experiment(GOOD_END, runs, reason="where the branches part: is it good?")
 
     def _doubt(self, answer: Answer) -> Experiment | None:
         """What to test before an answer is believed: the culprit's parent, and both till they convince."""
         parent = self.parent_of(answer.culprit)
+        if answer.kind is AnswerKind.GOOD_RELEASE:
+            return None
         if parent is not None and parent not in self.tested:
-            return Experiment(parent, self._runs, reason="the culprit's parent")
-        confirmation = self._confirmation(answer)
-        return confirmation.decide(self._runs) if confirmation else None
+            return Experiment(parent, self.rules.runs, reason="the culprit's parent")
+        confirmation = self.confirmation(answer)
+        return confirmation.decide(self.rules.runs) if confirmation else None
 
-    def _confirmed(self, answer: Answer) -> Answer:
-        confirmation = self._confirmation(answer)
-        if confirmation is None:
-            return answer
-        return replace(answer, confidence=confirmation.confidence(answer.confidence))
-
-    def _confirmation(self, answer: Answer) -> Confirmation | None:
+    def confirmation(self, answer: Answer) -> Confirmation | None:
         """Only a strategy that weighs evidence has odds to be sure of."""
         if answer.culprit is None or not isinstance(self.strategy, Bayes):
             return None
-        return Confirmation(self.evidence, answer.culprit, confidence=self.strategy.confidence)
+        return Confirmation(
+            self.evidence, answer.culprit, confidence=self.strategy.confidence, fix=self.rules.fix
+        )
+
+    def _cut_short(self) -> Answer:
+        """The answer when the budget is spent."""
+        answer = self.strategy.conclude(self.evidence)
+        reason = f"the budget is spent: {answer.reason}"
+        return replace(answer, reason=reason)
+
+    # -- asking ------------------------------------------------------------------------------------
 
     def sha(self, index: int) -> str:
         return self.good if index == GOOD_END else self.history.commits[index]
+
+    def title(self, index: int) -> str:
+        return "(the good end)" if index == GOOD_END else self.history.title(index)
 
     def parent_of(self, culprit: int | None) -> int | None:
         """The first parent of a culprit; None where there is no culprit."""
@@ -113,39 +163,49 @@ class Search:
     def _make(self, experiment: Experiment) -> None:
         """Make an experiment; it is in the journal before anything is made of it."""
         index = experiment.commit
-        title = "(the good end)" if index == GOOD_END else self.history.title(index)
-        self._say.line(f"-> {self.sha(index)[:12]} {title}: {experiment.reason}", log=False)
+        order = self._order(experiment)
+        absent = ""
+        if self.rules.absent is not None and index != GOOD_END:
+            absent = self.rules.absent(order.commit, self.evidence)
+        tested = Tested(order.commit, absent=absent) if absent else self.trials.test(order)
+        self._add(tested)
+        self.trials.record(order, tested, position=index, **self._belief())
+        self._tell(tested)
+
+    def _order(self, experiment: Experiment) -> Order:
+        index = experiment.commit
         own = self.evidence.signature(index)
         known = {self.evidence.signature(i) for i in self.evidence.tested} - {own, ""}
-        tested = self._lab.test(
+        return Order(
             self.sha(index),
             experiment.runs,
-            per_run=self._per_run,
-            stop_at_crash=experiment.stop_at_crash,
-            known=sorted(known),
-            strict=index == self.history.bad_end,
-            number=self.sessions[index] + 1,
-            say=self._hear,
+            experiment.reason,
+            title=self.title(index),
+            stop=tuple(sorted(self.evidence.reference.main)) if experiment.stop_at_crash else None,
+            known=tuple(sorted(known)),
+            strict=index == self.evidence.reported,
+            phase=self.rules.phase,
         )
-        self._journal.add(tested, runs_asked=experiment.runs, reason=experiment.reason)
-        self._take(tested)
-
-    def _hear(self, words: str) -> None:
-        """What a session says while it runs; its notes (TCG, no ccache) are told once a bisection."""
-        if words not in self._notes:
-            self._say.line(f"   {words}", log=False)
-        if words.startswith("note: "):
-            self._notes.add(words)
 
     def _take(self, tested: Tested) -> None:
         """Add what was found to the evidence, and tell it."""
-        index = GOOD_END if tested.commit == self.good else self.history.position[tested.commit]
-        twin = self._twin(tested, index)
-        self.sessions[index] += 1
+        self._add(tested)
+        self._tell(tested)
+
+    def _add(self, tested: Tested) -> None:
+        index = self._index(tested)
         self.evidence.add(index, tested)
-        self.tested[index] = _merged(self.tested[index], tested) if index in self.tested else tested
-        self._say.lines(bisectlog.commit(tested, same_as=twin))
-        self._say.lines(self._made_of_it(index))
+        self.tested[index] = merged(self.tested[index], tested) if index in self.tested else tested
+
+    def _tell(self, tested: Tested) -> None:
+        index = self._index(tested)
+        if index in self._names:
+            self._say.line(f"testing release {self._names[index]}")
+        self._say.lines(bisectlog.commit(tested, same_as=self._twin(tested, index)))
+        self._say.lines(remarks(self, index))
+
+    def _index(self, tested: Tested) -> int:
+        return GOOD_END if tested.commit == self.good else self.history.position[tested.commit]
 
     def _twin(self, tested: Tested, index: int) -> str:
         """The commit whose kernel this one shares, where it was not run again for that reason."""
@@ -156,39 +216,17 @@ class Search:
         )
         return next((self.sha(i) for i in twins), "")
 
-    def _made_of_it(self, index: int) -> list[str]:
-        """What the strategy makes of the latest experiment."""
-        if isinstance(self.strategy, Classic):
-            return self._git_words(self.strategy, index)
-        if isinstance(self.strategy, Bayes) and self.evidence.tally(self.history.bad_end).matching:
-            suspects = self.strategy.suspects(self.evidence)
-            likely = ", ".join(f"{self.sha(i)[:12]} {p:.0%}" for i, p in suspects[:3])
-            return [f"# {len(suspects)} candidates hold {self.strategy.confidence:.0%}: {likely}", ""]
-        return []
-
-    def _git_words(self, classic: Classic, index: int) -> list[str]:
-        """What git bisect would say to the verdict on this commit."""
-        verdicts = classic.judged(self.evidence).verdicts
-        bad_end = self.history.bad_end
-        if index == bad_end or verdicts.get(bad_end) is not Verdict.BAD:
-            return []
-        words = f"# git bisect {verdicts[index].value} {self.sha(index)}"
-        if index == GOOD_END:
-            if verdicts[index] is not Verdict.GOOD:
-                return []
-            words = f"# git bisect start {self.sha(bad_end)} {self.good}"
-        step = classic.step(classic.judged(self.evidence))
-        if step.next is None:
-            return [words]
-        return [words, str(step), f"[{self.sha(step.next)}] {self.history.title(step.next)}", ""]
-
-
-def _merged(before: Tested, after: Tested) -> Tested:
-    """Two sessions at one commit as one."""
-    return replace(
-        after,
-        runs=before.runs + after.runs,
-        build_seconds=before.build_seconds + after.build_seconds,
-        test_seconds=before.test_seconds + after.test_seconds,
-        cached=before.cached and after.cached,
-    )
+    def _belief(self) -> dict[str, Any]:
+        """How likely each commit is now, for those who look back: the likeliest, and slices of the range."""
+        if not isinstance(self.strategy, Bayes) or not self.evidence.tally(self.evidence.reported).matching:
+            return {}
+        each = self.strategy.likelihood(self.evidence)
+        suspects = self.strategy.suspects(self.evidence)
+        width = max(1, -(-len(each) // SLICES))
+        return {
+            "belief": {
+                "candidates": len(suspects),
+                "top": [[self.sha(i), self.title(i), round(p, 4)] for i, p in suspects[:5]],
+                "spread": [round(float(each[at : at + width].sum()), 4) for at in range(0, len(each), width)],
+            }
+        }

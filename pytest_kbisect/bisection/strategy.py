@@ -19,6 +19,10 @@ class AnswerKind(StrEnum):
     NOT_REPRODUCED = "not-reproduced"
     BAD_AT_GOOD_END = "bad-at-good-end"
     NOT_FIXED = "not-fixed"
+    BAD_AT_OLDEST = "bad-at-oldest"
+    """No release is old enough to be good."""
+    GOOD_RELEASE = "good-release"
+    """A good end among the releases, where the search proper begins; never the end of a bisection."""
     UNTESTABLE = "untestable"
 
 
@@ -54,4 +58,8 @@ class Strategy(Protocol):
 
     def decide(self, evidence: Evidence) -> Experiment | Answer:
         """The next experiment, or the answer when the evidence suffices (or cannot)."""
+        ...
+
+    def conclude(self, evidence: Evidence) -> Answer:
+        """What is known so far, as an answer: where the search must stop early."""
         ...

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from pytest_kbisect import process
 from pytest_kbisect.errors import HostError, KbisectError
-from pytest_kbisect.kernel import locks
+from pytest_kbisect.kernel import locks, sources
 from pytest_kbisect.kernel.tree import LOCAL_VARIABLES, first_line
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 SLOTS = 4
 """More builds than this at once wait: a worktree of Linux takes 1.4 GiB."""
+
+SOURCES = ".kbisect-sources"
+"""File in an O= folder: what was read for all that lies there (see sources)."""
 
 _LOOK_EVERY = 0.5  # seconds, for a slot that has become free
 
@@ -49,10 +52,14 @@ _SETTINGS = (
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A slot in use. `lock` is the descriptor that holds it: hand it to every program that writes there."""
+    """A slot in use. `lock` is the descriptor that holds it: hand it to every program that writes there.
+
+    `waited` are the seconds until one was free.
+    """
 
     tree: Path
     lock: int
+    waited: float = 0.0
 
 
 def _home(linux: LinuxTree) -> Path:
@@ -121,6 +128,11 @@ def _repository(linux: LinuxTree, home: Path) -> Path:
     return repository
 
 
+def repository(linux: LinuxTree) -> Path:
+    """The bare repository of the slots: it has the user's objects, and those we make for ourselves."""
+    return _repository(linux, _home(linux))
+
+
 def _quoted(path: str) -> str:
     """A path as objects/info/alternates wants it: '#' begins a comment there, '"' a quoted path."""
     if path.startswith(("#", '"')) or "\n" in path:
@@ -150,13 +162,15 @@ def slot(
 ) -> Iterator[Slot]:
     """A slot with `commit` checked out, ours alone for the block.
 
-    Of the free slots the one is taken whose O= folder `output` is warm and whose files differ least
-    from the commit's: what a checkout does not write, make does not build.
+    Of the free slots the one is taken whose O= folder `output` is warm and has least to build anew:
+    what a checkout does not write, make does not build. A sequential bisection stays in one slot: a
+    second one would have to be built from nothing first, and then be nearer by half a step at best.
     """
     home = _home(linux)
     repository = _repository(linux, home)
+    began = time.monotonic()
     lock, number = _take(linux, commit, output, slots=slots, waiting=waiting)
-    taken = Slot(home / str(number) / "tree", lock)
+    taken = Slot(home / str(number) / "tree", lock, time.monotonic() - began)
     try:
         _check_out(repository, taken, commit)
         yield taken
@@ -183,8 +197,10 @@ def _take(
             return (2, 0, number)
         if not (tree / output).is_dir():
             return (1, 0, number)
+        read = sources.read(tree / output / SOURCES)
         try:
-            return (0, len(linux.files_differing(head, commit)), number)
+            changes = linux.changes(head, commit)
+            return (0, read.cost(changes) if read.targets else len(changes), number)
         except KbisectError:  # a commit that has since been pruned from the user's repository
             return (1, 0, number)
 

@@ -25,12 +25,17 @@ def duration(seconds: float) -> str:
     return f"{minutes:.0f}m{rest:.1f}s" if minutes else f"{rest:.1f}s"
 
 
-def start(b: str) -> list[str]:
-    return [f"bisecting cause commit starting from {b}"]
+def start(commit: str, *, fix: bool = False) -> list[str]:
+    """The first line: where the crash was reported."""
+    if fix:
+        return [f"bisecting fixing commit since {commit}"]
+    return [f"bisecting cause commit starting from {commit}"]
 
 
 def commit(result: Tested, *, same_as: str = "") -> list[str]:
     """One tested commit: compiler, signature, and each run's end ("all runs" where they agree)."""
+    if result.absent:
+        return [f"# {result.commit} is not tested: {result.absent}"]
     compiler = f" with {result.compiler}" if result.compiler else ""
     lines = [f"testing commit {result.commit}{compiler}"]
     if result.signature:

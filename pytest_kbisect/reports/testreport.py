@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,7 @@ def tell(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
     if isinstance(error, KernelCrash):
         _add(item, properties.OUTCOME, "crashed")
         _tell_crash(item, error.report)
-        if os.environ.get(properties.STOP):
+        if _is_waited_for(error.report):
             item.session.shouldstop = "a run crashed, as was waited for"
     elif isinstance(error, BootError):
         _add(item, properties.OUTCOME, "boot-failed")
@@ -58,6 +59,15 @@ def tell(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
     else:
         _add(item, properties.OUTCOME, "infra-failed")
         _add(item, properties.TITLE, _first_line(error))
+
+
+def _is_waited_for(report: CrashReport) -> bool:
+    """Whether a bisection wants no more runs of this commit after this crash."""
+    titles = os.environ.get(properties.STOP)
+    if not titles:
+        return False
+    wanted = json.loads(titles)
+    return not wanted or not {report.title, *report.alt_titles}.isdisjoint(wanted)
 
 
 def _first_line(error: BaseException) -> str:

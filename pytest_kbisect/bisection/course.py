@@ -1,0 +1,203 @@
+"""The whole course of a bisection: a good end where none is named, the search, the last checks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from pytest_kbisect.bisection.bayes import Bayes
+from pytest_kbisect.bisection.classic import Classic
+from pytest_kbisect.bisection.evidence import Evidence, Prices
+from pytest_kbisect.bisection.history import LOG_FORMAT, History
+from pytest_kbisect.bisection.ranges import pick, releases
+from pytest_kbisect.bisection.reference import Reference
+from pytest_kbisect.bisection.releases import ReleaseWalk, enough_runs
+from pytest_kbisect.bisection.reverting import RevertCheck, after_revert
+from pytest_kbisect.bisection.search import Rules, Search
+from pytest_kbisect.bisection.strategy import GOOD_END, AnswerKind
+from pytest_kbisect.bisection.trials import Order
+from pytest_kbisect.bisection.verdict import crash_chance
+from pytest_kbisect.kernel.revert import reverted
+from pytest_kbisect.reports import bisectlog
+
+if TYPE_CHECKING:
+    from pytest_kbisect.bisection.ancestry import Weights
+    from pytest_kbisect.bisection.strategy import Answer, Strategy
+    from pytest_kbisect.bisection.trials import Trials
+    from pytest_kbisect.kernel.tree import LinuxTree, Range
+    from pytest_kbisect.reports.teller import Teller
+
+_GUESS = {"build": 60.0, "run": 5.0}
+"""Seconds that a build and a run are thought to take until some were measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is wanted of a bisection.
+
+    `runs` of a commit where no strategy says how many; `width` runs go side by side; `crash` are the
+    titles that the reproducers name; `budget` in seconds of all sessions together.
+    """
+
+    ends: Range
+    fix: bool = False
+    strategy: str = "bayes"
+    confidence: float = 0.95
+    runs: int = 10
+    width: int = 1
+    budget: float | None = None
+    crash: frozenset[str] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How a bisection ended: the search with all it knows, its answer, and the check by a revert."""
+
+    search: Search
+    answer: Answer
+    revert: RevertCheck
+
+
+class Course:
+    """Goes the whole way once; what the journal knows is not done again."""
+
+    def __init__(self, plan: Plan, tree: LinuxTree, trials: Trials, teller: Teller) -> None:
+        self._plan = plan
+        self._tree = tree
+        self._trials = trials
+        self._say = teller
+
+    def run(self) -> Finding:
+        """Find the answer, and check it."""
+        ends = self._plan.ends
+        self._say.lines(bisectlog.start(ends.good if self._plan.fix else ends.bad, fix=self._plan.fix))
+        good = ends.good
+        if not good:
+            walk = self._walk()
+            answer = walk.run()
+            if answer.kind is not AnswerKind.GOOD_RELEASE or answer.culprit is None:
+                return Finding(walk, answer, RevertCheck())
+            good = walk.sha(answer.culprit)
+        search = self._search(good)
+        answer = search.run()
+        check = self._revert_check(search, answer)
+        return Finding(search, after_revert(answer, check), check)
+
+    # -- the stages ----------------------------------------------------------------------------------
+
+    def _walk(self) -> Search:
+        """The search for a release that does not crash, over the releases as a line of commits."""
+        bad = self._plan.ends.bad
+        tags = self._tree.tags_before(bad)
+        chosen = pick(releases(tags))
+        if chosen:
+            names = " ".join(release.tag for release in chosen)
+            self._say.line(f"picked [{names}] out of {len(releases(tags))} release tags")
+        history = History.line([*(tags[release.tag] for release in reversed(chosen)), bad])
+        names_of = {len(chosen) - 1 - n: release.tag for n, release in enumerate(chosen)}
+        history = replace(history, titles=(*(names_of[i] for i in range(len(chosen))), "the bad end"))
+        return Search(
+            "",
+            history,
+            Evidence(history, reference=Reference(self._plan.crash)),
+            ReleaseWalk(history, chosen, self._strategy(history)),
+            self._trials,
+            self._say,
+            Rules(runs=self._plan.runs, budget=self._plan.budget, phase="range"),
+            names=names_of,
+        )
+
+    def _search(self, good: str) -> Search:
+        ends, plan = self._plan.ends, self._plan
+        history = History.from_log(self._tree.log_text(good, ends.bad, line=LOG_FORMAT))
+        for repair in history.repairs:
+            self._say.line(f"note: {repair}", log=False)
+        self._say.line(
+            f"{len(history)} commits between {good[:12]} ({'crashes' if plan.fix else 'good'}) and "
+            f"{ends.bad[:12]} ({'repaired' if plan.fix else 'bad'})",
+            log=False,
+        )
+        evidence = Evidence(
+            history, reference=Reference(plan.crash), reported=GOOD_END if plan.fix else history.bad_end
+        )
+        return Search(
+            good,
+            history,
+            evidence,
+            self._strategy(history),
+            self._trials,
+            self._say,
+            Rules(
+                runs=plan.runs,
+                budget=plan.budget,
+                fix=plan.fix,
+                check_good=bool(ends.beside),
+                absent=(lambda commit, seen: self._absent(good, commit, seen)) if plan.fix else None,
+            ),
+        )
+
+    def _strategy(self, history: History, prior: Weights | None = None) -> Strategy:
+        plan = self._plan
+        if plan.strategy == "classic":
+            return Classic(history, plan.runs, fix=plan.fix)
+        prices = Prices(**_GUESS, width=plan.width)
+        return Bayes(history, confidence=plan.confidence, prices=prices, prior=prior, fix=plan.fix)
+
+    # -- what else is tested ---------------------------------------------------------------------------
+
+    def _absent(self, known_bad: str, commit: str, evidence: Evidence) -> str:
+        """Why a commit on the way to a repair never had the bug; "" where it had.
+
+        A commit that branched off before the bug came in does not crash, and is no repair. Where the
+        branches part tells: descendants of a commit that crashes have the bug or its repair.
+        """
+        base = self._tree.merge_base(known_bad, commit)
+        if base == known_bad:
+            return ""
+        if not base:
+            return f"it has no history in common with {known_bad[:12]}"
+        known = [tested for tested in self._trials.of_phase("base") if tested.commit == base]
+        if not known:
+            chance = crash_chance(evidence.tally(evidence.reported))
+            order = Order(
+                base,
+                enough_runs(chance),
+                f"does {commit[:12]}, which branched off here, have the bug?",
+                stop=tuple(sorted(evidence.reference.main)),
+                phase="base",
+            )
+            known = [self._trials.test(order)]
+            self._trials.record(order, known[0])
+            self._say.lines(bisectlog.commit(known[0]))
+        if evidence.count(run for tested in known for run in tested.runs).matching:
+            return ""
+        return f"it branched off at {base[:12]}, which does not crash"
+
+    def _revert_check(self, search: Search, answer: Answer) -> RevertCheck:
+        """The bad end without the culprit: the crash must be gone (of a repair: it must be back)."""
+        if answer.kind is not AnswerKind.CULPRIT or answer.culprit is None:
+            return RevertCheck()
+        if answer.culprit == search.history.bad_end:
+            return RevertCheck(why="the culprit is the end of the range, its parent was tested")
+        if self._plan.budget is not None and self._trials.spent >= self._plan.budget:
+            return RevertCheck(why="the budget is spent")
+        end = self._plan.ends.bad
+        without = reverted(self._tree, search.sha(answer.culprit), end)
+        if not without.commit:
+            return RevertCheck(outcome="conflict", why=without.why)
+        evidence = search.evidence
+        order = Order(
+            without.commit,
+            enough_runs(crash_chance(evidence.tally(evidence.reported))),
+            "the end of the range without the culprit",
+            title=f"Revert {search.sha(answer.culprit)[:12]}",
+            stop=tuple(sorted(evidence.reference.main)),
+            phase="revert",
+        )
+        known = [one for one in self._trials.of_phase("revert") if one.commit == without.commit]
+        if not known:
+            known = [self._trials.test(order)]
+            self._trials.record(order, known[0])
+        self._say.line(f"# {end} with {search.sha(answer.culprit)[:12]} reverted:")
+        self._say.lines(f"# {line}" for line in bisectlog.commit(known[0]))
+        return RevertCheck.of(known[0], evidence.count(known[0].runs), fix=self._plan.fix)

@@ -1,0 +1,94 @@
+"""The search for a good end: release tags are tested backwards until one does not crash."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from pytest_kbisect.bisection.outcome import Verdict
+from pytest_kbisect.bisection.ranges import WalkEnd, walk
+from pytest_kbisect.bisection.strategy import Answer, AnswerKind, Experiment
+from pytest_kbisect.bisection.verdict import crash_chance, judge
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_kbisect.bisection.evidence import Evidence
+    from pytest_kbisect.bisection.history import History
+    from pytest_kbisect.bisection.ranges import Release, Walk
+    from pytest_kbisect.bisection.strategy import Strategy
+
+DOUBT = 0.01
+"""Chance to miss the bug at one commit that a batch of runs may leave."""
+FEWEST, MOST = 4, 60
+"""Runs of such a batch, at least and at most."""
+
+
+def enough_runs(chance: float) -> int:
+    """Runs after which a bug that crashes with this chance has shown itself with 99 %."""
+    if chance >= 1:
+        return FEWEST
+    return min(MOST, max(FEWEST, math.ceil(math.log(DOUBT) / math.log1p(-chance))))
+
+
+class ReleaseWalk:
+    """A strategy over a line of releases, the bad end last: answers with the good one.
+
+    `opening` is the strategy that says how the bad end is tested; `chosen` are the releases worth
+    testing, newest first, each standing in the history as the commit it names.
+    """
+
+    name = "releases"
+
+    def __init__(self, history: History, chosen: Sequence[Release], opening: Strategy) -> None:
+        self.history = history
+        self.chosen = tuple(chosen)
+        self._opening = opening
+        # The history is oldest first, the releases newest first, the bad end is none of them.
+        self._index = {release.tag: len(chosen) - 1 - n for n, release in enumerate(chosen)}
+
+    def decide(self, evidence: Evidence) -> Experiment | Answer:
+        opening = self._opening.decide(evidence)
+        end = self.history.bad_end
+        if isinstance(opening, Experiment) and opening.commit == end:
+            return opening
+        if not evidence.tally(end).matching:
+            return opening
+        step = self.step(evidence)
+        if step.test is not None:
+            chance = crash_chance(evidence.tally(end))
+            reason = f"release {step.test}: is it good?"
+            return Experiment(self._index[step.test], enough_runs(chance), reason=reason)
+        return self._answer(step)
+
+    def conclude(self, evidence: Evidence) -> Answer:
+        """What is known when the search must stop early."""
+        bad = self.step(evidence).bad if evidence.tally(self.history.bad_end).matching else None
+        seen = f"{bad} crashes too" if bad else "none was tested"
+        return Answer(AnswerKind.UNTESTABLE, reason=f"stopped before a good release was found; {seen}")
+
+    def step(self, evidence: Evidence) -> Walk:
+        """Where the walk stands."""
+        chance = crash_chance(evidence.tally(self.history.bad_end))
+        verdicts = {}
+        for release in self.chosen:
+            index = self._index[release.tag]
+            if evidence.built(index) is False:
+                verdicts[release.tag] = Verdict.SKIP
+            elif evidence.built(index):
+                verdicts[release.tag] = judge(evidence.tally(index), chance=chance)
+        return walk(self.chosen, verdicts)
+
+    def _answer(self, step: Walk) -> Answer:
+        if step.end is WalkEnd.FOUND and step.good is not None:
+            good = self._index[step.good]
+            return Answer(AnswerKind.GOOD_RELEASE, good, 1.0, reason=f"{step.good} does not crash")
+        if step.end is WalkEnd.OLDEST_BAD:
+            reason = f"{step.bad}, the oldest release to test, crashes already"
+            return Answer(AnswerKind.BAD_AT_OLDEST, reason=reason)
+        if step.end is WalkEnd.NO_TAGS:
+            reason = "the bad end contains no release tag to look for a good end among: name one (A..B)"
+            return Answer(AnswerKind.UNTESTABLE, reason=reason)
+        seen = f"{step.bad} crashes, " if step.bad else ""
+        reason = f"{seen}no older release can be tested: name a good end (A..B)"
+        return Answer(AnswerKind.UNTESTABLE, reason=reason)

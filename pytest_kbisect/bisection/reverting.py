@@ -1,0 +1,53 @@
+"""What it means for an answer that the bug goes, or stays, when the culprit is taken back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from pytest_kbisect.bisection.evidence import Tally
+    from pytest_kbisect.bisection.outcome import Tested
+    from pytest_kbisect.bisection.strategy import Answer
+
+_FAILS_THOUGH_RIGHT = 0.1
+"""Chance that the end still crashes without the right culprit: a second cause came in later."""
+_FAILS_IF_WRONG = 0.98
+"""Chance that it does without a commit that has nothing to do with the crash."""
+
+
+@dataclass(frozen=True, slots=True)
+class RevertCheck:
+    """The end of the range with the culprit reverted.
+
+    `outcome` is "passed" (no crash left; of a repair: the crash is back), "crashed" (the opposite),
+    "conflict" (it cannot be reverted there), "not-built", "unclear" (no run came to a result) or
+    "not-tried"; `why` says why it is none of the first two.
+    """
+
+    outcome: str = "not-tried"
+    why: str = ""
+    commit: str = ""
+    crashed: int = 0
+    total: int = 0
+
+    @classmethod
+    def of(cls, tested: Tested, tally: Tally, *, fix: bool) -> Self:
+        """What the test of the reverted commit came to."""
+        if tested.build_error:
+            return cls("not-built", tested.build_error.splitlines()[0], tested.commit)
+        if not tally.telling:
+            return cls("unclear", "no run came to a result", tested.commit, 0, tally.total)
+        passed = bool(tally.matching) == fix
+        return cls("passed" if passed else "crashed", "", tested.commit, tally.matching, tally.total)
+
+
+def after_revert(answer: Answer, check: RevertCheck) -> Answer:
+    """The answer with its confidence lowered where the check failed; one that passed adds nothing."""
+    if check.outcome != "crashed":
+        return answer
+    right = answer.confidence * _FAILS_THOUGH_RIGHT
+    wrong = (1 - answer.confidence) * _FAILS_IF_WRONG
+    # A certain answer (git bisect's) is doubted too: one in a hundred of them is wrong.
+    wrong = max(wrong, 0.01 * _FAILS_IF_WRONG)
+    return replace(answer, confidence=right / (right + wrong))

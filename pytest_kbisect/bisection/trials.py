@@ -1,0 +1,126 @@
+"""Experiments made: a session in the lab each, then a record in the journal."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pytest_kbisect.bisection.journal import Journal
+    from pytest_kbisect.bisection.outcome import Tested
+    from pytest_kbisect.reports.teller import Teller
+
+
+class Tester(Protocol):
+    """What tests a commit: the lab, which starts a session."""
+
+    def test(
+        self,
+        commit: str,
+        runs: int,
+        *,
+        per_run: int,
+        stop: Iterable[str] | None,
+        known: Iterable[str],
+        strict: bool,
+        number: int,
+        say: Callable[[str], None],
+    ) -> Tested: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One experiment, in the lab's terms.
+
+    `stop`: None makes all runs; else the first crash ends them, where titles are given one of these.
+    `known` are signatures of kernels that need no run. `phase` is "range" (looking for a good end),
+    "search", "base" (does a fix bisection's commit descend from the bug?) or "revert".
+    """
+
+    commit: str
+    runs: int
+    reason: str
+    title: str = ""
+    stop: tuple[str, ...] | None = None
+    known: tuple[str, ...] = ()
+    strict: bool = False
+    phase: str = "search"
+
+
+class Trials:
+    """Makes experiments and remembers them; `per_run` tests make one run."""
+
+    def __init__(self, lab: Tester, journal: Journal, teller: Teller, *, per_run: int) -> None:
+        self._lab = lab
+        self._journal = journal
+        self._say = teller
+        self._per_run = per_run
+        self._notes: set[str] = set()
+
+    @property
+    def made(self) -> tuple[Tested, ...]:
+        """All that was found so far, in order, whatever for."""
+        return self._journal.tested
+
+    def of_phase(self, *phases: str) -> tuple[Tested, ...]:
+        """What was found in these phases, in order."""
+        records = zip(self._journal.records, self._journal.tested, strict=True)
+        return tuple(tested for record, tested in records if record.get("phase", "search") in phases)
+
+    @property
+    def spent(self) -> float:
+        """Seconds of all sessions so far, those before an interruption included."""
+        return sum(tested.build_seconds + tested.test_seconds for tested in self.made)
+
+    def sessions(self, commit: str) -> int:
+        """How many sessions a commit had."""
+        return sum(tested.commit == commit for tested in self.made)
+
+    def test(self, order: Order) -> Tested:
+        """Make an experiment. The caller records it, before anything follows from it."""
+        self._say.line(f"-> {order.commit[:12]} {order.title}: {order.reason}", log=False)
+        return self._lab.test(
+            order.commit,
+            order.runs,
+            per_run=self._per_run,
+            stop=order.stop,
+            known=order.known,
+            strict=order.strict,
+            number=self.sessions(order.commit) + 1,
+            say=self._hear,
+        )
+
+    def record(self, order: Order, tested: Tested, **facts: Any) -> None:
+        """Write an experiment down; it is on disk when this returns."""
+        self._journal.add(
+            tested,
+            runs_asked=order.runs,
+            reason=order.reason,
+            phase=order.phase,
+            title=order.title,
+            time=time.time() - tested.build_seconds - tested.test_seconds,
+            **facts,
+        )
+
+    def _hear(self, words: str) -> None:
+        """What a session says while it runs; its notes (TCG, no ccache) are told once a bisection."""
+        if words not in self._notes:
+            self._say.line(f"   {words}", log=False)
+        if words.startswith("note: "):
+            self._notes.add(words)
+
+
+def merged(before: Tested, after: Tested) -> Tested:
+    """Two sessions at one commit as one."""
+    parts = before.seconds_by.keys() | after.seconds_by.keys()
+    return replace(
+        after,
+        runs=before.runs + after.runs,
+        build_seconds=before.build_seconds + after.build_seconds,
+        test_seconds=before.test_seconds + after.test_seconds,
+        cached=before.cached and after.cached,
+        seconds_by={part: before.seconds_by.get(part, 0) + after.seconds_by.get(part, 0) for part in parts},
+    )

@@ -1,0 +1,68 @@
+"""A commit taken back on top of another: made in our own repository, for the slots to build.
+
+The user's repository is not written to; the new commit lies beside the slots (LinuxTree.own_objects).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from subprocess import CalledProcessError
+from typing import TYPE_CHECKING
+
+from pytest_kbisect import process
+from pytest_kbisect.kernel import worktrees
+from pytest_kbisect.kernel.tree import LOCAL_VARIABLES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_kbisect.kernel.tree import LinuxTree
+
+# Always the same person and time: the same revert is the same commit, and found in the store again.
+_IDENTITY = {
+    f"GIT_{role}_{field}": value
+    for role in ("AUTHOR", "COMMITTER")
+    for field, value in (("NAME", "kbisect"), ("EMAIL", "kbisect@localhost"), ("DATE", "@0 +0000"))
+}
+_CONFLICT = 1
+"""Exit status of `git merge-tree` where the two sides conflict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reverted:
+    """`commit` is `on` without the culprit, empty where that cannot be had; `why` says why not."""
+
+    commit: str = ""
+    why: str = ""
+
+
+def reverted(linux: LinuxTree, culprit: str, on: str) -> Reverted:
+    """Take a commit back on top of another one, by a three-way merge as `git revert` does.
+
+    Needs git 2.38 or newer (merge-tree --write-tree).
+    """
+    parents = linux.parents(culprit)
+    if len(parents) != 1:
+        return Reverted(why="a merge is not reverted" if parents else "a root commit is not reverted")
+    repository = worktrees.repository(linux)
+    # The parent's files as a child of the culprit: merged with `on`, whose base with it is the
+    # culprit, this is what a revert is.
+    before = linux.tree_hash(parents[0])
+    inverse = _git(repository, "commit-tree", "-m", "inverse", "-p", culprit, before).strip()
+    try:
+        tree = _git(repository, "merge-tree", "--write-tree", on, inverse).split()[0]
+    except CalledProcessError as error:
+        if error.returncode == _CONFLICT:
+            return Reverted(why="it does not revert cleanly: later commits build on it")
+        return Reverted(why="git is too old to revert without a checkout (2.38 is wanted)")
+    if tree == linux.tree_hash(on):
+        return Reverted(why="nothing of it is left to revert")
+    commit = _git(repository, "commit-tree", "-m", f"Revert {culprit}", "-p", on, tree).strip()
+    return Reverted(commit)
+
+
+def _git(repository: Path, *words: str) -> str:
+    env = {name: value for name, value in os.environ.items() if name not in LOCAL_VARIABLES}
+    env |= _IDENTITY | {"LC_ALL": "C", "GIT_NO_REPLACE_OBJECTS": "1"}
+    return process.run(["git", *words], cwd=repository, env=env).decode("utf-8", "replace")

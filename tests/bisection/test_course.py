@@ -1,0 +1,283 @@
+"""Whole bisections over real git histories; only the kernels are made up: a file says whether they crash."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from pytest_kbisect.bisection.course import Course, Plan
+from pytest_kbisect.bisection.journal import Journal
+from pytest_kbisect.bisection.outcome import Outcome, Run
+from pytest_kbisect.bisection.outcome import Tested as Found
+from pytest_kbisect.bisection.strategy import AnswerKind
+from pytest_kbisect.bisection.trials import Trials
+from pytest_kbisect.kernel.tree import LinuxTree
+from pytest_kbisect.reports.teller import Teller
+
+CRASH = Run(Outcome.CRASHED, title="WARNING in foo", type="WARNING", frame="foo", seconds=1)
+OK = Run(Outcome.OK, seconds=1)
+MAKEFILE = "VERSION = 6\nPATCHLEVEL = 1\n"
+
+
+class Linux:
+    """A repository whose file `bug` says whether the kernel of a commit crashes."""
+
+    def __init__(self, path):
+        self.path = path
+        path.mkdir()
+        self.time = 1_700_000_000
+        self.git("init", "-q", "-b", "main")
+        self.commit("Linux 6.1", Makefile=MAKEFILE, Kconfig='mainmenu "Linux"\n', bug="no\n")
+
+    def git(self, *words):
+        names = ("GIT_AUTHOR", "GIT_COMMITTER")
+        env = {f"{n}_{k}": v for n in names for k, v in (("NAME", "A"), ("EMAIL", "a@example.org"))}
+        dates = {f"{n}_DATE": f"@{self.time} +0000" for n in names}
+        env = {"PATH": "/usr/bin:/bin", "GIT_CONFIG_GLOBAL": "/dev/null", **env, **dates}
+        return subprocess.run(
+            ["git", *words], cwd=self.path, env=env, check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    def commit(self, title, tag="", **files):
+        self.time += 60
+        for name, text in files.items():
+            (self.path / name).write_text(text)
+        self.git("add", "-A")
+        self.git("commit", "-q", "--allow-empty", "-m", title)
+        if tag:
+            self.git("tag", tag)
+        return self.git("rev-parse", "HEAD")
+
+    def grow(self, count, title="more"):
+        return [self.commit(f"{title} {n}", **{f"{title}{n}": "1\n"}) for n in range(count)]
+
+
+class Lab:
+    """Finds in a commit what its file `bug` says: yes, no, broken (does not build)."""
+
+    def __init__(self, tree):
+        self.tree = tree
+        self.asked = []
+
+    def test(self, commit, runs, *, per_run, stop, known, strict, number, say):
+        self.asked.append(commit)
+        word = self.tree._git("show", f"{commit}:bug").strip()
+        if word == "broken":
+            return Found(commit, build_error="error: it does not build", build_seconds=1)
+        signature = self.tree.tree_hash(commit)
+        if signature in known:
+            return Found(commit, signature=signature, build_seconds=1)
+        ends = [CRASH if word == "yes" else OK] * runs
+        ends = ends[:1] if stop is not None and word == "yes" else ends
+        return Found(commit, tuple(ends), signature, "gcc", build_seconds=60, test_seconds=5)
+
+
+@pytest.fixture
+def linux(tmp_path):
+    return Linux(tmp_path / "linux")
+
+
+@pytest.fixture(params=["bayes", "classic"])
+def bisect(request, tmp_path, linux):
+    def run(range_, *, folder="result", lab=None, **wishes):
+        tree = LinuxTree(linux.path, tmp_path / "cache")
+        plan = Plan(ends=tree.parse_range(range_), strategy=request.param, **wishes)
+        path = tmp_path / folder
+        path.mkdir(exist_ok=True)
+        teller = Teller()
+        teller.open(path / "bisect.log")
+        bench = lab or Lab(tree)
+        trials = Trials(bench, Journal(path / "journal.jsonl", {"range": range_}), teller, per_run=1)
+        return Course(plan, tree, trials, teller).run()
+
+    return run
+
+
+def culprit_of(finding):
+    assert finding.answer.kind is AnswerKind.CULPRIT, finding.answer
+    return finding.search.sha(finding.answer.culprit)
+
+
+def test_the_culprit_and_the_end_without_it(linux, bisect):
+    good = linux.git("rev-parse", "HEAD")
+    linux.grow(5, "before")
+    bad = linux.commit("the culprit", bug="yes\n")
+    linux.grow(6, "after")
+    finding = bisect(f"{good}..HEAD")
+    assert culprit_of(finding) == bad
+    assert finding.revert.outcome == "passed"
+    assert finding.revert.total >= 4
+    assert finding.answer.confidence >= 0.95
+
+
+def test_a_revert_that_does_not_help_lowers_the_confidence(linux, bisect):
+    good = linux.git("rev-parse", "HEAD")
+    linux.grow(3, "before")
+    linux.commit("the culprit", bug="yes\n", other="1\n")
+    linux.commit("so that the revert does not touch it", bug="no\n")
+    linux.commit("a second cause", bug="yes\n")
+    linux.grow(2, "after")
+    finding = bisect(f"{good}..HEAD")
+    if finding.revert.outcome == "crashed":
+        assert finding.answer.confidence < 0.95
+    else:
+        assert finding.revert.outcome in {"conflict", "passed", "not-tried"}
+
+
+def test_what_cannot_be_reverted_is_said(linux, bisect):
+    good = linux.git("rev-parse", "HEAD")
+    linux.grow(3, "before")
+    culprit = linux.commit("the culprit", bug="yes\n", other="1\n")
+    linux.commit("builds on it", other="2\n")
+    linux.grow(2, "after")
+    finding = bisect(f"{good}..HEAD")
+    assert culprit_of(finding) == culprit
+    assert (finding.revert.outcome, finding.answer.confidence >= 0.95) == ("conflict", True)
+
+
+@pytest.fixture
+def releases(linux):
+    """v6.1 (good) ... v6.9, four commits each; the bug comes in after v6.3."""
+    linux.git("tag", "v6.1")
+    shas = {}
+    for n in range(2, 10):
+        linux.grow(3, f"towards{n}-")
+        shas[n] = linux.commit(f"Linux 6.{n}", tag=f"v6.{n}")
+        if n == 3:
+            shas["culprit"] = linux.commit("the culprit", bug="yes\n")
+    linux.grow(2, "after")
+    return shas
+
+
+def test_the_good_end_is_found_among_the_releases(releases, bisect, tmp_path):
+    finding = bisect("..HEAD")
+    assert culprit_of(finding) == releases["culprit"]
+    log = (tmp_path / "result" / "bisect.log").read_text()
+    assert "testing release v6.9" in log
+    assert "picked [v6.9 v6.8 v6.7 v6.5 v6.3 v6.1] out of 9 release tags" in log
+
+
+def test_every_release_is_bad(linux, bisect):
+    linux.commit("the culprit", bug="yes\n")
+    for n in range(2, 6):
+        linux.grow(1, f"towards{n}-")
+        linux.git("tag", f"v6.{n}")
+    linux.grow(2, "after")
+    finding = bisect("..HEAD")
+    assert finding.answer.kind is AnswerKind.BAD_AT_OLDEST
+    assert "v6.2, the oldest release to test" in finding.answer.reason
+
+
+def test_no_release_at_all(linux, bisect):
+    linux.commit("the culprit", bug="yes\n")
+    finding = bisect("..HEAD")
+    assert finding.answer.kind is AnswerKind.UNTESTABLE
+    assert "contains no release tag" in finding.answer.reason
+
+
+def test_not_reproduced_tests_no_release(releases, linux, bisect):
+    linux.commit("repaired", bug="no\n")
+    finding = bisect("..HEAD")
+    assert finding.answer.kind is AnswerKind.NOT_REPRODUCED
+    assert len(finding.search.tested) == 1
+
+
+def test_ends_on_two_branches(linux, bisect):
+    linux.grow(2, "common")
+    linux.git("checkout", "-q", "-b", "stable")
+    linux.grow(2, "stable")
+    linux.git("checkout", "-q", "main")
+    linux.grow(3, "main")
+    culprit = linux.commit("the culprit", bug="yes\n")
+    linux.grow(2, "after")
+    finding = bisect("stable..main")
+    assert culprit_of(finding) == culprit
+    base = linux.git("merge-base", "stable", "main")
+    assert -1 in finding.search.tested
+    assert finding.search.good == base
+
+
+def test_ends_on_two_branches_that_part_after_the_bug(linux, bisect):
+    linux.commit("the culprit", bug="yes\n")
+    linux.git("checkout", "-q", "-b", "stable")
+    linux.commit("repaired", bug="no\n")
+    linux.git("checkout", "-q", "main")
+    linux.grow(5, "main")
+    finding = bisect("stable..main")
+    assert finding.answer.kind is AnswerKind.BAD_AT_GOOD_END
+
+
+def test_a_repair(linux, bisect):
+    bad = linux.commit("the bug", bug="yes\n")
+    linux.grow(5, "before")
+    repair = linux.commit("the repair", bug="no\n")
+    linux.grow(6, "after")
+    finding = bisect(f"{bad}..HEAD", fix=True)
+    assert culprit_of(finding) == repair
+    assert finding.revert.outcome == "passed", "without the repair it crashes again"
+
+
+def test_no_repair(linux, bisect):
+    bad = linux.commit("the bug", bug="yes\n")
+    linux.grow(5, "after")
+    assert bisect(f"{bad}..HEAD", fix=True).answer.kind is AnswerKind.NOT_FIXED
+    good = linux.commit("never there", bug="no\n")
+    linux.grow(3, "more")
+    finding = bisect(f"{good}..HEAD", fix=True, folder="other")
+    assert finding.answer.kind is AnswerKind.NOT_REPRODUCED
+
+
+def test_a_branch_older_than_the_bug_is_no_repair(linux, bisect):
+    linux.git("checkout", "-q", "-b", "old")
+    linux.grow(9, "old")
+    linux.git("checkout", "-q", "main")
+    bad = linux.commit("the bug", bug="yes\n")
+    linux.grow(2, "before")
+    linux.git("merge", "-q", "--no-ff", "-m", "Merge branch 'old'", "old")
+    linux.grow(2, "between")
+    repair = linux.commit("the repair", bug="no\n")
+    linux.grow(2, "after")
+    finding = bisect(f"{bad}..HEAD", fix=True)
+    assert culprit_of(finding) == repair
+
+
+def test_a_budget_ends_with_what_is_known(linux, bisect):
+    good = linux.git("rev-parse", "HEAD")
+    before = linux.grow(16, "before")
+    culprit = linux.commit("the culprit", bug="yes\n")
+    linux.grow(16, "after")
+    finding = bisect(f"{good}..HEAD", budget=200.0)
+    assert finding.answer.kind is AnswerKind.CANDIDATES
+    assert finding.answer.reason.startswith("the budget is spent: ")
+    left = {finding.search.sha(i) for i, _ in finding.answer.candidates}
+    assert culprit in left
+    assert before[0] not in left
+    assert culprit_of(bisect(f"{good}..HEAD", budget=20_000.0)) == culprit, "a greater one goes on"
+
+
+def test_interrupted_anywhere_it_ends_the_same(releases, bisect, tmp_path):
+    """The journal cut between records: the same experiments follow."""
+    whole = bisect("..HEAD")
+    lines = (tmp_path / "result" / "journal.jsonl").read_text().splitlines(keepends=True)
+    for count in (1, 3, len(lines) // 2, len(lines) - 1, len(lines)):
+        folder = tmp_path / f"cut{count}"
+        folder.mkdir()
+        (folder / "journal.jsonl").write_text("".join(lines[:count]))
+        again = bisect("..HEAD", folder=folder.name)
+        assert again.answer == whole.answer
+        assert [one.commit for one in again.search.trials.made] == [
+            one.commit for one in whole.search.trials.made
+        ]
+
+
+def test_what_is_known_of_a_kernel_is_not_run_again(linux, bisect, tmp_path):
+    good = linux.git("rev-parse", "HEAD")
+    linux.grow(3, "before")
+    linux.commit("changes and", bug="yes\n")
+    linux.grow(8, "after")
+    finding = bisect(f"{good}..HEAD")
+    lab = Lab(LinuxTree(linux.path, tmp_path / "cache"))
+    again = bisect(f"{good}..HEAD", lab=lab)
+    assert lab.asked == []
+    assert again.answer == finding.answer

@@ -1,0 +1,38 @@
+"""A commit taken back on top of another: in our own repository, the user's is only read."""
+
+from __future__ import annotations
+
+from pytest_kbisect.kernel.revert import reverted
+from pytest_kbisect.kernel.tree import LinuxTree
+
+
+def test_what_came_after_stays(linux, tmp_path):
+    culprit = linux.commit("culprit", {"a": "1\n", "b": "new\n"})
+    top = linux.commit("later", {"c": "2\n"})
+    before = linux.git("for-each-ref"), linux.git("count-objects", "-v")
+    tree = LinuxTree(linux.path, tmp_path / "cache")
+    without = reverted(tree, culprit, top)
+    assert not without.why
+    assert reverted(tree, culprit, top) == without, "the same revert is the same commit"
+    assert tree.resolve(without.commit) == without.commit, "it can be built like any other"
+    assert set(tree.files_differing(top, without.commit)) == {"a", "b"}
+    assert tree.files_differing(linux.base, without.commit) == ("c",)
+    assert tree.parents(without.commit) == (top,)
+    assert before == (linux.git("for-each-ref"), linux.git("count-objects", "-v"))
+
+
+def test_what_cannot_be_reverted(linux, tmp_path):
+    culprit = linux.commit("culprit", {"a": "1\n"})
+    again = linux.commit("builds on it", {"a": "2\n"})
+    undone = linux.commit("back", {"a": "1\n"})
+    tree = LinuxTree(linux.path, tmp_path / "cache")
+    assert "does not revert cleanly" in reverted(tree, culprit, again).why
+    assert not reverted(tree, culprit, undone).why
+    linux.git("checkout", "-q", "-b", "side", linux.base)
+    linux.commit("s", {"s": "1"})
+    linux.git("checkout", "-q", "master")
+    linux.git("merge", "-q", "--no-ff", "-m", "merge", "side")
+    assert reverted(tree, linux.git("rev-parse", "HEAD"), undone).why == "a merge is not reverted"
+    assert reverted(tree, linux.base, undone).why == "a root commit is not reverted"
+    gone = linux.git("revert", "--no-edit", undone) and linux.git("rev-parse", "HEAD")
+    assert reverted(tree, undone, gone).why == "nothing of it is left to revert"
