@@ -35,8 +35,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """A range makes this process the driver of a bisection; every commit is a session of its own."""
-    if not options.value(config, "range") or any(getattr(config.option, name, None) for name in _ASKING):
+    """A range makes this process the driver of a bisection; every commit is a session of its own.
+
+    A replay only reads what such a driver wrote.
+    """
+    wanted = options.value(config, "range") or options.value(config, "replay")
+    if not wanted or any(getattr(config.option, name, None) for name in _ASKING):
         return None
     from pytest_kbisect.bisection.driver import main
 

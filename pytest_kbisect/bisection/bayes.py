@@ -101,8 +101,8 @@ class Bayes:
         first = self._first(evidence) if len(self.history) else self.decide(evidence)
         if isinstance(first, Answer):
             return first
-        if first is not None:
-            return Answer(AnswerKind.UNTESTABLE, reason="stopped before the crash was seen often enough")
+        if first is not None and not evidence.tally(evidence.reported).matching:
+            return Answer(AnswerKind.UNTESTABLE, reason="stopped before the crash was seen")
         state = self.state(evidence)
         return self._sure(state) or self._unsure(state, "stopped early: ")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect import options
-from pytest_kbisect.bisection import conclusion
+from pytest_kbisect.bisection import conclusion, replaying
 from pytest_kbisect.bisection.course import Course, Plan
 from pytest_kbisect.bisection.journal import Journal
 from pytest_kbisect.bisection.lab import Lab, Selection
@@ -45,7 +45,8 @@ def main(config: pytest.Config) -> int:
     teller = Teller()
     try:
         with _terminated_like_interrupted():
-            return _bisect(config, teller)
+            log = options.value(config, "replay")
+            return replaying.main(config, log, teller) if log else _bisect(config, teller)
     except KeyboardInterrupt:
         teller.line("kbisect: interrupted; the same command goes on where it was")
         return ExitCode.INTERRUPTED

@@ -27,9 +27,10 @@ class Journal:
     def __init__(self, path: Path, subject: Mapping[str, Any]) -> None:
         """Open or begin it. Raises UsageError where it belongs to another bisection."""
         self.path = path
-        lines = _read(path)
+        lines = read_records(path)
+        _mend(path)
         self.records = [record for record in lines if record.get("kind") == "tested"]
-        self._tested = [_tested(record["tested"]) for record in self.records]
+        self._tested = [tested_of(record["tested"]) for record in self.records]
         self._notes = {record["kind"]: record for record in lines[1:] if record.get("kind") != "tested"}
         header = {"kind": "subject", "format": _FORMAT, **json.loads(json.dumps(dict(subject)))}
         if lines:
@@ -67,17 +68,14 @@ class Journal:
             os.fsync(file.fileno())
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """The whole lines of a journal; what was cut short at its end does not count."""
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
         return []
-    whole = raw[: raw.rfind(b"\n") + 1]
-    if len(whole) != len(raw):
-        with path.open("r+b") as file:  # the next append must begin a line
-            file.truncate(len(whole))
     records = []
-    for number, line in enumerate(whole.splitlines(), 1):
+    for number, line in enumerate(raw[: raw.rfind(b"\n") + 1].splitlines(), 1):
         try:
             records.append(dict(json.loads(line)))
         except (ValueError, TypeError):
@@ -85,6 +83,14 @@ def _read(path: Path) -> list[dict[str, Any]]:
                 f"{path}:{number} is not a journal line: move the file away to begin anew"
             ) from None
     return records
+
+
+def _mend(path: Path) -> None:
+    """Take off what was cut short at the end: the next append must begin a line."""
+    if path.exists():
+        raw = path.read_bytes()
+        if not raw.endswith(b"\n"):
+            os.truncate(path, raw.rfind(b"\n") + 1)
 
 
 def _compare(found: Mapping[str, Any], wanted: Mapping[str, Any], path: Path) -> None:
@@ -101,7 +107,8 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _tested(record: Mapping[str, Any]) -> Tested:
+def tested_of(record: Mapping[str, Any]) -> Tested:
+    """What was found, from the journal's words."""
     runs = tuple(
         Run(**{**run, "outcome": Outcome(run["outcome"]), "alt_titles": tuple(run["alt_titles"])})
         for run in record["runs"]

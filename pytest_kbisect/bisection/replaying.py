@@ -1,0 +1,130 @@
+"""`--kbisect-replay`: what would have been concluded from a bisection made before, by whomever.
+
+Nothing is built or run. Verdicts need the log alone; the strategy's conclusion needs the tree as well,
+for who is whose ancestor.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_kbisect import options
+from pytest_kbisect.bisection.bayes import Bayes
+from pytest_kbisect.bisection.classic import Classic
+from pytest_kbisect.bisection.evidence import Evidence
+from pytest_kbisect.bisection.history import LOG_FORMAT, History
+from pytest_kbisect.bisection.journal import read_records, tested_of
+from pytest_kbisect.bisection.outcome import Outcome, Run, Tested, Verdict
+from pytest_kbisect.bisection.replay import Log, Trial, read_log, second_opinion
+from pytest_kbisect.bisection.strategy import GOOD_END, Experiment
+from pytest_kbisect.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+    from pytest_kbisect.bisection.strategy import Strategy
+    from pytest_kbisect.kernel.tree import LinuxTree, Range
+    from pytest_kbisect.reports.teller import Teller
+
+# A verdict without runs (git bisect's) is somebody's word; it weighs as much as these runs would.
+_WORD = {
+    Verdict.BAD: (Run(Outcome.CRASHED, title="said to be bad"),) * 3,
+    Verdict.GOOD: (Run(Outcome.OK),) * 10,
+}
+_SHOWN = 10
+"""Candidates listed at most."""
+
+
+def main(config: pytest.Config, path: Path, teller: Teller) -> int:
+    """Show it; the exit code is 0 when the log could be read."""
+    log, ends = _read(path)
+    teller.line(f"{path}: {len(log.trials)} tests, {len(log.marks)} verdicts for git")
+    for opinion in second_opinion(log):
+        theirs = f" (there: {opinion.theirs.value})" if opinion.theirs else ""
+        teller.line(f"{opinion.commit[:12]} {opinion.ours.value}{theirs}")
+    if log.culprit:
+        teller.line(f"there: first {'good' if log.fix else 'bad'} commit {log.culprit}")
+    elif log.candidates or log.error:
+        teller.line(f"there: {log.error or f'{len(log.candidates)} candidates'}")
+    kernel = options.value(config, "kernel")
+    if kernel is None:
+        teller.line("give --kbisect-kernel DIR, a git tree with these commits, for what follows from it")
+        return ExitCode.FOUND
+    from pytest_kbisect.kernel.tree import LinuxTree
+
+    tree = LinuxTree(kernel, options.cache_folder(config))
+    _conclude(config, log, _range(config, tree, log, ends), tree, teller)
+    return ExitCode.FOUND
+
+
+def _read(path: Path) -> tuple[Log, str]:
+    """A log of whatever kind, and the range that it says it is of, if it does."""
+    try:
+        text = path.read_text("utf-8", "replace")
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    if text.startswith("{"):
+        subject, *records = read_records(path)
+        trials = [Trial(tested_of(record["tested"])) for record in records if record.get("kind") == "tested"]
+        log = Log(trials, fix=bool(subject.get("fix")))
+        good, bad = subject.get("range", ("", ""))
+        return log, f"{good}..{bad}" if good else ""
+    log = read_log(text)
+    if not log.trials and not log.marks:
+        raise UsageError(
+            f"{path} holds no bisection: a journal.jsonl, a bisection log or a git bisect log is wanted"
+        )
+    return log, ""
+
+
+def _range(config: pytest.Config, tree: LinuxTree, log: Log, ends: str) -> Range:
+    """The range: the option's, the journal's, or the first verdicts given to git."""
+    if text := options.value(config, "range") or ends:
+        return tree.parse_range(text)
+    first = dict(reversed(log.marks))
+    if not {Verdict.BAD, Verdict.GOOD} <= first.keys():
+        raise UsageError("the log names no range: add --kbisect-range A..B")
+    return tree.parse_range(f"{first[Verdict.GOOD]}..{first[Verdict.BAD]}")
+
+
+def _conclude(config: pytest.Config, log: Log, ends: Range, tree: LinuxTree, teller: Teller) -> None:
+    history = History.from_log(tree.log_text(ends.good, ends.bad, line=LOG_FORMAT))
+    evidence = Evidence(history, reported=GOOD_END if log.fix else history.bad_end)
+    strangers = 0
+    for tested in _evidence(log):
+        if tested.commit == ends.good:
+            evidence.add(GOOD_END, tested)
+        elif tested.commit in history.position:
+            evidence.add(history.position[tested.commit], tested)
+        else:
+            strangers += 1
+    if strangers:
+        teller.line(f"{strangers} tests are of commits outside {ends.good[:12]}..{ends.bad[:12]}: left out")
+    strategy = _strategy(config, history, fix=log.fix)
+    answer = strategy.conclude(evidence)
+    teller.line(f"here: {answer.kind.value}, {answer.confidence:.1%} sure: {answer.reason}")
+    for i, chance in answer.candidates[:_SHOWN]:
+        teller.line(f"  {chance:6.1%} {history.commits[i][:12]} {history.title(i)}")
+    if len(answer.candidates) > _SHOWN:
+        teller.line(f"  and {len(answer.candidates) - _SHOWN} more")
+    following = strategy.decide(evidence)
+    if isinstance(following, Experiment):
+        sha = ends.good if following.commit == GOOD_END else history.commits[following.commit]
+        teller.line(f"next: {sha[:12]}, {following.runs} runs: {following.reason}")
+
+
+def _evidence(log: Log) -> list[Tested]:
+    """The tests of a log; of a log without any, its verdicts."""
+    if log.trials:
+        return [trial.tested for trial in log.trials]
+    told = [(Verdict.GOOD if verdict is Verdict.BAD else Verdict.BAD, sha) for verdict, sha in log.marks]
+    marks = [pair for pair in (told if log.fix else log.marks) if pair[0] in _WORD]
+    return [Tested(sha, _WORD[verdict], signature=f"unknown {sha}") for verdict, sha in marks]
+
+
+def _strategy(config: pytest.Config, history: History, *, fix: bool) -> Strategy:
+    if options.value(config, "strategy") == "classic":
+        return Classic(history, options.value(config, "runs"), fix=fix)
+    return Bayes(history, confidence=options.value(config, "confidence"), fix=fix)

@@ -1,0 +1,72 @@
+"""`--kbisect-replay`: other bisections read back, nothing built or run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_kbisect.bisection.journal import Journal
+from pytest_kbisect.bisection.outcome import Outcome, Run, Tested
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Tree
+
+CRASH, OK = Run(Outcome.CRASHED, title="WARNING in foo"), Run(Outcome.OK)
+
+
+@pytest.fixture
+def line(linux: Tree) -> list[str]:
+    """Twelve commits after the good end; the fifth is the culprit."""
+    return [linux.git("rev-parse", "HEAD"), *(linux.commit(f"commit {n}") for n in range(12))]
+
+
+def replay(pytester: pytest.Pytester, log: Path, *words: str) -> pytest.RunResult:
+    return pytester.runpytest_subprocess(f"--kbisect-replay={log}", *words)
+
+
+def test_a_git_bisect_log(pytester: pytest.Pytester, linux: Tree, line: list[str]) -> None:
+    linux.git("bisect", "start", line[-1], line[0])
+    for n in (6, 3, 4, 5):
+        linux.git("bisect", "bad" if n >= 5 else "good", line[n])
+    log = pytester.path / "bisect.txt"
+    log.write_text(linux.git("bisect", "log"))
+    result = replay(pytester, log, f"--kbisect-kernel={linux.path}")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        [f"there: first bad commit {line[5]}", "here: culprit, *", f"*{line[5][:12]} commit 4"]
+    )
+    assert replay(pytester, log).ret == 0
+
+
+def test_a_journal_that_is_not_at_its_end(pytester: pytest.Pytester, linux: Tree, line: list[str]) -> None:
+    path = pytester.path / "journal.jsonl"
+    journal = Journal(path, {"range": [line[0], line[-1]], "fix": False})
+    journal.add(Tested(line[-1], (CRASH,) * 4, "s1"), reason="")
+    journal.add(Tested(line[6], (OK,) * 12, "s2"), reason="")
+    path.write_bytes(path.read_bytes() + b'{"kind": "tes')
+    before = path.read_bytes()
+    result = replay(pytester, path, f"--kbisect-kernel={linux.path}")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*2 tests*", f"{line[6][:12]} good", "here: candidates, *", "next: *"])
+    for outside in line[:7]:
+        result.stdout.no_fnmatch_line(f"  *% {outside[:12]} *")
+    assert path.read_bytes() == before
+
+
+def test_what_is_no_bisection(pytester: pytest.Pytester, linux: Tree) -> None:
+    (pytester.path / "x.log").write_text("hello\n")
+    (pytester.path / "short.log").write_text(f"testing commit {'a' * 40}\nall runs: OK\n")
+    for words, error in (
+        (["x.log"], "ERROR: *x.log holds no bisection: *"),
+        (["nowhere.log"], "ERROR: cannot read *nowhere.log: No such file or directory"),
+        (
+            ["short.log", f"--kbisect-kernel={linux.path}"],
+            "ERROR: the log names no range: add --kbisect-range A..B",
+        ),
+    ):
+        result = replay(pytester, pytester.path / words[0], *words[1:])
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines([error])
