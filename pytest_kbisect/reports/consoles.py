@@ -1,0 +1,92 @@
+"""Consoles in a results folder: which one is which run's, their ends, and how large they may stay."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+from pytest_kbisect import properties
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+KEPT = 4 << 20
+"""Bytes of a console that a finished bisection keeps: its beginning, and mostly its end."""
+_BEGINNING = 256 << 10
+
+_ESCAPES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])")
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def session_folder(folder: Path, commit: str, number: int) -> Path:
+    """Where the n-th session of a commit keeps its XML, log and consoles."""
+    return folder / "sessions" / (commit[:12] if number == 1 else f"{commit[:12]}-{number}")
+
+
+def of_session(session: Path) -> Mapping[int, tuple[Path, ...]]:
+    """A session's consoles by the index of their run; several where a run has several tests.
+
+    What is told there by a path of another machine, or before the folder was moved, is looked for in
+    the session's own folder.
+    """
+    try:
+        root = ET.parse(session / "junit.xml").getroot()
+    except (OSError, ET.ParseError):
+        return {}
+    found: dict[int, list[Path]] = defaultdict(list)
+    for case in root.iter("testcase"):
+        told = {item.get("name"): item.get("value") or "" for item in case.iter("property")}
+        number, console = told.get(properties.RUN), told.get(properties.CONSOLE)
+        if number is None or not console:
+            continue
+        path = session / "runs" / console.rstrip("/").rpartition("/")[0].rpartition("/")[2] / "console.log"
+        if path.is_file():
+            found[int(number)].append(path)
+        else:
+            _ = found[int(number)]
+    return {i: tuple(paths) for i, (_, paths) in enumerate(sorted(found.items()))}
+
+
+def end(path: Path, limit: int) -> str:
+    """At most the last `limit` bytes of a console as text that a page or an XML file can hold.
+
+    Begins with a whole line; escape sequences, control characters and those that turn the direction
+    of text are gone. Empty where it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            start = max(0, os.fstat(file.fileno()).st_size - limit)
+            file.seek(start)
+            data = file.read(limit)
+    except OSError:
+        return ""
+    if start:
+        data = data.partition(b"\n")[2] or data
+    return plain(data)
+
+
+def plain(data: bytes | str) -> str:
+    """Text without what a terminal would obey."""
+    raw = data.encode("utf-8", "replace") if isinstance(data, str) else data
+    text = _ESCAPES.sub(b"", raw).decode("utf-8", "replace").replace("\r", "")
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text).strip("\n")
+
+
+def bound(paths: Iterable[Path], limit: int = KEPT) -> None:
+    """Cut consoles to their beginning and their end, `limit` bytes together. Raises OSError."""
+    for path in paths:
+        size = path.stat().st_size
+        if size <= limit:
+            continue
+        beginning = min(_BEGINNING, limit // 4)
+        unfinished = path.with_suffix(".tmp")
+        with path.open("rb") as old, unfinished.open("wb") as new:
+            new.write(old.read(beginning))
+            new.write(f"\n--- {size - limit} bytes left out ---\n".encode())
+            old.seek(size - (limit - beginning))
+            new.write(old.read())
+        os.replace(unfinished, path)

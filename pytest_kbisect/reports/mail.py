@@ -1,0 +1,199 @@
+"""`report.eml`: a report ready to be read over and sent by a person. Nothing here sends anything.
+
+Its form follows the kernel's Documentation/admin-guide/reporting-issues.rst and
+reporting-regressions.rst: a subject that begins with [REGRESSION] and has the culprit's title, the
+regressions list in copy, regzbot's line, plain text.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import textwrap
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from typing import TYPE_CHECKING
+
+from pytest_kbisect.reports.consoles import plain
+from pytest_kbisect.reports.trailers import fixes, one_line, regzbot
+from pytest_kbisect.reports.words import count, percent, short
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from pytest_kbisect.reports.story import Story
+
+REGRESSIONS = "regressions@lists.linux.dev"
+
+_WIDTH = 75
+_CRASH = 32 << 10
+_ATTACHMENT = 64 << 10
+"""Bytes of a file that is attached; the lists of kernel.org take mails up to 100 KB or so."""
+_LINE = 990
+"""RFC 5322 allows 998 characters a line."""
+
+_POLICY = SMTP.clone(max_line_length=300)
+"""A subject that is folded after its first word confuses some readers."""
+
+_NAMED = re.compile(r"(.*?)<([^<>]+)>")
+_ADDRESS = re.compile(r"[!#-'*+\-./-9=?A-Z^-~]+@[A-Za-z0-9.\-\[\]:]+")
+
+
+def render(story: Story) -> bytes:
+    """The mail, for a story that has a culprit; empty for others."""
+    if story.result.kind != "culprit":
+        return b""
+    attachments = list(_attachments(story))
+    message = EmailMessage(policy=_POLICY)
+    message["Subject"] = _subject(story)
+    to, cc = _addresses(story.result.recipients_to), _addresses(story.result.recipients_cc)
+    known = {address.addr_spec for address in to}
+    if not story.fix:
+        cc += (Address(addr_spec=REGRESSIONS),)
+    cc = tuple({a.addr_spec: a for a in cc if a.addr_spec not in known}.values())
+    if to:
+        message["To"] = to
+    if cc:
+        message["Cc"] = cc
+    message["X-Unsent"] = "1"
+    text = plain(_text(story, [name for name, _ in attachments])) + "\n"
+    whole_lines = _longest(text) <= _LINE
+    message.set_content(
+        text, cte=("7bit" if text.isascii() else "8bit") if whole_lines else "quoted-printable"
+    )
+    for name, data in attachments:
+        _attach(message, name, data)
+    return message.as_bytes()
+
+
+def _attach(message: EmailMessage, name: str, data: bytes) -> None:
+    """Text as text, so that a reader of the mail can read it there."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        text = ""
+    if text and "\0" not in text and _longest(text) <= _LINE:
+        cte = "7bit" if text.isascii() else "8bit"
+        message.add_attachment(text, subtype="plain", cte=cte, filename=name)
+    else:
+        message.add_attachment(
+            data, "application", "gzip" if name.endswith(".gz") else "octet-stream", filename=name
+        )
+
+
+def _longest(text: str) -> int:
+    """Bytes of the longest line."""
+    return max(len(line.encode("utf-8", "replace")) for line in text.split("\n"))
+
+
+def _subject(story: Story) -> str:
+    crash, title = one_line(story.result.crash), one_line(story.result.title)
+    if story.fix:
+        return f'{crash} repaired by "{title}"'
+    return f'[REGRESSION] {crash} since "{title}"'
+
+
+def _addresses(texts: Iterable[str]) -> tuple[Address, ...]:
+    """Addresses, with or without a name; what is no address is left out."""
+    found = {}
+    for text in texts:
+        named = _NAMED.fullmatch(one_line(text))
+        name, address = (named[1], named[2]) if named else ("", one_line(text))
+        if _ADDRESS.fullmatch(address):
+            found[address] = Address(display_name=_unquoted(name.strip()), addr_spec=address)
+    return tuple(found.values())
+
+
+def _unquoted(name: str) -> str:
+    if len(name) > 1 and name[0] == name[-1] == '"':
+        return re.sub(r"\\(.)", r"\1", name[1:-1])
+    return name
+
+
+# -- the text ----------------------------------------------------------------------------------------
+
+
+def _text(story: Story, attached: list[str]) -> str:
+    parts = [
+        "Hello,",
+        _wrapped(f"{one_line(story.result.crash)} {'is repaired by' if story.fix else 'began with'} commit"),
+        f'  {short(story.result.culprit)} ("{one_line(story.result.title)}")',
+        regzbot(story),
+        *map(_wrapped, _findings(story)),
+        f"The crash, at {_crashing(story)}:",
+        story.crash[:_CRASH].strip("\n"),
+        _compiler(story),
+        f"Attached: {', '.join(attached)}" if attached else "",
+    ]
+    if fixes(story):
+        parts += ["A patch that mends this would carry", fixes(story)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def _findings(story: Story) -> Iterator[str]:
+    """What was seen, how often, and how sure it makes."""
+    seen, what = story.confirmation, "repair" if story.fix else "culprit"
+    at = seen.culprit or (story.culprit and (story.culprit.crashed, story.culprit.crashed + story.culprit.ok))
+    words = (
+        f"The reproducer crashed the kernel in {at[0]} of {count(at[1], 'run')} at this commit" if at else ""
+    )
+    if at and seen.parent:
+        words += f" and in {seen.parent[0]} of {seen.parent[1]} at its parent"
+    if words:
+        yield f"{words}."
+    good, bad = map(short, story.result.range)
+    among = count(story.commits, "commit") if story.commits else "commits"
+    sure = f"it is the {what} with a probability of {percent(story.result.confidence)}"
+    if story.strategy == "classic" and story.result.confidence >= 1:
+        sure = "by git bisect's rules no other commit is left"
+    yield f"It was found by a bisection of the {among} between {good} and {bad}; {sure}."
+    if seen.revert == "passed":
+        runs = f" in {count(seen.revert_runs[1], 'run')}" if seen.revert_runs else ""
+        gone = "the crash is back" if story.fix else f"the kernel did not crash{runs}"
+        yield f"Tested without the {what}: with the commit reverted on top of {bad}, {gone}."
+    elif seen.revert == "crashed":
+        yield f"But with the commit reverted on top of {bad} the kernel crashes all the same."
+    elif seen.revert == "conflict":
+        yield f"The commit does not revert cleanly on top of {bad}."
+    if "merge" in story.result.flags:
+        yield "The commit is a merge: either side is good by itself, together they are not."
+    if "no-op" in story.result.flags:
+        yield "But the commit builds the same kernel as its parent, so this result is doubtful."
+
+
+def _crashing(story: Story) -> str:
+    """The commit whose crash is shown."""
+    return short(story.result.range[0] if story.fix else story.result.culprit)
+
+
+def _compiler(story: Story) -> str:
+    compiler = story.culprit.compiler if story.culprit else ""
+    return f"Built with {one_line(compiler)}; run in QEMU (x86_64)." if compiler else ""
+
+
+# -- attachments -------------------------------------------------------------------------------------
+
+
+def _attachments(story: Story) -> Iterator[tuple[str, bytes]]:
+    """Reproducers as they are, the configuration compressed: (name, content)."""
+    for name in story.reproducers:
+        data = _read(story.folder / name)
+        if data:
+            yield one_line(name).rpartition("/")[2], data
+    config = _read(story.folder / story.config, limit=4 << 20) if story.config else b""
+    if config:
+        yield "config.gz", gzip.compress(config, mtime=0)
+
+
+def _read(path: Path, limit: int = _ATTACHMENT) -> bytes:
+    """A file's content; empty where it cannot be read or is too long for a mail."""
+    try:
+        return path.read_bytes() if path.stat().st_size <= limit else b""
+    except OSError:
+        return b""

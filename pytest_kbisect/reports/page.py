@@ -1,0 +1,269 @@
+"""`report.html`: the whole bisection as one file that needs nothing else, no network and no script."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from pytest_kbisect.bisection.outcome import Outcome
+from pytest_kbisect.reports import consoles, picture, words
+from pytest_kbisect.reports.story import UNFINISHED, State
+from pytest_kbisect.reports.trailers import fixes, regzbot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_kbisect.reports.story import Revision, RunFacts, Story
+
+CONSOLES = 3 << 20
+"""Bytes of consoles in one page: with this a page of 60 commits with 20 runs each opens within a second."""
+_ONE_CONSOLE = 16 << 10
+_TEXTS = 1 << 20
+"""Characters of crash texts and build errors in one page."""
+_ONE_TEXT = 24 << 10
+_CONFIG = 256 << 10
+
+_NUMBERS = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{2,}\b|\d+")
+_OUTCOMES = {
+    Outcome.OK: "ran to its end",
+    Outcome.CRASHED: "crashed",
+    Outcome.BOOT_FAILED: "did not boot",
+    Outcome.INFRA_FAILED: "failed on the host",
+    Outcome.BUILD_FAILED: "did not build",
+}
+_KINDS = {
+    "candidates": "The answer is one of several commits",
+    "not-reproduced": "The crash was not seen on the bad end",
+    "bad-at-good-end": "The good end crashes already",
+    "untestable": "The ends of the range cannot be tested",
+    "not-fixed": "The crash is not repaired in this range",
+    UNFINISHED: "This bisection has not finished",
+}
+_REVERTS = {
+    "passed": "With the commit reverted on top of the bad end, the kernel no longer crashed.",
+    "crashed": "With the commit reverted on top of the bad end, the kernel crashed all the same.",
+    "conflict": "The commit cannot be reverted on top of the bad end: later changes build on it.",
+    "not-built": "The bad end with the commit reverted does not build.",
+}
+_DOUBTS = {
+    "merge": "The commit is a merge: either side is good by itself, together they are not.",
+    "no-op": "The commit builds the same kernel as its parent, so it cannot be the cause.",
+    "release": "The commit is a release, which changes nothing but its name: it is hardly the cause.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A crash's text (or none, and the commit at which it was shown), and the runs that ended so."""
+
+    title: str
+    runs: str
+    text: str
+    as_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A run in its revision's list. `files` are links relative to the page."""
+
+    number: int
+    words: str
+    seconds: str
+    console: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionView:
+    """A tested commit as the page shows it."""
+
+    revision: Revision
+    word: str
+    tally: str
+    seconds: str
+    texts: tuple[Text, ...]
+    runs: tuple[RunView, ...]
+    build_error: str
+
+
+@dataclass
+class _Budget:
+    """What is still free of a bound; crash texts that were shown already."""
+
+    consoles: int
+    one_console: int
+    texts: int = _TEXTS
+    shown: dict[str, str] = field(default_factory=dict)
+
+
+def render(story: Story) -> str:
+    """The page. The files of the story's folder are read, within bounds; what is not there is left out."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader(__package__, "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_printable,
+    )
+    environment.filters |= {
+        "short": words.short,
+        "percent": words.percent,
+        "duration": words.duration,
+        "count": words.count,
+        "command": shlex.join,
+    }
+    return environment.get_template("report.html.j2").render(_context(story))
+
+
+def _printable(value: Any) -> Any:
+    """What a page can hold; what a macro made is already so."""
+    return consoles.plain(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
+def _context(story: Story) -> dict[str, Any]:
+    result = story.result
+    rows = picture.rows(story)
+    found = result.kind == "culprit"
+    began = next((step.time for step in story.steps if step.time), None)
+    return {
+        "story": story,
+        "result": result,
+        "found": found,
+        "first": "first good commit" if story.fix else "first bad commit",
+        "title": result.title if found else _KINDS.get(result.kind, result.kind),
+        "sure": _sure(story),
+        "doubts": [_DOUBTS[flag] for flag in result.flags if flag in _DOUBTS],
+        "date": f"{datetime.fromtimestamp(began, UTC):%-d %B %Y}" if began else "",
+        "fixes": fixes(story),
+        "regzbot": regzbot(story),
+        "rows": rows,
+        "drawn": any(row.marks for row in rows),
+        "believed": any(step.belief is not None for step in story.steps),
+        "revert": _REVERTS.get(story.confirmation.revert, ""),
+        "times": _shares(story.seconds_by),
+        "guest_times": _shares(_guest_seconds(story)),
+        "groups": _same_kernels(story),
+        "revisions": _revisions(story),
+        "config": _file(story, story.config),
+        "names": sorted({name.rpartition("/")[2] for name in story.reproducers}),
+        "State": State,
+    }
+
+
+def _sure(story: Story) -> str:
+    """How sure the answer is, in a sentence."""
+    result = story.result
+    if result.kind == "candidates" and result.candidates:
+        return (
+            f"{words.count(len(result.candidates), 'commit')} could be it, and no test can tell them apart."
+        )
+    if result.kind != "culprit":
+        return ""
+    if story.strategy == "classic" and result.confidence >= 1:
+        return "By git bisect's rules every other commit of the range is ruled out."
+    return f"The answer is right with a probability of {words.percent(result.confidence)}."
+
+
+def _guest_seconds(story: Story) -> dict[str, float]:
+    """What the guests spent, one by one, whichever ran side by side."""
+    total: dict[str, float] = {}
+    for step in story.steps:
+        for run in step.runs:
+            for kind, seconds in run.seconds_by.items():
+                total[kind] = total.get(kind, 0.0) + seconds
+    return total
+
+
+def _shares(seconds_by: Any) -> list[tuple[str, float, float]]:
+    """(kind, seconds, per cent of the longest) of what took any time."""
+    longest = max(seconds_by.values(), default=0.0)
+    return [(kind, s, round(100 * s / longest, 2)) for kind, s in seconds_by.items() if s > 0]
+
+
+def _same_kernels(story: Story) -> list[tuple[str, list[Revision]]]:
+    """Signatures that several tested commits share."""
+    groups: dict[str, list[Revision]] = {}
+    for revision in story.revisions:
+        if revision.signature:
+            groups.setdefault(revision.signature, []).append(revision)
+    return [(signature, members) for signature, members in groups.items() if len(members) > 1]
+
+
+# -- each commit -------------------------------------------------------------------------------------
+
+
+def _revisions(story: Story) -> list[RevisionView]:
+    number = sum(len(run.consoles) for revision in story.revisions for run in revision.runs)
+    budget = _Budget(CONSOLES, min(_ONE_CONSOLE, max(1024, CONSOLES // max(number, 1))))
+    return [_view(story, revision, budget) for revision in story.revisions]
+
+
+def _view(story: Story, revision: Revision, budget: _Budget) -> RevisionView:
+    tally = ""
+    if revision.crashed + revision.ok:
+        tally = f"{revision.crashed} of {revision.crashed + revision.ok} runs crashed"
+    elif revision.build_error:
+        tally = "does not build"
+    elif revision.runs:
+        tally = "no run came to anything"
+    return RevisionView(
+        revision,
+        word=story.word(revision.state),
+        tally=tally,
+        seconds=words.duration(sum(sum(step.seconds_by.values()) for step in revision.steps)),
+        texts=tuple(_texts(revision, budget)),
+        runs=tuple(_run(story, i, run, budget) for i, run in enumerate(revision.runs)),
+        build_error=_cut(revision.build_error, budget),
+    )
+
+
+def _texts(revision: Revision, budget: _Budget) -> Iterable[Text]:
+    """The crash texts of a commit, each once: what differs in numbers only is the same crash."""
+    groups: dict[str, list[int]] = {}
+    for i, run in enumerate(revision.runs):
+        if run.outcome is Outcome.CRASHED and run.report:
+            groups.setdefault(f"{run.title}\n{_NUMBERS.sub('N', run.report)}", []).append(i)
+    for kind, members in groups.items():
+        run = revision.runs[members[0]]
+        runs = ("run " if len(members) == 1 else "runs ") + words.ranges(members)
+        if kind in budget.shown:
+            yield Text(run.title, runs, "", as_at=budget.shown[kind])
+        else:
+            budget.shown[kind] = revision.commit
+            yield Text(run.title, runs, _cut(run.report, budget))
+
+
+def _cut(text: str, budget: _Budget) -> str:
+    """The text, or its beginning where the page has no room for more."""
+    room = min(_ONE_TEXT, budget.texts)
+    budget.texts -= min(len(text), room)
+    return text if len(text) <= room else f"{text[:room]}\n[cut here: see journal.jsonl]"
+
+
+def _run(story: Story, number: int, run: RunFacts, budget: _Budget) -> RunView:
+    ends = []
+    for path in run.consoles:
+        if budget.consoles > 0:
+            text = consoles.end(path, min(budget.one_console, budget.consoles))
+            budget.consoles -= len(text.encode("utf-8", "replace"))
+            ends.append(text)
+    said = _OUTCOMES[run.outcome] + (f": {run.title}" if run.title else "")
+    return RunView(
+        number,
+        said,
+        words.duration(run.seconds) if run.seconds else "",
+        "\n--- another test of this run ---\n".join(ends),
+        tuple(quote(path.relative_to(story.folder).as_posix()) for path in run.consoles),
+    )
+
+
+def _file(story: Story, name: str) -> str:
+    """The text of a file of the folder; empty where there is none."""
+    return consoles.end(story.folder / name, _CONFIG) if name else ""
