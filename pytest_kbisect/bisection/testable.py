@@ -2,11 +2,13 @@
 
 Breakage comes in stretches: from the commit that broke the build to the one that repaired it. How
 long a stretch is nobody knows, so the chance to be still inside falls slowly with the distance
-(a power law): near a broken commit it pays to jump, and the further the jump, the safer.
+(a power law): near a broken commit it pays to jump, and the further the jump, the safer. Commits that
+work come in stretches too.
 """
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +22,8 @@ BREAKAGE = 0.03
 """Chance of a commit to be untestable, where nothing is known of its neighbours."""
 REACH = 4.0
 """Distance, in commits, at which half of the stretches have ended."""
+FURTHEST = 1000
+"""Distance beyond which one commit says nothing of another."""
 _DEAD = 0.05
 """Chance that a kernel which fails to boot once can never boot, before anything else is known."""
 
@@ -56,64 +60,77 @@ def boot_failures(evidence: Evidence) -> float:
 
 
 class Testable:
-    """Chances to be testable for all commits of a history; distances are kept between calls."""
+    """Chances to be testable for all commits of a history; distances are kept between calls.
+
+    A commit is likelier to be in the state of its nearest tested ancestors and descendants the nearer
+    they are; between two broken ones nearly all are broken, and next to one that works the next does too.
+    """
 
     __test__ = False  # not pytest's
 
     def __init__(self, history: History) -> None:
         self._history = history
-        self._distances: dict[int, Weights] = {}
-        self._children: list[list[int]] | None = None
+        self._distances: dict[tuple[int, bool], Weights] = {}
+
+    @cached_property
+    def _children(self) -> tuple[tuple[int, ...], ...]:
+        children: list[list[int]] = [[] for _ in self._history.parents]
+        for i, row in enumerate(self._history.parents):
+            for parent in row:
+                if parent >= 0:
+                    children[parent].append(i)
+        return tuple(map(tuple, children))
 
     def chances(self, works: tuple[int, ...], broken: tuple[int, ...]) -> Weights:
         """By commit, given those that could be tested and those that could not (1 and 0)."""
         size = len(self._history)
         if not broken:
             return np.full(size, 1 - BREAKAGE)
-        to_works, to_broken = self._nearest(works), self._nearest(broken)
-        still_works, still_broken = REACH / (REACH + to_works), REACH / (REACH + to_broken)
-        # Between a commit that works and one that does not, the nearer one speaks louder. Where
-        # nearly all that was tried is broken, so will be what was not.
-        usual = (len(works) + 2) / (len(works) + len(broken) + 2)
-        chances = usual * (1 - np.maximum(BREAKAGE, still_broken * (1 - still_works)))
-        for i in broken:
-            if i >= 0:
-                chances[i] = 0.0
-        for i in works:
-            if i >= 0:
-                chances[i] = 1.0
+        usual = (len(broken) + BREAKAGE) / (len(works) + len(broken) + 1)
+        odds = np.full(size, (1 - usual) / usual)
+        for newer in (False, True):
+            odds *= self._side(works, broken, usual, newer=newer)
+        chances: Weights = odds / (1 + odds)
+        chances[[i for i in broken if i >= 0]] = 0.0
+        chances[[i for i in works if i >= 0]] = 1.0
         return chances
 
-    def _nearest(self, commits: tuple[int, ...]) -> Weights:
-        """Distance of every commit to the nearest of these."""
+    def _side(
+        self, works: tuple[int, ...], broken: tuple[int, ...], usual: float, *, newer: bool
+    ) -> Weights:
+        """What the nearest tested commit on one side says: the likelihood of its state where the commit
+        is testable, over that where it is not. 1 where nothing was tested on that side.
+        """
+        to_works, to_broken = self._nearest(works, newer=newer), self._nearest(broken, newer=newer)
+        same = REACH / (REACH + np.minimum(to_works, to_broken))  # still the same stretch
+        if_works = (1 - usual + usual * same) / ((1 - usual) * (1 - same))
+        if_broken = usual * (1 - same) / (usual + (1 - usual) * same)
+        says = np.where(to_works < to_broken, if_works, if_broken)
+        return np.where(np.isinf(np.minimum(to_works, to_broken)), 1.0, says)
+
+    def _nearest(self, commits: tuple[int, ...], *, newer: bool) -> Weights:
+        """Steps from every commit to the nearest of these among its descendants, or its ancestors."""
         nearest = np.full(len(self._history), np.inf)
         for i in commits:
-            np.minimum(nearest, self._distance(i), out=nearest)
+            key = i, newer
+            if key not in self._distances:
+                self._distances[key] = self._walk(i, newer=newer)
+            np.minimum(nearest, self._distances[key], out=nearest)
         return nearest
 
-    def _distance(self, start: int) -> Weights:
-        """Steps along parents and children from a commit to every other."""
-        if start not in self._distances:
-            self._distances[start] = self._walk(start)
-        return self._distances[start]
-
-    def _walk(self, start: int) -> Weights:
+    def _walk(self, start: int, *, newer: bool) -> Weights:
+        """Steps by which each commit is reached from `start`: its ancestors where `newer`, else its descendants."""
         parents = self._history.parents
-        if self._children is None:
-            self._children = [[] for _ in parents]
-            for i, row in enumerate(parents):
-                for p in row:
-                    if p >= 0:
-                        self._children[p].append(i)
         steps = np.full(len(parents), np.inf)
-        edge = [start] if start >= 0 else [i for i, row in enumerate(parents) if not row or min(row) < 0]
-        steps[edge] = 0 if start >= 0 else 1
-        distance = 0 if start >= 0 else 1
-        seen = set(edge)
-        while edge:
+        if start < 0:
+            edge = [] if newer else [i for i, row in enumerate(parents) if not row or min(row) < 0]
+        else:
+            edge = [n for n in (parents if newer else self._children)[start] if n >= 0]
+        seen: set[int] = set()
+        distance = 0
+        while edge and distance < FURTHEST:
             distance += 1
-            reached = {n for i in edge for n in (*parents[i], *self._children[i]) if n >= 0} - seen
-            edge = sorted(reached)
-            seen |= reached
             steps[edge] = distance
+            seen.update(edge)
+            edge = sorted({n for i in edge for n in (parents if newer else self._children)[i] if n >= 0} - seen)
         return steps
