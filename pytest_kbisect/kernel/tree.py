@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from pytest_kbisect.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 GIT_SETTINGS = (
     "log.showSignature=false",
@@ -294,6 +295,23 @@ class LinuxTree:
         there = [sha for sha in dict.fromkeys(others) if sha in dates]
         return sorted(there, key=lambda sha: abs(dates[sha] - dates[commit]))[:count]
 
+    def read_files(self, commit: str, paths: Sequence[str]) -> Iterator[tuple[str, str]]:
+        """The text of some files at a commit, those that are there; one git process reads them all."""
+        if not paths:
+            return
+        names = "".join(f"{commit}:{path}\n" for path in paths if "\n" not in path)
+        _, output, _ = self._ask("cat-file", "--batch", stdin=names.encode("utf-8", "surrogateescape"))
+        at = 0
+        for path in paths:
+            header, _, _ = output[at : at + 4200].partition(b"\n")
+            at += len(header) + 1
+            words = header.split()
+            if len(words) == 3 and words[1] in {b"blob", b"tree", b"commit"}:
+                size = int(words[2])
+                if words[1] == b"blob":
+                    yield path, output[at : at + size].decode("utf-8", "replace")
+                at += size + 1
+
     # git
 
     def _require_linux(self, commit: str, revision: str) -> None:
@@ -310,7 +328,7 @@ class LinuxTree:
             )
         self._linux.add(commit)
 
-    def _ask(self, *words: str) -> tuple[int, bytes, str]:
+    def _ask(self, *words: str, stdin: bytes = b"") -> tuple[int, bytes, str]:
         settings = [word for setting in GIT_SETTINGS for word in ("-c", setting)]
         clean = [word for name in LOCAL_VARIABLES for word in ("-u", name)]
         # GitPython passes the whole environment on and can only add to it, hence env(1). Replaced
@@ -321,13 +339,17 @@ class LinuxTree:
             quoted = str(self.own_objects).replace("\\", "\\\\").replace('"', '\\"')
             fixed.append(f'GIT_ALTERNATE_OBJECT_DIRECTORIES="{quoted}"')
         command = ["env", *clean, *fixed]
-        status, output, complaint = self._repo.git.execute(
-            [*command, "git", *settings, *words],
-            with_extended_output=True,
-            with_exceptions=False,
-            stdout_as_string=False,
-            strip_newline_in_stdout=False,
-        )
+        with tempfile.TemporaryFile() as file:  # GitPython wants a file, with a descriptor
+            file.write(stdin)
+            file.seek(0)
+            status, output, complaint = self._repo.git.execute(
+                [*command, "git", *settings, *words],
+                istream=file,
+                with_extended_output=True,
+                with_exceptions=False,
+                stdout_as_string=False,
+                strip_newline_in_stdout=False,
+            )
         assert isinstance(output, bytes)
         return (
             status,

@@ -1,0 +1,36 @@
+"""In which source files functions are defined: what a crash's stack means before there are symbols."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_kbisect.kernel.tree import LinuxTree
+
+_SYSCALL = re.compile(r"^(?:__(?:x64|ia32|arm64|riscv|s390x?|do|se)_(?:compat_)?)?sys_(?=\w)")
+
+
+def files_defining(
+    tree: LinuxTree, commit: str, functions: Iterable[str], paths: Iterable[str]
+) -> frozenset[str]:
+    """Those of the C files `paths` in which one of the functions is defined, at this commit.
+
+    By form alone: a name at the beginning of a line's declaration, its parameters, and a body. One git
+    process reads all files; 1,500 of them take a second.
+    """
+    names = {name for name in functions if re.fullmatch(r"[A-Za-z_]\w*", name)}
+    if not names:
+        return frozenset()
+    plain = "|".join(sorted(re.escape(name) for name in names))
+    calls = {_SYSCALL.sub("", name) for name in names if _SYSCALL.match(name)}
+    macros = "|".join(sorted(re.escape(name) for name in calls)) or r"\b\B"
+    pattern = re.compile(
+        rf"^(?:[A-Za-z_][\w \t*]{{0,100}}?[ \t*])?(?:{plain})\([^;{{]{{0,1000}}\n?{{"
+        rf"|^(?:COMPAT_)?SYSCALL_DEFINE[0-6]\((?:{macros})\b",
+        re.MULTILINE,
+    )
+    sources = tree.read_files(commit, [path for path in paths if path.endswith(".c")])
+    return frozenset(path for path, text in sources if pattern.search(text))
