@@ -11,11 +11,11 @@ import signal
 import subprocess
 import time
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from pytest_kbisect import process
 from pytest_kbisect.errors import BuildError, ConfigError, HostError, UsageError
-from pytest_kbisect.kernel import configure, diagnosis, headroom, worktrees
+from pytest_kbisect.kernel import ccache, configure, diagnosis, headroom, sources, worktrees
 from pytest_kbisect.kernel.output import Output
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_kbisect.kernel.config import ConfigRequest
+    from pytest_kbisect.kernel.sources import Sources
     from pytest_kbisect.kernel.toolchain import Toolchain
     from pytest_kbisect.kernel.tree import LinuxTree
     from pytest_kbisect.kernel.worktrees import Slot
@@ -32,6 +33,8 @@ OUTPUTS = 4
 
 STEPS_PER_SYMBOL = 2.6
 """Lines that make prints in a first build, for each symbol that is on: 6.1, tinyconfig and up."""
+
+PHASES: Final = ("checkout", "configure", "make")
 
 _STEP = re.compile(r"^  [A-Z0-9+]+ (?:\[M\])? +\S")
 _VERSION = re.compile(r"^(?:VERSION|PATCHLEVEL) *= *(\d+)", re.MULTILINE)
@@ -43,12 +46,15 @@ _SAY_EVERY = 10.0  # seconds: a build of minutes should not fill a log
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What a build made, still in its slot. `seconds` are by phase: checkout, configure, build."""
+    """What a build made, still in its slot. `seconds` are by phase: PHASES, and waiting for a slot."""
 
     files: dict[str, Path]
     compiler: str
     release: str
     seconds: dict[str, float]
+    sources: Sources
+    ccache: tuple[int, int]
+    """Compilations that the compiler cache had, and had not."""
 
 
 @dataclass(slots=True)
@@ -77,7 +83,7 @@ class _Make:
                 command,
                 family=True,
                 cwd=cwd,
-                env=self.toolchain.environment(self.cache),
+                env=self.toolchain.environment(self.cache) | ccache.logging(self.log.parent),
                 stdout=subprocess.PIPE,
                 pass_fds=(self.slot.lock,),  # a compiler that outlives us keeps the slot locked
             )
@@ -146,7 +152,7 @@ def build(
     with worktrees.slot(
         linux, commit, name, waiting=lambda: progress("wait for a build slot (other builds use them all)")
     ) as slot:
-        seconds = {"checkout": time.monotonic() - began}
+        seconds = {"checkout": time.monotonic() - began - slot.waited, "waiting": slot.waited}
         output = Output(slot.tree / name)
         output.open()
         _drop_old(slot.tree, name)
@@ -202,7 +208,7 @@ def _attempt(
     output.state["built"] = commit
     output.end()
     seconds["configure"] = configured - began
-    seconds["build"] = time.monotonic() - configured
+    seconds["make"] = time.monotonic() - configured
     include = output.path / "include"
     return Built(
         files={
@@ -213,7 +219,16 @@ def _attempt(
         compiler=_compiler(include / "generated/compile.h") or make.toolchain.identity,
         release=(include / "config/kernel.release").read_text().strip(),
         seconds=seconds,
+        sources=_read_by(slot.tree, output, architecture.folder),
+        ccache=ccache.counted(make.log.parent),
     )
+
+
+def _read_by(tree: Path, output: Output, architecture: str) -> Sources:
+    """What the build read; left in O=, too, for whoever weighs what a commit would cost there."""
+    read = sources.collect(tree, output.path, architecture)
+    sources.write(read, output.path / worktrees.SOURCES)
+    return read
 
 
 class _Steps:
@@ -314,4 +329,5 @@ def facts(built: Built) -> dict[str, Any]:
         "compiler": built.compiler,
         "release": built.release,
         "seconds": {phase: round(seconds, 3) for phase, seconds in built.seconds.items()},
+        "ccache": built.ccache,
     }

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import time
 from typing import TYPE_CHECKING
 
 from pytest_kbisect.errors import BuildError, ConfigError, HostError
-from pytest_kbisect.kernel import build, signature, toolchain
-from pytest_kbisect.kernel.image import KernelImage
+from pytest_kbisect.kernel import build, signature, sources, toolchain, unchanged
+from pytest_kbisect.kernel.image import KernelImage, Spent
 from pytest_kbisect.kernel.store import DEFAULT_LIMIT, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from pytest_kbisect.kernel.build import Built
     from pytest_kbisect.kernel.config import ConfigRequest
+    from pytest_kbisect.kernel.holders import Holder
     from pytest_kbisect.kernel.store import Entry
     from pytest_kbisect.kernel.toolchain import Toolchain
     from pytest_kbisect.kernel.tree import LinuxTree
@@ -39,11 +41,16 @@ def provide(
     store_limit: int = DEFAULT_LIMIT,
     debug_info: bool = False,
     compiler: str = "gcc",
+    skipping: bool = True,
+    owner: str = "",
+    background: bool = False,
 ) -> Iterator[KernelImage]:
     """The kernel of a commit (a full hash) with a configuration; its files stay for the block.
 
     `progress` is told in a few words what is being done, `jobs` is for make, `store_limit` in bytes.
-    If another process builds the same kernel, wait for it and take it.
+    If another process builds the same kernel, wait for it and take it: without a word where it has the
+    same `owner`, instead of it where it works in the `background` only. `skipping`: a commit that
+    changes no file which was read for another kernel takes that one, without make.
 
     Raises BuildError if the commit does not build, now or when it was tried before; ConfigError if it
     has not what the configuration asks for; HostError if the host is at fault, which is not remembered.
@@ -53,34 +60,66 @@ def provide(
     tools = toolchain.find(compiler)
     store = Store(cache / "kernels", limit=store_limit)
     key = key_of(tree.tree_hash(commit), config, tools)
+
+    def waiting(holder: Holder | None) -> None:
+        if holder is not None and holder.background and not background:
+            progress("take over from the process that builds this kernel ahead")
+            holder.give_way()
+        elif not (owner and holder is not None and holder.owner == owner):
+            progress("wait for another process that builds this kernel")
+
     with contextlib.ExitStack() as held:
         entry, cached = store.lookup(key), True
+        seconds: dict[str, float] = {}
         if entry is None:
-            waiting = "wait for another process that builds this kernel"
-            with store.building(key, lambda: progress(waiting)) as work:
+            began = time.monotonic()
+            with store.building(key, waiting, owner=owner, background=background) as work:
+                seconds["waiting"] = time.monotonic() - began
                 entry = store.lookup(key)
+                family = family_of(config, tools)
+                if entry is None and skipping:
+                    entry = unchanged.take_over(store, key, family, tree, commit, progress)
                 if entry is None:
                     log = work / "build.log"
                     making = build.build(
                         tree, commit, config, tools, cache=cache, jobs=jobs, log=log, progress=progress
                     )
-                    entry, cached = _add(store, key, commit, making, log), False
+                    entry, cached = _add(store, key, {"commit": commit, "family": family}, making, log), False
+                    waited = seconds["waiting"]
+                    seconds = entry.facts.get("seconds", {})
+                    seconds["waiting"] = seconds.get("waiting", 0.0) + waited
         held.enter_context(entry)
-        yield _image(entry, commit, cached=cached)
+        yield _image(entry, commit, cached=cached, seconds=seconds)
 
 
 def key_of(tree_hash: str, config: ConfigRequest, tools: Toolchain) -> str:
     """The store's key: files of the commit, configuration asked for, compiler and linker, our recipe."""
-    facts = (tree_hash, config.fingerprint, tools.identity, tools.architecture.arch, str(toolchain.RECIPE))
+    return _key(tree_hash, *_constant(config, tools))
+
+
+def family_of(config: ConfigRequest, tools: Toolchain) -> str:
+    """The same without the commit: kernels of one family differ by their files alone."""
+    return _key("", *_constant(config, tools))
+
+
+def _constant(config: ConfigRequest, tools: Toolchain) -> tuple[str, ...]:
+    return (config.fingerprint, tools.identity, tools.architecture.arch, str(toolchain.RECIPE))
+
+
+def _key(*facts: str) -> str:
     return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:40]
 
 
-def _add(store: Store, key: str, commit: str, making: AbstractContextManager[Built], log: Path) -> Entry:
+def _add(
+    store: Store, key: str, known: dict[str, str], making: AbstractContextManager[Built], log: Path
+) -> Entry:
     """Build, and put the kernel into the store - or the failure: it will not build the next time either."""
     try:
         with making as built:
-            known = {"commit": commit, "signature": signature.of_vmlinux(built.files["vmlinux"])}
-            return store.add(key, {**built.files, "build.log": log}, known | build.facts(built))
+            facts = known | {"signature": signature.of_vmlinux(built.files["vmlinux"])} | build.facts(built)
+            listed = log.with_name(sources.FILE)
+            sources.write(built.sources, listed)
+            return store.add(key, {**built.files, "build.log": log, sources.FILE: listed}, facts)
     except OSError as error:
         raise HostError(
             f"cannot write a kernel to the cache folder {store.folder.parent}: {error.strerror}"
@@ -91,10 +130,10 @@ def _add(store: Store, key: str, commit: str, making: AbstractContextManager[Bui
             "cause": list(error.cause),
             "symbols": list(error.symbols) if isinstance(error, ConfigError) else None,
         }
-        return store.add(key, {"build.log": log}, {"commit": commit, "failure": failure})
+        return store.add(key, {"build.log": log}, {**known, "failure": failure})
 
 
-def _image(entry: Entry, commit: str, *, cached: bool) -> KernelImage:
+def _image(entry: Entry, commit: str, *, cached: bool, seconds: Mapping[str, float]) -> KernelImage:
     facts = entry.facts
     if failure := facts.get("failure"):
         log = str(entry.folder / "build.log")
@@ -102,6 +141,8 @@ def _image(entry: Entry, commit: str, *, cached: bool) -> KernelImage:
         if failure["symbols"] is not None:
             raise ConfigError(message, symbols=tuple(failure["symbols"]), log=log)
         raise BuildError(message, cause=tuple(failure["cause"]), log=log)
+    listed = entry.folder / sources.FILE
+    hits, misses = facts.get("ccache", (0, 0))
     return KernelImage(
         commit=commit,
         signature=facts["signature"],
@@ -110,6 +151,11 @@ def _image(entry: Entry, commit: str, *, cached: bool) -> KernelImage:
         vmlinux=entry.folder / "vmlinux",
         compiler=facts["compiler"],
         release=facts["release"],
-        seconds=sum(facts["seconds"].values()),
+        seconds=sum(took for phase, took in facts["seconds"].items() if phase != "waiting"),
         cached=cached,
+        same_as=facts.get("same_as", ""),
+        ccache_hits=hits,
+        ccache_misses=misses,
+        spent=Spent(**{phase: seconds.get(phase, 0.0) for phase in (*build.PHASES, "waiting")}),
+        sources=listed if listed.exists() else None,
     )

@@ -14,11 +14,13 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from pytest_kbisect.kernel import locks
+from pytest_kbisect.kernel import holders, locks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+    from pytest_kbisect.kernel.holders import Holder
 
 DEFAULT_LIMIT = 10 << 30
 """Bytes that the store may take: some 300 small kernels."""
@@ -72,6 +74,16 @@ class Store:
         os.close(lease)
         return None
 
+    def built(self, family: str) -> dict[str, str]:
+        """The kernels that were built, not taken over, in a family: by commit, their keys."""
+        found: dict[str, str] = {}
+        for folder in self._entries():
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                facts = json.loads((folder / _FACTS).read_bytes())
+                if facts.get("family") == family and "signature" in facts and "same_as" not in facts:
+                    found[facts["commit"]] = folder.name
+        return found
+
     def find(self, signature: str) -> Entry | None:
         """Some entry with this kernel signature."""
         for folder in self._entries():
@@ -81,20 +93,29 @@ class Store:
         return None
 
     @contextlib.contextmanager
-    def building(self, key: str, waiting: Callable[[], None]) -> Iterator[Path]:
+    def building(
+        self,
+        key: str,
+        waiting: Callable[[Holder | None], None],
+        *,
+        owner: str = "",
+        background: bool = False,
+    ) -> Iterator[Path]:
         """Be the one that builds a key; `waiting` is called first if another process does.
 
         Yields a folder for what is not yet in the store, which goes away with the block. Look the key
-        up again inside: the other one has probably built it.
+        up again inside: the other one has probably built it. `owner` and `background` are for those
+        who will wait for us (see holders).
         """
         path = self._lock(key, "build")
         lock = locks.take(path, wait=False)
         if lock is None:
-            waiting()
+            waiting(holders.of(path))
             lock = locks.take(path)
         assert lock is not None
         work = self.folder / "incoming" / f"{key}.work"
         try:
+            holders.sign(lock, owner=owner, background=background)
             shutil.rmtree(work, ignore_errors=True)
             work.mkdir(parents=True)
             yield work
@@ -102,16 +123,21 @@ class Store:
             shutil.rmtree(work, ignore_errors=True)
             os.close(lock)
 
-    def add(self, key: str, files: Mapping[str, Path], facts: Mapping[str, Any]) -> Entry:
+    def add(
+        self, key: str, files: Mapping[str, Path], facts: Mapping[str, Any], *, link: bool = False
+    ) -> Entry:
         """Copy files into a new entry, durably, all or nothing; it is in use from the beginning.
 
-        Call it inside building(key).
+        Call it inside building(key). `link`: the files are those of another entry, and take no room.
         """
         incoming = self.folder / "incoming" / key
         shutil.rmtree(incoming, ignore_errors=True)
         incoming.mkdir(parents=True)
         try:
             for name, path in files.items():
+                if link:
+                    os.link(path, incoming / name)
+                    continue
                 shutil.copyfile(path, incoming / name)
                 _sync(incoming / name)
             sizes = {name: (incoming / name).stat().st_size for name in files}
@@ -198,8 +224,10 @@ def _last_used(folder: Path) -> float:
 
 
 def _size(folder: Path) -> int:
+    """Bytes of an entry; what several entries share counts in parts."""
     try:
-        return sum(path.stat().st_size for path in folder.iterdir())
+        facts = [path.stat() for path in folder.iterdir()]
+        return sum(fact.st_size // fact.st_nlink for fact in facts)
     except FileNotFoundError:
         return 0
 

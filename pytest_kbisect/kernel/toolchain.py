@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_kbisect import host, process
 from pytest_kbisect.errors import HostError
+from pytest_kbisect.kernel import ccache
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,27 +44,18 @@ _ARGUMENTS = (
     "LOCALVERSION=",
 )
 
-_CCACHE = {
-    "CCACHE_NOHASHDIR": "1",  # slots differ in their path only
-    # Generated headers are newer than the compiler's start; what they say is hashed anyway.
-    "CCACHE_SLOPPINESS": "include_file_ctime,include_file_mtime",
-    # Without it every miss is preprocessed twice: a third of a first build's time. Its price is that a
-    # changed autoconf.h, which everything includes, is a miss everywhere.
-    "CCACHE_DEPEND": "1",
-    "CCACHE_MAXSIZE": "5G",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """What kbuild calls an architecture, and the image that QEMU boots."""
+    """What kbuild calls an architecture, its folder below arch/, and the image that QEMU boots."""
 
     arch: str
+    folder: str
     target: str
     image: str
 
 
-_ARCHITECTURES = {"x86_64": Architecture("x86_64", "bzImage", "arch/x86/boot/bzImage")}
+_ARCHITECTURES = {"x86_64": Architecture("x86_64", "x86", "bzImage", "arch/x86/boot/bzImage")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +76,7 @@ class Toolchain:
         """A build's whole environment: nothing of the user's that kbuild would read (KCFLAGS, ARCH...)."""
         env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         if self.ccache:
-            env |= {"CCACHE_DIR": str(cache / "ccache")} | _CCACHE
-            env |= {name: value for name, value in os.environ.items() if name.startswith("CCACHE_")}
+            env |= ccache.environment(cache)
         return env | _REPRODUCIBLE
 
 

@@ -30,14 +30,15 @@ bzImage: $(o)/vmlinux
 	@mkdir -p $(o)/arch/x86/boot && cp $(o)/vmlinux $(o)/arch/x86/boot/bzImage
 	@echo '  BUILD   arch/x86/boot/bzImage'
 
-$(o)/vmlinux: init/main.c $(o)/.config
+$(o)/vmlinux: init/main.c $(wildcard include/*/*.h) $(o)/.config
 	@mkdir -p $(o)/include/generated $(o)/include/config
 	@echo '#define LINUX_COMPILER "fake gcc"' >$(o)/include/generated/compile.h
 	@echo '6.1.0-kbisect' >$(o)/include/config/kernel.release
 	@echo '  CC      init/main.o'
 	@sh scripts/slowly.sh
 	@echo once >>$(BUILDS)
-	@gcc -g -nostdlib -static -Wl,--build-id -Wl,-e,start -o $@ init/main.c
+	@mkdir -p $(o)/init && sh scripts/fixdep.sh init/main.c >$(o)/init/.main.o.cmd
+	@gcc -g -Iinclude -nostdlib -static -Wl,--build-id -Wl,-e,start -o $@ init/main.c
 .DELETE_ON_ERROR:
 """
 
@@ -55,6 +56,12 @@ shift
 base=$1
 shift
 cat "$@" >>"$base"
+"""
+
+# What a target was compiled from, as a .cmd file says it.
+FIXDEP = r"""
+printf 'source_init/main.o := ../%s\n\ndeps_init/main.o := \\\n' "$1"
+gcc -Iinclude -MM "$1" | tr ' \\' '\n\n' | sed -n 's,^\(.*\.h\)$,  ../\1 \\,p'
 """
 
 MAIN = "int answer = 42;\nvoid start(void)\n{\n\tfor (;;)\n\t\tanswer++;\n}\n"
@@ -77,6 +84,7 @@ class FakeLinux:
                 "Kconfig": kconfig,
                 "scripts/olddefconfig.sh": OLDDEFCONFIG,
                 "scripts/kconfig/merge_config.sh": MERGE_CONFIG,
+                "scripts/fixdep.sh": FIXDEP,
                 "scripts/slowly.sh": "",
                 "init/main.c": MAIN,
                 ".gitignore": ".*\n",

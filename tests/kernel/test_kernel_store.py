@@ -71,6 +71,18 @@ def test_interrupted_while_being_filled(store, tmp_path):
     assert keys(store) == set()
 
 
+def test_a_shared_entry_takes_no_room_and_outlives_the_one_it_shares_with(store, add, tmp_path):
+    add("a", 900_000, age=10)
+    with store.lookup("a") as entry:
+        files = {"bzImage": entry.folder / "bzImage"}
+        store.add("b", files, {"commit": "two"}, link=True).close()
+    assert keys(store) == {"a", "b"}
+    store._discard("a")
+    with store.lookup("b") as entry:
+        assert entry.facts["commit"] == "two"
+        assert (entry.folder / "bzImage").stat().st_size == 900_000
+
+
 class TestLimit:
     def test_least_recently_used_goes_first(self, store, add):
         for key, age in (("a", 30), ("b", 20), ("c", 10)):
@@ -105,14 +117,14 @@ class TestLimit:
     def test_what_dead_builds_left_is_swept_what_living_ones_have_is_not(self, store, add):
         for name in ("dead", "dead.trash", "alive"):
             (store.folder / "incoming" / name).mkdir(parents=True)
-        with store.building("alive", lambda: None):
+        with store.building("alive", lambda _: None):
             store.trim()
         assert [path.name for path in (store.folder / "incoming").iterdir()] == ["alive"]
 
 
 def build(folder, source, started, waiting, turns):
     store = Store(folder)
-    with store.building("k", waiting.release):
+    with store.building("k", lambda _: waiting.release()):
         if (entry := store.lookup("k")) is None:
             started.set()
             assert all(waiting.acquire(timeout=30) for _ in range(2))

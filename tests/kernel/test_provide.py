@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 import time
@@ -13,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from pytest_kbisect.errors import BuildError, ConfigError, HostError, UsageError
-from pytest_kbisect.kernel import config, headroom, provide, toolchain
+from pytest_kbisect.kernel import config, headroom, provide, sources, toolchain
 from pytest_kbisect.kernel.tree import LinuxTree
 
 MAIN = "int answer = 42;\nvoid start(void)\n{\n\tfor (;;)\n\t\tanswer++;\n}\n"
@@ -74,6 +76,16 @@ class TestKernel:
         with give() as changed:
             assert changed.signature != kernel.signature
 
+    def test_says_what_having_it_took(self, linux, give):
+        with give() as kernel:
+            assert kernel.spent.checkout > 0 < kernel.spent.make
+            assert kernel.seconds == pytest.approx(
+                kernel.spent.checkout + kernel.spent.configure + kernel.spent.make, abs=0.01
+            )
+        with give() as again:
+            assert again.spent.make == again.spent.checkout == 0
+            assert again.seconds == kernel.seconds
+
     def test_files_stay_while_it_is_in_use(self, linux, give):
         with give(store_limit=0) as kernel:
             linux.commit("Code", {"init/main.c": MAIN.replace("42", "43")})
@@ -89,6 +101,93 @@ class TestKernel:
             monkeypatch.setenv(name, "--nonsense")
         with give() as kernel:
             assert kernel.signature
+
+
+class TestSkipping:
+    """A commit that changes nothing which was read takes the kernel it has, without make."""
+
+    @pytest.fixture
+    def base(self, linux, give):
+        linux.commit("A header", {"include/linux/kernel.h": "", "include/linux/unused.h": ""})
+        linux.commit("It is used", {"init/main.c": f"#include <linux/kernel.h>\n{MAIN}"})
+        with give() as kernel:
+            assert not kernel.cached
+            return kernel
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "Documentation/words.rst",
+            "MAINTAINERS",
+            "arch/arm64/Makefile",
+            "drivers/x.c",
+            "include/linux/unused.h",
+        ],
+    )
+    def test_what_was_not_read(self, linux, give, base, path):
+        commit = linux.commit("Unread", {path: "#error never compiled\n"})
+        with give() as kernel:
+            assert (kernel.commit, kernel.same_as, kernel.cached) == (commit, base.commit, True)
+            assert kernel.signature == base.signature
+            assert kernel.vmlinux.read_bytes() == base.vmlinux.read_bytes()
+            assert not kernel.spent.make
+        assert len(give.said) == 1
+        assert f"nothing that was read for {base.commit[:12]} differs" in give.said[0]
+        assert linux.builds == 1
+        with give():
+            assert give.said == []
+
+    @pytest.mark.parametrize(
+        ("path", "text"),
+        [
+            ("include/linux/kernel.h", "#define NOTHING\n"),
+            ("init/main.c", MAIN),
+            ("init/main.S", ""),
+            ("arch/x86/include/linux/kernel.h", ""),
+            ("drivers/Makefile", ""),
+            ("lib/Kconfig.new", ""),
+            ("scripts/any.c", ""),
+            ("kernel/time/timeconst.bc", ""),
+        ],
+    )
+    def test_what_was_read_or_could_have_been(self, linux, give, base, path, text):
+        linux.commit("Read", {path: text})
+        with give() as kernel:
+            assert not kernel.cached
+            assert not kernel.same_as
+
+    def test_is_from_any_kernel_of_the_family_and_never_at_second_hand(self, linux, give, base):
+        linux.commit("Words", {"Documentation/a.rst": "a"})
+        with give():
+            pass
+        linux.commit("More", {"Documentation/b.rst": "b"})
+        with give() as kernel:
+            assert kernel.same_as == base.commit
+        with give(lines=[("x", "CONFIG_TUN=y")]) as kernel:
+            assert not kernel.same_as
+
+    def test_is_a_choice(self, linux, give, base):
+        linux.commit("Words", {"Documentation/a.rst": "a"})
+        with give(skipping=False) as kernel:
+            assert not kernel.same_as
+
+    def test_needs_a_list_of_what_was_read(self, linux, give, cache):
+        linux.commit("No .cmd files", {"scripts/fixdep.sh": ""})
+        with give() as kernel:
+            assert sources.read(kernel.sources).targets == {}
+        linux.commit("Words", {"Documentation/a.rst": "a"})
+        with give() as kernel:
+            assert not kernel.same_as
+
+    def test_outlives_the_kernel_it_was_taken_from(self, linux, give, base, cache):
+        linux.commit("Words", {"Documentation/a.rst": "a"})
+        with give():
+            pass
+        for entry in (cache / "kernels").glob("*/kernel.json"):
+            if json.loads(entry.read_text())["commit"] == base.commit:
+                shutil.rmtree(entry.parent)
+        with give() as kernel:
+            assert kernel.vmlinux.read_bytes()[:4] == b"\x7fELF"
 
 
 class TestConfiguration:

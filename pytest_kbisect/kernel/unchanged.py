@@ -1,0 +1,46 @@
+"""A kernel without make: another commit's, where no file that was read for it differs in this one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pytest_kbisect.errors import UsageError
+from pytest_kbisect.kernel import sources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_kbisect.kernel.store import Entry, Store
+    from pytest_kbisect.kernel.tree import LinuxTree
+
+NEAREST: Final = 8
+"""Built kernels that are compared with a commit: a git process of some 10 ms each, more for far ones."""
+
+
+def take_over(
+    store: Store, key: str, family: str, tree: LinuxTree, commit: str, progress: Callable[[str], None]
+) -> Entry | None:
+    """A new entry that shares the files of a built kernel, if there is one whose build this one's would be.
+
+    Call it inside store.building(key).
+    """
+    keys = store.built(family)
+    for built in tree.nearest(commit, list(keys), NEAREST):
+        entry = store.lookup(keys[built])
+        if entry is None:
+            continue
+        with entry:
+            read = sources.read(entry.folder / sources.FILE)
+            if not read.targets:
+                continue
+            try:
+                changes = tree.changes(built, commit)
+            except UsageError:  # pruned from the user's repository
+                continue
+            if any(read.matters(change) for change in changes):
+                continue
+            progress(f"no build: nothing that was read for {built[:12]} differs, its kernel is taken")
+            files = {name: entry.folder / name for name in entry.facts["sizes"]}
+            facts = {name: fact for name, fact in entry.facts.items() if name != "sizes"}
+            return store.add(key, files, facts | {"commit": commit, "same_as": built}, link=True)
+    return None
