@@ -16,25 +16,25 @@ _GENERIC: Final[dict[str, str]] = {
     "sanitizers and coverage": """
         kasan kmsan kcsan ubsan kfence asan_ hwasan tsan_ msan_ sanitizer_ kcov
         ^check_(?:memory_region|region|object|slab|bogus|page_span|stack_object|heap_object|poison) ^memory_is_
-        ^object_err ^print_(?:address|report|error|trailer|page|section|track|bad|memory|shadow) ^slab_(?:err|bug|fix|pad)
+        ^object_err ^print_(?:address|report|error|trailer|page|section|track|bad|memory|shadow)
         ^start_report ^end_report ^describe_ ^stack_trace ^save_stack ^save_trace ^set_track
-        ^report_(?:bug|suppress|enabled) ^handle_(?:overflow|load_invalid|type_mismatch|misaligned|object_size)
+        ^report_(?:bug|suppress|enabled) ^handle_(?:overflow|load_invalid|type_mismatch|misaligned|object_size|null_ptr)
         ^val_to_string ^addr_has ^virt_addr ^phys_addr ^init_object ^setup_object ^(?:re)?set_page_owner ^create_object
-        ^delete_object
+        ^delete_object ^kmemleak_(?:alloc|free|no|ignore|scan_area)
     """,
     "printing, warning, dying": """
         panic ^dump_(?:stack|backtrace|page|header|trace|mem) ^panic ^nmi_panic ^check_panic ^print_tainted ^get_taint ^add_taint
         ^show_(?:stack|trace|mem$|free_areas)
         ^warn(?:_slowpath|_alloc|_on|_bogus|$) ^die(?:_|$) ^oops ^bug$ ^handle_bug ^is_valid_bug ^fixup_ ^search_exception ^bad_page
-        ^assfail ^assertfail ^assertion_failure ^fortify ^stack_chk
+        ^assfail assertfail ^assertion_failure ^fortify ^stack_chk
         printk ^devkmsg ^_?dev_(?:printk|vprintk|err|warn|info|emerg|alert|crit|notice|dbg) ^netdev_(?:err|warn|info|printk)
         ^v?sc?n?printf ^vscnprintf ^vsnprintf ^snprintf ^scnprintf ^bstr_printf ^k(?:vas|as)printf ^seq_(?:v?printf|puts|putc|write)
-        ^console_(?:unlock|trylock|flush|emit|cont|cpu|srcu) ^call_console ^wake_up_klogd ^defer_console
-        ^string$ ^string_nocheck ^pointer$ ^number$ ^format_decode ^va_format ^hex_dump ^print_hex ^hex_string ^dynamic_ ^x86_indirect ^x86_return ^retpoline
+        ^call_console ^wake_up_klogd ^defer_console
+        ^string$ ^string_nocheck ^pointer$ ^number$ ^format_decode ^va_format ^(?:mac_address|ip[46]_addr|ip[46]|ip6_compressed|uuid|symbol|resource|fwnode|bitmap|bitmap_list|escaped|flags|error|fourcc|device_node|time|date|rtc|widen)_string ^(?:file_)?dentry_name$ ^put_dec ^num_to_str ^special_hex ^hex_dump ^print_hex ^hex_string ^dynamic_ ^x86_indirect ^x86_return ^retpoline
         ^nmi_(?:cpu|trigger|handle|panic) ^arch_trigger ^trigger_(?:all|single) ^sched_show_task ^watchdog ^lockup
         ^rcu_(?:dump|print|check_callbacks|check_gp|sched_clock|stall|exp_print|pending) ^print_cpu_stall ^check_cpu_stall
         ^ftrace_(?:call|caller|regs|graph|ops) ^trace_(?:hardirqs|softirqs|preempt|irq|lock|contention|call_bpf|event) ^perf_trace
-        ^debug_(?:object|smp|lockdep|locks) ^check_preemption ^this_cpu_preempt ^vpanic
+        ^debug_(?:object|smp|lockdep|locks|check_no_locks) ^check_preemption ^this_cpu_preempt ^vpanic
     """,
     "traps and interrupts": """
         ^do_(?:error_trap|trap|invalid_op|general_protection|kern_addr|user_addr|DataAbort|PrefetchAbort|undefinstr
@@ -42,17 +42,17 @@ _GENERIC: Final[dict[str, str]] = {
         |tag_check|sea|serror|alignment|undef) ^die_kernel ^handle_bad_stack ^invalid_op ^general_protection ^page_fault ^bad_area ^no_context
         ^spurious_ ^kernelmode_fixup ^exc_(?!page) ^asm_exc ^asm_sysvec ^sysvec ^asm_common ^error_entry ^error_code ^common_interrupt ^common_exception
         ^ret_from_(?:exception|intr|irq) ^retint ^asm_call_irq ^call_on_irq_stack ^call_on_stack ^el[01]h?t?_(?!svc) ^brk_handler ^call_break_hook
-        ^(?:und|irq|pabt|fiq)_(?:svc|usr|invalid) ^data_access ^program_check ^interrupt_(?:exit|return) ^int3 ^divide_error ^double_fault ^stack_segment ^df_debug
+        ^(?:und|irq|pabt|fiq)_(?:svc|usr|invalid) ^data_access ^program_check ^do_bad_page ^(?:do_)?pgm_check ^illegal_op ^monitor_event ^do_(?:protection|dat)_exception ^interrupt_(?:exit|return) ^int3 ^divide_error ^double_fault ^stack_segment ^df_debug
         ^apic_timer_interrupt ^smp_apic_timer ^smp_(?:reschedule|call_function_single_interrupt|call_function_interrupt) ^reboot_interrupt
         ^alternatives? ^static_call ^arch_stack ^walk_stack ^kernel_text_address ^handle_exception$ ^exception_
     """,
     "allocators": """
         malloc zalloc calloc kmem_cache ^kmem_
-        ^slab_(?:alloc|free|post|pre|want) ^slab$ ^cache_(?:alloc|free|grow|flusharray) ^mem_cgroup_(?:charge|try|from) ^memcg_(?:slab|alloc|charge|kmem) ^obj_cgroup
-        ^free_(?:pages?|unref|large|frozen|pcp|one_page|hot_cold|slab|block|percpu)(?:_prepare|_ok|_bulk|_page|_list|_kmalloc|_commit|$) ^(?:kv|kz|k|v)free(?!_skb_rea) ^vunmap
+        slab_ ^slab$ ^slob_(?:alloc|free|new|page) ^cache_(?:alloc|free|grow|flusharray) alloc_page ^mem_cgroup_(?:charge|try|from) ^memcg_(?:slab|alloc|charge|kmem) ^obj_cgroup
+        ^free_(?:pages?|unref|large|frozen|pcp|one_page|hot_cold|slab|block)(?:_prepare|_ok|_bulk|_page|_list|_kmalloc|_commit|$) ^(?:kv|kz|k|v)free(?!_skb_rea) ^vunmap
         ^get_(?:free_page|zeroed) ^(?:re)?alloc_(?:pages?|fresh|slab|percpu|bulk|frozen|contig) ^new_slab ^do_slab ^get_partial ^put_cpu_partial
         ^unfreeze_partials ^discard_slab ^allocate_slab ^pcpu_(?:alloc|create|mem|populate|block|find|balance) ^krealloc ^mem(?:dup) ^vmemdup ^strndup_user ^kstrn?dup ^kmemdup
-        ^prep_new ^post_alloc ^page_frag_(?:alloc|free) ^page_pool_alloc ^folio_ ^put_page ^get_page$ ^should_fail(?:_ex|slab|_alloc_page|$) ^dma_pool
+        ^prep_new ^post_alloc ^page_frag_(?:alloc|free) ^page_pool_alloc ^folio_ ^put_page ^get_page$ ^should_fail(?:_ex|slab|_alloc_page|$) ^fail_(?:dump|stacktrace) ^dma_pool
         ^devm_k ^mempool_(?:alloc|free|k) ^sock_[kom]+alloc ^large_alloc ^poison_ ^unpoison ^rcu_free_slab ^bpf_map_area ^alloc_tag
     """,
     "locks, counters, atomics": """
@@ -65,11 +65,11 @@ _GENERIC: Final[dict[str, str]] = {
         ^arch_(?:atomic|spin|read|write|test|set|clear|local|static|irqs|raw) ^atomic(?:64)?_(?!notifier|open|write|pool) ^instrument refcount ^kref ^ref_tracker ^cmpxchg ^xchg ^lockref
         ^(?:test|set|clear|change|assign)_(?:and_(?:set|clear|change)_)?bit ^find_(?:next|first|last)_(?:and_|zero_|andnot_)?(?:zero_)?bit ^bitmap_(?:find|set|clear|weight|zero|copy|and|or|xor|empty|full|subset|equal|intersects|release|allocate|parse|print)(?:_|$) ^variable_test ^constant_test
         ^rcu_(?:read_(?:un)?lock|is_watching|lockdep) ^cleanup_srcu ^rhashtable_lookup ^rht_(?!deferred) ^list_(?!lru) ^hlist_ ^klist_(?:del|put|next|add|remove) ^plist ^llist ^rb_ ^rbtree ^dl_rb
-        ^prepare_to_wait ^finish_wait ^wait_woken ^wait_for_completion ^complete(?:_all)?$ ^wake_up ^autoremove ^debug_(?:mutex|rt|spin) ^spin_(?:bug|dump) ^held_lock
+        ^prepare_to_s?wait ^finish_s?wait ^swake_up ^(?:out_of_line_)?wait_on_bit ^wait_woken ^wait_for_completion ^complete(?:_all)?$ ^wake_up ^autoremove ^debug_(?:mutex|rt|spin) ^(?:spin|rwlock)_(?:bug|dump) ^held_lock ^assign_lock_key
         ^(?:soft|hard)irqs? ^preempt_(?:count|latency) ^irqentry ^context_tracking ^ct_(?:nmi|irq|idle|kernel|user) ^user_(?:enter|exit)
     """,
     "memory, strings, ports, sums, user space": """
-        ^mem(?:cpy|set|move|cmp|chr|scan|zero)[0-9]*(?:_|$) ^str(?:[ln]?c(?:py|at|mp|hr|spn)|scpy|n?len|n?casecmp|n?str|sep|pbrk|rchr|ncasecmp|ndup|lcpy|lcat|im|chrnul)(?:_|$)
+        ^mem(?:cpy|set|move|cmp|chr|scan|zero)[0-9]*(?:_|$) ^str(?:[ln]?c(?:py|at|mp|hr|spn)|scpy|n?len|n?casecmp|n?str|sep|pbrk|rchr|ncasecmp|ndup|lcpy|lcat|im|chrnul|spn)(?:_|$)
         ^sized_strscpy ^match_string ^jhash ^crc ^xxh ^siphash ^hsiphash ^full_name_hash ^csum_
         copy_(?:from|to)_(?:user|iter|sockptr|kernel|bpfptr) ^copy_user ^copyin ^copyout ^copy_mc ^raw_copy ^clear_user ^clear_page ^copy_page(?:$|_) ^rep_ ^(?:get|put)_user(?:_[0-9]|_no|_asm|_fn|$) ^probe_kernel
         ^check_copy ^iterate_and ^fault_in ^read_word ^read_once ^READ_ONCE ^WRITE_ONCE ^(?:ins|outs|in|out)[bwlq]$ ^ioread ^iowrite ^(?:read|write)[bwlq]$ ^mmio ^logic_(?:in|out|pio)
@@ -78,8 +78,8 @@ _GENERIC: Final[dict[str, str]] = {
     "deferred work and devices": """
         ^kvfree_call ^kfree_call ^flush_(?:work|workqueue|delayed) ^start_flush ^drain_workqueue ^destroy_workqueue ^queue_(?:work_on|delayed) ^insert_work ^cancel_(?:work|delayed) ^mod_(?:timer|delayed) ^schedule_work ^try_to_grab
         ^(?:try_to_)?del_timer ^timer_delete ^timer_shutdown ^add_timer ^lock_timer_base ^detach_ ^hrtimer_(?:cancel|try) ^lock_hrtimer ^remove_hrtimer ^init_timer ^sk_(?:stop|reset)_timer ^irq_work ^tasklet_kill ^kthread_(?:stop|queue|insert|flush|cancel|create|park) ^timer_(?:is_static|fixup)
-        ^kobject_ ^dpm_sysfs ^sysfs_(?:remove|delete|unlink) ^i2c_del_adapter ^device_(?:remove_file|create_file|destroy$|(?:add|del|register|unregister|initialize)$) ^(?:get|put)_device ^cdev_(?:add|del|put|device) ^bus_(?:add|remove)_
-        ^tty_(?:un)?register_device ^add_uevent ^uevent
+        ^kobject_ ^dpm_sysfs ^device_pm_(?:add|remove) ^device_release$ ^sysfs_(?:remove|delete|unlink) ^i2c_del_adapter ^device_(?:remove_file|create_file|destroy$|(?:add|del|register|unregister|initialize)$) ^(?:get|put)_device ^cdev_(?:add|del|put|device) ^bus_(?:add|remove)_
+        ^tty_(?:port_)?(?:un)?register_device ^add_uevent ^uevent
         ^hwrng_unregister ^usb_(?:submit|kill|unlink|poison|anchor|unanchor|hcd_(?:submit|unlink|giveback)|start_wait|control_msg|bulk_msg|interrupt_msg)
         ^dput ^fast_dput ^iput ^(?:drop|inc)_nlink ^ihold ^kfree_skb ^dev_kfree ^unregister_netdev(?:ice)?(?:_many|_queue|_many_notify|$) ^rollback_registered ^dev_(?:put|hold) ^netdev_(?:put|hold|tracker)
     """,

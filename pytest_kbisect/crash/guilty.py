@@ -48,6 +48,11 @@ def _called_by_all() -> Pattern[str]:
     return Pattern("|".join(f"{path}$" for table in _CALLED_BY_ALL.values() for path in table.split()))
 
 
+def is_called_by_all(path: str) -> bool:
+    """Whether a file of the tree is one that traces pass through without its being wrong."""
+    return _called_by_all().match(path) is not None
+
+
 def guilty_file(report_text: str) -> str:
     """The path (in the kernel tree) of the file to blame, from a symbolized report; "" if it names none.
 
@@ -67,7 +72,7 @@ def guilty_file(report_text: str) -> str:
         for found in _LOCATION.finditer(line[:_LONGEST_LINE]):
             path = posixpath.normpath(found["path"])
             first = first or path
-            if aside or _called_by_all().match(path):
+            if aside or is_called_by_all(path):
                 continue
             if not guilty or _is_below(path, guilty):
                 guilty = path

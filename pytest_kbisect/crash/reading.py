@@ -32,6 +32,7 @@ _LONGEST_WAIT: Final = 256 << 10
 # Lines of a crash that has already been reported; they do not begin another one.
 _FOLLOW_UP: Final = Pattern(
     r"Kernel panic - not syncing|invalid opcode: 0000|Internal error: |WARNING: kernel stack (?:regs|frame)"
+    r"|Unhandled fault: alignment exception"
     r"|INFO: (?:Allocated|Freed) in |INFO: (?:Slab|Object) 0x"
 )
 # Messages with a trace of their own: what follows them is not the crash's, if nobody says who speaks.

@@ -14,18 +14,25 @@ if TYPE_CHECKING:
     from pytest_kbisect.crash.families.family import Step
 
 # "Call Trace:" of most, "Call trace:" of arm64, "Backtrace:" of arm and parisc, "backtrace:" of kmemleak
-# and page owner, "Allocated by task 1:" and so on of the sanitizers, "read to 0x.." of KCSAN.
-STACK_BEGIN: Final = Pattern(
-    r"\bCall [Tt]race:"
-    r"|(?<!stack )\b[Bb]acktrace:|\bStack traceback:"
-    r"|\b(?:[Aa]llocated|[Ff]reed)(?: by (?:task|interrupt)[^\n]{0,60})?(?: on cpu[^\n]{0,60})?:\s*$"
-    r"|^(?:Last potentially related work creation|Second to last potentially related work creation):"
-    r"|^Uninit was (?:stored to memory at|created at):|^Local variable [^\n]{1,200} created at:"
-    r"|^(?:Read|Write) at 0x|^Invalid (?:read|write) at|^Use-after-free (?:read|write) at|^Out-of-bounds (?:read|write) at"
-    r"|^Corrupted memory at|^Invalid free of"
-    r"|^\s*(?:read|write|read-write|assert no accesses|assert no writes|race at unknown origin)[^\n]{0,60} (?:to|with) "
-    r"|^Exception stack\(|^page last (?:allocated|free)"
+# and page owner, "Allocated by task 1:" and so on of the sanitizers, "read to 0x.." of KCSAN. Each of these
+# kinds has to be followed by functions at its first appearance, or the report was cut.
+_BEGINS: Final = (
+    r"\bCall Trace:",
+    r"\bCall trace:",
+    r"(?<!stack )\b[Bb]acktrace:|\bStack traceback:",
+    r"\b[Aa]llocated(?: by (?:task|interrupt)[^\n]{0,60})?(?: on cpu[^\n]{0,60})?:\s*$",
+    r"\b[Ff]reed(?: by (?:task|interrupt)[^\n]{0,60})?(?: on cpu[^\n]{0,60})?:\s*$",
+    r"^(?:Last potentially related work creation|Second to last potentially related work creation):",
+    r"^Uninit was stored to memory at:",
+    r"^Uninit was created at:",
+    r"^Local variable [^\n]{1,200} created at:",
+    r"^(?:(?:Read|Write) at 0x|(?:Invalid|Use-after-free|Out-of-bounds) (?:read|write) at|Corrupted memory at|Invalid free of)",
+    r"^\s*(?:read|write|read-write|assert no accesses|assert no writes|race at unknown origin)[^\n]{0,60} (?:to|with) ",
+    r"^page last (?:allocated|free)",
 )
+# Arm's is one of registers.
+STACK_BEGIN: Final = Pattern("|".join((*_BEGINS, r"^Exception stack\(")))
+_BEGIN_KINDS: Final = tuple(Pattern(source) for source in _BEGINS)
 
 _PC_ARM: Final = r"\[<[0-9a-f]{8}>\] \((?P<arm>[A-Za-z_][\w.]{0,200})(?:\+0x[0-9a-f]{1,8}/0x[0-9a-f]{1,8})?\) from \[<[0-9a-f]{8}>\] \((?P<caller>[A-Za-z_][\w.]{0,200})"
 _MARK: Final = r"(?:<[/A-Z#0-9a-z]{1,16}>\s{0,4})?"
@@ -123,20 +130,22 @@ def stacks(lines: Sequence[str]) -> tuple[tuple[str, ...], ...]:
 
 def trace_fault(lines: Sequence[str]) -> str:
     """Why the stack traces of a report cannot be whole, "" if they can."""
-    first_begin = -1
-    for at, line in enumerate(lines):
-        if not STACK_BEGIN.search(line):
+    begins = [at for at, line in enumerate(lines) if STACK_BEGIN.search(line)]
+    whole = False
+    for kind in _BEGIN_KINDS:
+        at = next((at for at in begins if kind.search(lines[at])), None)
+        if at is None:
             continue
-        if first_begin < 0:
-            first_begin = at
         if len(lines) - at < 3:
             return "call trace is missed"
         for later in lines[at + 1 : at + 16]:
             if STACK_BEGIN.search(later):
                 return "no frames in a stack trace"
-            if "(stack is not available)" in later or frame_names(later):
+            if "(stack is not available)" in later:
+                break
+            if frame_names(later):
+                whole = True
                 break
         else:
             return "no frames in a stack trace"
-        break
-    return "" if first_begin >= 0 else "no stack trace in report"
+    return "" if whole else "no stack trace in report"

@@ -18,11 +18,8 @@ _HARMLESS_WARNING: Final = Pattern(
     r"|host key|filesystem (?:is|was)|maximal mount count|unchecked|fsck|\bssh|apparmor|selinux|certificate"
     r"|kernel lockdown)"
 )
-# Only the Go run time's own words: others say "fatal error:" too, and go on.
-_HARMLESS_FATAL: Final = Pattern(
-    r"^(?!fatal error: (?:run|unexpected signal|all goroutines|concurrent map|stack |bad |found |sweep|sched|work"
-    r"|m(?:call|alloc|orestack|heap|span)|systemstack|unlock|lock|checkdead|too many|out of memory|invalid|g(?:c|o)))"
-)
+# Go's run time begins a line so; others say "fatal error:" in the midst of one, or say what they could not do.
+_HARMLESS_FATAL: Final = Pattern(r"^(?!fatal error: (?!cannot |can't |could not |unable |failed ))")
 _HARMLESS_FAULT: Final = Pattern(r"traps: |general protection fault (?:ip|rip):|segfault at")
 _HARMLESS_INFO: Final = Pattern(
     r"INFO: (?!rcu_|task |\w*\s?suspicious RCU|possible |inconsistent |trying to register"
@@ -80,7 +77,7 @@ HEADERS: Final = (
     Header("divide error:", memory.DIVIDE_ERROR),
     Header("divide_error:", memory.DIVIDE_ERROR),
     Header("invalid opcode:", memory.INVALID_OPCODE),
-    Header("int3:", memory.INT3),
+    Header("int3:", memory.INT3, Pattern(r"\wint3:")),
     Header("PANIC: double fault", memory.DOUBLE_FAULT),
     Header("Internal error:", memory.INTERNAL_ERROR),
     Header("UBSAN:", memory.UBSAN),

@@ -64,7 +64,10 @@ KMSAN: Final = (
         "KMSAN: {kind} in {frame}",
         _BAD_ACCESS,
         steps=(STACK,),
-        skip=(r"^_*(?:aes|crypto|cipher|drbg|rng|sha\d+|jent|chacha|blake|ghash|poly1305)",),
+        skip=(
+            r"^_*(?:aes|crypto|cipher|drbg|rng|sha\d+|jent|chacha|blake|ghash|poly1305)",
+            r"^_*(?:skcipher|shash|ahash|aead|gcm|ctr|cbc|ecb|xts|md5|sm[34])_(?:walk|setkey|crypt|encrypt|decrypt|update|final)",
+        ),
     ),
 )
 
@@ -197,7 +200,9 @@ PAGES: Final = (
         r"BUG: Bad page state",
         "BUG: Bad page state in {frame}",
         steps=(STACK,),
-        skip=(r"^_*(?:get_page_from_|rmqueue|free_(?:unref|pcp|page_is|tail)|check_(?:new|free)_page|page_(?:expected|bad))",),
+        skip=(
+            r"^_*(?:get_page_from_|rmqueue|free_(?:unref|pcp|page_is|tail)|check_(?:new|free)_page|page_(?:expected|bad))",
+        ),
     ),
     family(r"BUG: Bad page map", "BUG: Bad page map"),
     family(r"BUG: Bad page cache", "BUG: Bad page cache"),

@@ -39,7 +39,9 @@ PANIC: Final = (
     # The end of an oops whose beginning was lost.
     family(rf"{_PANIC}Fatal exception", "kernel panic: Fatal exception", cut_short=True),
     family(rf"{_PANIC}hung_task: blocked tasks", "kernel panic: hung_task: blocked tasks", cut_short=True),
-    family(r"Kernel panic - not syncing: panic_on_warn set", "kernel panic: panic_on_warn set", cut_short=True),
+    family(
+        r"Kernel panic - not syncing: panic_on_warn set", "kernel panic: panic_on_warn set", cut_short=True
+    ),
     family(rf"{_PANIC}softlockup: hung tasks", "kernel panic: softlockup: hung tasks"),
     family(rf"{_PANIC}Attempted to kill init!", "kernel panic: Attempted to kill init!", traceless=True),
     family(rf"{_PANIC}Couldn't open N_TTY ldisc", "kernel panic: Couldn't open N_TTY ldisc"),

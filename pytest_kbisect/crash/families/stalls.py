@@ -10,7 +10,7 @@ from pytest_kbisect.crash.families.family import CALL_TRACE, RIP, STACK, anchor,
 # The timer interrupt through which a CPU looks at itself: what lies below it in the trace is the stall.
 _TIMER_INTERRUPT: Final = anchor(
     r"apic_timer_interrupt\+0x|\bel1h?_(?:64_)?irq\+0x|\b__irq_(?:svc|usr)\+0x|\bret_from_intr\+0x"
-    r"|^--- interrupt: |\bhandle_exception\+0x|\bret_from_exception\+0x"
+    r"|^--- interrupt: |\bhandle_exception\+0x|\bret_from_exception\+0x|\bext_int_handler\+0x|\bdecrementer_common"
 )
 
 STALL: Final = (
