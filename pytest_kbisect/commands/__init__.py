@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-VERBS = ("setup", "doctor", "demo", "crash")
+VERBS = ("setup", "doctor", "demo", "crash", "report")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -28,11 +28,7 @@ def session_folder(folder: Path, commit: str, number: int) -> Path:
 
 
 def of_session(session: Path) -> Mapping[int, tuple[Path, ...]]:
-    """A session's consoles by the index of their run; several where a run has several tests.
-
-    What is told there by a path of another machine, or before the folder was moved, is looked for in
-    the session's own folder.
-    """
+    """A session's consoles by the index of their run; several where a run has several tests."""
     try:
         root = ET.parse(session / "junit.xml").getroot()
     except (OSError, ET.ParseError):
@@ -43,12 +39,17 @@ def of_session(session: Path) -> Mapping[int, tuple[Path, ...]]:
         number, console = told.get(properties.RUN), told.get(properties.CONSOLE)
         if number is None or not console:
             continue
-        path = session / "runs" / console.rstrip("/").rpartition("/")[0].rpartition("/")[2] / "console.log"
+        path = kept(session, console)
         if path.is_file():
             found[int(number)].append(path)
         else:
             _ = found[int(number)]
     return {i: tuple(paths) for i, (_, paths) in enumerate(sorted(found.items()))}
+
+
+def kept(session: Path, told: str) -> Path:
+    """A console in the session's folder, by the path it had when it was written: folders are moved."""
+    return session / "runs" / told.rpartition("/")[0].rpartition("/")[2] / "console.log"
 
 
 def end(path: Path, limit: int) -> str:

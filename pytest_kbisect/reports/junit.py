@@ -10,14 +10,19 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
+from pytest_kbisect.reports import consoles
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from pytest_kbisect.reports.result import Result
 
-_CONSOLE_LIMIT = 64 * 1024
+_ONE_CONSOLE = 64 << 10
 """Bytes of a console's end kept as system-out; the whole one is in the bisection's folder."""
+_CONSOLES = 12 << 20
+"""Bytes of all consoles together: GitLab refuses reports beyond 30 MB."""
+_RUN = re.compile(r"[\[-]run(\d+)")
 
 # Characters that XML 1.0 cannot hold at all, not even escaped.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -32,9 +37,12 @@ def write(path: Path, commits: Sequence[tuple[dict[str, Any], Sequence[Path]]], 
     """Merge the XML files of each commit's sessions (folders), with what is told of it; add the result."""
     from junitparser import JUnitXml
 
+    sessions = sum(len(folders) for _, folders in commits)
+    runs = sum(int(told.get("runs") or 0) for told, _ in commits)
+    limit = min(_ONE_CONSOLE, _CONSOLES // max(runs, sessions, 1))
     document: Any = JUnitXml("pytest-kbisect")
     for told, folders in commits:
-        document.add_testsuite(_commit_suite(told, folders))
+        document.add_testsuite(_commit_suite(told, folders, limit))
     document.add_testsuite(_result_suite(result))
     document.update_statistics()
     document._elem.attrib.pop("skipped", None)  # noqa: SLF001 - junit-10.xsd knows it of suites only
@@ -44,37 +52,48 @@ def write(path: Path, commits: Sequence[tuple[dict[str, Any], Sequence[Path]]], 
     os.replace(unfinished, path)
 
 
-def _commit_suite(told: dict[str, Any], folders: Sequence[Path]) -> Any:
+def _commit_suite(told: dict[str, Any], folders: Sequence[Path], limit: int) -> Any:
     from junitparser import JUnitXml, TestCase, TestSuite
 
-    suite = TestSuite(clean(f"{told['commit'][:12]} {told['title']}"))
+    commit = told["commit"][:12]
+    suite = TestSuite(clean(f"{commit} {told['title']}"))
     for name, value in told.items():
-        suite.add_property(f"kbisect.{name}", clean(str(value)))
-    written = [folder / "junit.xml" for folder in folders if (folder / "junit.xml").exists()]
-    for session in (session for xml in written for session in JUnitXml.fromfile(str(xml))):
-        suite.timestamp = suite.timestamp or session.timestamp
-        for case in session:
-            case.classname = f"{told['commit'][:12]}.{case.classname}"
-            _add_console(case)
+        if isinstance(value, str | int | float):
+            suite.add_property(f"kbisect.{name}", clean(str(value)))
+    written = [
+        (n, folder / "junit.xml") for n, folder in enumerate(folders, 1) if (folder / "junit.xml").exists()
+    ]
+    for number, xml in written:
+        cases = []
+        for session in JUnitXml.fromfile(str(xml)):
+            suite.timestamp = suite.timestamp or session.timestamp
+            cases += list(session)
+        for case in sorted(cases, key=_order):
+            # Readers tell tests apart by class and name: a commit's second session has names of its own.
+            case.classname = f"{commit if number == 1 else f'{commit}-{number}'}.{case.classname}"
+            _add_console(case, xml.parent, limit)
             suite.add_testcase(case)
     if not written:  # the journal knows what was found, its files were removed
-        suite.add_testcase(TestCase(f"verdict {told['verdict']}", told["commit"][:12], 0.0))
+        suite.add_testcase(TestCase(f"verdict {told['verdict']}", commit, 0.0))
     return suite
 
 
-def _add_console(case: Any) -> None:
+def _order(case: Any) -> tuple[str, str, int]:
+    """Reproducer by reproducer, and its runs as they are counted; workers end in any order."""
+    number = _RUN.search(case.name or "")
+    return case.classname or "", _RUN.sub("", case.name or ""), int(number[1]) if number else -1
+
+
+def _add_console(case: Any, session: Path, limit: int) -> None:
     from junitparser import Properties
 
     from pytest_kbisect import properties
 
     for item in case.child(Properties) or ():
-        if item.name == properties.CONSOLE:
-            try:
-                with open(item.value, "rb") as file:
-                    file.seek(max(0, os.fstat(file.fileno()).st_size - _CONSOLE_LIMIT))
-                    case.system_out = clean(file.read().decode("utf-8", "replace").replace("\r", ""))
-            except OSError:
-                pass
+        if item.name == properties.CONSOLE and (
+            text := consoles.end(consoles.kept(session, item.value or ""), limit)
+        ):
+            case.system_out = clean(text)
 
 
 def _result_suite(result: Result) -> Any:
@@ -92,7 +111,9 @@ def _result_suite(result: Result) -> Any:
     }
     for name, value in facts.items():
         suite.add_property(f"kbisect.{name}", clean(value))
-    case = TestCase("first bad commit", "kbisect.result", sum(result.seconds.values()))
+    case = TestCase(
+        f"first {'good' if result.fix else 'bad'} commit", "kbisect.result", sum(result.seconds.values())
+    )
     words = f"{result.culprit} {result.title}" if result.culprit else result.reason
     case.system_out = clean(words)
     if not result.culprit:

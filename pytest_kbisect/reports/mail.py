@@ -122,7 +122,7 @@ def _text(story: Story, attached: list[str]) -> str:
         f'  {short(story.result.culprit)} ("{one_line(story.result.title)}")',
         regzbot(story),
         *map(_wrapped, _findings(story)),
-        f"The crash, at {_crashing(story)}:",
+        f"The crash, at {short(story.crashing.commit)}:" if story.crashing else "The crash:",
         story.crash[:_CRASH].strip("\n"),
         _compiler(story),
         f"Attached: {', '.join(attached)}" if attached else "",
@@ -165,11 +165,6 @@ def _findings(story: Story) -> Iterator[str]:
         yield "The commit is a merge: either side is good by itself, together they are not."
     if "no-op" in story.result.flags:
         yield "But the commit builds the same kernel as its parent, so this result is doubtful."
-
-
-def _crashing(story: Story) -> str:
-    """The commit whose crash is shown."""
-    return short(story.result.range[0] if story.fix else story.result.culprit)
 
 
 def _compiler(story: Story) -> str:

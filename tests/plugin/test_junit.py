@@ -19,9 +19,10 @@ SESSION = """<?xml version="1.0"?><testsuites><testsuite name="pytest" tests="1"
 
 
 def session(folder: Path, console: bytes) -> Path:
-    folder.mkdir()
-    (folder / "console.log").write_bytes(console)
-    xml = SESSION.format(console=properties.CONSOLE, path=folder / "console.log")
+    run = folder / "runs" / "x-run0"
+    run.mkdir(parents=True)
+    (run / "console.log").write_bytes(console)
+    xml = SESSION.format(console=properties.CONSOLE, path="/where/it/was/x-run0/console.log")
     (folder / "junit.xml").write_text(xml)
     return folder
 
@@ -64,6 +65,44 @@ def test_a_huge_console_is_cut_to_its_end(tmp_path: Path) -> None:
     junit.write(tmp_path / "all.xml", [(told, [folder])], found())
     assert (tmp_path / "all.xml").stat().st_size < 200_000
     assert "the end" in (tmp_path / "all.xml").read_text()
+
+
+def test_many_consoles_share_a_bound(tmp_path: Path) -> None:
+    commits = []
+    for i in range(40):
+        told = {"commit": f"{i:040x}", "title": "", "verdict": "bad", "runs": 50}
+        commits.append((told, [session(tmp_path / f"s{i}", b"a line of a console\n" * 50_000)]))
+    junit.write(tmp_path / "all.xml", commits, found())
+    assert (tmp_path / "all.xml").stat().st_size < 1 << 20
+
+
+def test_runs_stand_in_order_and_sessions_apart(tmp_path: Path) -> None:
+    cases = "".join(
+        f'<testcase classname="repro.{n}.c" name="{n}[run{i}]"/>' for i in (10, 2, 0) for n in "ba"
+    )
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "junit.xml").write_text(f"<testsuites><testsuite name='s'>{cases}</testsuite></testsuites>")
+    told = {"commit": "d" * 40, "title": "", "verdict": "bad", "build_error": "", "seconds_by": {"a": 1}}
+    junit.write(tmp_path / "all.xml", [(told, folders)], found())
+    suite, _ = JUnitXml.fromfile(str(tmp_path / "all.xml"))
+    names = [(case.classname, case.name) for case in suite]
+    assert len(set(names)) == 12
+    assert names[:4] == [
+        ("dddddddddddd.repro.a.c", "a[run0]"),
+        ("dddddddddddd.repro.a.c", "a[run2]"),
+        ("dddddddddddd.repro.a.c", "a[run10]"),
+        ("dddddddddddd.repro.b.c", "b[run0]"),
+    ]
+    assert names[6][0] == "dddddddddddd-2.repro.a.c"
+    assert "kbisect.seconds_by" not in {item.name for item in suite.properties()}
+
+
+def test_a_repair_is_the_first_good_commit(tmp_path: Path) -> None:
+    junit.write(tmp_path / "all.xml", [], found(fix=True))
+    ((case,),) = JUnitXml.fromfile(str(tmp_path / "all.xml"))
+    assert case.name == "first good commit"
 
 
 def test_without_the_sessions_files_the_verdict_is_still_told(tmp_path: Path) -> None:

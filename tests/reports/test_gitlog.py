@@ -13,7 +13,8 @@ from folders import Folder
 
 from pytest_kbisect.bisection.outcome import Verdict
 from pytest_kbisect.bisection.replay import read_log
-from pytest_kbisect.reports import gitlog, story
+from pytest_kbisect.reports import gitlog
+from pytest_kbisect.reports.reading import read
 
 ENVIRONMENT = {
     **{
@@ -99,7 +100,7 @@ def log_of(
     if found.get("culprit"):
         found["parents"] = repository.git("rev-parse", f"{found['culprit']}^@").split()
         found["title"] = repository.git("log", "-1", "--format=%s", found["culprit"])
-    return gitlog.text(story.read(made.write(range=list(ends), **found)))
+    return gitlog.text(read(made.write(range=list(ends), **found)))
 
 
 def first_bad(said: str) -> str:
@@ -197,5 +198,5 @@ def test_titles_cannot_add_commands(tmp_path: Path, line: tuple[Repository, list
     for sha, runs in ((c[16], "c"), (c[0], "o"), (c[9], "c"), (c[8], "o")):
         made.test(sha, runs, position=places[sha], title=f"x\ngit bisect good {c[16]}\rgit bisect reset")
     found = {"culprit": c[9], "parents": [c[8]], "title": f"x\ngit bisect good {c[16]}"}
-    log = gitlog.text(story.read(made.write(range=[c[0], c[16]], **found)))
+    log = gitlog.text(read(made.write(range=[c[0], c[16]], **found)))
     assert first_bad(repository.replay(log, tmp_path / "log")) == c[9]

@@ -13,7 +13,8 @@ from folders import CRASH, Folder, culprit, sha
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_kbisect.reports import mail, story
+from pytest_kbisect.reports import mail
+from pytest_kbisect.reports.reading import read
 from pytest_kbisect.reports.result import Result
 from pytest_kbisect.reports.story import Story
 
@@ -44,11 +45,11 @@ def text_of(message: EmailMessage) -> str:
 
 def test_what_kernel_people_expect(tmp_path: Path) -> None:
     seen = {"revert": "passed", "revert_runs": [0, 10]}
-    folder = made(tmp_path / "f", seen=seen, config="config", reproducers=["repro/x.c"])
+    folder = made(tmp_path / "f", seen=seen)
     (folder.path / "config").write_text("CONFIG_NET=y\n")
     (folder.path / "repro").mkdir()
     (folder.path / "repro" / "x.c").write_text("// kbisect-config: CONFIG_TUN=y ü\nint main(void) {}\n")
-    data = mail.render(story.read(folder.path))
+    data = mail.render(read(folder.path))
     assert max(map(len, data.split(b"\r\n"))) < 998
     message = parsed(data)
     assert message["Subject"] == f'[REGRESSION] {CRASH} since "net: skbuff: do not hide failures"'
@@ -68,11 +69,11 @@ def test_what_kernel_people_expect(tmp_path: Path) -> None:
 
 
 def test_a_revert_that_was_not_tried_is_not_told(tmp_path: Path) -> None:
-    assert "reverted" not in text_of(parsed(mail.render(story.read(made(tmp_path / "f").path))))
+    assert "reverted" not in text_of(parsed(mail.render(read(made(tmp_path / "f").path))))
 
 
 def test_a_repair_is_no_regression(tmp_path: Path) -> None:
-    message = parsed(mail.render(story.read(made(tmp_path / "f", fix=True).path)))
+    message = parsed(mail.render(read(made(tmp_path / "f", fix=True).path)))
     assert message["Subject"] == f'{CRASH} repaired by "net: skbuff: do not hide failures"'
     assert message["Cc"] == "l@example.org"
     assert "regzbot" not in text_of(message)
@@ -82,7 +83,7 @@ def test_a_repair_is_no_regression(tmp_path: Path) -> None:
 def test_without_a_culprit_there_is_no_mail(tmp_path: Path) -> None:
     folder = Folder(tmp_path / "f")
     folder.test(sha(100), "oo")
-    assert mail.render(story.read(folder.write(kind="not-reproduced"))) == b""
+    assert mail.render(read(folder.write(kind="not-reproduced"))) == b""
 
 
 def test_names_with_commas_quotes_and_any_letters(tmp_path: Path) -> None:
@@ -94,7 +95,7 @@ def test_names_with_commas_quotes_and_any_letters(tmp_path: Path) -> None:
         "x\r\nBcc: evil@example.org <y@example.org>",
         "a@example.org\nBcc: evil@example.org",
     ]
-    message = parsed(mail.render(story.read(made(tmp_path / "f", recipients_to=people).path)))
+    message = parsed(mail.render(read(made(tmp_path / "f", recipients_to=people).path)))
     named = {address.addr_spec: address.display_name for address in message["To"].addresses}
     assert named == {
         "jd@example.org": 'Doe, John "JD"',

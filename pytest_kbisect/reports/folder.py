@@ -1,0 +1,151 @@
+"""The folder of a bisection: everything that explains it, repeats it and can be shown, in one place.
+
+    report.html report.eml bisect.log git-bisect.log junit.xml result.json journal.jsonl
+    config repro/ repeat.sh repeat/ sessions/
+
+Each is written by itself: what cannot be written is said, and keeps nothing else from being written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_kbisect import needs
+from pytest_kbisect.errors import KbisectError
+from pytest_kbisect.reports import consoles, gitlog, junit, mail, page, repeat
+from pytest_kbisect.reports.reading import CONFIG, REPRODUCERS, read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pytest_kbisect.reports.story import Story
+
+_REPORTS: dict[str, Callable[[Story], str | bytes]] = {
+    "report.html": page.render,
+    "report.eml": mail.render,
+    "git-bisect.log": gitlog.text,
+}
+
+
+def write(folder: Path, cache: Path, *, also: Path | None = None) -> list[str]:
+    """Write all reports of a bisection whose journal and result are in `folder`; what went wrong, a line each.
+
+    The kernel that crashed and its configuration are copied from the store in `cache`, where they
+    still are. `also` is another path for the JUnit XML. Raises UsageError where it is no folder of
+    results.
+    """
+    troubles: list[str] = []
+    story = read(folder)
+    with _kernel(story, cache) as kernel:
+        _try(troubles, "the consoles were not cut", lambda: _bound(story))
+        _try(troubles, f"{REPRODUCERS}/ was not written", lambda: _copy_reproducers(story))
+        if kernel is not None:
+            _try(troubles, f"{CONFIG} was not written", lambda: _copy(kernel / "config", folder / CONFIG))
+        story = read(folder)  # with what was copied
+        image = kernel / "bzImage" if kernel is not None else None
+        _try(troubles, "repeat.sh was not written", lambda: _repeat(story, image, cache))
+    for name, render in _REPORTS.items():
+        _try(troubles, f"{name} was not written", partial(_render, folder / name, render, story))
+    for path in (folder / "junit.xml", also):
+        if path is not None:
+            _try(troubles, f"{path.name} was not written", partial(_junit, path, story))
+    return troubles
+
+
+def _try(troubles: list[str], words: str, action: Callable[[], None]) -> None:
+    try:
+        action()
+    except OSError as error:
+        troubles.append(f"{words}: {error.strerror or error}")
+    except KbisectError as error:
+        troubles.append(f"{words}: {str(error).partition(chr(10))[0]}")
+
+
+def _render(path: Path, render: Callable[[Story], str | bytes], story: Story) -> None:
+    _put(path, render(story))
+
+
+def _put(path: Path, content: str | bytes) -> None:
+    """Write it whole or not at all; nothing to write takes away what an earlier answer left."""
+    if not content:
+        path.unlink(missing_ok=True)
+        return
+    unfinished = path.with_name(f"{path.name}.tmp")
+    data = content.encode("utf-8", "replace") if isinstance(content, str) else content
+    try:
+        unfinished.write_bytes(data)
+        os.replace(unfinished, path)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def _copy(source: Path, target: Path) -> None:
+    _put(target, source.read_bytes())
+
+
+def _bound(story: Story) -> None:
+    consoles.bound(path for one in story.revisions for run in one.runs for path in run.consoles)
+
+
+@contextlib.contextmanager
+def _kernel(story: Story, cache: Path) -> Iterator[Path | None]:
+    """The folder in the store of the kernel that crashed, in use meanwhile; None where it is gone."""
+    from pytest_kbisect.kernel.store import Store
+
+    crashing = story.crashing
+    signature = crashing.signature.partition("+")[0] if crashing else ""
+    entry = Store(cache / "kernels").find(signature) if signature else None
+    if entry is None:
+        yield None
+        return
+    with entry:
+        yield entry.folder
+
+
+def _copy_reproducers(story: Story) -> None:
+    """Keep the reproducers as they were; one that was changed since is not what found the answer."""
+    for name, digest in story.sources.items():
+        source = Path(name)
+        if source.is_file() and hashlib.sha256(source.read_bytes()).hexdigest().startswith(digest):
+            (story.folder / REPRODUCERS).mkdir(exist_ok=True)
+            _copy(source, story.folder / REPRODUCERS / source.name)
+
+
+def _repeat(story: Story, image: Path | None, cache: Path) -> None:
+    programs = [program for program in map(_program(story, cache), story.reproducers) if program]
+    busybox = shutil.which("busybox", path="/usr/local/bin:/usr/bin:/bin") if programs else None
+    repeat.write(story, programs, image, Path(busybox) if busybox else None)
+
+
+def _program(story: Story, cache: Path) -> Callable[[str], repeat.Program | None]:
+    """How a copy of a reproducer becomes what a guest runs; None for one in Python."""
+    from pytest_kbisect.programs import compile_static
+
+    def program(name: str) -> repeat.Program | None:
+        path = story.folder / name
+        if path.suffix not in {".c", ".sh"}:
+            return None
+        needed = needs.from_source(path.read_text("utf-8", "replace"), path.name)
+        executable = compile_static(path, cache / "programs") if path.suffix == ".c" else path
+        return repeat.Program(executable.name, executable, needed)
+
+    return program
+
+
+def _junit(path: Path, story: Story) -> None:
+    commits = [
+        (
+            dict(revision.facts),
+            [consoles.session_folder(story.folder, step.commit, step.session) for step in revision.steps],
+        )
+        for revision in story.revisions
+        if revision.facts
+    ]
+    junit.write(path, commits, story.result)

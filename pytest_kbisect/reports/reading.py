@@ -1,0 +1,191 @@
+"""A story read from a results folder: journal.jsonl, result.json, and which console is which run's."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from pytest_kbisect.bisection.outcome import Outcome
+from pytest_kbisect.errors import UsageError
+from pytest_kbisect.reports import consoles
+from pytest_kbisect.reports.result import Result
+from pytest_kbisect.reports.story import (
+    UNFINISHED,
+    Belief,
+    Confirmation,
+    Revision,
+    RunFacts,
+    State,
+    Step,
+    Story,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+CONFIG = "config"
+REPRODUCERS = "repro"
+"""Where the folder keeps the configuration, and copies of the reproducers."""
+
+
+def read(folder: Path) -> Story:
+    """The story of a results folder. Raises UsageError where it is none."""
+    journal = _journal(folder / "journal.jsonl")
+    told = _result(folder / "result.json")
+    subject = next((line for line in journal if line.get("kind") == "subject"), {})
+    if not told:
+        told = {"kind": UNFINISHED, "range": subject.get("range", ["", ""])}
+    result = Result(**{f.name: _frozen(told[f.name]) for f in fields(Result) if f.name in told})
+    steps = _steps(folder, [line for line in journal if line.get("kind") == "tested"])
+    confirmation = told.get("confirmation") or {}
+    return Story(
+        folder=folder,
+        result=result,
+        steps=steps,
+        revisions=_revisions(steps, told.get("tested") or ()),
+        strategy=str(subject.get("strategy", "")),
+        fix=bool(told.get("fix", subject.get("fix"))),
+        commits=told.get("commits") or None,
+        parents=tuple(told.get("parents") or ()),
+        command=tuple(map(str, told.get("command") or ())),
+        confirmation=Confirmation(
+            culprit=_pair(confirmation.get("culprit")),
+            parent=_pair(confirmation.get("parent")),
+            revert=str(confirmation.get("revert") or ""),
+            revert_runs=_pair(confirmation.get("revert_runs")),
+            why=str(confirmation.get("revert_why") or ""),
+        ),
+        crash_report=str(told.get("crash_report") or ""),
+        sources=dict(subject.get("reproducers") or {}),
+        reproducers=_copies(folder),
+        config=CONFIG if (folder / CONFIG).is_file() else "",
+        versions=told.get("versions") or {},
+    )
+
+
+def _journal(path: Path) -> list[dict[str, Any]]:
+    """The lines of a journal; a last line cut short by a crash is left out."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"{path.parent} is not a folder of results ({path.name}: {error.strerror}): "
+            "name the folder that a bisection said it writes"
+        ) from None
+    try:
+        return [dict(json.loads(line)) for line in raw[: raw.rfind(b"\n") + 1].splitlines()]
+    except (ValueError, TypeError):
+        raise UsageError(f"{path} is not a journal: its lines are no JSON objects") from None
+
+
+def _result(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_bytes()))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(
+            f"{path} cannot be read ({error}): run the same bisection again to have it anew"
+        ) from None
+
+
+def _copies(folder: Path) -> tuple[str, ...]:
+    kept = folder / REPRODUCERS
+    return tuple(sorted(f"{REPRODUCERS}/{path.name}" for path in kept.iterdir())) if kept.is_dir() else ()
+
+
+def _frozen(value: Any) -> Any:
+    """JSON's lists as the tuples they were."""
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+
+
+def _pair(value: Sequence[int] | None) -> tuple[int, int] | None:
+    return (int(value[0]), int(value[1])) if value else None
+
+
+def _steps(folder: Path, records: Sequence[Mapping[str, Any]]) -> tuple[Step, ...]:
+    sessions: Counter[str] = Counter()
+    steps = []
+    for number, record in enumerate(records, 1):
+        tested: Mapping[str, Any] = record["tested"]
+        commit = str(tested["commit"])
+        sessions[commit] += 1
+        kept = consoles.of_session(consoles.session_folder(folder, commit, sessions[commit]))
+        steps.append(
+            Step(
+                number=number,
+                commit=commit,
+                session=sessions[commit],
+                title=str(record.get("title") or ""),
+                reason=str(record.get("reason") or ""),
+                phase=str(record.get("phase") or "search"),
+                time=record.get("time"),
+                position=record.get("position"),
+                runs=tuple(_run(run, i, kept) for i, run in enumerate(tested.get("runs") or ())),
+                signature=str(tested.get("signature") or ""),
+                compiler=str(tested.get("compiler") or ""),
+                build_error=str(tested.get("build_error") or ""),
+                absent=str(tested.get("absent") or ""),
+                cached=bool(tested.get("cached")),
+                seconds_by=tested.get("seconds_by")
+                or {"build": tested.get("build_seconds", 0.0), "test": tested.get("test_seconds", 0.0)},
+                belief=_belief(record.get("belief")),
+            )
+        )
+    return tuple(steps)
+
+
+def _run(run: Mapping[str, Any], index: int, kept: Mapping[int, tuple[Path, ...]]) -> RunFacts:
+    return RunFacts(
+        Outcome(run["outcome"]),
+        title=str(run.get("title") or ""),
+        report=str(run.get("report") or ""),
+        seconds=float(run.get("seconds") or 0.0),
+        seconds_by=run.get("seconds_by") or {},
+        consoles=kept.get(index, ()),
+    )
+
+
+def _belief(told: Mapping[str, Any] | None) -> Belief | None:
+    if not told:
+        return None
+    return Belief(
+        int(told.get("candidates") or 0),
+        top=tuple((str(sha), str(title), float(p)) for sha, title, p in told.get("top") or ()),
+        spread=tuple(map(float, told.get("spread") or ())),
+        start=int(told.get("start") or 0),
+        width=int(told.get("width") or 0),
+    )
+
+
+def _revisions(steps: Sequence[Step], told: Sequence[Mapping[str, Any]]) -> tuple[Revision, ...]:
+    """Tested commits in the order in which they were first tried."""
+    facts = {str(one["commit"]): one for one in told}
+    made: dict[str, list[Step]] = {}
+    for step in steps:
+        made.setdefault(step.commit, []).append(step)
+    return tuple(_revision(commit, of_it, facts.get(commit, {})) for commit, of_it in made.items())
+
+
+def _revision(commit: str, steps: Sequence[Step], facts: Mapping[str, Any]) -> Revision:
+    outcomes = Counter(run.outcome for step in steps for run in step.runs)
+    crashed = int(facts.get("crashed", outcomes[Outcome.CRASHED]))
+    ok = int(facts.get("ok", outcomes[Outcome.OK]))
+    if facts.get("verdict") == "skip" or not crashed + ok:
+        state = State.UNTESTABLE
+    else:
+        state = State.CRASHES if crashed else State.WORKS
+    return Revision(
+        commit=commit,
+        title=str(facts.get("title") or next((step.title for step in steps if step.title), "")),
+        state=state,
+        steps=tuple(steps),
+        crashed=crashed,
+        ok=ok,
+        affected=facts.get("affected"),
+        absent=str(facts.get("absent") or next((step.absent for step in steps if step.absent), "")),
+        facts=facts,
+    )
