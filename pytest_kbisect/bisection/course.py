@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from pytest_kbisect.bisection import hints
 from pytest_kbisect.bisection.bayes import Bayes
 from pytest_kbisect.bisection.classic import Classic
 from pytest_kbisect.bisection.evidence import Evidence, Prices
@@ -18,6 +20,7 @@ from pytest_kbisect.bisection.strategy import GOOD_END, AnswerKind
 from pytest_kbisect.bisection.trials import Order
 from pytest_kbisect.bisection.verdict import crash_chance
 from pytest_kbisect.kernel.revert import reverted
+from pytest_kbisect.kernel.sources import read as read_sources
 from pytest_kbisect.reports import bisectlog
 
 if TYPE_CHECKING:
@@ -133,6 +136,7 @@ class Course:
                 fix=plan.fix,
                 check_good=bool(ends.beside),
                 absent=(lambda commit, seen: self._absent(good, commit, seen)) if plan.fix else None,
+                reweigh=None if plan.strategy == "classic" else self._reweigh,
             ),
         )
 
@@ -142,6 +146,31 @@ class Course:
             return Classic(history, plan.runs, fix=plan.fix)
         prices = Prices(**_GUESS, width=plan.width)
         return Bayes(history, confidence=plan.confidence, prices=prices, prior=prior, fix=plan.fix)
+
+    def _reweigh(self, search: Search) -> Strategy | None:
+        """The strategy with a prior from the files in the crash's stack, and those the build reads."""
+        journal = self._trials.journal
+        note = journal.noted("prior")
+        if note is None:
+            note = self._hints(search)
+            journal.note("prior", note)
+        if not note.get("levels") or len(note["of"]) != len(search.history):
+            return None
+        if note["stack"]:
+            self._say.line(f"# files of the crash: {' '.join(note['stack'])}")
+        return self._strategy(search.history, hints.from_note(note))
+
+    def _hints(self, search: Search) -> dict[str, Any]:
+        """The prior for the journal; empty where the build left no list of what it read."""
+        end = search.evidence.reported
+        tested = search.tested[end]
+        sources = read_sources(Path(tested.sources)) if tested.sources else None
+        crash = next((run for run in tested.runs if search.evidence.count([run]).matching), None)
+        if sources is None or not sources.targets or crash is None:
+            return {}
+        functions = hints.stack_functions(crash.report, crash.frame)
+        stack = hints.stack_files(self._tree, search.sha(end), functions, sources)
+        return hints.to_note(hints.prior(self._tree, search.good, search.history, stack, sources), stack)
 
     # -- what else is tested ---------------------------------------------------------------------------
 

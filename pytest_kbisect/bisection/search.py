@@ -35,7 +35,8 @@ class Rules:
 
     `runs` is how often a commit is tested that no strategy asked for; `budget` the seconds it may take
     in all; `check_good`: nobody has said that the good end is good. `absent` says why the bug cannot be
-    in a commit (a fix bisection must not take a commit older than the bug for a repaired one).
+    in a commit (a fix bisection must not take a commit older than the bug for a repaired one); `reweigh`
+    is asked once, when the crash has been seen, for a strategy that makes use of what it looks like.
     """
 
     runs: int = 10
@@ -43,6 +44,7 @@ class Rules:
     fix: bool = False
     check_good: bool = False
     absent: Callable[[str, Evidence], str] | None = None
+    reweigh: Callable[[Search], Strategy | None] | None = None
     phase: str = "search"
 
 
@@ -72,6 +74,7 @@ class Search:
         """All that was found, by commit, in the order in which commits were first tried."""
         self._say = teller
         self._names = names or {}
+        self._weighed = rules.reweigh is None
         for tested in trials.made:
             if tested.commit == good or tested.commit in history.position:
                 self._take(tested)
@@ -89,6 +92,9 @@ class Search:
     # -- deciding ----------------------------------------------------------------------------------
 
     def _decide(self) -> Experiment | Answer:
+        if not self._weighed and self.rules.reweigh and self.evidence.tally(self.evidence.reported).matching:
+            self._weighed = True
+            self.strategy = self.rules.reweigh(self) or self.strategy
         decision = self.strategy.decide(self.evidence)
         if isinstance(decision, Experiment):
             return self._good_end_first(decision)

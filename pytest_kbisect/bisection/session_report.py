@@ -28,6 +28,9 @@ _REPORT_LIMIT = 20_000
 _WORST = (Outcome.CRASHED, Outcome.BUILD_FAILED, Outcome.BOOT_FAILED, Outcome.INFRA_FAILED, Outcome.OK)
 _MISSING = Run(Outcome.INFRA_FAILED, title="the run was never reported: its worker died")
 
+_BUILD = ("build", properties.BUILD_SECONDS)
+"""All of what the session made to have the kernel; its parts are told besides."""
+
 _Told = dict[str, list[str]]
 
 
@@ -39,18 +42,24 @@ def read(xml: Path, commit: str, *, runs: int, per_run: int, seconds: float) -> 
     groups: dict[int, list[tuple[Run, bool]]] = defaultdict(list)
     facts: dict[str, set[str]] = defaultdict(set)
     extra: list[Run] = []
+    had: dict[tuple[str, str], float] = {}
+    spans: list[tuple[float, float]] = []
     build_error = ""
     same_kernel = False
     for case in _cases(xml):
         told = _told(case)
         if told.get(properties.USAGE):
             raise UsageError(told[properties.USAGE][0])
-        for name in (properties.SIGNATURE, properties.COMPILER, properties.BUILD_SECONDS):
+        for name in (properties.SIGNATURE, properties.COMPILER, properties.SOURCES):
             facts[name].update(told.get(name, ()))
+        _add_seconds(had, told)
         if told.get(properties.SAME_KERNEL):
             same_kernel = True
             continue
         number, run = _number(case, told), _run(case, told)
+        if told.get(properties.BEGAN):
+            began = float(told[properties.BEGAN][0])
+            spans.append((began, began + run.seconds))
         if run.outcome is Outcome.BUILD_FAILED:
             build_error = run.message
         elif number is not None:
@@ -62,17 +71,30 @@ def read(xml: Path, commit: str, *, runs: int, per_run: int, seconds: float) -> 
             if len(groups[number]) < per_run:
                 groups[number].append((_MISSING, False))
     found = [_worst(group) for _, group in sorted(groups.items()) if group]
-    build_seconds = sum(float(text) for text in facts[properties.BUILD_SECONDS])
+    by = {part: sum(value for (_, name), value in had.items() if name == part) for _, part in had}
+    build_seconds = min(by.pop(_BUILD[0], 0.0), seconds)
+    guests = max((end for _, end in spans), default=0.0) - min((began for began, _ in spans), default=0.0)
     return Tested(
         commit,
         () if build_error else (*found, *extra),
         signature="+".join(sorted(facts[properties.SIGNATURE])),
         compiler="; ".join(sorted(facts[properties.COMPILER])),
         build_error=build_error,
-        build_seconds=min(build_seconds, seconds),
+        build_seconds=build_seconds,
         test_seconds=max(0.0, seconds - build_seconds),
         cached=not build_seconds,
+        seconds_by=by | {"guests": guests, "overhead": max(0.0, seconds - build_seconds - guests)},
+        sources=next(iter(sorted(facts[properties.SOURCES])), ""),
     )
+
+
+def _add_seconds(had: dict[tuple[str, str], float], told: _Told) -> None:
+    """What having a kernel took, by configuration and part: most of it in one of the workers."""
+    configuration = told.get(properties.CONFIGURATION, [""])[0]
+    for part, name in (_BUILD, *properties.KERNEL_PARTS.items()):
+        value = float(told.get(name, ["0"])[0] or 0)
+        key = (configuration, part)
+        had[key] = max(had.get(key, 0.0), value)
 
 
 def _worst(group: list[tuple[Run, bool]]) -> Run:
@@ -127,7 +149,7 @@ def _run(case: TestCase, told: _Told) -> Run:
         # No word of its own and not passed by the hooks: a worker that died, a broken fixture, a skip.
         outcome = Outcome.INFRA_FAILED
         title = title or words.partition("\n")[0]
-    seconds = sum(float(first(name) or 0) for name in (properties.BOOT_SECONDS, properties.RUN_SECONDS))
+    by = {part: float(first(name)) for part, name in properties.RUN_PARTS.items() if first(name)}
     return Run(
         outcome,
         title=title,
@@ -136,5 +158,6 @@ def _run(case: TestCase, told: _Told) -> Run:
         frame=first(properties.FRAME),
         message=words[:2000],
         report=words.removeprefix(title).lstrip("\n")[:_REPORT_LIMIT] if outcome is Outcome.CRASHED else "",
-        seconds=seconds,
+        seconds=sum(by.values()),
+        seconds_by=by,
     )

@@ -71,6 +71,10 @@ class Trials:
         return tuple(tested for record, tested in records if record.get("phase", "search") in phases)
 
     @property
+    def journal(self) -> Journal:
+        return self._journal
+
+    @property
     def spent(self) -> float:
         """Seconds of all sessions so far, those before an interruption included."""
         return sum(tested.build_seconds + tested.test_seconds for tested in self.made)
