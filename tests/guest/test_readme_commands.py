@@ -1,0 +1,163 @@
+"""Every command of README.md: known to the command line, and run on a real kernel as a reader would run it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "plugin"))
+
+import readme
+
+from pytest_kbisect import commands, options
+
+NOT_RUN = {
+    "python3 -m pytest_kbisect demo": "installs packages, and takes a quarter of an hour; tests/demo tests its parts",
+    "python3 -m pytest_kbisect test": "would run this test",
+    "pytest --kbisect-kernel ~/linux --kbisect-range v6.1..HEAD -n 16 --kbisect-jobs 32 repro/crash.c": (
+        "wants a machine for 16 guests"
+    ),
+}
+"""What is not run as it stands, and why. That pytest knows its options is tested all the same."""
+
+EXIT_CODES = {
+    # HEAD has the bug; v6.1 has not.
+    "pytest --kbisect-kernel ~/linux repro/crash.c": 1,
+    "pytest --kbisect-kernel ~/linux --kbisect-config ~/syzbot.config --kbisect-memory 2048 repro/crash.c": 1,
+    "pytest --kbisect-kernel ~/linux --kbisect-commit v6.5 --kbisect-runs 20 --kbisect-cpus 4 -n 2 repro/race.c": 1,
+}
+"""Of those that do not end with 0."""
+
+LAST = "@@ exit"
+
+
+def blocks() -> list[readme.Block]:
+    return [block for block in readme.blocks("sh") if not {*lines(block)} <= NOT_RUN.keys()]
+
+
+def lines(block: readme.Block) -> list[str]:
+    return [line for line in block.text.replace("\\\n", "").splitlines() if line.strip()]
+
+
+def in_ci() -> list[str]:
+    """The lines of the CI examples' scripts, among others."""
+    return [
+        line.strip().removeprefix("- ") for block in readme.blocks("yaml") for line in block.text.splitlines()
+    ]
+
+
+# -- the words ---------------------------------------------------------------------------------------------
+
+
+def test_what_is_not_run_or_fails_is_still_in_the_readme() -> None:
+    assert NOT_RUN.keys() | EXIT_CODES.keys() <= {*readme.commands()}
+
+
+def test_pytest_knows_every_option(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOD", "v6.1")
+    found = [line.partition(" #")[0] for line in (*readme.commands(), *in_ci()) if line.startswith("pytest ")]
+    assert len(found) > 8
+    for line in found:
+        words = shlex.split(os.path.expandvars(line))[1:]
+        config = pytester.parseconfigure(*words)
+        for word in words:
+            if word.startswith("--kbisect-"):
+                assert options.given(config, word.removeprefix("--kbisect-").partition("=")[0]), line
+
+
+def test_kbisect_knows_every_verb_and_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    import importlib
+
+    ran = []
+    for verb in commands.VERBS:
+        module = importlib.import_module(f"pytest_kbisect.commands.{verb}")
+        monkeypatch.setattr(module, "run", lambda _, verb=verb: ran.append(verb) or 0)
+    found = [line for line in (*readme.commands(), *in_ci()) if line.startswith("kbisect ")]
+    for line in found:
+        assert commands.main(shlex.split(line)[1:]) == 0, line
+    assert {"setup", "doctor", "crash"} <= set(ran)
+
+
+def test_every_other_command_is_a_well_known_one() -> None:
+    others = {line.split()[0] for line in readme.commands()} - {"pytest", "kbisect"}
+    assert others <= {"python3", "pip", "mkdir"}
+
+
+# -- the real thing ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def desk(linux_clone, buggy, buggy_kernel, configuration, tmp_path_factory) -> Path:
+    """A reader's home: ~/linux with tags and a bug, ~/crash.c, and a folder to work in."""
+    home = tmp_path_factory.mktemp("home")
+    work = home / "work"
+    (work / "repro").mkdir(parents=True)
+    demo = linux_clone.demo
+    line = linux_clone.git("rev-list", "--first-parent", "--reverse", f"{demo.good}..{demo.bad}").split()
+    at = line.index(demo.culprit)
+    index = tmp_path_factory.mktemp("index") / "index"
+    repair = {"net/core/skbuff.c": linux_clone.read("net/core/skbuff.c", line[at - 1])}
+    repaired = linux_clone.commit("Repair it", repair, index, line[at + 1])
+    subprocess.run(["git", "clone", "-q", "--bare", "--shared", linux_clone.path, home / "linux"], check=True)
+    tags = {"v6.1": line[at - 3], "v6.2": line[at + 1], "v6.3": repaired, "v6.4": demo.bad, "v6.5": buggy}
+    for ref, commit in {
+        "refs/heads/main": line[at + 3],
+        **{f"refs/tags/{k}": v for k, v in tags.items()},
+    }.items():
+        subprocess.run(["git", "update-ref", ref, commit], cwd=home / "linux", check=True)
+    subprocess.run(["git", "symbolic-ref", "HEAD", "refs/heads/main"], cwd=home / "linux", check=True)
+    for place in (home, work / "repro"):
+        shutil.copy(readme.ROOT / "repro" / "tun_napi_frags.c", place / "crash.c")
+    shutil.copy(readme.ROOT / "repro" / "timerfd_cancel_race.c", work / "repro" / "race.c")
+    (work / "repro" / "test_sample_rate.py").write_text(readme.blocks("python")[0].text)
+    # A stand-in for a whole configuration, which would be one more kernel to build.
+    shutil.copy(configuration, home / "syzbot.config")
+    (work / "pytest.ini").write_text(f"[pytest]\nkbisect_config = {configuration}\nkbisect_runs = 3\n")
+    (home / "pytest-kbisect").symlink_to(readme.ROOT)
+    (work / "vmlinux").symlink_to(buggy_kernel.vmlinux)
+    return home
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("block", blocks(), ids=lambda block: re.sub(r"\W+", "-", block.text[:40]))
+def test_a_reader_runs(desk: Path, real_cache: Path, block: readme.Block) -> None:
+    """The blocks in the README's order: what one leaves the next may use."""
+    _lay_out(desk)
+    wanted = [line for line in lines(block) if line not in NOT_RUN]
+    script = "".join(f"{line}\necho '{LAST}' $?\n" for line in wanted)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environment |= {
+        "HOME": str(desk),
+        "KBISECT_CACHE": str(real_cache),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=desk / "work",
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    ends = [int(line.removeprefix(LAST)) for line in done.stdout.splitlines() if line.startswith(LAST)]
+    assert ends == [EXIT_CODES.get(line, 0) for line in wanted], done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def _lay_out(desk: Path) -> None:
+    """Files that the README talks of and an earlier block has made under another name."""
+    work = desk / "work"
+    consoles = sorted(work.glob("kbisect-results/*/sessions/*/**/console.log"))
+    if consoles:
+        shutil.copy(consoles[-1], work / "console.log")
+    journals = sorted(work.glob("kbisect-results/crash-*/journal.jsonl"))
+    if journals:
+        (work / "old").mkdir(exist_ok=True)
+        shutil.copy(journals[0], work / "old" / "journal.jsonl")
