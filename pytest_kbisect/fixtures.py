@@ -76,11 +76,25 @@ def kernel(
         raise
     tell((properties.SIGNATURE, built.signature))
     tell((properties.COMPILER, built.compiler))
-    tell((properties.BUILD_SECONDS, f"{0.0 if built.cached else built.seconds:.3f}"))
+    for fact in _costs(built):
+        tell(fact)
     if built.signature in os.environ.get(properties.KNOWN, "").split():
         tell((properties.SAME_KERNEL, "1"))
         pytest.skip("the same kernel was tested before, at another commit")
     return built
+
+
+def _costs(built: KernelImage) -> Iterator[tuple[str, str]]:
+    """What having this kernel took in this session."""
+    yield properties.BUILD_SECONDS, f"{0.0 if built.cached else built.seconds:.3f}"
+    yield properties.CHECKOUT_SECONDS, f"{built.spent.checkout:.3f}"
+    yield properties.CONFIGURE_SECONDS, f"{built.spent.configure:.3f}"
+    yield properties.MAKE_SECONDS, f"{built.spent.make:.3f}"
+    yield properties.WAIT_SECONDS, f"{built.spent.waiting:.3f}"
+    if built.same_as:
+        yield properties.SAME_AS, built.same_as
+    if not built.cached:
+        yield properties.CCACHE, f"{built.ccache_hits}/{built.ccache_hits + built.ccache_misses}"
 
 
 @pytest.fixture

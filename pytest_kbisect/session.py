@@ -119,6 +119,7 @@ class Session:
                 jobs=options.value(self._config, "jobs") or os.cpu_count() or 1,
                 progress=self._progress,
                 store_limit=options.value(self._config, "store-size") << 30,
+                owner=os.environ.get("PYTEST_XDIST_TESTRUNUID", ""),
             )
         )
 
