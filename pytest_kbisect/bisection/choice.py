@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 WAVES = (1, 2, 3, 5, 8, 13, 21, 34, 55)
 """Lengths of a batch that are considered. A batch ends with the first wave that crashes."""
+FEW_WAVES = (1, 3, 13)
+FINALISTS = 64
 
 
 @dataclass(frozen=True)
@@ -49,20 +51,38 @@ def best(
 ) -> Choice | None:
     """The experiment with the most information per second; None where none is expected to tell `least` bits.
 
-    `width` is the number of runs of a wave that can be expected to be evidence.
+    `width` is the number of runs of a wave that can be expected to be evidence. All commits are
+    weighed with few lengths of a batch, the best of them and all built ones with every length.
     """
+    wanted = np.flatnonzero(options.built)
+    for waves in FEW_WAVES:
+        rate, _ = _rates(model, posterior, options, prices, width, least, waves)
+        wanted = np.union1d(wanted, np.argsort(-rate, kind="stable")[:FINALISTS])
+    finalists = Options(options.share[wanted], options.testable[wanted], options.built[wanted], options.fix)
     found: Choice | None = None
-    build = np.where(options.built, 0.0, prices.build)
     for waves in WAVES:
-        bits, spent = information(model, posterior, options, waves, width)
-        cost = build + options.testable * spent * prices.run
-        expected = options.testable * bits
-        rate = np.where(expected >= least, expected / cost, 0.0)
+        rate, expected = _rates(model, posterior, finalists, prices, width, least, waves)
         i = int(np.argmax(rate))
         if rate[i] > 0 and (found is None or rate[i] > found.rate):
-            commit = i if i < len(rate) - 1 else GOOD_END
+            commit = int(wanted[i]) if wanted[i] < len(options.built) - 1 else GOOD_END
             found = Choice(commit, waves, float(expected[i]), float(rate[i]))
     return found
+
+
+def _rates(
+    model: CrashChance,
+    posterior: Posterior,
+    options: Options,
+    prices: Prices,
+    width: int,
+    least: float,
+    waves: int,
+) -> tuple[Weights, Weights]:
+    """By commit: expected bits a second of a batch of at most `waves` waves, 0 under `least`; expected bits."""
+    bits, spent = information(model, posterior, options, waves, width)
+    cost = np.where(options.built, 0.0, prices.build) + options.testable * spent * prices.run
+    expected = options.testable * bits
+    return np.where(expected >= least, expected / cost, 0.0), expected
 
 
 def information(

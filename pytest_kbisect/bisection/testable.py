@@ -95,9 +95,7 @@ class Testable:
         chances[[i for i in works if i >= 0]] = 1.0
         return chances
 
-    def _side(
-        self, works: tuple[int, ...], broken: tuple[int, ...], usual: float, *, newer: bool
-    ) -> Weights:
+    def _side(self, works: tuple[int, ...], broken: tuple[int, ...], usual: float, *, newer: bool) -> Weights:
         """What the nearest tested commit on one side says: the likelihood of its state where the commit
         is testable, over that where it is not. 1 where nothing was tested on that side.
         """
@@ -132,5 +130,7 @@ class Testable:
             distance += 1
             steps[edge] = distance
             seen.update(edge)
-            edge = sorted({n for i in edge for n in (parents if newer else self._children)[i] if n >= 0} - seen)
+            edge = sorted(
+                {n for i in edge for n in (parents if newer else self._children)[i] if n >= 0} - seen
+            )
         return steps
