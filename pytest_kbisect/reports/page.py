@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from pytest_kbisect.reports.trailers import fixes, regzbot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from jinja2 import Template
 
     from pytest_kbisect.reports.story import Revision, RunFacts, Story
 
@@ -102,6 +105,11 @@ class _Budget:
 
 def render(story: Story) -> str:
     """The page. The files of the story's folder are read, within bounds; what is not there is left out."""
+    return _template().render(_context(story))
+
+
+@functools.cache
+def _template() -> Template:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -119,7 +127,7 @@ def render(story: Story) -> str:
         "count": words.count,
         "command": shlex.join,
     }
-    return environment.get_template("report.html.j2").render(_context(story))
+    return environment.get_template("report.html.j2")
 
 
 def _printable(value: Any) -> Any:

@@ -1,0 +1,199 @@
+"""The folder of a bisection: what is in it, what repeats it, and what happens where it cannot be written."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from folders import CRASH, Folder, culprit, sha
+
+from pytest_kbisect.commands import main
+from pytest_kbisect.errors import ExitCode, UsageError
+from pytest_kbisect.reports import consoles, folder, repeat
+from pytest_kbisect.reports.reading import read
+
+needs_busybox = pytest.mark.skipif(shutil.which("busybox") is None, reason="no busybox on this host")
+
+
+def made(path: Path, *, reproducer: str = "crash.sh", fix: bool = False) -> Path:
+    """A finished bisection of 20 commits, its kernel in the store `path`/cache."""
+    source = path / reproducer
+    source.write_text("# kbisect-timeout: 7\n# kbisect-memory: 768\necho b >/proc/sysrq-trigger\n")
+    results = Folder(path / "results", commits=20, fix=fix)
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
+    results.lines[0]["reproducers"] = {str(source): digest}
+    results.test(sha(20), "ooo" if fix else "ccc", position=19)
+    results.test(sha(0), "ccc" if fix else "ooo", position=-1)
+    results.test(sha(7), "ooo" if fix else "ccc", position=6, console=b"a console\n")
+    results.test(sha(6), "ccc" if fix else "ooo", position=5)
+    results.write(**culprit(7, command=["pytest", "--kbisect-range", "a..b", "x y.py"]))
+    for name, commit in (("one", sha(0) if fix else sha(7)), ("other", sha(1))):
+        kernel = path / "cache" / "kernels" / name
+        kernel.mkdir(parents=True)
+        (kernel / "bzImage").write_bytes(name.encode())
+        (kernel / "config").write_text(f"CONFIG_{name.upper()}=y\n")
+        sizes = {file: (kernel / file).stat().st_size for file in ("bzImage", "config")}
+        (kernel / "kernel.json").write_text(json.dumps({"signature": commit + 24 * "0", "sizes": sizes}))
+        (path / "cache" / "kernels" / "locks").mkdir(exist_ok=True)
+    return path / "results"
+
+
+@needs_busybox
+def test_all_of_it(tmp_path: Path) -> None:
+    results = made(tmp_path)
+    assert not folder.write(results, tmp_path / "cache", also=tmp_path / "elsewhere.xml")
+    for name in ("report.html", "report.eml", "git-bisect.log", "junit.xml", "repeat.sh"):
+        assert (results / name).stat().st_size, name
+    assert (tmp_path / "elsewhere.xml").read_bytes() == (results / "junit.xml").read_bytes()
+    assert (results / "config").read_text() == "CONFIG_ONE=y\n"
+    assert (results / "repeat" / "bzImage").read_bytes() == b"one"
+    assert (results / "repro" / "crash.sh").read_bytes() == (tmp_path / "crash.sh").read_bytes()
+    script = (results / "repeat.sh").read_text()
+    assert "-m 768" in script
+    assert "sysctl.kernel.hung_task_timeout_secs" in script
+    archive = (results / "repeat" / "initramfs.cpio").read_bytes()
+    assert b"timeout -s KILL 7 sh /repro/crash.sh" in archive
+    assert b"mount -t proc" in archive
+    assert b"dropbear" not in archive.partition(b"#!/bin/sh")[2]
+    assert not list(results.rglob("*.tmp"))
+    assert "CONFIG_ONE=y" in (results / "report.html").read_text()
+
+
+@needs_busybox
+def test_written_again_it_is_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = made(tmp_path)
+    folder.write(results, tmp_path / "cache")
+    names = ("report.html", "git-bisect.log", "junit.xml", "repeat.sh", "repeat/initramfs.cpio", "config")
+    before = [(results / name).read_bytes() for name in names]
+    shutil.move(results, tmp_path / "moved")
+    shutil.rmtree(tmp_path / "cache" / "kernels" / "one")  # evicted meanwhile
+    (tmp_path / "crash.sh").write_text("# something else\n")
+    words = ["report", str(tmp_path / "moved"), f"--cache={tmp_path / 'cache'}"]
+    assert main(words) == ExitCode.FOUND
+    assert "moved" in capsys.readouterr().out
+    assert [(tmp_path / "moved" / name).read_bytes() for name in names] == before
+
+
+@needs_busybox
+def test_of_a_repair_the_kernel_that_crashes_is_repeated(tmp_path: Path) -> None:
+    results = made(tmp_path, fix=True)
+    folder.write(results, tmp_path / "cache")
+    assert (results / "repeat" / "bzImage").read_bytes() == b"one"
+    assert sha(0)[:12] in (results / "repeat.sh").read_text()
+
+
+def test_a_python_reproducer_is_repeated_by_pytest(tmp_path: Path) -> None:
+    results = made(tmp_path, reproducer="test_crash.py")
+    assert not folder.write(results, tmp_path / "cache")
+    last = (results / "repeat.sh").read_text().splitlines()[-1]
+    expected = "--kbisect-range a..b 'x y.py' --kbisect-range= --kbisect-commit="
+    assert last == f"exec pytest {expected}{sha(7)} --kbisect-runs=1"
+
+
+def test_a_title_is_only_a_comment_in_the_script(tmp_path: Path) -> None:
+    results = made(tmp_path)
+    told = json.loads((results / "result.json").read_text())
+    (results / "result.json").write_text(
+        json.dumps({**told, "crash": f"x\ntouch {tmp_path}/owned\n$(touch y)"})
+    )
+    script = repeat.script(read(results), ())
+    assert "\ntouch" not in script
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "pytest").write_text("#!/bin/sh\n")
+    (tmp_path / "bin" / "pytest").chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+    subprocess.run(["sh", "-c", script], check=True, env=environment, cwd=tmp_path)
+    assert not (tmp_path / "owned").exists()
+
+
+def test_what_cannot_be_written_is_said_and_the_rest_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = made(tmp_path)
+    real = Path.write_bytes
+
+    def full(path: Path, data: bytes) -> int:
+        if path.name.startswith("report.html"):
+            real(path, data[:100])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert folder.write(results, tmp_path / "cache") == [
+        "report.html was not written: No space left on device"
+    ]
+    assert not (results / "report.html").exists()
+    assert not list(results.glob("*.tmp"))
+    assert (results / "report.eml").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_is_read_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = made(tmp_path)
+    results.chmod(0o555)
+    assert main(["report", str(results), f"--cache={tmp_path / 'cache'}"]) == ExitCode.USAGE
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "report.html was not written: Permission denied" in line
+
+
+def test_a_source_that_does_not_compile_costs_only_repeat_sh(tmp_path: Path) -> None:
+    results = made(tmp_path, reproducer="broken.c")
+    (trouble,) = folder.write(results, tmp_path / "cache")
+    assert trouble.startswith("repeat.sh was not written: ")
+    assert "does not compile" in trouble
+
+
+def test_no_folder_of_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in (tmp_path, tmp_path / "nowhere", tmp_path / "file"):
+        (tmp_path / "file").write_text("")
+        assert main(["report", str(path)]) == ExitCode.USAGE
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"kbisect: {path} is not a folder of results")
+
+
+def test_broken_files_are_named(tmp_path: Path) -> None:
+    results = made(tmp_path)
+    (results / "result.json").write_text("{")
+    with pytest.raises(UsageError, match=r"result\.json cannot be read"):
+        read(results)
+    (results / "result.json").unlink()
+    with (results / "journal.jsonl").open("ab") as file:
+        file.write(b'{"kind": "tested", "te')  # a power cut
+    assert len(read(results).steps) == 4
+    (results / "journal.jsonl").write_bytes(b"[1]\n\xff\n")
+    with pytest.raises(UsageError, match=r"journal\.jsonl is not a journal"):
+        read(results)
+
+
+def test_a_console_of_200_mebibytes(tmp_path: Path) -> None:
+    results = made(tmp_path)
+    (console,) = {path for run in read(results).revisions[2].runs[:1] for path in run.consoles}
+    with console.open("wb") as file:
+        file.write(b"the beginning\n")
+        file.seek(200 << 20)
+        file.write(b"\nWARNING: the end\n")
+    assert not folder.write(results, tmp_path / "cache")
+    assert console.stat().st_size < consoles.KEPT + 100
+    data = console.read_bytes()
+    assert data.startswith(b"the beginning\n")
+    assert data.endswith(b"\nWARNING: the end\n")
+    assert b"bytes left out ---" in data
+    assert (results / "report.html").stat().st_size < 1 << 20
+    assert "WARNING: the end" in (results / "report.html").read_text()
+
+
+def test_the_story_of_a_folder(tmp_path: Path) -> None:
+    found = read(made(tmp_path))
+    assert [revision.state for revision in found.revisions] == ["crashes", "works", "crashes", "works"]
+    assert found.culprit is not None
+    assert found.culprit.position == 6
+    assert found.crashing is found.culprit
+    assert found.crash.startswith("WARNING: CPU: 0 PID: 50")
+    assert found.culprit.runs[2].title == CRASH
+    assert found.seconds_by == {"build": 48.0, "test": 80.0}
