@@ -91,6 +91,8 @@ def _costs(built: KernelImage) -> Iterator[tuple[str, str]]:
     yield properties.CONFIGURE_SECONDS, f"{built.spent.configure:.3f}"
     yield properties.MAKE_SECONDS, f"{built.spent.make:.3f}"
     yield properties.WAIT_SECONDS, f"{built.spent.waiting:.3f}"
+    if built.sources is not None:
+        yield properties.SOURCES, str(built.sources)
     if built.same_as:
         yield properties.SAME_AS, built.same_as
     if not built.cached:
@@ -108,6 +110,7 @@ def vm(
     """
     tell = request.node.user_properties.append
     tell((properties.RUN, str(kbisect_run)))
+    tell((properties.BEGAN, f"{time.time():.3f}"))
     tell((properties.CONSOLE, str(kbisect_session.console_folder(request.node.nodeid) / "console.log")))
     with kbisect_session.guest(kernel, needs_of(request.node), request.node.nodeid) as guest:
         tell((properties.BOOT_SECONDS, f"{guest.boot_seconds:.3f}"))

@@ -41,6 +41,10 @@ SAME_AS: Final = "kbisect.same_as"
 """The commit whose kernel this one took, because nothing differs that was read for it."""
 CCACHE: Final = "kbisect.ccache"
 """Of the build that was made: compilations that the compiler cache had, of all; `12/345`."""
+SOURCES: Final = "kbisect.sources"
+"""Path of the list of files that the build read, on the machine of the run."""
+BEGAN: Final = "kbisect.began"
+"""When the run's guest was asked for, in seconds since the epoch."""
 BOOT_SECONDS: Final = "kbisect.boot_seconds"
 RUN_SECONDS: Final = "kbisect.run_seconds"
 CONSOLE: Final = "kbisect.console"
@@ -58,3 +62,13 @@ STRICT: Final = "KBISECT_STRICT"
 """Not empty: a configuration that the commit cannot have is the user's to mend, not a commit to skip."""
 PREFLIGHT: Final = "KBISECT_PREFLIGHT"
 """File that a collecting session writes what it selected to; set by a bisection."""
+
+KERNEL_PARTS: Final = {
+    "checkout": CHECKOUT_SECONDS,
+    "configure": CONFIGURE_SECONDS,
+    "make": MAKE_SECONDS,
+    "wait": WAIT_SECONDS,
+}
+"""What having a kernel took, by part."""
+RUN_PARTS: Final = {"boot": BOOT_SECONDS, "run": RUN_SECONDS}
+"""What a run took, by part."""
