@@ -1,0 +1,238 @@
+"""Debug information for a crash's stack alone: the objects its functions are in, compiled once more.
+
+A kernel with debug information throughout is built from nothing, because its configuration is another
+one: minutes, and gigabytes. A stack needs some ten objects of it. In the O= folder of the plain build
+their own command lines (kbuild keeps them in .cmd files) are run again with -g and another output,
+and the results are linked where the kernel has them: a small file that nm, addr2line and
+llvm-symbolizer take for the vmlinux. -g does not change code: a section in which not every function
+has the place and size that it has in the plain object is left out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import shlex
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from subprocess import CalledProcessError
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_kbisect import process
+from pytest_kbisect.errors import HostError, KbisectError
+from pytest_kbisect.kernel import build, provide, signature, toolchain
+from pytest_kbisect.kernel.store import DEFAULT_LIMIT, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
+    from pytest_kbisect.kernel.config import ConfigRequest
+    from pytest_kbisect.kernel.image import KernelImage
+    from pytest_kbisect.kernel.tree import LinuxTree
+
+_FILE: Final = "vmlinux.debug"
+_RECIPE: Final = "symbols 1"
+_SITE = re.compile(r"([A-Za-z_$.][\w.$]{0,300})\+0x[0-9a-f]{1,8}/0x[0-9a-f]{1,8}")
+_COMMAND = re.compile(r"^(?:saved)?cmd_\S+ := (.*)$", re.MULTILINE)
+_SOURCE = re.compile(rb"^source_\S+ := ", re.MULTILINE)
+
+Function = tuple[str, int, int]
+"""Name, address (in an object: offset in its section) and size."""
+
+
+def functions_in(report: str) -> frozenset[str]:
+    """The functions that a crash's report gives addresses in: `name+0x12/0x34`."""
+    return frozenset(_SITE.findall(report))
+
+
+@contextlib.contextmanager
+def symbols_for(
+    kernel: KernelImage,
+    functions: Collection[str],
+    tree: LinuxTree,
+    config: ConfigRequest,
+    *,
+    cache: Path,
+    jobs: int,
+    progress: Callable[[str], None] = lambda _: None,
+    store_limit: int = DEFAULT_LIMIT,
+    compiler: str = "gcc",
+) -> Iterator[Path]:
+    """A file to symbolize a crash of this kernel with: crash.symbols.symbolize(report, that).
+
+    `functions` are those of the report (see functions_in), `config` is the one that the kernel was
+    provided with. The file stays for the block. Its paths are relative to the top of the tree. It
+    knows the functions of the objects (C files) that `functions` are in, and nothing of modules.
+
+    Takes a second or two in a warm O= folder, plus what make needs to bring that back to this commit; the
+    answer is kept in the store. Raises KbisectError if the commit does not build the same kernel again,
+    HostError if the host is at fault.
+    """
+    tools = toolchain.find(compiler)
+    store = Store(cache / "kernels", limit=store_limit)
+    facts = (kernel.signature, provide.family_of(config, tools), _RECIPE, *sorted(functions))
+    key = hashlib.sha256("\0".join(facts).encode()).hexdigest()[:40]
+    with contextlib.ExitStack() as held:
+        entry = store.lookup(key)
+        if entry is None:
+            waiting = "wait for another process that makes these symbols"
+            with store.building(key, lambda _: progress(waiting)) as work:
+                entry = store.lookup(key)
+                if entry is None:
+                    log = work / "build.log"
+                    with build.build(
+                        tree, kernel.commit, config, tools, cache=cache, jobs=jobs, log=log, progress=progress
+                    ) as built:
+                        vmlinux = built.files["vmlinux"]
+                        _require_same(vmlinux, kernel)
+                        progress("compile what crashed with debug information")
+                        environment = tools.environment(cache)
+                        made = link(vmlinux, functions, work / "objects", environment, jobs=jobs)
+                    entry = store.add(
+                        key, {_FILE: made}, {"commit": kernel.commit, "symbols": sorted(functions)}
+                    )
+        held.enter_context(entry)
+        yield entry.folder / _FILE
+
+
+def _require_same(vmlinux: Path, kernel: KernelImage) -> None:
+    if signature.of_vmlinux(vmlinux) != kernel.signature:
+        raise KbisectError(f"{kernel.commit[:12]} built again is another kernel: no symbols for its crash")
+
+
+def link(
+    vmlinux: Path,
+    functions: Collection[str],
+    folder: Path,
+    environment: dict[str, str],
+    *,
+    jobs: int,
+) -> Path:
+    """Make the file from a finished build: vmlinux is in its O= folder, `folder` for what is made."""
+    output = vmlinux.parent
+    folder.mkdir(parents=True)
+    addresses = _addresses(vmlinux)
+    paths = _defining(output, functions)
+
+    def compiled(number: int) -> list[tuple[str, int]]:
+        name = folder / f"{number}.o"
+        if not _compile(output, paths[number], name, environment):
+            return []
+        return _placed(name, output / paths[number], addresses)
+
+    script: list[str] = []
+    names: list[str] = []
+    with ThreadPoolExecutor(jobs) as pool:
+        for number, placed in enumerate(pool.map(compiled, range(len(paths)))):
+            if placed:
+                names.append(f"{number}.o")
+            for section, address in placed:
+                script.append(f"  .k{len(script)} {address:#x} : {{ {number}.o({section}) }}")
+    made = folder / _FILE
+    (folder / "script").write_text("SECTIONS {\n" + "\n".join(script) + "\n}\n")
+    # Symbols of objects that are not here are undefined, and nobody will run this.
+    lenient = ["--noinhibit-exec", "--unresolved-symbols=ignore-all", "--no-check-sections", "-z", "norelro"]
+    process.run(["ld", "-e", "0", *lenient, "-T", "script", "-o", made, *names], cwd=folder, check=False)
+    if not names or not made.exists():
+        raise HostError("no object of this kernel has the functions of the crash, or ld cannot link them")
+    return made
+
+
+def _defining(output: Path, functions: Collection[str]) -> list[Path]:
+    """The objects in O= that define any of the functions, relative to it; composed ones are left out."""
+    objects: list[str] = []
+    for folder, _, names in os.walk(output):
+        for name in names:
+            # Host programs and the boot code are not in vmlinux.
+            inside = os.path.relpath(f"{folder}/{name}", output)
+            if name.startswith(".") or not name.endswith(".o"):
+                continue
+            if inside.startswith(("scripts/", "tools/", "arch/x86/boot/", "arch/x86/realmode/")):
+                continue
+            objects.append(inside)
+    listing = process.run(["nm", "-A", "--defined-only", *objects], cwd=output, check=False)
+    found: set[str] = set()
+    for line in listing.decode("utf-8", "replace").splitlines():
+        path, _, rest = line.partition(":")
+        words = rest.split()
+        if len(words) == 3 and words[1] in "tTwW" and words[2] in functions:
+            found.add(path)
+    return sorted(Path(path) for path in found if _is_compiled(output, Path(path)))
+
+
+def _command_file(output: Path, path: Path) -> Path:
+    return output / path.parent / f".{path.name}.cmd"
+
+
+def _is_compiled(output: Path, path: Path) -> bool:
+    file = _command_file(output, path)
+    return file.exists() and _SOURCE.search(file.read_bytes()) is not None
+
+
+def _compile(output: Path, path: Path, to: Path, environment: dict[str, str]) -> bool:
+    """Run an object's own command again, with -g, to another place; whether that worked."""
+    command = _COMMAND.search(_command_file(output, path).read_text("utf-8", "replace"))
+    if command is None:
+        return False
+    # What follows the compiler (objtool, recordmcount) works on the result in place, and adds no lines.
+    words = shlex.split(
+        command[1].replace("$$", "$").replace("\\#", "#").partition(" ; ")[0].partition(" && ")[0]
+    )
+    kept = [word for word in words if not word.startswith("-Wp,-M")]
+    try:
+        kept[kept.index("-o") + 1] = str(to)
+    except (ValueError, IndexError):
+        return False
+    # Paths as the tree has them, whichever slot this is.
+    prefixes = ["-fdebug-prefix-map=../=", f"-fdebug-prefix-map={output}=."]
+    try:
+        process.run([*kept, "-g", *prefixes], cwd=output, env=environment)
+    except CalledProcessError:
+        return False
+    return True
+
+
+def _placed(debug: Path, plain: Path, addresses: dict[tuple[str, int], list[int]]) -> list[tuple[str, int]]:
+    """Where the kernel has an object's code: section and address.
+
+    Of functions with one name the right one is told by its neighbours.
+    """
+    plain_functions = _functions(plain)
+    found = []
+    for section, functions in _functions(debug).items():
+        if plain_functions.get(section) != functions:
+            continue
+        votes: Counter[int] = Counter()
+        for name, offset, length in functions:
+            votes.update(address - offset for address in addresses.get((name, length), ()))
+        if votes:
+            found.append((section, votes.most_common(1)[0][0]))
+    return found
+
+
+def _functions(path: Path) -> dict[str, set[Function]]:
+    """The functions of an object, by the section that they are in."""
+    from elftools.elf.elffile import ELFFile
+
+    found: dict[str, set[Function]] = {}
+    with path.open("rb") as file:
+        elf: Any = ELFFile(file)
+        for symbol in elf.get_section_by_name(".symtab").iter_symbols():
+            entry = symbol.entry
+            if entry.st_info.type == "STT_FUNC" and isinstance(entry.st_shndx, int):
+                section = elf.get_section(entry.st_shndx).name
+                found.setdefault(section, set()).add((symbol.name, entry.st_value, entry.st_size))
+    return found
+
+
+def _addresses(vmlinux: Path) -> dict[tuple[str, int], list[int]]:
+    """Where vmlinux has its functions, by name and size. By nm: pyelftools takes seconds."""
+    found: dict[tuple[str, int], list[int]] = {}
+    for line in process.run(["nm", "-S", vmlinux]).decode("utf-8", "replace").splitlines():
+        words = line.split()
+        if len(words) == 4 and words[2] in "tTwW":
+            found.setdefault((words[3], int(words[1], 16)), []).append(int(words[0], 16))
+    return found
