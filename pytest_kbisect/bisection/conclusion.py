@@ -50,6 +50,7 @@ def result_of(finding: Finding, tree: LinuxTree) -> Result:
             "test": sum(one.test_seconds for one in made),
         },
         tested=tuple(facts_of(search, i) for i in search.tested),
+        parents=tree.parents(search.sha(answer.culprit)) if answer.culprit is not None else (),
         fix=search.rules.fix,
         commits=len(search.history),
         confirmation=_confirmation(finding),

@@ -8,10 +8,11 @@ import re
 import signal
 import sys
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_kbisect import options
+from pytest_kbisect import options, process
 from pytest_kbisect.bisection import conclusion, replaying
 from pytest_kbisect.bisection.course import Course, Plan
 from pytest_kbisect.bisection.journal import Journal
@@ -20,7 +21,8 @@ from pytest_kbisect.bisection.strategy import AnswerKind
 from pytest_kbisect.bisection.trials import Trials
 from pytest_kbisect.errors import ExitCode, KbisectError, UsageError
 from pytest_kbisect.kernel.config import request
-from pytest_kbisect.reports import junit, result
+from pytest_kbisect.reports import folder as reports
+from pytest_kbisect.reports import result
 from pytest_kbisect.reports.teller import Teller
 from pytest_kbisect.session import Session, check_memory
 
@@ -92,9 +94,9 @@ def _bisect(config: pytest.Config, teller: Teller) -> int:
         teller.line(f"results in {folder}", log=False)
         trials = Trials(lab, journal, teller, per_run=selection.per_run)
         finding = Course(plan, tree, trials, teller).run()
-        told = conclusion.result_of(finding, tree)
+        told = replace(conclusion.result_of(finding, tree), command=_command(config))
         teller.lines(conclusion.last_words(finding, told, tree))
-        _write(config, finding, lab, told, folder)
+        _write(config, told, folder, teller)
     teller.line(f"results: {folder}", log=False)
     return _exit_code(finding, plan, told)
 
@@ -113,6 +115,10 @@ def _plan(config: pytest.Config, selection: Selection, ends: Range) -> Plan:
     )
 
 
+def _command(config: pytest.Config) -> tuple[str, ...]:
+    return (*process.python_command(), "-m", "pytest", *map(str, config.invocation_params.args))
+
+
 def _exit_code(finding: Finding, plan: Plan, told: result.Result) -> int:
     kind = finding.answer.kind
     code = EXIT_CODES.get(kind, ExitCode.INCONCLUSIVE)
@@ -126,22 +132,17 @@ def _exit_code(finding: Finding, plan: Plan, told: result.Result) -> int:
     return code
 
 
-def _write(config: pytest.Config, finding: Finding, lab: Lab, told: result.Result, folder: Path) -> None:
-    search = finding.search
-    result.write(told, folder / "result.json")
-    sessions = [
-        (
-            conclusion.facts_of(search, i),
-            [
-                lab.session_folder(search.sha(i), number + 1)
-                for number in range(search.trials.sessions(search.sha(i)))
-            ],
-        )
-        for i in search.tested
-    ]
-    junit.write(folder / "junit.xml", sessions, told)
-    if config.option.xmlpath:
-        junit.write(config.invocation_params.dir / Path(config.option.xmlpath).expanduser(), sessions, told)
+def _write(config: pytest.Config, told: result.Result, folder: Path, teller: Teller) -> None:
+    """Everything that is left behind; the answer has been told, so what cannot be written is only said."""
+    also = config.option.xmlpath
+    try:
+        result.write(told, folder / "result.json")
+    except OSError as error:
+        teller.line(f"note: result.json was not written: {error.strerror}", log=False)
+        return
+    junit = config.invocation_params.dir / Path(also).expanduser() if also else None
+    for trouble in reports.write(folder, options.cache_folder(config), also=junit):
+        teller.line(f"note: {trouble}", log=False)
 
 
 def _runs(config: pytest.Config, selection: Selection) -> int:

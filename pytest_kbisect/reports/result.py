@@ -21,12 +21,11 @@ class Result:
 
     `kind` is an AnswerKind; `candidates` are (hash, title, probability), most likely first; `tested`
     tells of each commit tried (commit, title, verdict, signature, runs and crashes counted).
-    `commits` is the number of candidates at the start; `confirmation` has the crashed and all runs of
+    `parents` are the culprit's. `commits` is the number of candidates at the start; `confirmation` has the crashed and all runs of
     `culprit` and `parent`, and what became of the `revert` (passed, crashed, conflict, not-built,
     unclear, not-tried; `revert_why` says more). `fix`: a repair was looked for. `beside` is the good end
     that was named, where it lies on another branch and `range` begins at the branching. `crash_report`
-    is the culprit's crash, with source lines where there are any; `command` repeats the bisection;
-    `config` and `reproducers` are files in the folder of the result.
+    is the culprit's crash, with source lines where there are any; `command` repeats the bisection.
     """
 
     kind: str
@@ -47,14 +46,13 @@ class Result:
     runs: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     tested: tuple[dict[str, Any], ...] = ()
+    parents: tuple[str, ...] = ()
     fix: bool = False
     beside: str = ""
     commits: int = 0
     confirmation: dict[str, Any] = field(default_factory=dict)
     crash_report: str = ""
     command: tuple[str, ...] = ()
-    config: str = ""
-    reproducers: tuple[str, ...] = ()
 
 
 def versions() -> dict[str, str]:
