@@ -103,7 +103,7 @@ def _costs(built: KernelImage) -> Iterator[tuple[str, str]]:
 def vm(
     request: pytest.FixtureRequest, kbisect_run: int, kernel: KernelImage, kbisect_session: Session
 ) -> Iterator[Guest]:
-    """A pristine guest that has booted this kernel; each test gets its own.
+    """A pristine guest of this kernel, just booted or restored as it was then; each test gets its own.
 
     `run(command, timeout=seconds)`, `run_program(path, *arguments, timeout=seconds)`,
     `put(local, remote)`, `get(remote, local)`, `console.text()`. A crash on its console fails the test.
@@ -114,12 +114,16 @@ def vm(
     tell((properties.CONSOLE, str(kbisect_session.console_folder(request.node.nodeid) / "console.log")))
     with kbisect_session.guest(kernel, needs_of(request.node), request.node.nodeid) as guest:
         tell((properties.BOOT_SECONDS, f"{guest.boot_seconds:.3f}"))
+        tell((properties.RESTORE_SECONDS, f"{guest.restore_seconds:.3f}"))
+        tell((properties.BOOT, "fresh" if guest.boot_number is None else str(guest.boot_number)))
         for report in guest.boot_reports:
             tell((properties.BOOT_CRASH, report.title))
         request.node.stash[GUEST] = guest
         started = time.monotonic()
         yield guest
-        tell((properties.RUN_SECONDS, f"{time.monotonic() - started:.3f}"))
+        ended = time.monotonic()
+        tell((properties.RUN_SECONDS, f"{ended - started:.3f}"))
+    tell((properties.TEARDOWN_SECONDS, f"{time.monotonic() - ended:.3f}"))
 
 
 @pytest.fixture(scope="session")

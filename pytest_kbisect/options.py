@@ -130,6 +130,14 @@ OPTIONS = (
         parse=_seconds,
     ),
     Option("boot-timeout", "SECONDS", "time limit of a boot", default=120.0, parse=_seconds),
+    Option(
+        "fresh-boot",
+        "",
+        "boot each guest, instead of restoring it from one that was frozen after its boot",
+        default=False,
+        parse=_truth,
+        switch=True,
+    ),
     Option("memory", "MIB", "memory of a guest, where the reproducer names none", default=512, parse=_count),
     Option("cpus", "N", "processors of a guest, where the reproducer names none", default=2, parse=_count),
     Option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -44,7 +45,15 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         return None
     from pytest_kbisect.bisection.driver import main
 
+    if options.value(config, "range"):
+        _share(config)
     return main(config)
+
+
+def _share(config: pytest.Config) -> None:
+    """Have the processes that this one starts use the same frozen guests."""
+    with contextlib.suppress(OSError):  # a cache folder that cannot be made is told where it is needed
+        _ = session_of(config).shared
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -80,6 +89,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         _ = session_of(config).commit
     except KbisectError as error:
         raise pytest.UsageError(str(error)) from None
+    if getattr(config.option, "tx", None):
+        _share(config)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from pytest_kbisect.guest.accelerator import Accelerator
     from pytest_kbisect.guest.image import GuestImage
+    from pytest_kbisect.guest.snapshot import Guests
     from pytest_kbisect.guest.vm import Guest
     from pytest_kbisect.kernel.config import ConfigRequest
     from pytest_kbisect.kernel.image import KernelImage
@@ -133,10 +134,56 @@ class Session:
         return self._resources.enter_context(scratch_folder(self.cache / "run"))
 
     @cached_property
+    def shared(self) -> Path:
+        """What all processes of this session, or bisection, share: keys, image, frozen guests."""
+        given = os.environ.get(properties.SHARED)
+        return Path(given) if given and Path(given).is_dir() else self.share()
+
+    def share(self) -> Path:
+        """Have the processes that are started from now on use this one's folder; it goes when this one ends."""
+        from pytest_kbisect.guest.pool import Pool
+
+        folder = self.folder / "shared"
+        self._resources.enter_context(Pool.create(folder / "frozen"))
+        os.environ[properties.SHARED] = str(folder)
+        self._resources.callback(os.environ.pop, properties.SHARED, None)
+        return folder
+
+    @cached_property
     def image(self) -> GuestImage:
         from pytest_kbisect.guest import image
+        from pytest_kbisect.kernel import locks
 
-        return image.build(self.folder / "image")
+        with locks.held(self.shared / "image.lock"):
+            return image.build(self.shared / "image")
+
+    @cached_property
+    def _guests(self) -> Guests:
+        from pytest_kbisect.guest.pool import Pool
+        from pytest_kbisect.guest.snapshot import Guests
+        from pytest_kbisect.kernel.headroom import memory_available
+
+        fresh = options.value(self._config, "fresh-boot")
+        return Guests(
+            None if fresh else Pool(self.shared / "frozen", memory_available),
+            self.image,
+            thaw=self._thaw,
+            boot_timeout=options.value(self._config, "boot-timeout"),
+            say=self.say_once,
+        )
+
+    def _thaw(self) -> Path | None:
+        """The program that a restored guest runs first, where the host can compile it."""
+        from pytest_kbisect.guest import THAW_SOURCE
+        from pytest_kbisect.programs import compile_static
+
+        try:
+            return compile_static(THAW_SOURCE, self.cache / "programs", name="thaw")
+        except (UsageError, HostError):
+            self.say_once(
+                "note: no static C program compiles here: before 5.18, restored guests share random numbers"
+            )
+            return None
 
     def accelerator(self, kernel: KernelImage) -> Accelerator:
         from pytest_kbisect.guest import accelerator
@@ -148,9 +195,8 @@ class Session:
 
     @contextlib.contextmanager
     def guest(self, kernel: KernelImage, needs: Needs, name: str) -> Iterator[Guest]:
-        """A booted guest; gone after the block. Its console stays where `console_folder` says."""
+        """A guest that runs commands; gone after the block. Its console stays where `console_folder` says."""
         from pytest_kbisect.guest.qemu import Machine
-        from pytest_kbisect.guest.vm import Guest
 
         memory = needs.memory or options.value(self._config, "memory")
         check_memory(memory)
@@ -165,8 +211,7 @@ class Session:
         )
         folder = self.console_folder(name)
         shutil.rmtree(folder, ignore_errors=True)
-        with Guest(machine, self.image, folder) as guest:
-            guest.boot(options.value(self._config, "boot-timeout"))
+        with self._guests.guest(machine, folder) as guest:
             yield guest
 
     def console_folder(self, name: str) -> Path:

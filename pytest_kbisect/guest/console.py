@@ -17,6 +17,10 @@ class Console:
         self.path = path
         self._offset = 0
 
+    def skip(self) -> None:
+        """Take all that was printed so far for read."""
+        self._offset = len(self.bytes())
+
     def read_new(self) -> bytes:
         """What was printed since the last call."""
         try:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import re
+import select
 import socket
 import subprocess
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +37,20 @@ KERNEL_ARGUMENTS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Ram:
+    """A file that is the guest's memory, open for as long as QEMU needs to start.
+
+    `private`: the file is a frozen guest's; what this one writes goes to pages of its own, and it waits
+    for the rest of its state (`Qemu.load`). Otherwise the guest boots into the file. `also` are
+    descriptors that QEMU holds as long as it runs.
+    """
+
+    descriptor: int
+    private: bool
+    also: tuple[int, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
     """What to boot and on what. `memory` is in MiB; `accelerator` is "kvm" or "tcg"; `cpu` a -cpu model."""
@@ -47,16 +64,23 @@ class Machine:
     kernel_arguments: str = ""
     extra: tuple[str, ...] = field(default=())
 
-    def command(self, console: Path, monitor_fd: int) -> list[str]:
+    def command(self, console: Path, monitor_fd: int, ram: Ram | None = None) -> list[str]:
         """The QEMU command line. The network reaches nothing but our ssh (restrict=on)."""
         initrd = ["-initrd", str(self.initramfs)] if self.initramfs else []
         return [
             QEMU,
-            *("-machine", "pc", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+            *("-machine", "pc,memory-backend=ram" if ram else "pc"),
+            *(self._memory_in(ram) if ram else ()),
+            *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
             *("-accel", self.accelerator, "-cpu", self.cpu),
             *("-m", str(self.memory), "-smp", str(self.cpus)),
             *("-chardev", f"socket,id=monitor,fd={monitor_fd}", "-mon", "chardev=monitor,mode=control"),
-            *("-chardev", f"file,id=console,path={_escaped(console)}", "-serial", "chardev:console"),
+            *(
+                "-chardev",
+                f"file,id=console,path={_escaped(console)},append=on",
+                "-serial",
+                "chardev:console",
+            ),
             *("-device", "virtio-rng-pci", "-device", "vmgenid,guid=auto"),
             *("-netdev", "user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:0-:22"),
             *("-device", "virtio-net-pci,netdev=net0,romfile="),
@@ -64,6 +88,12 @@ class Machine:
             *("-append", f"{KERNEL_ARGUMENTS} {self.kernel_arguments}".strip()),
             *self.extra,
         ]
+
+    def _memory_in(self, ram: Ram) -> list[str]:
+        # The descriptor is inherited: no name of the file that could mean another one by now.
+        backend = f"memory-backend-file,id=ram,size={self.memory}M,mem-path=/proc/self/fd/{ram.descriptor}"
+        share = "off" if ram.private else "on"
+        return ["-object", f"{backend},share={share}", *(["-incoming", "defer"] if ram.private else [])]
 
 
 def _escaped(path: Path) -> str:
@@ -73,15 +103,16 @@ def _escaped(path: Path) -> str:
 class Qemu:
     """A running QEMU. Dies with us, and with `close`."""
 
-    def __init__(self, machine: Machine, directory: Path) -> None:
+    def __init__(self, machine: Machine, directory: Path, ram: Ram | None = None) -> None:
         self.machine = machine
         self.console_path = directory / "console.log"
         self._words = directory / "qemu.log"
         ours, theirs = socket.socketpair()
         with theirs, self._words.open("wb") as words:
-            self.command = machine.command(self.console_path, theirs.fileno())
+            self.command = machine.command(self.console_path, theirs.fileno(), ram)
+            inherited = [theirs.fileno(), *((ram.descriptor, *ram.also) if ram else ())]
             self.process: subprocess.Popen[bytes] = process.start(
-                self.command, stdout=words, stderr=subprocess.STDOUT, pass_fds=[theirs.fileno()]
+                self.command, stdout=words, stderr=subprocess.STDOUT, pass_fds=inherited
             )
         self._loop = asyncio.new_event_loop()
         self._monitor: QMPClient | None = None
@@ -118,11 +149,89 @@ class Qemu:
 
     def ssh_port(self) -> int:
         """The port on 127.0.0.1 that leads to the guest's port 22."""
-        table = self.execute("human-monitor-command", {"command-line": "info usernet"})
+        table = self._connections()
         found = re.search(r"TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)", table)
         if not found:
             raise InfraError("qemu", f"QEMU forwards no ssh port: {table!r}")
         return int(found[1])
+
+    def connected(self) -> bool:
+        """Whether the guest has a TCP connection that it has not yet done its part to end."""
+        return bool(
+            re.search(r"TCP\[(?:SYN|ESTABLISHED|CLOSE_WAIT|FIN_WAIT_1|LAST_ACK)", self._connections())
+        )
+
+    def _connections(self) -> str:
+        return str(self.execute("human-monitor-command", {"command-line": "info usernet"}))
+
+    # -- freezing ------------------------------------------------------------------------------------
+
+    def save(self, *, timeout: float = 30) -> bytes:
+        """Stop the guest and return its state without its memory, which is in the shared file.
+
+        Raises InfraError where this QEMU cannot do it.
+        """
+        self.execute("stop")
+        self._ignore_shared_memory()
+        deadline = time.monotonic() + timeout
+        ours, theirs = os.pipe()
+        try:
+            self._lend(theirs, "state")
+            os.close(theirs)
+            theirs = -1
+            self.execute("migrate", {"uri": "fd:state"})
+            state = _read_all(ours, deadline)
+        finally:
+            os.close(ours)
+            if theirs >= 0:
+                os.close(theirs)
+        while (said := self.execute("query-migrate"))["status"] not in {"completed", "failed"}:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.002)
+        if said["status"] != "completed":
+            raise InfraError("qemu", f"QEMU did not save its state: {said.get('error-desc', said['status'])}")
+        return state
+
+    def load(self, state: bytes, *, timeout: float = 30) -> None:
+        """Take over the state of a frozen guest, and let it run on. Raises InfraError where it does not fit."""
+        self._ignore_shared_memory()
+        deadline = time.monotonic() + timeout
+        theirs, ours = os.pipe()
+        try:
+            try:
+                self._lend(theirs, "state")
+            finally:
+                os.close(theirs)
+            self.execute("migrate-incoming", {"uri": "fd:state"})
+            _write_all(ours, state, deadline)
+        finally:
+            os.close(ours)
+        # It was stopped when it was saved, so it is stopped now: running it is our word.
+        while (status := self.execute("query-status")["status"]) == "inmigrate":
+            if time.monotonic() > deadline or not self.running():
+                break
+            time.sleep(0.002)
+        if status != "paused":
+            raise InfraError("qemu", f"QEMU did not load a state: it is {status}; {self.words()}")
+        self.execute("cont")
+
+    def _ignore_shared_memory(self) -> None:
+        # Experimental by its name since QEMU 4.0 (fbd162e629aa), and unchanged since.
+        wanted = [{"capability": "x-ignore-shared", "state": True}]
+        self.execute("migrate-set-capabilities", {"capabilities": wanted})
+
+    def _lend(self, descriptor: int, name: str) -> None:
+        """Give QEMU a descriptor under a name."""
+        if self._monitor is None:
+            raise InfraError("qemu", "QEMU has ended")
+        try:
+            self._monitor.send_fd_scm(descriptor)
+        except OSError as error:
+            raise InfraError("qemu", f"QEMU took no descriptor: {error}") from error
+        self.execute("getfd", {"fdname": name})
+
+    # -- the end -----------------------------------------------------------------------------------
 
     def running(self) -> bool:
         return self.process.poll() is None
@@ -157,3 +266,30 @@ class Qemu:
                 self._loop.run_until_complete(asyncio.wait_for(self._monitor.disconnect(), timeout=2))
             self._monitor = None
         self._loop.close()
+
+
+def _read_all(descriptor: int, deadline: float) -> bytes:
+    """What comes through a pipe until its other end is closed. Raises InfraError at the deadline."""
+    parts: list[bytes] = []
+    while True:
+        readable, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
+        if not readable:
+            raise InfraError("qemu", "QEMU did not save its state in time")
+        part = os.read(descriptor, 1 << 20)
+        if not part:
+            return b"".join(parts)
+        parts.append(part)
+
+
+def _write_all(descriptor: int, data: bytes, deadline: float) -> None:
+    """Write to a pipe. Raises InfraError at the deadline, and where nobody reads any more."""
+    rest = memoryview(data)
+    os.set_blocking(descriptor, False)
+    while rest:
+        _, writable, _ = select.select([], [descriptor], [], max(0.0, deadline - time.monotonic()))
+        if not writable:
+            raise InfraError("qemu", "QEMU did not load a state in time")
+        try:
+            rest = rest[os.write(descriptor, rest) :]
+        except BrokenPipeError:
+            raise InfraError("qemu", "QEMU refused a state") from None

@@ -1,32 +1,38 @@
-"""A guest from boot to end: boot it, run things in it, watch its console, tell how it failed."""
+"""A guest from boot, or from a snapshot, to its end: run things in it, tell how it failed."""
 
 from __future__ import annotations
 
 import contextlib
+import secrets
 import subprocess
 import time
 from typing import TYPE_CHECKING, Self
 
-from pytest_kbisect.crash import ConsoleReader, CrashReport
-from pytest_kbisect.errors import BootError, GuestError, InfraError, KernelCrash
+from pytest_kbisect.errors import BootError, GuestError, InfraError
 from pytest_kbisect.guest.console import Console
-from pytest_kbisect.guest.qemu import Machine, Qemu
+from pytest_kbisect.guest.qemu import Machine, Qemu, Ram
 from pytest_kbisect.guest.ssh import CommandResult, CommandTimeoutError, Ssh
+from pytest_kbisect.guest.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from pytest_kbisect.crash import CrashReport
+    from pytest_kbisect.errors import KernelCrash
     from pytest_kbisect.guest.image import GuestImage
 
 READY = b"kbisect: guest ready"
 """What the default image's init prints once sshd listens."""
+THAW = "/run/kbisect-thaw"
+"""Where a guest that will be frozen has the program of thaw.c."""
 
-_SETTLE = 0.4
-"""A console silent for so many seconds after the reproducer is done has said what it had to say."""
+_QUIET = 0.1
+"""Seconds of the guest's own clock that it is left alone after the reproducer is done: what has been put
+off (RCU callbacks, work queues, timers of a few ticks) happens in them."""
+_SILENT = 0.4
+"""A console without our last line, and silent for so many seconds, has said what it had to say."""
 _SETTLE_LIMIT = 5.0
-_REPORT_LIMIT = 5.0
-"""Seconds a begun crash report may take to be complete before it is taken as it is."""
 _ALIVE = 10.0
 """A guest that does not run `true` within so many seconds hangs (a busy TCG guest needs 1)."""
 
@@ -34,20 +40,35 @@ _ALIVE = 10.0
 class Guest:
     """A pristine guest. Use as a context manager; its QEMU ends with the block."""
 
-    def __init__(self, machine: Machine, image: GuestImage, directory: Path) -> None:
-        """Start QEMU; `directory` receives console.log and qemu.log."""
+    def __init__(
+        self,
+        machine: Machine,
+        image: GuestImage,
+        directory: Path,
+        *,
+        ram: Ram | None = None,
+        console: bytes = b"",
+    ) -> None:
+        """Start QEMU; `directory` receives console.log and qemu.log. Call `boot` or `restore` next.
+
+        `ram` is a file for the guest's memory, `console` what a restored guest has said before.
+        """
         directory.mkdir(parents=True, exist_ok=True)
+        (directory / "console.log").write_bytes(console)
         self.directory = directory
         self.machine = machine
-        self._image = image
-        self._reader = ConsoleReader()
-        self._reports: list[CrashReport] = []
-        self._pending_since: float | None = None
+        self.image = image
         self._ssh: Ssh | None = None
+        self._settled = 0
         self.boot_seconds = 0.0
+        """What booting (and freezing) took, where that was done for this guest."""
+        self.restore_seconds = 0.0
+        self.boot_number: int | None = None
+        """Which frozen boot it was restored from; None if it booted for itself."""
         self.boot_reports: tuple[CrashReport, ...] = ()
-        self._qemu = Qemu(machine, directory)
+        self._qemu = Qemu(machine, directory, ram)
         self.console = Console(self._qemu.console_path)
+        self._watch = Watch(self._qemu, self.console)
 
     @property
     def command(self) -> list[str]:
@@ -59,6 +80,14 @@ class Guest:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def running(self) -> bool:
+        """Whether QEMU has not ended."""
+        return self._qemu.running()
+
+    def ssh_port(self) -> int:
+        """The port on 127.0.0.1 that leads to the guest's port 22."""
+        return self._qemu.ssh_port()
 
     def close(self) -> None:
         """End the guest; its console stays."""
@@ -77,12 +106,9 @@ class Guest:
         """
         started = time.monotonic()
         port = self._qemu.ssh_port()
-        seen = b""
         while True:
-            chunk = self.console.read_new()
-            seen = (seen + chunk)[-4096 - len(chunk) :]
-            self._collect(chunk)
-            if READY in seen:
+            self._watch.read()
+            if READY in self._watch.recent:
                 break
             if not self._qemu.running():
                 raise self._boot_ended()
@@ -91,17 +117,58 @@ class Guest:
             time.sleep(0.02)
         self._ssh = self._connect(port, started + timeout)
         self.boot_seconds = time.monotonic() - started
-        self.boot_reports = (*self._reports, *self._reader.finish())
-        self._reports, self._reader, self._pending_since = [], ConsoleReader(), None
+        self.boot_reports = self._watch.begin()
+
+    def freeze(self, thaw: Path | None = None, *, timeout: float = 60.0) -> bytes:
+        """Stop a booted guest whose memory is in a shared file; returns the rest of its state.
+
+        `thaw` is the program of thaw.c. This guest is good for nothing afterwards. Raises InfraError
+        where QEMU or the guest does not do it, KernelCrash where the kernel crashed meanwhile.
+        """
+        assert self._ssh is not None
+        if thaw is not None:
+            self.put(thaw, THAW, mode=0o755)
+        self._ssh.close()
+        deadline = time.monotonic() + timeout
+        while self._qemu.connected():  # else every restored guest would wait for that connection's end
+            if time.monotonic() > deadline:
+                raise InfraError("ssh", "the guest did not close its ssh connection")
+            time.sleep(0.005)
+        state = self._qemu.save(timeout=timeout)
+        self._watch.look()
+        return state
+
+    def restore(self, state: bytes, timeout: float) -> None:
+        """Go on where the guest was frozen, with its own randomness and the time of day.
+
+        Raises BootError, InfraError or KernelCrash where that does not work within `timeout` seconds.
+        """
+        started = time.monotonic()
+        self.console.skip()
+        port = self._qemu.ssh_port()
+        self._qemu.load(state, timeout=timeout)
+        self._ssh = self._connect(port, started + timeout)
+        # The kernel's own way (the generation id) is there since 5.18; before it, thaw does it all.
+        now, seed = f"{time.time():.6f}", secrets.token_hex(32)
+        by_shell = f"date -s @{now.partition('.')[0]} && echo {seed} >/dev/urandom"
+        answer = self._ssh.run(
+            f"if [ -x {THAW} ]; then {THAW} {now} {seed}; else {by_shell}; fi",
+            timeout=max(1.0, started + timeout - time.monotonic()),
+            watch=self._watch.look,
+        )
+        if answer.exit_status != 0:
+            raise InfraError("ssh", f"a restored guest could not be given time and entropy: {answer.stderr}")
+        self._watch.begin()
+        self.restore_seconds = time.monotonic() - started
 
     def _connect(self, port: int, deadline: float) -> Ssh:
         import paramiko
 
         while True:
             try:
-                return Ssh(port, self._image, timeout=max(1.0, min(20.0, deadline - time.monotonic())))
+                return Ssh(port, self.image, timeout=max(1.0, min(20.0, deadline - time.monotonic())))
             except (OSError, EOFError, paramiko.SSHException) as error:
-                self._collect(self.console.read_new())
+                self._watch.read()
                 if not self._qemu.running():
                     raise self._boot_ended() from error
                 if time.monotonic() > deadline:
@@ -110,21 +177,17 @@ class Guest:
 
     def _boot_ended(self) -> GuestError:
         reason = self._qemu.ended_by()
-        self._collect(self.console.read_new())
+        self._watch.read()
         if not reason:
-            return InfraError("qemu", self._qemu_died(), console=self.console.tail())
-        if self._reports or self._reader.pending:
+            return InfraError("qemu", self._watch.qemu_died(), console=self.console.tail())
+        if self._watch.finish():
             return self._boot_failure("panic", "the kernel panicked")
         return self._boot_failure("reboot", f"the guest rebooted without a word ({reason})")
 
     def _boot_failure(self, kind: str, words: str) -> BootError:
-        reports = [*self._reports, *self._reader.finish()]
+        reports = self._watch.finish()
         message = f"boot failed: {reports[0].title}" if reports else f"boot failed: {words}"
         return BootError(kind, message, console=self.console.tail())
-
-    def _qemu_died(self) -> str:
-        status = self._qemu.process.returncode
-        return f"QEMU died (exit status {status}): {self._qemu.words() or 'it said nothing'}"
 
     # -- running ---------------------------------------------------------------------------------
 
@@ -145,7 +208,7 @@ class Guest:
         if self._ssh is None:
             raise InfraError("ssh", "the guest has not been booted")
         try:
-            result = self._ssh.run(command, timeout=timeout, stdin=stdin, watch=self._watch)
+            result = self._ssh.run(command, timeout=timeout, stdin=stdin, watch=self._watch.look)
         except InfraError as error:
             raise self._explained(error) from error
         if result.timed_out and not may_time_out:
@@ -183,53 +246,53 @@ class Guest:
     # -- the verdict of the console ------------------------------------------------------------------
 
     def settle(self) -> None:
-        """After the last command: wait until the console is quiet, and see that the guest still answers.
+        """After the last command: let what it set off happen, and see that the guest still answers.
 
-        Raises KernelCrash for what was printed since the boot, a guest that hangs, rebooted or is
-        lost, and InfraError when QEMU itself died.
+        The guest waits a moment by its own clock and then prints a line: what it printed before that
+        has been read when the line has. Raises KernelCrash for what was printed since the boot, a
+        guest that hangs, rebooted or is lost, and InfraError when QEMU itself died.
         """
-        started = quiet_since = time.monotonic()
-        size = -1
-        while (now := time.monotonic()) - quiet_since < _SETTLE and now - started < _SETTLE_LIMIT:
-            self._watch()
-            if (grown := self.console.path.stat().st_size) != size:
-                size, quiet_since = grown, now
-            time.sleep(0.02)
-        self._check_alive()
+        if self._ssh is None:
+            return
+        self._settled += 1
+        last = f"kbisect: end of run, look {self._settled}"
+        try:
+            answer = self._ssh.run(
+                f"sleep {_QUIET}; echo '{last}' >/dev/kmsg", timeout=_ALIVE, watch=self._watch.look
+            )
+        except InfraError as error:
+            raise self._explained(error) from error
+        if answer.timed_out:
+            raise self._no_response()
+        self._read_up_to(last.encode())
+        self._watch.look_at_the_end()
+
+    def _read_up_to(self, line: bytes) -> None:
+        """Read the console until it has this line and no report is under way, or is silent."""
+        started = heard = time.monotonic()
+        read = -1
+        while (now := time.monotonic()) - started < _SETTLE_LIMIT:
+            self._watch.look()
+            if line in self._watch.recent and not self._watch.pending:
+                return
+            if self._watch.read_bytes != read:
+                read, heard = self._watch.read_bytes, now
+            if now - heard > _SILENT:
+                return
+            time.sleep(0.005)
 
     def _check_alive(self) -> None:
         if self._ssh is None:
             return
         try:
-            answered = not self._ssh.run("true", timeout=_ALIVE, watch=self._watch).timed_out
+            answered = not self._ssh.run("true", timeout=_ALIVE, watch=self._watch.look).timed_out
         except InfraError as error:
             raise self._explained(error) from error
         if not answered:
-            raise KernelCrash(self._silent_report("no response from the guest", "HANG"))
+            raise self._no_response()
 
-    def _collect(self, chunk: bytes) -> None:
-        if chunk:
-            self._reports.extend(self._reader.feed(chunk))
-
-    def _watch(self) -> None:
-        """Raise for a crash on the console or the end of QEMU; called while commands run."""
-        self._collect(self.console.read_new())
-        ended = not self._qemu.running()
-        now = time.monotonic()
-        if self._reader.pending and not self._reports:
-            self._pending_since = self._pending_since or now
-            if ended or now - self._pending_since > _REPORT_LIMIT:
-                self._reports.extend(self._reader.finish())
-        if self._reports:
-            raise KernelCrash(self._reports[0])
-        if ended:
-            self._collect(self.console.read_new())  # what came between the two looks
-            self._reports.extend(self._reader.finish())
-            if self._reports:
-                raise KernelCrash(self._reports[0])
-            if self._qemu.ended_by():
-                raise KernelCrash(self._silent_report("unexpected kernel reboot", "REBOOT"))
-            raise InfraError("qemu", self._qemu_died(), console=self.console.tail())
+    def _no_response(self) -> KernelCrash:
+        return self._watch.silent("no response from the guest", "HANG")
 
     def _explained(self, error: InfraError) -> Exception:
         """Why ssh failed: a crash still being printed, a guest that is gone, or the host's side."""
@@ -237,20 +300,12 @@ class Guest:
             return error
         deadline = time.monotonic() + 2.0
         while time.monotonic() < deadline:
-            if ended := self._ended():
+            if ended := self._watch.reason():
                 return ended
-            if not self._reader.pending:
+            if not self._watch.pending:
                 break
             time.sleep(0.05)
         return self._try_again(error)
-
-    def _ended(self) -> KernelCrash | InfraError | None:
-        """What `_watch` would raise now."""
-        try:
-            self._watch()
-        except (KernelCrash, InfraError) as reason:
-            return reason
-        return None
 
     def _try_again(self, error: InfraError) -> Exception:
         """What a second connection says of a first one that failed: silence is a hang, a refusal is not."""
@@ -258,17 +313,16 @@ class Guest:
 
         asked = time.monotonic()
         try:
-            Ssh(self._qemu.ssh_port(), self._image, timeout=_ALIVE).close()
+            Ssh(self._qemu.ssh_port(), self.image, timeout=_ALIVE).close()
         except InfraError:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._qemu.process.wait(2.0)  # the monitor knows a moment before the process is gone
-            return self._ended() or InfraError("qemu", "QEMU does not answer", console=self.console.tail())
+            return self._watch.reason() or InfraError(
+                "qemu", "QEMU does not answer", console=self.console.tail()
+            )
         except (OSError, EOFError, paramiko.SSHException):
             if time.monotonic() - asked >= _ALIVE:
-                return KernelCrash(self._silent_report("no response from the guest", "HANG"))
-            return KernelCrash(self._silent_report("lost connection to the guest", "LOST_CONNECTION"))
+                return self._no_response()
+            return self._watch.silent("lost connection to the guest", "LOST_CONNECTION")
         words = f"{error.args[0]} (the guest still answers)"
         return InfraError("ssh", words, console=self.console.tail())
-
-    def _silent_report(self, title: str, kind: str) -> CrashReport:
-        return CrashReport(title=title, type=kind, report=self.console.tail())

@@ -1,0 +1,147 @@
+"""Guests of one session: each restored from a frozen one of its kind where that works, else booted.
+
+A kind of guest is a kernel, a user space, a machine and the QEMU that runs it. The first who asks for
+one boots it and freezes it as soon as it answers over ssh; that run and all later ones begin there,
+with memory of their own that shares what it does not change.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_kbisect.crash import parse_console
+from pytest_kbisect.errors import BootError, HostError, InfraError, KernelCrash
+from pytest_kbisect.guest.qemu import QEMU, Machine, Ram
+from pytest_kbisect.guest.vm import Guest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pytest_kbisect.guest.image import GuestImage
+    from pytest_kbisect.guest.pool import Lease, Pool, Snapshot
+
+_FORMAT = 1
+"""Of what is in a place; a frozen guest of another format is another kind of guest."""
+_RESTORE_LIMIT = 30.0
+"""Seconds for a restored guest's first answer; a busy host needs 2."""
+_TROUBLE = (BootError, InfraError, KernelCrash, HostError, OSError)
+
+
+def qemu_identity() -> str:
+    """Which QEMU this is: another version does not understand what this one froze."""
+    path = shutil.which(QEMU)
+    if path is None:
+        return ""
+    facts = os.stat(path)
+    return f"{os.path.realpath(path)} {facts.st_size} {facts.st_mtime_ns}"
+
+
+@functools.cache
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def key_of(machine: Machine) -> str:
+    """What two guests must have in common to be restored from the same frozen one: 64 hex digits."""
+    command = machine.command(Path("console"), 0, Ram(0, private=True))
+    files = [_digest(machine.kernel), _digest(machine.initramfs) if machine.initramfs else ""]
+    words = [str(_FORMAT), qemu_identity(), *files, *command]
+    return hashlib.sha256("\0".join(words).encode()).hexdigest()
+
+
+class Guests:
+    """Gives guests. `pool` is None where each is to be booted."""
+
+    def __init__(
+        self,
+        pool: Pool | None,
+        image: GuestImage,
+        *,
+        thaw: Callable[[], Path | None],
+        boot_timeout: float,
+        say: Callable[[str], None],
+    ) -> None:
+        """`thaw` compiles thaw.c, or tells None where that cannot be done here; `say` tells the user."""
+        self._pool = pool
+        self._image = image
+        self._thaw = thaw
+        self._boot_timeout = boot_timeout
+        self._say = say
+
+    @contextlib.contextmanager
+    def guest(self, machine: Machine, directory: Path) -> Iterator[Guest]:
+        """A pristine guest that runs commands; gone after the block. Raises BootError or InfraError."""
+        with contextlib.ExitStack() as held:
+            guest = self._restored(self._pool, machine, directory, held) if self._pool else None
+            if guest is None:
+                guest = held.enter_context(Guest(machine, self._image, directory))
+                guest.boot(self._boot_timeout)
+            yield guest
+
+    def _restored(
+        self, pool: Pool, machine: Machine, directory: Path, held: contextlib.ExitStack
+    ) -> Guest | None:
+        """A restored guest, or None where it must be booted."""
+        key = key_of(machine)
+        if pool.refused(key):
+            return None
+        lease = pool.lease(key)
+        while lease is not None:
+            snapshot, seconds = lease.snapshot() if lease.filled else None, 0.0
+            if lease.filled and snapshot is None:  # cut short, or of somebody else's making
+                lease.forget()
+                lease.close()
+                lease = pool.lease(key)
+                continue
+            held.enter_context(lease)
+            try:
+                if snapshot is None:
+                    snapshot, seconds = self._freeze(machine, directory, lease)
+                guest = self._restore(machine, directory, snapshot, lease, held)
+            except BootError:
+                raise
+            except _TROUBLE as error:
+                lease.forget()
+                lease.close()
+                words = str(error.args[0] if error.args else error).partition("\n")[0]
+                if pool.refuse(key, words):
+                    self._say(f"note: guests of this kernel are booted for each run: {words}")
+                return None
+            guest.boot_seconds = seconds
+            return guest
+        return None
+
+    def _freeze(self, machine: Machine, directory: Path, lease: Lease) -> tuple[Snapshot, float]:
+        """Boot a guest and freeze it; returns what is left of it, and the seconds that took."""
+        started = time.monotonic()
+        ram = Ram(lease.memory_file(machine.memory << 20), private=False)
+        with Guest(machine, self._image, directory, ram=ram) as guest:
+            guest.boot(self._boot_timeout)
+            state = guest.freeze(self._thaw())
+            console = guest.console.bytes()
+        return lease.keep(state, console), time.monotonic() - started
+
+    def _restore(
+        self, machine: Machine, directory: Path, snapshot: Snapshot, lease: Lease, held: contextlib.ExitStack
+    ) -> Guest:
+        ram = Ram(snapshot.ram, private=True, also=(lease.lock,))
+        guest = Guest(machine, self._image, directory, ram=ram, console=snapshot.console)
+        try:
+            guest.restore(snapshot.state, _RESTORE_LIMIT)
+        except BootError as error:  # it has booted before
+            guest.close()
+            raise InfraError(error.kind, str(error.args[0]), console=error.console) from error
+        except BaseException:
+            guest.close()
+            raise
+        held.callback(guest.close)
+        guest.boot_number = snapshot.boot_number
+        guest.boot_reports = parse_console(snapshot.console)
+        return guest

@@ -1,0 +1,94 @@
+"""What a guest's console and QEMU's end say of the kernel, while things run in it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from pytest_kbisect.crash import ConsoleReader, CrashReport
+from pytest_kbisect.errors import InfraError, KernelCrash
+
+if TYPE_CHECKING:
+    from pytest_kbisect.guest.console import Console
+    from pytest_kbisect.guest.qemu import Qemu
+
+_REPORT_LIMIT = 5.0
+"""Seconds a begun crash report may take to be complete before it is taken as it is."""
+_KEPT = 4096
+"""Bytes of what was read before that `recent` keeps: a line that is looked for may come in two pieces."""
+
+
+class Watch:
+    """Reads one console while it grows. `recent` ends with what was read last."""
+
+    def __init__(self, qemu: Qemu, console: Console) -> None:
+        self._qemu = qemu
+        self._console = console
+        self._reader = ConsoleReader()
+        self._reports: list[CrashReport] = []
+        self._pending_since: float | None = None
+        self.recent = b""
+        self.read_bytes = 0
+        """Of the console, all in all."""
+
+    @property
+    def pending(self) -> bool:
+        """A crash has begun whose report is not complete."""
+        return self._reader.pending
+
+    def begin(self) -> tuple[CrashReport, ...]:
+        """A run begins: what was printed so far is none of it. Returns those crashes."""
+        before = self.finish()
+        self._reports, self._reader, self._pending_since, self.recent = [], ConsoleReader(), None, b""
+        return before
+
+    def read(self) -> None:
+        """Read on, and raise nothing."""
+        if chunk := self._console.read_new():
+            self.read_bytes += len(chunk)
+            self.recent = self.recent[-_KEPT:] + chunk
+            self._reports.extend(self._reader.feed(chunk))
+
+    def finish(self) -> tuple[CrashReport, ...]:
+        """Take reports as they are; returns all since the run began."""
+        self._reports.extend(self._reader.finish())
+        return tuple(self._reports)
+
+    def look(self) -> None:
+        """Read on. Raises KernelCrash for a crash or a reboot, InfraError where QEMU itself died."""
+        self.read()
+        ended = not self._qemu.running()
+        now = time.monotonic()
+        if self._reader.pending and not self._reports:
+            self._pending_since = self._pending_since or now
+            if ended or now - self._pending_since > _REPORT_LIMIT:
+                self._reports.extend(self._reader.finish())
+        if self._reports:
+            raise KernelCrash(self._reports[0])
+        if ended:
+            self.read()  # what came between the two looks
+            self.look_at_the_end()
+            if self._qemu.ended_by():
+                raise self.silent("unexpected kernel reboot", "REBOOT")
+            raise InfraError("qemu", self.qemu_died(), console=self._console.tail())
+
+    def look_at_the_end(self) -> None:
+        """The console will say no more. Raises KernelCrash for what it said."""
+        if reports := self.finish():
+            raise KernelCrash(reports[0])
+
+    def reason(self) -> KernelCrash | InfraError | None:
+        """What `look` would raise now."""
+        try:
+            self.look()
+        except (KernelCrash, InfraError) as reason:
+            return reason
+        return None
+
+    def qemu_died(self) -> str:
+        status = self._qemu.process.returncode
+        return f"QEMU died (exit status {status}): {self._qemu.words() or 'it said nothing'}"
+
+    def silent(self, title: str, kind: str) -> KernelCrash:
+        """A crash of which the console has no word."""
+        return KernelCrash(CrashReport(title=title, type=kind, report=self._console.tail()))
