@@ -24,7 +24,7 @@ def result_of(finding: Finding, tree: LinuxTree) -> Result:
     search, answer = finding.search, finding.answer
     culprit = None if answer.culprit is None else search.tested.get(answer.culprit)
     parent = search.tested.get(_parent(search, answer))
-    crash = crash_of(search, answer)
+    at, crash = crash_of(search, answer) or (None, None)
     made = search.trials.made
     people = recipients(tree.path, search.sha(answer.culprit)) if answer.culprit is not None else Recipients()
     return Result(
@@ -37,6 +37,7 @@ def result_of(finding: Finding, tree: LinuxTree) -> Result:
         candidates=tuple((search.sha(i), search.history.title(i), p) for i, p in answer.candidates),
         crash=crash.title if crash else "",
         crash_report=crash.report if crash else "",
+        crash_commit=search.sha(at) if at is not None else "",
         culprit_signature=culprit.signature if culprit else "",
         parent_signature=parent.signature if parent else "",
         flags=_flags(search, answer, tree),
@@ -160,14 +161,14 @@ def reason_of(search: Search, answer: Answer) -> str:
     return answer.reason
 
 
-def crash_of(search: Search, answer: Answer) -> Run | None:
-    """The crash to show: the culprit's, else the bad end's."""
+def crash_of(search: Search, answer: Answer) -> tuple[int, Run] | None:
+    """The crash to show, and where it was: the culprit's, else the reported commit's."""
     order = (answer.culprit, search.evidence.reported)
     for index in reversed(order) if search.rules.fix else order:
         tested = None if index is None else search.tested.get(index)
         for run in tested.runs if tested else ():
-            if run.outcome is Outcome.CRASHED and search.evidence.count([run]).matching:
-                return run
+            if index is not None and run.outcome is Outcome.CRASHED and search.evidence.count([run]).matching:
+                return index, run
     return None
 
 

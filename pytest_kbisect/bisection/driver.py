@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import re
 import signal
 import sys
@@ -18,6 +19,7 @@ from pytest_kbisect.bisection.course import Course, Plan
 from pytest_kbisect.bisection.journal import Journal
 from pytest_kbisect.bisection.lab import Lab, Selection
 from pytest_kbisect.bisection.strategy import AnswerKind
+from pytest_kbisect.bisection.symbolizing import symbolized
 from pytest_kbisect.bisection.trials import Trials
 from pytest_kbisect.errors import ExitCode, KbisectError, UsageError
 from pytest_kbisect.kernel.config import request
@@ -27,12 +29,13 @@ from pytest_kbisect.reports.teller import Teller
 from pytest_kbisect.session import Session, check_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     import pytest
 
     from pytest_kbisect.bisection.course import Finding
-    from pytest_kbisect.kernel.tree import Range
+    from pytest_kbisect.kernel.config import ConfigRequest
+    from pytest_kbisect.kernel.tree import LinuxTree, Range
 
 EXIT_CODES = {
     AnswerKind.CULPRIT: ExitCode.FOUND,
@@ -95,6 +98,7 @@ def _bisect(config: pytest.Config, teller: Teller) -> int:
         trials = Trials(lab, journal, teller, per_run=selection.per_run)
         finding = Course(plan, tree, trials, teller).run()
         told = replace(conclusion.result_of(finding, tree), command=_command(config))
+        told = replace(told, crash_report=_symbolized(config, selection, tree, told, teller))
         teller.lines(conclusion.last_words(finding, told, tree))
         _write(config, told, folder, teller)
     teller.line(f"results: {folder}", log=False)
@@ -113,6 +117,24 @@ def _plan(config: pytest.Config, selection: Selection, ends: Range) -> Plan:
         budget=options.value(config, "budget"),
         crash=frozenset(selection.crash),
     )
+
+
+def _symbolized(
+    config: pytest.Config, selection: Selection, tree: LinuxTree, told: result.Result, teller: Teller
+) -> str:
+    """The crash with files and lines, where they can be had."""
+    wanted = _request(config, next(iter(selection.fragments.values()), []))
+    found = symbolized(
+        told.crash_report,
+        tree,
+        told.crash_commit,
+        wanted,
+        cache=options.cache_folder(config),
+        jobs=options.value(config, "jobs") or os.cpu_count() or 1,
+    )
+    if found.note:
+        teller.line(f"note: {found.note}", log=False)
+    return found.report
 
 
 def _command(config: pytest.Config) -> tuple[str, ...]:
@@ -160,7 +182,11 @@ def _check_selection(config: pytest.Config, selection: Selection) -> None:
     """Too little memory, unreadable or contradictory configuration: told before anything is built."""
     check_memory(max(selection.memory, 0 if selection.memory else options.value(config, "memory")))
     for fragments in selection.fragments.values():
-        request(options.value(config, "config"), [(source, line) for source, line in fragments])
+        _request(config, fragments)
+
+
+def _request(config: pytest.Config, fragments: Iterable[Sequence[str]]) -> ConfigRequest:
+    return request(options.value(config, "config"), [(source, line) for source, line in fragments])
 
 
 def _folder(config: pytest.Config, selection: Selection, ends: Range) -> Path:

@@ -25,7 +25,7 @@ class Result:
     `culprit` and `parent`, and what became of the `revert` (passed, crashed, conflict, not-built,
     unclear, not-tried; `revert_why` says more). `fix`: a repair was looked for. `beside` is the good end
     that was named, where it lies on another branch and `range` begins at the branching. `crash_report`
-    is the culprit's crash, with source lines where there are any; `command` repeats the bisection.
+    is the crash at `crash_commit`, with source lines where they could be had; `command` repeats the bisection.
     """
 
     kind: str
@@ -52,6 +52,7 @@ class Result:
     commits: int = 0
     confirmation: dict[str, Any] = field(default_factory=dict)
     crash_report: str = ""
+    crash_commit: str = ""
     command: tuple[str, ...] = ()
 
 

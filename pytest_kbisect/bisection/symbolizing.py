@@ -1,0 +1,37 @@
+"""The last word on a crash: its report with files and lines, for the commit that was found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_kbisect.crash.symbols import Symbolized, symbolize
+from pytest_kbisect.errors import KbisectError
+from pytest_kbisect.kernel.provide import provide
+from pytest_kbisect.kernel.symbols import functions_in, symbols_for
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_kbisect.kernel.config import ConfigRequest
+    from pytest_kbisect.kernel.tree import LinuxTree
+
+
+def symbolized(
+    report: str, tree: LinuxTree, commit: str, config: ConfigRequest, *, cache: Path, jobs: int
+) -> Symbolized:
+    """A report symbolized by debug information made for the functions in it alone.
+
+    The kernel itself was built without, and stays the one that crashed. Where the information cannot
+    be made the report stays as it is, and the note says why.
+    """
+    functions = functions_in(report)
+    if not functions:
+        return Symbolized(report, done=False)
+    try:
+        with (
+            provide(tree, commit, config, cache=cache, jobs=jobs) as kernel,
+            symbols_for(kernel, functions, tree, config, cache=cache, jobs=jobs) as vmlinux,
+        ):
+            return symbolize(report, vmlinux)
+    except KbisectError as error:
+        return Symbolized(report, done=False, note=f"no source lines for the crash: {error}")
