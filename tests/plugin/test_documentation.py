@@ -19,6 +19,7 @@ from pytest_kbisect import crash, errors, needs, options, plugin, properties
 from pytest_kbisect.bisection.strategy import AnswerKind
 from pytest_kbisect.commands import VERBS
 from pytest_kbisect.errors import ExitCode
+from pytest_kbisect.reports import folder
 from pytest_kbisect.reports.result import Result
 
 
@@ -66,6 +67,11 @@ def test_keys_of_the_result() -> None:
     assert sorted(keys) == sorted({"schema", "versions"} | set(Result.__dataclass_fields__))
     (kinds,) = [cells[2] for cells in rows if cells[0] == "`kind`"]
     assert set(readme.quoted(kinds)) == {kind.value for kind in AnswerKind} - {"good-release"}
+
+
+def test_files_of_a_bisection() -> None:
+    listed = " ".join(re.findall(r"^ {4}(\S.*)$", folder.__doc__ or "", re.MULTILINE)).split()
+    assert {readme.quoted(cells[0])[0] for cells in readme.table("What a bisection leaves")} == set(listed)
 
 
 def test_properties_of_a_test_case() -> None:
