@@ -30,8 +30,8 @@ FIRST_RUNS = 200
 """Runs on the bad end after which the crash counts as not reproduced; at a chance of 2 % a run it shows in 98 %."""
 OLDER = 0.01
 """Prior of a bug that is older than the range, although the user knows the good end to be good."""
-UNFIXED = 0.2
-"""Prior of a bug that is not repaired at the end of the range, which nobody claims to know."""
+UNFIXED = 0.5
+"""Prior of a bug that is not repaired at the end of the range: most that are asked about are not."""
 LEAST_BITS = 0.005
 """An experiment expected to tell less is not worth making: what is left cannot be told apart."""
 WORTHWHILE_BITS = 0.03
@@ -85,6 +85,10 @@ class Bayes:
         if first is not None:
             return first
         state = self.state(evidence)
+        if self.fix and state.posterior.outside > 0.1 and not state.options.testable[self.history.bad_end]:
+            return Answer(
+                AnswerKind.UNTESTABLE, reason="the bad end, which should be repaired, cannot be tested"
+            )
         prices = evidence.prices(self.guess)
         width = max(1, round(prices.width * state.telling))
         answer = self._sure(state)
@@ -222,11 +226,11 @@ class Bayes:
     def _enough(self, evidence: Evidence, prices: Prices) -> float:
         """The confidence at which to stop.
 
-        What was asked for, or more where that is cheap: one more wave is worth its price while the
-        doubt it can remove is greater than its part of all seconds spent so far. That rule makes
-        the time per right answer smallest.
+        What was asked for, or more where that is cheap: waves are worth their price while the doubt
+        they can remove is greater than their part of all seconds spent so far. That makes the time
+        per right answer smallest. Two waves: what is left to doubt is rarely in one commit.
         """
-        return max(self.confidence, 1 - prices.run / max(evidence.spent, prices.run))
+        return max(self.confidence, 1 - 2 * prices.run / max(evidence.spent, prices.run))
 
     def _sure(self, state: State) -> Answer | None:
         posterior = state.posterior

@@ -15,7 +15,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from pytest_kbisect.bisection.outcome import Outcome, Run, Tested
-from pytest_kbisect.bisection.reference import Match, Matcher, Reference, match_names
+from pytest_kbisect.bisection.reference import Match, Matcher, Reference, is_of_the_harness, match_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,7 +59,11 @@ def tally_of(runs: Iterable[Run], reference: Reference, matcher: Matcher = match
     outcomes: Counter[Outcome] = Counter()
     for run in runs:
         if run.outcome is Outcome.CRASHED:
-            crashes[matcher(run, reference)] += 1
+            match = matcher(run, reference)
+            if match is not Match.MATCH and is_of_the_harness(run):
+                outcomes[Outcome.INFRA_FAILED] += 1
+            else:
+                crashes[match] += 1
         else:
             outcomes[run.outcome] += 1
     return Tally(

@@ -85,6 +85,7 @@ Matcher: TypeAlias = "Callable[[Run, Reference], Match]"
 
 # These name no place in the kernel, or one where many bugs surface: alone they prove nothing.
 _PLACELESS: Final = re.compile(r"unregister_netdevice| in corrupted|^no output|lost connection|^SYZ")
+_HARNESS: Final = re.compile(r"lost connection|^SYZ")
 _CUT: Final = re.compile(r" in corrupted$")
 _FUNCTION: Final = re.compile(r" in ([A-Za-z_][\w.]*)")
 _HANG: Final = re.compile(r"^INFO: (?:rcu|task|.*stall)|lockup|no output")
@@ -178,6 +179,11 @@ def subsystem_of(title: str) -> str:
 def class_of(title: str) -> str:
     """What kind of damage a title speaks of."""
     return next((name for name, pattern in _CLASSES if pattern.search(title)), "other")
+
+
+def is_of_the_harness(run: Run) -> bool:
+    """Whether a crash is the test machine's rather than the kernel's."""
+    return bool(_HARNESS.search(run.title))
 
 
 def match_names(run: Run, reference: Reference) -> Match:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from worlds import CRASH, OK, drive, session, world
+from worlds import BOOT, CRASH, OK, drive, session, world
 
 from pytest_kbisect.bisection.bayes import Bayes
 from pytest_kbisect.bisection.classic import Classic
@@ -37,6 +37,16 @@ def test_not_repaired(strategy):
     answer, asked = drive(strategy, Evidence(HISTORY, reported=GOOD_END), repaired(1000))
     assert answer.kind is AnswerKind.NOT_FIXED
     assert any(experiment.commit == HISTORY.bad_end for experiment in asked)
+
+
+@pytest.mark.parametrize("strategy", [Bayes(HISTORY, prices=PRICES, fix=True), Classic(HISTORY, fix=True)])
+def test_end_that_should_be_repaired_cannot_be_tested(strategy):
+    def kernel(i, runs):
+        return session([BOOT if i >= 50 else CRASH] * runs, signature=f"s{i}")
+
+    answer, asked = drive(strategy, Evidence(HISTORY, reported=GOOD_END), kernel)
+    assert answer.kind is AnswerKind.UNTESTABLE
+    assert {experiment.commit for experiment in asked} == {GOOD_END, HISTORY.bad_end}
 
 
 @pytest.mark.parametrize("strategy", [Bayes(HISTORY, prices=PRICES, fix=True), Classic(HISTORY, fix=True)])

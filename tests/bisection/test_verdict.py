@@ -98,3 +98,10 @@ def test_runs_are_counted_by_what_they_say():
         Run(Outcome.CRASHED, "KASAN: use-after-free Read in bar"),
     ]
     assert tally_of(runs, reference("WARNING in foo_open")) == Tally(1, 1, 1, 1, 1, 1)
+
+
+@pytest.mark.parametrize("title", ["lost connection to test machine", "SYZFATAL: executor failed"])
+def test_a_fault_of_the_harness_is_no_crash_but_where_it_is_the_bug(title):
+    runs = [Run(Outcome.CRASHED, title)]
+    assert tally_of(runs, reference("WARNING in foo_open")) == Tally(infra_failed=1)
+    assert tally_of(runs, reference(title)) == Tally(matching=1)
