@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_kbisect import options, reproducers
 from pytest_kbisect.fixtures import kbisect_configuration, kbisect_run, kbisect_session, kernel, program, vm
-from pytest_kbisect.stash import GUEST, USAGE, session_of
+from pytest_kbisect.stash import GUEST, USAGE, WORKERS, session_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
+
+    from pytest_kbisect.guest.vm import Guest
 
 
 __all__ = ["kbisect_configuration", "kbisect_run", "kbisect_session", "kernel", "program", "vm"]
@@ -74,7 +77,23 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     tree = options.value(config, "kernel")
     if tree is None:
         return None
-    return f"kbisect: kernel {tree} at {options.value(config, 'commit')}, {options.value(config, 'runs')} runs each"
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """`-n auto`: as many guests as processors and free memory allow."""
+    if options.value(config, "kernel") is None or os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
+        return None
+    from pytest_kbisect import parallel
+    from pytest_kbisect.kernel.headroom import MIB, memory_available
+
+    available, memory = memory_available() // MIB, options.value(config, "memory")
+    config.stash[WORKERS] = parallel.workers(parallel.processors(), available, memory)
+    return config.stash[WORKERS].count
+
+
+    text = f"kbisect: kernel {tree} at {options.value(config, 'commit')}, {options.value(config, 'runs')} runs each"
+    if chosen := config.stash.get(WORKERS, None):
+        text += f"\nkbisect: {chosen.count} guests side by side: {chosen.why}"
+    return text
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -169,7 +169,7 @@ class Session:
             self.image,
             thaw=self._thaw,
             boot_timeout=options.value(self._config, "boot-timeout"),
-            say=self.say_once,
+            say=self.say,
         )
 
     def _thaw(self) -> Path | None:
@@ -253,8 +253,9 @@ def check_memory(guest: int) -> None:
     from pytest_kbisect.kernel.headroom import MIB, memory_available
 
     free = memory_available() // MIB
-    if free < guest + _HEADROOM:
+    if free < guest + GUEST_OVERHEAD:
         raise HostError(
-            f"no free memory for a guest (needs {guest + _HEADROOM} MiB, {free} MiB free): "
+            f"no free memory for a guest (needs {guest + GUEST_OVERHEAD} MiB, {free} MiB free): "
             "run with a smaller -n or --kbisect-memory"
         )
+    from pytest_kbisect.parallel import GUEST_OVERHEAD

@@ -8,14 +8,18 @@ import pytest
 
 if TYPE_CHECKING:
     from pytest_kbisect.guest.vm import Guest
+    from pytest_kbisect.parallel import Workers
     from pytest_kbisect.session import Session
 
     SESSION: pytest.StashKey[Session]
     GUEST: pytest.StashKey[Guest]
+    WORKERS: pytest.StashKey[Workers]
 
 SESSION = pytest.StashKey()
 GUEST = pytest.StashKey()
 """Of a test: its guest, while it runs."""
+WORKERS = pytest.StashKey()
+"""Of the configuration: what `-n auto` came to, where it was asked for."""
 USAGE = pytest.StashKey[str]()
 """Of the configuration: the first thing a test met that the user can mend."""
 

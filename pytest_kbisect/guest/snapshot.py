@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_kbisect.crash import parse_console
-from pytest_kbisect.errors import BootError, HostError, InfraError, KernelCrash
+from pytest_kbisect.errors import BootError, HostError, InfraError, KbisectError, KernelCrash
 from pytest_kbisect.guest.qemu import QEMU, Machine, Ram
 from pytest_kbisect.guest.vm import Guest
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pytest_kbisect.guest.image import GuestImage
-    from pytest_kbisect.guest.pool import Lease, Pool, Snapshot
+    from pytest_kbisect.guest.lease import Lease, Snapshot
+    from pytest_kbisect.guest.pool import Pool
 
 _FORMAT = 1
 """Of what is in a place; a frozen guest of another format is another kind of guest."""
@@ -43,8 +44,13 @@ def qemu_identity() -> str:
     return f"{os.path.realpath(path)} {facts.st_size} {facts.st_mtime_ns}"
 
 
-@functools.cache
 def _digest(path: Path) -> str:
+    facts = path.stat()
+    return _digest_of(path, facts.st_size, facts.st_mtime_ns)
+
+
+@functools.cache
+def _digest_of(path: Path, _size: int, _time: int) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -90,38 +96,54 @@ class Guests:
     ) -> Guest | None:
         """A restored guest, or None where it must be booted."""
         key = key_of(machine)
-        if pool.refused(key):
-            return None
-        lease = pool.lease(key)
-        while lease is not None:
-            snapshot, seconds = lease.snapshot() if lease.filled else None, 0.0
-            if lease.filled and snapshot is None:  # cut short, or of somebody else's making
-                lease.forget()
-                lease.close()
-                lease = pool.lease(key)
-                continue
-            held.enter_context(lease)
-            try:
-                if snapshot is None:
-                    snapshot, seconds = self._freeze(machine, directory, lease)
-                guest = self._restore(machine, directory, snapshot, lease, held)
-            except BootError:
-                raise
-            except _TROUBLE as error:
-                lease.forget()
-                lease.close()
-                words = str(error.args[0] if error.args else error).partition("\n")[0]
-                if pool.refuse(key, words):
-                    self._say(f"note: guests of this kernel are booted for each run: {words}")
+        try:
+            if pool.refused(key):
                 return None
-            guest.boot_seconds = seconds
-            return guest
+            while (lease := pool.lease(key)) is not None:
+                snapshot = lease.snapshot() if lease.filled else None
+                if snapshot or not lease.filled:
+                    held.enter_context(lease)
+                    return self._from_place(pool, key, lease, snapshot, machine, directory, held)
+                lease.close()  # cut short
+                pool.forget(key, lease.boot_number)
+        except OSError as error:  # the folder of places: its disk is full, or it has gone
+            self._say(f"note: a guest is booted: {error}")
         return None
+
+    def _from_place(
+        self,
+        pool: Pool,
+        key: str,
+        lease: Lease,
+        snapshot: Snapshot | None,
+        machine: Machine,
+        directory: Path,
+        held: contextlib.ExitStack,
+    ) -> Guest | None:
+        """A guest restored from a place, which is filled first if need be; None where that fails."""
+        # What cannot be frozen will never be; a restore may fail because the host is busy.
+        failures = 2 if snapshot else 1
+        seconds = 0.0
+        try:
+            if snapshot is None:
+                snapshot, seconds = self._freeze(machine, directory, lease)
+            guest = self._restore(machine, directory, snapshot, lease, held)
+        except BootError:
+            raise
+        except _TROUBLE as error:
+            lease.close()
+            pool.forget(key, lease.boot_number)
+            if pool.refuse(key, failures=failures):
+                words = str(error.args[0] if isinstance(error, KbisectError) else error)
+                self._say(f"note: guests of this kernel are booted for each run: {words.splitlines()[0]}")
+            return None
+        guest.boot_seconds = seconds
+        return guest
 
     def _freeze(self, machine: Machine, directory: Path, lease: Lease) -> tuple[Snapshot, float]:
         """Boot a guest and freeze it; returns what is left of it, and the seconds that took."""
         started = time.monotonic()
-        ram = Ram(lease.memory_file(machine.memory << 20), private=False)
+        ram = Ram(lease.memory_file(machine.memory << 20), private=False, also=(lease.lock,))
         with Guest(machine, self._image, directory, ram=ram) as guest:
             guest.boot(self._boot_timeout)
             state = guest.freeze(self._thaw())

@@ -30,9 +30,6 @@ THAW = "/run/kbisect-thaw"
 _QUIET = 0.1
 """Seconds of the guest's own clock that it is left alone after the reproducer is done: what has been put
 off (RCU callbacks, work queues, timers of a few ticks) happens in them."""
-_SILENT = 0.4
-"""A console without our last line, and silent for so many seconds, has said what it had to say."""
-_SETTLE_LIMIT = 5.0
 _ALIVE = 10.0
 """A guest that does not run `true` within so many seconds hangs (a busy TCG guest needs 1)."""
 
@@ -52,9 +49,14 @@ class Guest:
         """Start QEMU; `directory` receives console.log and qemu.log. Call `boot` or `restore` next.
 
         `ram` is a file for the guest's memory, `console` what a restored guest has said before.
+        Raises InfraError where QEMU does not start or the folder cannot be written.
+
         """
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / "console.log").write_bytes(console)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            (directory / "console.log").write_bytes(console)
+        except OSError as error:
+            raise InfraError("disk", f"cannot write a guest's console: {error}") from None
         self.directory = directory
         self.machine = machine
         self.image = image
@@ -111,9 +113,9 @@ class Guest:
             if READY in self._watch.recent:
                 break
             if not self._qemu.running():
-                raise self._boot_ended()
+                raise self._watch.boot_ended()
             if time.monotonic() - started > timeout:
-                raise self._boot_failure("hang", f"no sign of user space after {timeout:.0f} s")
+                raise self._watch.boot_failure("hang", f"no sign of user space after {timeout:.0f} s")
             time.sleep(0.02)
         self._ssh = self._connect(port, started + timeout)
         self.boot_seconds = time.monotonic() - started
@@ -170,24 +172,10 @@ class Guest:
             except (OSError, EOFError, paramiko.SSHException) as error:
                 self._watch.read()
                 if not self._qemu.running():
-                    raise self._boot_ended() from error
+                    raise self._watch.boot_ended() from error
                 if time.monotonic() > deadline:
-                    raise self._boot_failure("ssh", f"can't ssh into the guest: {error}") from error
+                    raise self._watch.boot_failure("ssh", f"can't ssh into the guest: {error}") from error
                 time.sleep(0.05)
-
-    def _boot_ended(self) -> GuestError:
-        reason = self._qemu.ended_by()
-        self._watch.read()
-        if not reason:
-            return InfraError("qemu", self._watch.qemu_died(), console=self.console.tail())
-        if self._watch.finish():
-            return self._boot_failure("panic", "the kernel panicked")
-        return self._boot_failure("reboot", f"the guest rebooted without a word ({reason})")
-
-    def _boot_failure(self, kind: str, words: str) -> BootError:
-        reports = self._watch.finish()
-        message = f"boot failed: {reports[0].title}" if reports else f"boot failed: {words}"
-        return BootError(kind, message, console=self.console.tail())
 
     # -- running ---------------------------------------------------------------------------------
 
@@ -264,22 +252,7 @@ class Guest:
             raise self._explained(error) from error
         if answer.timed_out:
             raise self._no_response()
-        self._read_up_to(last.encode())
-        self._watch.look_at_the_end()
-
-    def _read_up_to(self, line: bytes) -> None:
-        """Read the console until it has this line and no report is under way, or is silent."""
-        started = heard = time.monotonic()
-        read = -1
-        while (now := time.monotonic()) - started < _SETTLE_LIMIT:
-            self._watch.look()
-            if line in self._watch.recent and not self._watch.pending:
-                return
-            if self._watch.read_bytes != read:
-                read, heard = self._watch.read_bytes, now
-            if now - heard > _SILENT:
-                return
-            time.sleep(0.005)
+        self._watch.read_up_to(last.encode())
 
     def _check_alive(self) -> None:
         if self._ssh is None:
@@ -288,7 +261,7 @@ class Guest:
             answered = not self._ssh.run("true", timeout=_ALIVE, watch=self._watch.look).timed_out
         except InfraError as error:
             raise self._explained(error) from error
-        if not answered:
+        if answer.timed_out:
             raise self._no_response()
 
     def _no_response(self) -> KernelCrash:

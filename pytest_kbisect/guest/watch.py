@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_kbisect.crash import ConsoleReader, CrashReport
-from pytest_kbisect.errors import InfraError, KernelCrash
+from pytest_kbisect.errors import BootError, GuestError, InfraError, KernelCrash
 
 if TYPE_CHECKING:
     from pytest_kbisect.guest.console import Console
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 _REPORT_LIMIT = 5.0
 """Seconds a begun crash report may take to be complete before it is taken as it is."""
+_SILENT = 0.4
+"""A console without the line that is waited for, and silent for so many seconds, has said what it had to say."""
+_READ_LIMIT = 5.0
 _KEPT = 4096
 """Bytes of what was read before that `recent` keeps: a line that is looked for may come in two pieces."""
 
@@ -27,9 +30,8 @@ class Watch:
         self._reader = ConsoleReader()
         self._reports: list[CrashReport] = []
         self._pending_since: float | None = None
+        self._read_bytes = 0
         self.recent = b""
-        self.read_bytes = 0
-        """Of the console, all in all."""
 
     @property
     def pending(self) -> bool:
@@ -45,7 +47,7 @@ class Watch:
     def read(self) -> None:
         """Read on, and raise nothing."""
         if chunk := self._console.read_new():
-            self.read_bytes += len(chunk)
+            self._read_bytes += len(chunk)
             self.recent = self.recent[-_KEPT:] + chunk
             self._reports.extend(self._reader.feed(chunk))
 
@@ -67,12 +69,30 @@ class Watch:
             raise KernelCrash(self._reports[0])
         if ended:
             self.read()  # what came between the two looks
-            self.look_at_the_end()
+            self._look_at_the_end()
             if self._qemu.ended_by():
                 raise self.silent("unexpected kernel reboot", "REBOOT")
             raise InfraError("qemu", self.qemu_died(), console=self._console.tail())
 
-    def look_at_the_end(self) -> None:
+    def read_up_to(self, line: bytes) -> None:
+        """Read until the console has this line and no report is under way, or is silent.
+
+        Raises as `look` does, and KernelCrash for a report that is not complete then.
+        """
+        started = heard = time.monotonic()
+        read = -1
+        while (now := time.monotonic()) - started < _READ_LIMIT:
+            self.look()
+            if line in self.recent and not self.pending:
+                break
+            if self._read_bytes != read:
+                read, heard = self._read_bytes, now
+            if now - heard > _SILENT:
+                break
+            time.sleep(0.005)
+        self._look_at_the_end()
+
+    def _look_at_the_end(self) -> None:
         """The console will say no more. Raises KernelCrash for what it said."""
         if reports := self.finish():
             raise KernelCrash(reports[0])
@@ -88,6 +108,22 @@ class Watch:
     def qemu_died(self) -> str:
         status = self._qemu.process.returncode
         return f"QEMU died (exit status {status}): {self._qemu.words() or 'it said nothing'}"
+
+    def boot_ended(self) -> GuestError:
+        """Why QEMU ended before the guest was up."""
+        reason = self._qemu.ended_by()
+        self.read()
+        if not reason:
+            return InfraError("qemu", self.qemu_died(), console=self._console.tail())
+        if self.finish():
+            return self.boot_failure("panic", "the kernel panicked")
+        return self.boot_failure("reboot", f"the guest rebooted without a word ({reason})")
+
+    def boot_failure(self, kind: str, words: str) -> BootError:
+        """A boot that failed: a crash on the console says more than `words`."""
+        reports = self.finish()
+        message = f"boot failed: {reports[0].title}" if reports else f"boot failed: {words}"
+        return BootError(kind, message, console=self._console.tail())
 
     def silent(self, title: str, kind: str) -> KernelCrash:
         """A crash of which the console has no word."""

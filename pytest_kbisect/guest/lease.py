@@ -1,0 +1,146 @@
+"""The use of one place for a frozen guest: fill it, or have what is in it. Whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from pytest_kbisect.errors import HostError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+MEMORY: Final = "kbisect-guest"
+"""Name of the memory files, as /proc/PID/fd shows it."""
+_SPARE = 128 << 20
+"""Bytes of memory or disk that are left alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A frozen guest: open file of its memory, the rest of its state, what its console said."""
+
+    ram: int
+    state: bytes
+    console: bytes
+    boot_number: int
+
+
+class Lease:
+    """The use of one place, until closed. `filled`: it holds a snapshot; otherwise this is to fill it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        lock: int,
+        boot_number: int,
+        *,
+        filled: bool,
+        make_room: Callable[[int], bool],
+    ) -> None:
+        self._folder = folder
+        self._make_room = make_room
+        self._ram = -1
+        self.lock = lock
+        self.boot_number = boot_number
+        self.filled = filled
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the use. A place that was to be filled and is not gives its memory back."""
+        if self.lock < 0:
+            return
+        if not self.filled:
+            with contextlib.suppress(OSError):
+                empty(self._folder)
+        for descriptor in (self._ram, self.lock):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.lock = self._ram = -1
+
+    def memory_file(self, size: int) -> int:
+        """An empty file for `size` bytes of guest memory. Raises HostError where there is no room for it.
+
+        As much again is left for one guest that is restored from it.
+        """
+        needed = 2 * size + _SPARE
+        if self._make_room(needed):
+            (self._folder / "ram").symlink_to("memory")
+        else:
+            disk = os.statvfs(self._folder)
+            if disk.f_bavail * disk.f_frsize < size + _SPARE:
+                raise HostError(
+                    f"no room for a frozen guest of {size >> 20} MiB, neither in memory nor in {self._folder}"
+                )
+            (self._folder / "ram").touch(mode=0o600)
+        self._ram = _open_ram(self._folder)
+        return self._ram
+
+    def keep(self, state: bytes, console: bytes) -> Snapshot:
+        """The guest in the memory file is frozen: keep the rest of it. Raises OSError on a full disk."""
+        write_whole(self._folder / "state", state)
+        write_whole(self._folder / "console", console)
+        facts = {
+            "ram": os.fstat(self._ram).st_size,
+            "state": hashlib.sha256(state).hexdigest(),
+            "console": hashlib.sha256(console).hexdigest(),
+        }
+        write_whole(self._folder / "manifest.json", json.dumps(facts).encode())
+        self.filled = True
+        fcntl.flock(self.lock, fcntl.LOCK_SH)
+        return Snapshot(self._ram, state, console, self.boot_number)
+
+    def snapshot(self) -> Snapshot | None:
+        """What is in the place; None if that is not all that was put there."""
+        try:
+            facts: dict[str, Any] = json.loads((self._folder / "manifest.json").read_text())
+            state, console = (self._folder / "state").read_bytes(), (self._folder / "console").read_bytes()
+            self._ram = _open_ram(self._folder)
+            found = {
+                "ram": os.fstat(self._ram).st_size,
+                "state": hashlib.sha256(state).hexdigest(),
+                "console": hashlib.sha256(console).hexdigest(),
+            }
+        except (OSError, ValueError):
+            return None
+        return Snapshot(self._ram, state, console, self.boot_number) if found == facts else None
+
+
+def _open_ram(folder: Path) -> int:
+    """Open the memory file. Raises OSError where it is not the one that was made for this."""
+    descriptor = os.open(folder / "ram", os.O_RDWR | os.O_CLOEXEC)
+    name = os.readlink(f"/proc/self/fd/{descriptor}")
+    if not name.startswith((f"/memfd:{MEMORY}", str(folder.resolve()))):
+        os.close(descriptor)
+        raise FileNotFoundError(f"{folder / 'ram'} leads to {name}")
+    return descriptor
+
+
+def empty(folder: Path) -> None:
+    """Give back the memory and the files of a place."""
+    with contextlib.suppress(FileNotFoundError):
+        os.close(os.open(folder / "memory", os.O_RDWR | os.O_TRUNC | os.O_CLOEXEC))
+    for name in ("manifest.json", "ram", "state", "console"):
+        (folder / name).unlink(missing_ok=True)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file that is there whole or not at all."""
+    unfinished = path.with_suffix(".unfinished")
+    try:
+        unfinished.write_bytes(data)
+        unfinished.rename(path)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,47 @@
+"""How many guests run side by side where `-n auto` leaves that to us."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+GUEST_OVERHEAD = 128
+"""MiB that QEMU and its pytest worker need besides the guest's memory."""
+_RESERVE = 512
+"""MiB for the driver, for frozen guests, and for everybody else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """`count` guests at a time, and `why` no more, in words."""
+
+    count: int
+    why: str
+
+
+def processors() -> int:
+    """Processors that this process may use: those of its affinity, less where its control group has a quota."""
+    allowed = len(os.sched_getaffinity(0))
+    for group in Path("/proc/self/cgroup").read_text().splitlines():
+        folder = Path("/sys/fs/cgroup") / group.rpartition(":")[2].lstrip("/")
+        try:
+            quota, period = (folder / "cpu.max").read_text().split()
+        except (OSError, ValueError):
+            continue
+        if quota != "max":
+            allowed = min(allowed, max(1, int(quota) // int(period)))
+    return allowed
+
+
+def workers(processors: int, available: int, memory: int) -> Workers:
+    """As many guests of `memory` MiB as there are processors, if `available` MiB are enough for them.
+
+    A restored guest takes far less than its memory as a rule; it is counted in full, because a
+    reproducer may use all of it.
+    """
+    fitting = max(1, (available - _RESERVE) // (memory + GUEST_OVERHEAD))
+    each = f"{memory} MiB each, {available} MiB free"
+    if fitting < processors:
+        return Workers(fitting, f"memory is enough for no more ({each}; {processors} processors)")
+    return Workers(processors, f"one for each processor (memory is enough for {fitting}: {each})")
