@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from pytest_kbisect.guest.vm import Guest
 
 
 __all__ = ["kbisect_configuration", "kbisect_run", "kbisect_session", "kernel", "program", "vm"]
@@ -73,10 +72,6 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(UsageWatch(config), "kbisect_usage")
 
 
-def pytest_report_header(config: pytest.Config) -> str | None:
-    tree = options.value(config, "kernel")
-    if tree is None:
-        return None
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """`-n auto`: as many guests as processors and free memory allow."""
@@ -90,6 +85,10 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     return config.stash[WORKERS].count
 
 
+def pytest_report_header(config: pytest.Config) -> str | None:
+    tree = options.value(config, "kernel")
+    if tree is None:
+        return None
     text = f"kbisect: kernel {tree} at {options.value(config, 'commit')}, {options.value(config, 'runs')} runs each"
     if chosen := config.stash.get(WORKERS, None):
         text += f"\nkbisect: {chosen.count} guests side by side: {chosen.why}"

@@ -251,6 +251,7 @@ class Session:
 def check_memory(guest: int) -> None:
     """Raise HostError where the host cannot carry one more guest of so many MiB."""
     from pytest_kbisect.kernel.headroom import MIB, memory_available
+    from pytest_kbisect.parallel import GUEST_OVERHEAD
 
     free = memory_available() // MIB
     if free < guest + GUEST_OVERHEAD:
@@ -258,4 +259,3 @@ def check_memory(guest: int) -> None:
             f"no free memory for a guest (needs {guest + GUEST_OVERHEAD} MiB, {free} MiB free): "
             "run with a smaller -n or --kbisect-memory"
         )
-    from pytest_kbisect.parallel import GUEST_OVERHEAD

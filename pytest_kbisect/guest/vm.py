@@ -8,7 +8,7 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Self
 
-from pytest_kbisect.errors import BootError, GuestError, InfraError
+from pytest_kbisect.errors import InfraError
 from pytest_kbisect.guest.console import Console
 from pytest_kbisect.guest.qemu import Machine, Qemu, Ram
 from pytest_kbisect.guest.ssh import CommandResult, CommandTimeoutError, Ssh
@@ -48,9 +48,9 @@ class Guest:
     ) -> None:
         """Start QEMU; `directory` receives console.log and qemu.log. Call `boot` or `restore` next.
 
-        `ram` is a file for the guest's memory, `console` what a restored guest has said before.
         Raises InfraError where QEMU does not start or the folder cannot be written.
 
+        `ram` is a file for the guest's memory, `console` what a restored guest has said before.
         """
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -261,7 +261,7 @@ class Guest:
             answered = not self._ssh.run("true", timeout=_ALIVE, watch=self._watch.look).timed_out
         except InfraError as error:
             raise self._explained(error) from error
-        if answer.timed_out:
+        if not answered:
             raise self._no_response()
 
     def _no_response(self) -> KernelCrash:
