@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
+    from pytest_kbisect.guest.vm import Guest
 
 
 __all__ = ["kbisect_configuration", "kbisect_run", "kbisect_session", "kernel", "program", "vm"]
@@ -91,7 +92,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
         return None
     text = f"kbisect: kernel {tree} at {options.value(config, 'commit')}, {options.value(config, 'runs')} runs each"
     if chosen := config.stash.get(WORKERS, None):
-        text += f"\nkbisect: {chosen.count} guests side by side: {chosen.why}"
+        text += f"\nkbisect: guests: {chosen.count} at a time, {chosen.why}"
     return text
 
 
