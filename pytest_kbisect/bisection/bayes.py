@@ -14,7 +14,7 @@ from pytest_kbisect.bisection.outcome import Outcome
 from pytest_kbisect.bisection.partition import Partition
 from pytest_kbisect.bisection.posterior import infer
 from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind, Experiment
-from pytest_kbisect.bisection.testable import Testable, boot_failures, is_dead, is_mute
+from pytest_kbisect.bisection.testable import Testable, boot_failures, is_dead, is_mute, machine_fails
 from pytest_kbisect.bisection.together import spread
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ FIRST_RUNS = 200
 """Runs on the bad end after which the crash counts as not reproduced; at a chance of 2 % a run it shows in 98 %."""
 OLDER = 0.01
 """Prior of a bug that is older than the range, although the user knows the good end to be good."""
-UNFIXED = 0.5
-"""Prior of a bug that is not repaired at the end of the range: most that are asked about are not."""
+UNFIXED = 0.35
+"""Prior of a bug that is not repaired at the end of the range, although the user thinks it is."""
 LEAST_BITS = 0.005
 """An experiment expected to tell less is not worth making: what is left cannot be told apart."""
 WORTHWHILE_BITS = 0.03
@@ -89,6 +89,8 @@ class Bayes:
             return Answer(
                 AnswerKind.UNTESTABLE, reason="the bad end, which should be repaired, cannot be tested"
             )
+        if machine_fails([evidence.tally(i) for i in evidence.order]):
+            return self._unsure(state, "most runs fail for the test machine's reasons, not the kernel's: ")
         prices = evidence.prices(self.guess)
         width = max(1, round(prices.width * state.telling))
         answer = self._sure(state)

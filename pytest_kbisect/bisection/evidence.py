@@ -54,7 +54,11 @@ class Prices:
 
 
 def tally_of(runs: Iterable[Run], reference: Reference, matcher: Matcher = match_names) -> Tally:
-    """Count runs by what they say of the bug with this reference."""
+    """Count runs by what they say of the bug with this reference.
+
+    Where most runs fail for the test machine's reasons, the ok ones are no evidence either: they are
+    a selection, and a crash may be what felled the others.
+    """
     crashes: Counter[Match] = Counter()
     outcomes: Counter[Outcome] = Counter()
     for run in runs:
@@ -66,6 +70,8 @@ def tally_of(runs: Iterable[Run], reference: Reference, matcher: Matcher = match
                 crashes[match] += 1
         else:
             outcomes[run.outcome] += 1
+    if 2 * outcomes[Outcome.INFRA_FAILED] > crashes.total() + outcomes.total():
+        outcomes[Outcome.INFRA_FAILED] += outcomes.pop(Outcome.OK, 0)
     return Tally(
         matching=crashes[Match.MATCH],
         ok=outcomes[Outcome.OK],

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pytest_kbisect.bisection.ancestry import Weights
     from pytest_kbisect.bisection.evidence import Evidence, Tally
     from pytest_kbisect.bisection.history import History
@@ -49,6 +51,13 @@ def is_mute(tally: Tally) -> bool:
     Runs that cannot be made there, or somebody else's crash every time: more of them say no more.
     """
     return not tally.telling and tally.total >= _MUTE
+
+
+def machine_fails(tallies: Sequence[Tally]) -> bool:
+    """Whether the test machine, not the kernels, is what fails: most runs of the last two commits tried."""
+    return len(tallies) > 1 and all(
+        tally.total >= _MUTE and 2 * tally.infra_failed > tally.total for tally in tallies[-2:]
+    )
 
 
 def boot_failures(evidence: Evidence) -> float:

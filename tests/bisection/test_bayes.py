@@ -9,7 +9,7 @@ import pytest
 from graphs import random_parents
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import BOOT, CRASH, OK, drive, session, world
+from worlds import BOOT, CRASH, INFRA, OK, drive, session, world
 
 from pytest_kbisect.bisection.bayes import FIRST_RUNS, Bayes
 from pytest_kbisect.bisection.evidence import Evidence, Prices
@@ -91,6 +91,19 @@ def test_kernel_that_never_boots_is_no_evidence_and_is_given_up():
     answer, asked = drive(Bayes(HISTORY, prices=PRICES), Evidence(HISTORY), world(120, dead=range(95, 105)))
     assert answer.culprit == 120
     assert sum(95 <= experiment.commit < 105 for experiment in asked) <= 3
+
+
+def test_a_test_machine_that_fails_ends_the_search():
+    def kernel(i, runs):
+        if i == 199:
+            return session([CRASH] * runs, signature=f"s{i}")
+        return session([INFRA] * (runs // 2 + 1) + [OK] * (runs - runs // 2 - 1), signature=f"s{i}")
+
+    answer, asked = drive(Bayes(HISTORY, prices=PRICES), Evidence(HISTORY), kernel)
+    assert answer.kind is AnswerKind.CANDIDATES
+    assert "test machine" in answer.reason
+    assert len(answer.candidates) > 150
+    assert len({experiment.commit for experiment in asked}) <= 3
 
 
 def test_bug_older_than_the_range():

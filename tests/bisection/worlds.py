@@ -11,6 +11,7 @@ from pytest_kbisect.bisection.outcome import Tested as Found
 from pytest_kbisect.bisection.strategy import Answer, Experiment
 
 OK, BOOT = Run(Outcome.OK, seconds=1), Run(Outcome.BOOT_FAILED, seconds=1)
+INFRA = Run(Outcome.INFRA_FAILED, seconds=1)
 CRASH = Run(Outcome.CRASHED, title="WARNING in foo", type="warning", frame="foo", seconds=1)
 OTHER = Run(Outcome.CRASHED, title="KASAN: use-after-free Read in bar", type="kasan", frame="bar")
 
