@@ -6,9 +6,11 @@ the form of the logs that syzbot publishes.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from pytest_kbisect.bisection.outcome import Outcome
+from pytest_kbisect.reports.trailers import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -70,9 +72,9 @@ def end_of(run: Run) -> str:
         Outcome.INFRA_FAILED: "infra problem",
         Outcome.BUILD_FAILED: "failed",
     }[run.outcome]
-    return f"{word}: {run.title or 'no title'}"
+    return f"{word}: {one_line(run.title) or 'no title'}"
 
 
 def go_list(addresses: Iterable[str]) -> str:
     """A list of strings as Go's %q prints it."""
-    return "[" + " ".join(f'"{address}"' for address in addresses) + "]"
+    return "[" + " ".join(json.dumps(address, ensure_ascii=False) for address in addresses) + "]"

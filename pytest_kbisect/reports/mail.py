@@ -16,7 +16,7 @@ from email.policy import SMTP
 from typing import TYPE_CHECKING
 
 from pytest_kbisect.reports.consoles import plain
-from pytest_kbisect.reports.trailers import fixes, one_line, regzbot
+from pytest_kbisect.reports.trailers import fixes, one_line, regzbot, without
 from pytest_kbisect.reports.words import count, percent, short
 
 if TYPE_CHECKING:
@@ -153,12 +153,8 @@ def _findings(story: Story) -> Iterator[str]:
     if story.strategy == "classic" and story.result.confidence >= 1:
         sure = "by git bisect's rules no other commit is left"
     yield f"It was found by a bisection of the {among} between {good} and {bad}; {sure}."
-    if seen.revert == "passed":
-        runs = f" in {count(seen.revert_runs[1], 'run')}" if seen.revert_runs else ""
-        gone = "the crash is back" if story.fix else f"the kernel did not crash{runs}"
-        yield f"Tested without the {what}: with the commit reverted on top of {bad}, {gone}."
-    elif seen.revert == "crashed":
-        yield f"But with the commit reverted on top of {bad} the kernel crashes all the same."
+    if seen.revert in {"passed", "crashed"}:
+        yield f"Tested without the {what}. {without(story)}"
     elif seen.revert == "conflict":
         yield f"The commit does not revert cleanly on top of {bad}."
     if "merge" in story.result.flags:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from pytest_kbisect.bisection.outcome import Outcome
 from pytest_kbisect.reports import consoles, picture, words
 from pytest_kbisect.reports.story import UNFINISHED, State
-from pytest_kbisect.reports.trailers import fixes, regzbot
+from pytest_kbisect.reports.trailers import fixes, regzbot, without
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,15 +42,11 @@ _KINDS = {
     "candidates": "The answer is one of several commits",
     "not-reproduced": "The crash was not seen on the bad end",
     "bad-at-good-end": "The good end crashes already",
+    "bad-at-oldest": "The oldest release that could be tested crashes already",
+    "good-release": "A release that does not crash",
     "untestable": "The ends of the range cannot be tested",
     "not-fixed": "The crash is not repaired in this range",
     UNFINISHED: "This bisection has not finished",
-}
-_REVERTS = {
-    "passed": "With the commit reverted on top of the bad end, the kernel no longer crashed.",
-    "crashed": "With the commit reverted on top of the bad end, the kernel crashed all the same.",
-    "conflict": "The commit cannot be reverted on top of the bad end: later changes build on it.",
-    "not-built": "The bad end with the commit reverted does not build.",
 }
 _DOUBTS = {
     "merge": "The commit is a merge: either side is good by itself, together they are not.",
@@ -154,7 +150,7 @@ def _context(story: Story) -> dict[str, Any]:
         "rows": rows,
         "drawn": any(row.marks for row in rows),
         "believed": any(step.belief is not None for step in story.steps),
-        "revert": _REVERTS.get(story.confirmation.revert, ""),
+        "revert": without(story),
         "times": _shares(story.seconds_by),
         "guest_times": _shares(_guest_seconds(story)),
         "groups": _same_kernels(story),

@@ -186,6 +186,8 @@ class Story:
     @property
     def crashing(self) -> Revision | None:
         """The commit whose crash is shown: the culprit, or what the bug was reported on."""
+        if told := self.by_commit.get(self.result.crash_commit):
+            return told
         reported = self.result.range[0 if self.fix else 1]
         order = (self.by_commit.get(reported),) if self.fix else (self.culprit, self.by_commit.get(reported))
         return next((one for one in order if one and one.state is State.CRASHES), None)

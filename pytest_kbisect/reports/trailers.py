@@ -1,4 +1,4 @@
-"""The lines that kernel people expect of a report: `Fixes:` and regzbot's.
+"""Sentences that several reports have: `Fixes:`, regzbot's line, what became of the revert.
 
 Documentation/process/submitting-patches.rst and Documentation/admin-guide/reporting-regressions.rst.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_kbisect.reports.consoles import plain
-from pytest_kbisect.reports.words import short
+from pytest_kbisect.reports.words import count, short
 
 if TYPE_CHECKING:
     from pytest_kbisect.reports.story import Story
@@ -26,6 +26,23 @@ def regzbot(story: Story) -> str:
     if story.fix or not story.result.culprit:
         return ""
     return f"#regzbot introduced: {story.result.culprit}"
+
+
+def without(story: Story) -> str:
+    """What the end of the range does with the commit reverted; empty where nobody knows."""
+    seen = story.confirmation
+    if seen.revert not in {"passed", "crashed"}:
+        return (
+            f"The end of the range without the commit was not tested: {one_line(seen.why)}."
+            if seen.why
+            else ""
+        )
+    gone = (seen.revert == "passed") != story.fix
+    what = "the crash is gone" if gone else "the crash is back" if story.fix else "the crash is still there"
+    runs = (
+        f"{seen.revert_runs[0]} of {count(seen.revert_runs[1], 'run')} crashed: " if seen.revert_runs else ""
+    )
+    return f"With the commit reverted on top of {short(story.result.range[1])}, {runs}{what}."
 
 
 def one_line(text: str) -> str:

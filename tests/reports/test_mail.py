@@ -61,7 +61,7 @@ def test_what_kernel_people_expect(tmp_path: Path) -> None:
     assert "98.7%" in text
     unwrapped = text.replace("\n", " ")
     assert "crashed the kernel in 2 of 3 runs at this commit and in 0 of 3 at its parent." in unwrapped
-    assert f"reverted on top of {sha(20)[:12]}, the kernel did not crash in 10 runs." in unwrapped
+    assert f"reverted on top of {sha(20)[:12]}, 0 of 10 runs crashed: the crash is gone." in unwrapped
     assert "pskb_expand_head+0x7b/0x300" in text
     attached = {part.get_filename(): part.get_content() for part in message.iter_attachments()}
     assert attached["x.c"].endswith("int main(void) {}\r\n")  # as all text in mails
@@ -78,6 +78,12 @@ def test_a_repair_is_no_regression(tmp_path: Path) -> None:
     assert message["Cc"] == "l@example.org"
     assert "regzbot" not in text_of(message)
     assert "Fixes:" not in text_of(message)
+
+
+def test_a_repair_that_brings_the_crash_back_when_reverted(tmp_path: Path) -> None:
+    folder = made(tmp_path / "f", fix=True, seen={"revert": "passed", "revert_runs": [9, 10]})
+    text = text_of(parsed(mail.render(read(folder.path)))).replace("\n", " ")
+    assert "9 of 10 runs crashed: the crash is back." in text
 
 
 def test_without_a_culprit_there_is_no_mail(tmp_path: Path) -> None:
