@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 LOG_FORMAT = "%H%x00%P%x00%ct%x00%s"
 LOG_COMMAND = ("git", "log", "--topo-order", "--reverse", f"--format={LOG_FORMAT}")
 """Followed by `A..B --`, prints what `History.from_log` reads. One process reads the whole range."""
+LIMIT_OPTIONS = ("--parents", "--full-history", "--simplify-merges")
+"""Go before `A..B -- PATH...` to print only commits that touch the paths, and merges that join such.
+
+The parents printed are then the nearest that are printed too: who is whose ancestor stays as it was.
+"""
 
 
 @dataclass(frozen=True)
@@ -38,9 +43,16 @@ class History:
     repairs: tuple[str, ...] = field(default=(), compare=False)
 
     @classmethod
-    def from_log(cls, text: str) -> History:
-        """Read the output of LOG_COMMAND. A parent link that would close a cycle is left out."""
+    def from_log(cls, text: str, *, end: str = "") -> History:
+        """Read the output of LOG_COMMAND. A parent link that would close a cycle is left out.
+
+        `end` is B's full hash, for a log limited to paths: B is put on top where it touches none of them.
+        """
         rows = [line.split("\0") for line in text.splitlines() if line.count("\0") >= 3]
+        if end and all(end != row[0] for row in rows):
+            inner = {parent for row in rows for parent in row[1].split()}
+            tips = [row[0] for row in rows if row[0] not in inner]
+            rows.append([end, " ".join(tips), "0", ""])
         links = {sha: tuple(parents.split()) for sha, parents, *_ in rows}
         repairs: list[str] = []
         order = _oldest_first(links, repairs)

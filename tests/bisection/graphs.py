@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
-from pytest_kbisect.bisection.history import LOG_COMMAND, History
+from pytest_kbisect.bisection.history import LIMIT_OPTIONS, LOG_COMMAND, History
 
 if TYPE_CHECKING:
     import random
@@ -19,9 +19,13 @@ def git(repo: Path, *args: str) -> str:
 
 
 def make_repo(
-    path: Path, parents: Sequence[Sequence[int]], dates: Sequence[int], titles: Sequence[str] | None = None
+    path: Path,
+    parents: Sequence[Sequence[int]],
+    dates: Sequence[int],
+    titles: Sequence[str] | None = None,
+    touches: Sequence[str] | None = None,
 ) -> Path:
-    """A bare repository; commit 0 is tagged A, the last one B."""
+    """A bare repository; commit 0 is tagged A, the last one B. `touches` names a file by commit, "" for none."""
     subprocess.run(["git", "init", "-q", "--bare", "-b", "master", str(path)], check=True)
     stream = []
     for i, (row, date) in enumerate(zip(parents, dates, strict=True)):
@@ -29,6 +33,8 @@ def make_repo(
         stream.append(f"commit refs/heads/c{i}\nmark :{i + 1}\ncommitter A <a@b> {date} +0000\n")
         stream.append(f"data {len(title.encode())}\n{title}\n")
         stream += [f"{'merge' if n else 'from'} :{p + 1}\n" for n, p in enumerate(row)]
+        if touches and touches[i]:
+            stream.append(f"M 100644 inline {touches[i]}\ndata {len(str(i))}\n{i}\n")
     subprocess.run(
         ["git", "-C", str(path), "fast-import", "--quiet"], input="".join(stream), text=True, check=True
     )
@@ -38,14 +44,16 @@ def make_repo(
     return path
 
 
-def read_history(repo: Path, span: str = "A..B") -> History:
+def read_history(repo: Path, span: str = "A..B", *paths: str) -> History:
+    """The history of a range, limited to paths where some are given."""
+    limit = LIMIT_OPTIONS if paths else ()
     done = subprocess.run(
-        [LOG_COMMAND[0], "-C", str(repo), *LOG_COMMAND[1:], span, "--"],
+        [LOG_COMMAND[0], "-C", str(repo), *LOG_COMMAND[1:], *limit, span, "--", *paths],
         capture_output=True,
         text=True,
         check=True,
     )
-    return History.from_log(done.stdout)
+    return History.from_log(done.stdout, end=git(repo, "rev-parse", "B").strip() if paths else "")
 
 
 def random_parents(rng: random.Random, size: int, merges: float = 0.25) -> list[tuple[int, ...]]:
