@@ -1,0 +1,61 @@
+"""The same crash printed differently is the same crash: prefixes, line ends, what stands around it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pytest_kbisect.crash import parse_console
+
+STAMP = re.compile(rb"(?m)^\[ *(\d+)\.(\d+)\]")
+# A banner is no crash; what it says depends on what came before, which is what is changed here.
+LOGS = sorted(path for path in (Path(__file__).parent / "logs").iterdir() if path.name != "reboot")
+
+
+def with_other_task(console):
+    """Another task talks in between, where the kernel tells who speaks."""
+    lines = []
+    for number, line in enumerate(console.split(b"\n")):
+        lines.append(line)
+        if number % 3 == 0 and re.match(rb"\[ *\d+\.\d+\]\[ *[TC]\d+\]", line):
+            lines.append(b"[ 9999.000001][T99999] kbx: line %d of another task" % number)
+    return b"\n".join(lines)
+
+
+PRINTED = {
+    "carriage returns": lambda console: console.replace(b"\n", b"\r\n"),
+    "levels": lambda console: STAMP.sub(lambda found: b"<4>" + found[0], console),
+    "syslog": lambda console: STAMP.sub(lambda found: b"Nov 23 03:00:01 guest kernel: " + found[0], console),
+    "colours": lambda console: STAMP.sub(lambda found: b"\x1b[32m" + found[0] + b"\x1b[0m", console),
+    "an old machine": lambda console: STAMP.sub(
+        lambda found: b"[%5d.%s]" % (int(found[1]) + 10000, found[2]), console
+    ),
+    "user space before": lambda console: b"Starting syslogd: OK\nlogin: \xff\xfe\x00\n" + console,
+    "a boot before": lambda console: b"[    0.000000] Linux version 6.1.0 (a@b) #1 SMP\n" + console,
+    "messages after": lambda console: console + b"[ 9999.000001][   T77] random: crng init done\n",
+    "another task": with_other_task,
+}
+
+
+def facts(console):
+    return [
+        (report.title, report.alt_titles, report.type, report.frame, report.corrupted)
+        for report in parse_console(console)
+    ]
+
+
+@pytest.mark.parametrize("path", LOGS, ids=lambda path: path.name)
+@pytest.mark.parametrize("printed", PRINTED)
+def test_printed_differently(path, printed):
+    console = path.read_bytes().partition(b"\n\n")[2]
+    assert facts(PRINTED[printed](console)) == facts(console)
+
+
+@pytest.mark.parametrize("path", LOGS, ids=lambda path: path.name)
+def test_no_crash_after_the_end_of_one(path):
+    """What follows a report does not begin it again: reading on from its end, its title is not found."""
+    console = path.read_bytes().partition(b"\n\n")[2]
+    for report in parse_console(console):
+        assert report.title not in {later.title for later in parse_console(console[report.end :])}
