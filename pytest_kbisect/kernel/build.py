@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from pytest_kbisect import process
-from pytest_kbisect.errors import BuildError, ConfigError, HostError, UsageError
+from pytest_kbisect.errors import BuildError, ConfigError, HostError, KbisectError, UsageError
 from pytest_kbisect.kernel import ccache, configure, diagnosis, headroom, sources, worktrees
 from pytest_kbisect.kernel.output import Output
 
@@ -205,6 +205,9 @@ def _attempt(
         output.end()
         error.log = str(make.log)
         raise
+    if not _is_of(output.path / architecture.image, output.path / "vmlinux"):
+        # What guests would boot is not what the signature says: never to be believed, always a fault.
+        raise KbisectError(f"the image built of {commit[:12]} holds another kernel than its vmlinux")
     output.state["built"] = commit
     output.end()
     seconds["configure"] = configured - began
@@ -222,6 +225,18 @@ def _attempt(
         sources=_read_by(slot.tree, output, architecture.folder),
         ccache=ccache.counted(make.log.parent),
     )
+
+
+def _is_of(image: Path, vmlinux: Path) -> bool:
+    """Whether an x86 image holds the kernel that was linked just now, compressed; True where it cannot be told."""
+    packed = [
+        path
+        for path in (image.parent / "compressed").glob("vmlinux.bin.*")
+        if path.stat().st_mtime >= vmlinux.stat().st_mtime
+    ]
+    if not (image.parent / "compressed" / "vmlinux").exists():
+        return True
+    return any(path.read_bytes() in image.read_bytes() for path in packed)
 
 
 def _read_by(tree: Path, output: Output, architecture: str) -> Sources:

@@ -7,6 +7,7 @@ what a checkout touched: going back to a commit, or a header that is as it was, 
 from __future__ import annotations
 
 import os
+from shlex import quote
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -30,10 +31,39 @@ _HITS: Final = ("direct_cache_hit", "preprocessed_cache_hit")
 _MISS: Final = "cache_miss"
 
 
-def environment(cache: Path) -> dict[str, str]:
-    """The variables for ccache; those that the user has set win."""
+COMPILER: Final = "kbisect-cc"
+"""What make is told to call the compiler by; `environment` puts it on the PATH."""
+
+# What the assembler reads by itself is in no list of dependencies, so that in depend mode an object is
+# found whatever it holds: the compressed kernel in piggy.o is the last one of the same size.
+_SCRIPT: Final = """#!/bin/sh
+for source; do :; done
+case $source in
+*.[cS]) grep -qs '\\.incbin' "$source" && exec {compiler} "$@" ;;
+esac
+exec {ccache} {compiler} "$@"
+"""
+
+
+def environment(cache: Path, ccache: str, compiler: str, path: str) -> dict[str, str]:
+    """The variables for ccache, those that the user has set win, and a PATH with COMPILER in front.
+
+    `ccache` and `compiler` are programs; `path` is the PATH so far.
+    """
     users = {name: value for name, value in os.environ.items() if name.startswith("CCACHE_")}
-    return {"CCACHE_DIR": str(cache / "ccache")} | _SETTINGS | users
+    folder = cache / "bin"
+    _write_script(folder / COMPILER, _SCRIPT.format(ccache=quote(ccache), compiler=quote(compiler)))
+    return {"CCACHE_DIR": str(cache / "ccache"), "PATH": f"{folder}{os.pathsep}{path}"} | _SETTINGS | users
+
+
+def _write_script(path: Path, text: str) -> None:
+    if path.exists() and path.read_text() == text:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f"{path.name}.{os.getpid()}")
+    new.write_text(text)
+    new.chmod(0o755)
+    new.rename(path)
 
 
 def logging(folder: Path) -> dict[str, str]:

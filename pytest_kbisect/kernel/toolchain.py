@@ -15,7 +15,7 @@ from pytest_kbisect.kernel import ccache
 if TYPE_CHECKING:
     from pathlib import Path
 
-RECIPE = 1
+RECIPE = 2
 """Part of every store key: raise it when a build of the same inputs would give another image."""
 
 _TOOLS = ("make", "gcc", "ld", "flex", "bison", "bc", "libelf.h", "openssl/opensslv.h", "setpriv")
@@ -69,14 +69,14 @@ class Toolchain:
 
     def arguments(self, output: str) -> list[str]:
         """What every make of this project gets; `output` is the O= folder, inside the source tree."""
-        cc = f"{self.ccache} {self.compiler}" if self.ccache else self.compiler
+        cc = ccache.COMPILER if self.ccache else self.compiler
         return [f"O={output}", f"ARCH={self.architecture.arch}", f"CC={cc}", *_ARGUMENTS]
 
     def environment(self, cache: Path) -> dict[str, str]:
         """A build's whole environment: nothing of the user's that kbuild would read (KCFLAGS, ARCH...)."""
         env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         if self.ccache:
-            env |= ccache.environment(cache)
+            env |= ccache.environment(cache, self.ccache, self.compiler, env.get("PATH", os.defpath))
         return env | _REPRODUCIBLE
 
 

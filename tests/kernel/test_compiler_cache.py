@@ -1,0 +1,68 @@
+"""The compiler cache gives back what a compiler would make now, and never what it made of other files."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+
+from pytest_kbisect.kernel import build, toolchain
+
+pytestmark = pytest.mark.skipif(shutil.which("ccache") is None, reason="there is no ccache")
+
+
+@pytest.fixture
+def compile_(tmp_path):
+    """Compile a file in a folder of its own, as kbuild would; returns the object and what the cache did."""
+    environment = toolchain.find().environment(tmp_path / "cache")
+    log = tmp_path / "statslog"
+
+    def compile_(source, **files):
+        for name, text in files.items():
+            (tmp_path / name).write_text(text)
+        log.unlink(missing_ok=True)
+        subprocess.run(
+            ["kbisect-cc", "-Wp,-MMD,.x.o.d", "-c", "-o", "x.o", source],
+            cwd=tmp_path,
+            env=environment | {"CCACHE_STATSLOG": str(log)},
+            check=True,
+        )
+        return (tmp_path / "x.o").read_bytes(), log.read_text() if log.exists() else ""
+
+    return compile_
+
+
+def test_what_was_compiled_is_found_again(compile_, tmp_path):
+    (tmp_path / "a.c").write_text('#include "h"\nint x = X;\n')
+    first, did = compile_("a.c", h="#define X 1\n")
+    assert "cache_miss" in did
+    second, _ = compile_("a.c", h="#define X 2\n")
+    assert first != second
+    again, did = compile_("a.c", h="#define X 1\n")
+    assert (again, "direct_cache_hit" in did) == (first, True)
+
+
+@pytest.mark.parametrize("source", ["piggy.S", "configs.c"])
+def test_what_the_assembler_reads_by_itself_is_never_cached(compile_, tmp_path, source):
+    """arch/x86/boot/compressed/piggy.S holds the kernel; it reads the same for each of one size."""
+    text = '.incbin "data"\n' if source == "piggy.S" else 'asm(".incbin \\"data\\"");\n'
+    (tmp_path / source).write_text(text)
+    for data in ("kernel one", "kernel two"):
+        made, did = compile_(source, data=data)
+        assert data.encode() in made
+        assert not did
+
+
+def test_an_image_that_holds_another_kernel(tmp_path):
+    boot = tmp_path / "boot"
+    (boot / "compressed").mkdir(parents=True)
+    image, vmlinux = boot / "bzImage", tmp_path / "vmlinux"
+    vmlinux.write_bytes(b"elf")
+    image.write_bytes(b"head packed tail")
+    assert build._is_of(image, vmlinux), "nothing is known of other images"
+    (boot / "compressed/vmlinux").write_bytes(b"elf")
+    (boot / "compressed/vmlinux.bin.gz").write_bytes(b"packed")
+    assert build._is_of(image, vmlinux)
+    (boot / "compressed/vmlinux.bin.gz").write_bytes(b"later one")
+    assert not build._is_of(image, vmlinux)
