@@ -86,7 +86,7 @@ def render(status: Status, width: int, *, elapsed: float = 0.0) -> str:
         step += f" {status.percent}%"
     time = clock(status.spent + elapsed)
     if status.remaining is not None:
-        time += f" +{clock(max(status.remaining - elapsed, 0.0))}"
+        time += f" of ~{clock(status.spent + max(status.remaining, elapsed))}"
     sha, probability = status.likely[0] if status.likely else ("", 0.0)
     # In the order of the line, each with how early it is left out.
     parts = [

@@ -82,14 +82,14 @@ def session(teller: Teller) -> None:
 def test_a_wide_terminal_shows_all() -> None:
     status = live.heard(STATUS, {"outcome": "crashed", "title": "WARNING in foo"})
     assert live.render(status, 120, elapsed=5.0) == (
-        "abc108fea9ee run | 1/10 | WARNING in foo | 36 left | likely 944d36135475 24% | 5 built | 12:45 +6:05"
+        "abc108fea9ee run | 1/10 | WARNING in foo | 36 left | likely 944d36135475 24% | 5 built | 12:45 of ~18:50"
     )
 
 
 @pytest.mark.parametrize(
     ("width", "text"),
     [
-        (79, "abc108fea9ee build 45% | 36 left | 5 built | 12:40 +6:10"),
+        (79, "abc108fea9ee build 45% | 36 left | 5 built | 12:40 of ~18:50"),
         (39, "abc108fea9ee build 45% | 36 left"),
         (20, "abc108fea9ee build ~"),
     ],
