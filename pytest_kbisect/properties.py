@@ -79,5 +79,10 @@ KERNEL_PARTS: Final = {
     "wait": WAIT_SECONDS,
 }
 """What having a kernel took, by part."""
-RUN_PARTS: Final = {"boot": BOOT_SECONDS, "run": RUN_SECONDS}
+RUN_PARTS: Final = {
+    "boot": BOOT_SECONDS,
+    "restore": RESTORE_SECONDS,
+    "run": RUN_SECONDS,
+    "teardown": TEARDOWN_SECONDS,
+}
 """What a run took, by part."""

@@ -11,7 +11,7 @@ import shutil
 import time
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect import options, properties
 from pytest_kbisect.errors import HostError, KbisectError, UsageError
@@ -30,10 +30,9 @@ if TYPE_CHECKING:
     from pytest_kbisect.kernel.tree import LinuxTree
     from pytest_kbisect.needs import Needs
 
-_HEADROOM = 128
-"""MiB that QEMU itself and this process need besides the guest's memory."""
-_PROGRESS = 10.0
-"""Seconds between two percentages of a build."""
+_PROGRESS, _GLIMPSE = 10.0, 1.0
+"""Seconds between two percentages of a build: as lines, and where they only move a status line."""
+_PERCENT = re.compile(r"(.*?),? (\d+)%")
 
 
 class Session:
@@ -223,20 +222,30 @@ class Session:
     def _progress(self, message: str) -> None:
         """A build's stages at once, its percentages now and then."""
         now = time.monotonic()
-        if message.endswith(("%", "steps")):
-            if message == self._progressed[0] or now - self._progressed[1] < _PROGRESS:
+        percent = _PERCENT.fullmatch(message)
+        if percent or message.endswith("steps"):
+            often = _PROGRESS if self.lab is None else _GLIMPSE
+            if message == self._progressed[0] or now - self._progressed[1] < often:
                 return
             self._progressed = message, now
-        self.say(f"{self.commit[:12]}: {message}")
+        stage = {"stage": percent[1], "percent": int(percent[2])} if percent else {"stage": message}
+        self.tell({"say": f"{self.commit[:12]}: {message}", **stage})
 
     # -- words -----------------------------------------------------------------------------------------
 
     def say(self, message: str) -> None:
-        """Tell the user something now: through the bisection's event file, or on the terminal."""
+        """Tell the user something now."""
+        self.tell({"say": message})
+
+    def tell(self, event: dict[str, Any]) -> None:
+        """Tell what happens: through the bisection's event file, else what it has to `say` on the terminal."""
         if self.lab is not None:
             with (self.lab / "events.jsonl").open("a") as file:
-                file.write(json.dumps({"time": time.time(), "say": message}) + "\n")
+                file.write(json.dumps({"time": time.time(), **event}) + "\n")
             return
+        if "say" not in event:
+            return
+        message = event["say"]
         capture = self._config.pluginmanager.getplugin("capturemanager")
         with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
             os.write(2, f"kbisect: {message}\n".encode())

@@ -20,12 +20,12 @@ from pytest_kbisect.bisection.journal import Journal
 from pytest_kbisect.bisection.lab import Lab, Selection
 from pytest_kbisect.bisection.strategy import AnswerKind
 from pytest_kbisect.bisection.symbolizing import symbolized
-from pytest_kbisect.bisection.trials import Trials
+from pytest_kbisect.bisection.trials import Ahead, Trials
 from pytest_kbisect.errors import ExitCode, KbisectError, UsageError
 from pytest_kbisect.kernel.config import request
 from pytest_kbisect.reports import folder as reports
 from pytest_kbisect.reports import result
-from pytest_kbisect.reports.teller import Teller
+from pytest_kbisect.reports.teller import ANSWER, Teller
 from pytest_kbisect.session import Session, check_memory
 
 if TYPE_CHECKING:
@@ -47,13 +47,14 @@ EXIT_CODES = {
 
 def main(config: pytest.Config) -> int:
     """Answer to pytest_cmdline_main: the exit code of the bisection."""
-    teller = Teller()
+    teller = Teller(config.option.verbose)
     try:
         with _terminated_like_interrupted():
             log = options.value(config, "replay")
             return replaying.main(config, log, teller) if log else _bisect(config, teller)
     except KeyboardInterrupt:
-        teller.line("kbisect: interrupted; the same command goes on where it was")
+        teller.end()
+        teller.line("kbisect: interrupted; the same command goes on where it was", level=ANSWER)
         return ExitCode.INTERRUPTED
     except KbisectError as error:
         _complain(str(error))
@@ -95,13 +96,14 @@ def _bisect(config: pytest.Config, teller: Teller) -> int:
         journal = Journal(folder / "journal.jsonl", _subject(config, selection, plan))
         teller.open(folder / "bisect.log")
         teller.line(f"results in {folder}", log=False)
-        trials = Trials(lab, journal, teller, per_run=selection.per_run)
-        finding = Course(plan, tree, trials, teller).run()
+        with _ahead(config, selection, plan) as ahead:
+            trials = Trials(lab, journal, teller, per_run=selection.per_run, ahead=ahead)
+            finding = Course(plan, tree, trials, teller).run()
         told = replace(conclusion.result_of(finding, tree), command=_command(config))
         told = replace(told, crash_report=_symbolized(config, selection, tree, told, teller))
-        teller.lines(conclusion.last_words(finding, told, tree))
+        teller.lines(conclusion.last_words(finding, told, tree), level=ANSWER)
         _write(config, told, folder, teller)
-    teller.line(f"results: {folder}", log=False)
+    teller.line(f"results: {folder}", log=False, level=ANSWER)
     return _exit_code(finding, plan, told)
 
 
@@ -135,6 +137,25 @@ def _symbolized(
     if found.note:
         teller.line(f"note: {found.note}", log=False)
     return found.report
+
+
+@contextlib.contextmanager
+def _ahead(config: pytest.Config, selection: Selection, plan: Plan) -> Iterator[Ahead | None]:
+    """What builds while guests run, where they leave processors for it."""
+    spare = (os.cpu_count() or 1) - plan.width
+    if spare < 1 or plan.strategy == "classic":
+        yield None
+        return
+    from pytest_kbisect.kernel.ahead import BuildAhead
+
+    configs = [_request(config, fragments) for fragments in selection.fragments.values()]
+    with BuildAhead(
+        options.value(config, "kernel"),
+        configs,
+        cache=options.cache_folder(config),
+        store_limit=options.value(config, "store-size") << 30,
+    ) as builder:
+        yield Ahead(builder, spare)
 
 
 def _command(config: pytest.Config) -> tuple[str, ...]:

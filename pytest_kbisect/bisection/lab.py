@@ -15,7 +15,7 @@ from pytest_kbisect.bisection.session_report import read
 from pytest_kbisect.errors import ExitCode, KbisectError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from pytest_kbisect.bisection.outcome import Tested
@@ -92,14 +92,15 @@ class Lab:
         known: Iterable[str] = (),
         strict: bool = False,
         number: int = 1,
-        say: Callable[[str], None] = lambda _: None,
+        hear: Callable[[Mapping[str, Any]], None] = lambda _: None,
     ) -> Tested:
         """Build a commit and run the selection `runs` times on it.
 
         `per_run` is how many tests make one run. `stop`: a crash with one of these titles (any crash
         where there are none) ends the session; None makes all runs. Kernels whose signature is in `known` are built and
         not run: what is known of them holds. `strict`: a configuration that the commit cannot have is
-        an error, not a reason to skip it. `number` counts the sessions at this commit.
+        an error, not a reason to skip it. `number` counts the sessions at this commit; `hear` is told
+        what happens meanwhile, as Session.tell writes it.
 
         Raises UsageError where the session says that something must be mended first, KbisectError
         where it fell apart.
@@ -120,7 +121,7 @@ class Lab:
                 properties.STRICT: "1" if strict else "",
             },
         )
-        status = _wait(child, _Events(folder / "events.jsonl", say))
+        status = _wait(child, _Events(folder / "events.jsonl", hear))
         seconds = time.monotonic() - started
         if not xml.exists() or status not in (
             ExitCode.FOUND,
@@ -154,8 +155,8 @@ class Lab:
 class _Events:
     """What a session says while it runs."""
 
-    def __init__(self, path: Path, say: Callable[[str], None]) -> None:
-        self._path, self._say, self._offset = path, say, 0
+    def __init__(self, path: Path, hear: Callable[[Mapping[str, Any]], None]) -> None:
+        self._path, self._hear, self._offset = path, hear, 0
 
     def __call__(self) -> None:
         try:
@@ -167,7 +168,7 @@ class _Events:
         whole = text[: text.rfind("\n") + 1]
         self._offset += len(whole)
         for line in whole.splitlines():
-            self._say(json.loads(line)["say"])
+            self._hear(json.loads(line))
 
 
 def _wait(child: subprocess.Popen[bytes], look: Callable[[], None] = lambda: None) -> int:

@@ -173,10 +173,24 @@ class Search:
         absent = ""
         if self.rules.absent is not None and index != GOOD_END:
             absent = self.rules.absent(order.commit, self.evidence)
-        tested = Tested(order.commit, absent=absent) if absent else self.trials.test(order)
+        tested = Tested(order.commit, absent=absent) if absent else self._tested(order, experiment)
         self._add(tested)
         self.trials.record(order, tested, position=index, **self._belief())
         self._tell(tested)
+
+    def _tested(self, order: Order, experiment: Experiment) -> Tested:
+        if isinstance(self.strategy, Bayes) and self.evidence.tally(self.evidence.reported).matching:
+            suspects = self.strategy.suspects(self.evidence)
+            likely = [(self.sha(i), p) for i, p in suspects[:3]]
+            bayes = self.strategy
+
+            def foresee() -> str:
+                return next((self.sha(i) for i in bayes.foresee(self.evidence, experiment)), "")
+
+            return self.trials.test(order, left=len(suspects), likely=likely, foresee=foresee)
+        if isinstance(self.strategy, Classic) and len(self.tested) > 1:
+            return self.trials.test(order, left=len(self.strategy.conclude(self.evidence).candidates) or None)
+        return self.trials.test(order)
 
     def _order(self, experiment: Experiment) -> Order:
         index = experiment.commit

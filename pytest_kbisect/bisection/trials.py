@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pytest_kbisect.reports.live import Status, remaining
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pytest_kbisect.bisection.journal import Journal
     from pytest_kbisect.bisection.outcome import Tested
+    from pytest_kbisect.kernel.ahead import BuildAhead
     from pytest_kbisect.reports.teller import Teller
 
 
@@ -27,8 +31,26 @@ class Tester(Protocol):
         known: Iterable[str],
         strict: bool,
         number: int,
-        say: Callable[[str], None],
+        hear: Callable[[Mapping[str, Any]], None],
     ) -> Tested: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """Builds what will probably be wanted next, while guests run, on the processors they leave."""
+
+    builder: BuildAhead
+    spare: int
+
+    def make_way(self, commit: str) -> None:
+        """This commit is wanted now: what else is being built would hold its warm folder."""
+        if self.builder.commit != commit:
+            self.builder.stop()
+
+    def start(self, commit: str) -> None:
+        """Begin with a commit, unless it is begun already; "" is none."""
+        if commit:
+            self.builder.start(commit, jobs=self.spare)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +75,14 @@ class Order:
 class Trials:
     """Makes experiments and remembers them; `per_run` tests make one run."""
 
-    def __init__(self, lab: Tester, journal: Journal, teller: Teller, *, per_run: int) -> None:
+    def __init__(
+        self, lab: Tester, journal: Journal, teller: Teller, *, per_run: int, ahead: Ahead | None = None
+    ) -> None:
+        self._ahead = ahead
         self._lab = lab
         self._journal = journal
         self._say = teller
         self._per_run = per_run
-        self._notes: set[str] = set()
 
     @property
     def made(self) -> tuple[Tested, ...]:
@@ -83,19 +107,54 @@ class Trials:
         """How many sessions a commit had."""
         return sum(tested.commit == commit for tested in self.made)
 
-    def test(self, order: Order) -> Tested:
-        """Make an experiment. The caller records it, before anything follows from it."""
+    def test(
+        self,
+        order: Order,
+        *,
+        left: int | None = None,
+        likely: Sequence[tuple[str, float]] = (),
+        foresee: Callable[[], str] = lambda: "",
+    ) -> Tested:
+        """Make an experiment. The caller records it, before anything follows from it.
+
+        `left` candidates remain, of which `likely` are the likeliest, for those who watch. `foresee`
+        tells the commit that will probably be wanted next.
+        """
         self._say.line(f"-> {order.commit[:12]} {order.title}: {order.reason}", log=False)
-        return self._lab.test(
-            order.commit,
-            order.runs,
-            per_run=self._per_run,
-            stop=order.stop,
-            known=order.known,
-            strict=order.strict,
-            number=self.sessions(order.commit) + 1,
-            say=self._hear,
+        self._say.begin(
+            Status(
+                commit=order.commit,
+                title=order.title,
+                runs=order.runs * self._per_run,
+                left=left,
+                likely=tuple(likely),
+                builds=sum(not (one.cached or one.absent) for one in self.made),
+                spent=self.spent,
+                remaining=remaining(left, [one.build_seconds + one.test_seconds for one in self.made]),
+            )
         )
+        if self._ahead is not None:
+            self._ahead.make_way(order.commit)
+            foresee = cache(foresee)
+
+        def hear(event: Mapping[str, Any]) -> None:
+            self._say.hear(event)
+            if self._ahead is not None and "outcome" in event:  # the kernel is built, guests run
+                self._ahead.start(foresee())
+
+        try:
+            return self._lab.test(
+                order.commit,
+                order.runs,
+                per_run=self._per_run,
+                stop=order.stop,
+                known=order.known,
+                strict=order.strict,
+                number=self.sessions(order.commit) + 1,
+                hear=hear,
+            )
+        finally:
+            self._say.end()
 
     def record(self, order: Order, tested: Tested, **facts: Any) -> None:
         """Write an experiment down; it is on disk when this returns."""
@@ -108,13 +167,6 @@ class Trials:
             time=time.time() - tested.build_seconds - tested.test_seconds,
             **facts,
         )
-
-    def _hear(self, words: str) -> None:
-        """What a session says while it runs; its notes (TCG, no ccache) are told once a bisection."""
-        if words not in self._notes:
-            self._say.line(f"   {words}", log=False)
-        if words.startswith("note: "):
-            self._notes.add(words)
 
 
 def merged(before: Tested, after: Tested) -> Tested:

@@ -20,13 +20,23 @@ from pytest_kbisect.errors import (
     UsageError,
 )
 from pytest_kbisect.guest.ssh import CommandTimeoutError
+from pytest_kbisect.stash import session_of
 
 if TYPE_CHECKING:
     from pytest_kbisect.crash import CrashReport
 
 
 def tell(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
-    """Add what this phase of the test came to to the test's properties."""
+    """Add what this phase of the test came to to the test's properties; a bisection hears of it at once."""
+    before = dict(item.user_properties)
+    _tell(item, call)
+    after = dict(item.user_properties)
+    if properties.RUN in after and properties.OUTCOME in after and properties.OUTCOME not in before:
+        event = {"outcome": after[properties.OUTCOME], "title": after.get(properties.TITLE, "")}
+        session_of(item.config).tell(event)
+
+
+def _tell(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
     if call.excinfo is None:
         if call.when == "call":
             _add(item, properties.OUTCOME, "ok")

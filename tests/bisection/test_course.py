@@ -60,7 +60,7 @@ class Lab:
         self.tree = tree
         self.asked = []
 
-    def test(self, commit, runs, *, per_run, stop, known, strict, number, say):
+    def test(self, commit, runs, *, per_run, stop, known, strict, number, hear):
         self.asked.append(commit)
         word = self.tree._git("show", f"{commit}:bug").strip()
         if word == "broken":
