@@ -154,7 +154,8 @@ def build(
     ) as slot:
         seconds = {"checkout": time.monotonic() - began - slot.waited, "waiting": slot.waited}
         output = Output(slot.tree / name)
-        output.open()
+        if output.open():
+            progress("build from nothing: the clock was set back since the last build")
         _drop_old(slot.tree, name)
         for last_try in (False, True):
             before = dict(output.state)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_kbisect.errors import HostError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MIB = 1 << 20
 DISK_FOR_TREE = 1600 * MIB
@@ -59,3 +64,15 @@ def require_disk(folder: Path, needed: int) -> None:
             f"too little disk to build a kernel: {folder} needs {needed // MIB} MiB, {free // MIB} MiB free: "
             "free some, or choose another cache folder"
         )
+
+
+@contextlib.contextmanager
+def writing(cache: Path) -> Iterator[None]:
+    """Tell what goes wrong with the files of the block as the cache folder's trouble: HostError."""
+    try:
+        yield
+    except OSError as error:
+        raise HostError(
+            f"cannot write to the cache folder {cache}: {error.strerror}: "
+            "free some room, or choose another cache folder"
+        ) from error

@@ -4,6 +4,8 @@ kbuild decides by times and by the command lines in .cmd files. A make that ends
 signal it can catch, deletes the target it was writing. One that is killed leaves it: half an object,
 newer than its source, beside the .cmd file of the build before - which kbuild takes for finished. So
 a marker lies in the folder while make runs, and what is newer than a marker left behind is deleted.
+A clock that was set back makes sources look older than the objects of their predecessors: a folder
+whose last build ended in the future, or took less than no time, is built from nothing.
 """
 
 from __future__ import annotations
@@ -11,11 +13,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+CLOCK_SLACK = 1.0
+"""Seconds by which clocks of a host may differ without having been set."""
+
 _MARKER = ".kbisect-building"
 _STATE = ".kbisect-state"
+_SET_BACK = "clock set back"
 
 # conf writes these through temporary files, auto.conf last, and compares with the old one to decide
 # which include/config/* to touch (conf_write_autoconf()): deleting any would hide a changed symbol.
@@ -28,10 +35,16 @@ class Output:
 
     path: Path
     state: dict[str, str] = field(default_factory=dict)
+    _ahead: float = 0.0
+    """By how much the wall's clock is ahead of the one that is never set, when make was begun."""
 
-    def open(self) -> None:
-        """Make the folder, or what an interrupted build left of it, ready for a build."""
+    def open(self) -> bool:
+        """Make the folder, or what an interrupted build left of it, ready for a build.
+
+        Returns whether what lay there was thrown away because the clock has been set back.
+        """
         marker = self.path / _MARKER
+        written = [file.stat().st_mtime for file in (marker, self.path / _STATE) if file.exists()]
         if marker.exists():
             self._recover(marker)
         self.path.mkdir(parents=True, exist_ok=True)
@@ -39,14 +52,21 @@ class Output:
             self.state = json.loads((self.path / _STATE).read_bytes())
         except (OSError, ValueError):
             self.state = {}
+        set_back = _SET_BACK in self.state or max(written, default=0) > time.time() + CLOCK_SLACK
+        if set_back:
+            self.clear()
+        return set_back
 
     def begin(self) -> None:
         """Say that make is about to write here."""
+        self._ahead = time.time() - time.monotonic()
         (self.path / _MARKER).write_text(json.dumps({"boot": _boot_id()}))
         self.save()
 
     def end(self) -> None:
         """Say that make ended by itself, however it ended."""
+        if time.time() - time.monotonic() < self._ahead - CLOCK_SLACK:
+            self.state[_SET_BACK] = "during make"
         self.save()
         (self.path / _MARKER).unlink(missing_ok=True)
 

@@ -7,8 +7,8 @@ import hashlib
 import time
 from typing import TYPE_CHECKING
 
-from pytest_kbisect.errors import BuildError, ConfigError, HostError
-from pytest_kbisect.kernel import build, signature, sources, toolchain, unchanged
+from pytest_kbisect.errors import BuildError, ConfigError
+from pytest_kbisect.kernel import build, headroom, signature, sources, toolchain, unchanged
 from pytest_kbisect.kernel.image import KernelImage, Spent
 from pytest_kbisect.kernel.store import DEFAULT_LIMIT, Store
 
@@ -73,7 +73,10 @@ def provide(
         seconds: dict[str, float] = {}
         if entry is None:
             began = time.monotonic()
-            with store.building(key, waiting, owner=owner, background=background) as work:
+            with (
+                headroom.writing(cache),
+                store.building(key, waiting, owner=owner, background=background) as work,
+            ):
                 seconds["waiting"] = time.monotonic() - began
                 entry = store.lookup(key)
                 family = family_of(config, tools)
@@ -120,10 +123,6 @@ def _add(
             listed = log.with_name(sources.FILE)
             sources.write(built.sources, listed)
             return store.add(key, {**built.files, "build.log": log, sources.FILE: listed}, facts)
-    except OSError as error:
-        raise HostError(
-            f"cannot write a kernel to the cache folder {store.folder.parent}: {error.strerror}"
-        ) from error
     except BuildError as error:
         failure = {
             "message": str(error),

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_kbisect import process
 from pytest_kbisect.errors import HostError, KbisectError
-from pytest_kbisect.kernel import build, provide, signature, toolchain
+from pytest_kbisect.kernel import build, headroom, provide, signature, toolchain
 from pytest_kbisect.kernel.store import DEFAULT_LIMIT, Store
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def symbols_for(
         entry = store.lookup(key)
         if entry is None:
             waiting = "wait for another process that makes these symbols"
-            with store.building(key, lambda _: progress(waiting)) as work:
+            with headroom.writing(cache), store.building(key, lambda _: progress(waiting)) as work:
                 entry = store.lookup(key)
                 if entry is None:
                     log = work / "build.log"

@@ -19,16 +19,17 @@ import shutil
 import subprocess
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_kbisect import process
 from pytest_kbisect.errors import HostError, KbisectError
 from pytest_kbisect.kernel import locks, sources
+from pytest_kbisect.kernel.output import CLOCK_SLACK
 from pytest_kbisect.kernel.tree import LOCAL_VARIABLES, first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from pytest_kbisect.kernel.tree import LinuxTree
 
@@ -90,7 +91,8 @@ def _git(*words: str | Path, lock: int, cwd: Path | None = None) -> str:
 
 
 def _trouble(verb: str, output: str) -> KbisectError:
-    if "No space left on device" in output or "Disk quota exceeded" in output:
+    # Of a file that it checks out git does not say why it could not be written.
+    if any(sign in output for sign in ("No space left on device", "Disk quota exceeded", "unable to write")):
         return HostError("the disk of the cache folder is full: free some, or choose another cache folder")
     if "unable to read" in output or "missing blob" in output or "unable to read sha1 file" in output:
         return HostError(
@@ -133,6 +135,29 @@ def repository(linux: LinuxTree) -> Path:
     return _repository(linux, _home(linux))
 
 
+def _sweep(homes: Path) -> None:
+    """Remove the slots of trees that are no longer there: 1.4 GiB each."""
+    for left in homes.glob("*.vanished"):
+        shutil.rmtree(left, ignore_errors=True)
+    for home in homes.iterdir() if homes.is_dir() else ():
+        alternates = home / "git/objects/info/alternates"
+        try:
+            objects = alternates.read_text().rstrip("\n")
+        except OSError:
+            continue
+        if objects.startswith('"') or Path(objects).exists():
+            continue
+        wanted = [home / "git.lock", *(slot / "lock" for slot in home.glob("[0-9]*"))]
+        taken = [locks.take(path, wait=False) for path in wanted]
+        if None not in taken:
+            trash = home.with_name(f"{home.name}.vanished")
+            home.rename(trash)  # half a slot would look like a whole one
+            shutil.rmtree(trash, ignore_errors=True)
+        for lock in taken:
+            if lock is not None:
+                os.close(lock)
+
+
 def _quoted(path: str) -> str:
     """A path as objects/info/alternates wants it: '#' begins a comment there, '"' a quoted path."""
     if path.startswith(("#", '"')) or "\n" in path:
@@ -167,6 +192,7 @@ def slot(
     second one would have to be built from nothing first, and then be nearer by half a step at best.
     """
     home = _home(linux)
+    _sweep(home.parent)
     repository = _repository(linux, home)
     began = time.monotonic()
     lock, number = _take(linux, commit, output, slots=slots, waiting=waiting)
@@ -231,6 +257,9 @@ def _check_out(repository: Path, slot: Slot, commit: str) -> None:
     """
     tree, lock = slot.tree, slot.lock
     head = tree.parent / "head"
+    if head.exists() and head.stat().st_mtime > time.time() + CLOCK_SLACK:
+        head.unlink()
+        _into_the_present(tree)
     if _head(tree) == commit:
         return
     broken = not head.exists()
@@ -250,3 +279,14 @@ def _check_out(repository: Path, slot: Slot, commit: str) -> None:
     if broken:
         _git("clean", "-q", "-ffdx", "--exclude=/.obj-*", cwd=tree, lock=lock)
     head.write_text(f"{commit}\n")
+
+
+def _into_the_present(tree: Path) -> None:
+    """The clock was ahead when this was checked out: make would build what is newer than now for ever."""
+    now = time.time()
+    for folder, folders, names in os.walk(tree):
+        folders[:] = [name for name in folders if not name.startswith(".obj-")]
+        for name in names:
+            path = Path(folder, name)
+            if path.lstat().st_mtime > now:
+                os.utime(path, (now, now), follow_symlinks=False)
