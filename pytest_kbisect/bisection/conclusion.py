@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect.bisection.outcome import Outcome
@@ -26,6 +27,11 @@ def result_of(finding: Finding, tree: LinuxTree) -> Result:
     parent = search.tested.get(_parent(search, answer))
     at, crash = crash_of(search, answer) or (None, None)
     made = search.trials.made
+    parts: Counter[str] = Counter()
+    for one in made:
+        parts.update(one.seconds_by)
+        for run in one.runs:
+            parts.update(run.seconds_by)
     people = recipients(tree.path, search.sha(answer.culprit)) if answer.culprit is not None else Recipients()
     return Result(
         kind=answer.kind.value,
@@ -49,6 +55,7 @@ def result_of(finding: Finding, tree: LinuxTree) -> Result:
         seconds={
             "build": sum(one.build_seconds for one in made),
             "test": sum(one.test_seconds for one in made),
+            **{part: round(seconds, 3) for part, seconds in parts.items()},
         },
         tested=tuple(facts_of(search, i) for i in search.tested),
         parents=tree.parents(search.sha(answer.culprit)) if answer.culprit is not None else (),
@@ -107,6 +114,8 @@ def last_words(finding: Finding, told: Result, tree: LinuxTree) -> list[str]:
         f"revisions tested: {told.revisions_tested}, total time: {bisectlog.duration(build + test)}"
         f" (build: {bisectlog.duration(build)}, test: {bisectlog.duration(test)})"
     )
+    if took := bisectlog.took(finding.search.trials.made):
+        lines.append(f"# took {took}")
     if told.culprit:
         lines.append(f"first {word} commit: {told.culprit} {told.title}")
         lines.append(f"recipients (to): {bisectlog.go_list(told.recipients_to)}")

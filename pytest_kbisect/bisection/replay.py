@@ -116,7 +116,7 @@ def _trial(sha: str, compiler: str, body: list[str], before: str) -> Trial:
             signature = line.removeprefix("kernel signature: ").strip()
         elif line.startswith("compiler: "):
             compiler = line.removeprefix("compiler: ")
-        elif line.strip():
+        elif line.strip() and not line.startswith("#"):
             strange.append(line)
     error = "\n".join(strange[:20]) if not runs else ""
     tag = before.removeprefix("testing release ") if before.startswith("testing release ") else ""

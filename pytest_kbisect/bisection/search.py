@@ -222,6 +222,8 @@ class Search:
         if index in self._names:
             self._say.line(f"testing release {self._names[index]}")
         self._say.lines(bisectlog.commit(tested, same_as=self._twin(tested, index)))
+        if took := bisectlog.took([tested]):
+            self._say.line(f"# took {took}")
         self._say.lines(remarks(self, index))
 
     def _index(self, tested: Tested) -> int:

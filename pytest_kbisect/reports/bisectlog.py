@@ -7,15 +7,20 @@ the form of the logs that syzbot publishes.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from pytest_kbisect.bisection.outcome import Outcome
 from pytest_kbisect.reports.trailers import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from pytest_kbisect.bisection.outcome import Run, Tested
+
+
+_LEAST = 0.05
+"""Seconds that are worth a word."""
 
 
 def duration(seconds: float) -> str:
@@ -52,6 +57,26 @@ def commit(result: Tested, *, same_as: str = "") -> list[str]:
     else:
         lines += runs(result.runs)
     return lines
+
+
+def took(tested: Iterable[Tested]) -> str:
+    """What the time of some sessions went to; guests run side by side, so that their parts may add up to more."""
+    parts: Counter[str] = Counter()
+    guests: Counter[str] = Counter()
+    for one in tested:
+        parts.update(one.seconds_by)
+        for run in one.runs:
+            guests.update(run.seconds_by)
+    words = []
+    for part, seconds in parts.items():
+        inside = f" ({_list(guests)})" if part == "guests" else ""
+        if seconds >= _LEAST:
+            words.append(f"{part} {duration(seconds)}{inside}")
+    return ", ".join(words)
+
+
+def _list(seconds: Mapping[str, float]) -> str:
+    return ", ".join(f"{part} {duration(value)}" for part, value in seconds.items() if value >= _LEAST)
 
 
 def runs(made: Iterable[Run]) -> list[str]:
