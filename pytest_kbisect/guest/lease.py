@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from pytest_kbisect.errors import HostError
+from pytest_kbisect.guest.vm import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,11 +25,10 @@ _SPARE = 128 << 20
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A frozen guest: open file of its memory, the rest of its state, what its console said."""
+    """A frozen guest with the open file of its memory."""
 
     ram: int
-    state: bytes
-    console: bytes
+    frozen: Frozen
     boot_number: int
 
 
@@ -87,34 +87,40 @@ class Lease:
         self._ram = _open_ram(self._folder)
         return self._ram
 
-    def keep(self, state: bytes, console: bytes) -> Snapshot:
+    def keep(self, frozen: Frozen) -> Snapshot:
         """The guest in the memory file is frozen: keep the rest of it. Raises OSError on a full disk."""
-        write_whole(self._folder / "state", state)
-        write_whole(self._folder / "console", console)
-        facts = {
-            "ram": os.fstat(self._ram).st_size,
-            "state": hashlib.sha256(state).hexdigest(),
-            "console": hashlib.sha256(console).hexdigest(),
-        }
-        write_whole(self._folder / "manifest.json", json.dumps(facts).encode())
+        write_whole(self._folder / "state", frozen.state)
+        write_whole(self._folder / "console", frozen.console)
+        write_whole(self._folder / "manifest.json", json.dumps(_facts(self._ram, frozen)).encode())
         self.filled = True
         fcntl.flock(self.lock, fcntl.LOCK_SH)
-        return Snapshot(self._ram, state, console, self.boot_number)
+        return Snapshot(self._ram, frozen, self.boot_number)
 
     def snapshot(self) -> Snapshot | None:
         """What is in the place; None if that is not all that was put there."""
         try:
             facts: dict[str, Any] = json.loads((self._folder / "manifest.json").read_text())
-            state, console = (self._folder / "state").read_bytes(), (self._folder / "console").read_bytes()
+            frozen = Frozen(
+                (self._folder / "state").read_bytes(),
+                (self._folder / "console").read_bytes(),
+                waits=facts["waits"],
+            )
             self._ram = _open_ram(self._folder)
-            found = {
-                "ram": os.fstat(self._ram).st_size,
-                "state": hashlib.sha256(state).hexdigest(),
-                "console": hashlib.sha256(console).hexdigest(),
-            }
-        except (OSError, ValueError):
+        except (OSError, ValueError, KeyError):
             return None
-        return Snapshot(self._ram, state, console, self.boot_number) if found == facts else None
+        if _facts(self._ram, frozen) != facts:
+            return None
+        return Snapshot(self._ram, frozen, self.boot_number)
+
+
+def _facts(ram: int, frozen: Frozen) -> dict[str, Any]:
+    """By which a snapshot is known to be whole."""
+    return {
+        "ram": os.fstat(ram).st_size,
+        "state": hashlib.sha256(frozen.state).hexdigest(),
+        "console": hashlib.sha256(frozen.console).hexdigest(),
+        "waits": frozen.waits,
+    }
 
 
 def _open_ram(folder: Path) -> int:

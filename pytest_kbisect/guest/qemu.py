@@ -9,12 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import re
-import select
 import socket
 import subprocess
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +39,7 @@ class Ram:
     """A file that is the guest's memory, open for as long as QEMU needs to start.
 
     `private`: the file is a frozen guest's; what this one writes goes to pages of its own, and it waits
-    for the rest of its state (`Qemu.load`). Otherwise the guest boots into the file. `also` are
+    for the rest of its state (`migration.load`). Otherwise the guest boots into the file. `also` are
     descriptors that QEMU holds as long as it runs.
     """
 
@@ -64,8 +61,11 @@ class Machine:
     kernel_arguments: str = ""
     extra: tuple[str, ...] = field(default=())
 
-    def command(self, console: Path, monitor_fd: int, ram: Ram | None = None) -> list[str]:
-        """The QEMU command line. The network reaches nothing but our ssh (restrict=on)."""
+    def command(self, console: Path, monitor_fd: int, ram: Ram | None = None, line_fd: int = -1) -> list[str]:
+        """The QEMU command line. The network reaches nothing but our ssh (restrict=on).
+
+        With `ram`, there is a second serial line, a socket.
+        """
         initrd = ["-initrd", str(self.initramfs)] if self.initramfs else []
         return [
             QEMU,
@@ -81,6 +81,7 @@ class Machine:
                 "-serial",
                 "chardev:console",
             ),
+            *(("-chardev", f"socket,id=line,fd={line_fd}", "-serial", "chardev:line") if ram else ()),
             *("-device", "virtio-rng-pci", "-device", "vmgenid,guid=auto"),
             *("-netdev", "user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:0-:22"),
             *("-device", "virtio-net-pci,netdev=net0,romfile="),
@@ -108,9 +109,11 @@ class Qemu:
         self.console_path = directory / "console.log"
         self._words = directory / "qemu.log"
         ours, theirs = socket.socketpair()
-        with theirs, self._words.open("wb") as words:
-            self.command = machine.command(self.console_path, theirs.fileno(), ram)
-            inherited = [theirs.fileno(), *((ram.descriptor, *ram.also) if ram else ())]
+        self.line, their_line = socket.socketpair()
+        """The guest's second serial line, where it has its memory in a file."""
+        with theirs, their_line, self._words.open("wb") as words:
+            self.command = machine.command(self.console_path, theirs.fileno(), ram, their_line.fileno())
+            inherited = [theirs.fileno(), *((their_line.fileno(), ram.descriptor, *ram.also) if ram else ())]
             self.process: subprocess.Popen[bytes] = process.start(
                 self.command, stdout=words, stderr=subprocess.STDOUT, pass_fds=inherited
             )
@@ -164,7 +167,7 @@ class Qemu:
     def _connections(self) -> str:
         return str(self.execute("human-monitor-command", {"command-line": "info usernet"}))
 
-    # -- freezing ------------------------------------------------------------------------------------
+    # -- debugging -----------------------------------------------------------------------------------
 
     def save(self, *, timeout: float = 30) -> bytes:
         """Stop the guest and return its state without its memory, which is in the shared file.
@@ -199,30 +202,12 @@ class Qemu:
         deadline = time.monotonic() + timeout
         theirs, ours = os.pipe()
         try:
-            try:
-                self._lend(theirs, "state")
-            finally:
-                os.close(theirs)
-            self.execute("migrate-incoming", {"uri": "fd:state"})
-            _write_all(ours, state, deadline)
-        finally:
-            os.close(ours)
-        # It was stopped when it was saved, so it is stopped now: running it is our word.
-        while (status := self.execute("query-status")["status"]) == "inmigrate":
-            if time.monotonic() > deadline or not self.running():
-                break
-            time.sleep(0.002)
-        if status != "paused":
-            raise InfraError("qemu", f"QEMU did not load a state: it is {status}; {self.words()}")
-        self.execute("cont")
+            return not self.execute("query-status")["running"]
+        except InfraError:
+            return False
 
-    def _ignore_shared_memory(self) -> None:
-        # Experimental by its name since QEMU 4.0 (fbd162e629aa), and unchanged since.
-        wanted = [{"capability": "x-ignore-shared", "state": True}]
-        self.execute("migrate-set-capabilities", {"capabilities": wanted})
-
-    def _lend(self, descriptor: int, name: str) -> None:
-        """Give QEMU a descriptor under a name."""
+    def lend(self, descriptor: int, name: str) -> None:
+        """Give QEMU a descriptor under a name. Raises InfraError where it does not take it."""
         if self._monitor is None:
             raise InfraError("qemu", "QEMU has ended")
         try:
@@ -259,6 +244,7 @@ class Qemu:
     def close(self) -> None:
         """End QEMU now; it keeps nothing worth a gentle end."""
         process.kill(self.process)
+        self.line.close()
         if self._loop.is_closed():
             return
         if self._monitor is not None:
@@ -266,30 +252,3 @@ class Qemu:
                 self._loop.run_until_complete(asyncio.wait_for(self._monitor.disconnect(), timeout=2))
             self._monitor = None
         self._loop.close()
-
-
-def _read_all(descriptor: int, deadline: float) -> bytes:
-    """What comes through a pipe until its other end is closed. Raises InfraError at the deadline."""
-    parts: list[bytes] = []
-    while True:
-        readable, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
-        if not readable:
-            raise InfraError("qemu", "QEMU did not save its state in time")
-        part = os.read(descriptor, 1 << 20)
-        if not part:
-            return b"".join(parts)
-        parts.append(part)
-
-
-def _write_all(descriptor: int, data: bytes, deadline: float) -> None:
-    """Write to a pipe. Raises InfraError at the deadline, and where nobody reads any more."""
-    rest = memoryview(data)
-    os.set_blocking(descriptor, False)
-    while rest:
-        _, writable, _ = select.select([], [descriptor], [], max(0.0, deadline - time.monotonic()))
-        if not writable:
-            raise InfraError("qemu", "QEMU did not load a state in time")
-        try:
-            rest = rest[os.write(descriptor, rest) :]
-        except BrokenPipeError:
-            raise InfraError("qemu", "QEMU refused a state") from None

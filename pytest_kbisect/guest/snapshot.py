@@ -146,17 +146,16 @@ class Guests:
         ram = Ram(lease.memory_file(machine.memory << 20), private=False, also=(lease.lock,))
         with Guest(machine, self._image, directory, ram=ram) as guest:
             guest.boot(self._boot_timeout)
-            state = guest.freeze(self._thaw())
-            console = guest.console.bytes()
-        return lease.keep(state, console), time.monotonic() - started
+            frozen = guest.freeze(self._thaw())
+        return lease.keep(frozen), time.monotonic() - started
 
     def _restore(
         self, machine: Machine, directory: Path, snapshot: Snapshot, lease: Lease, held: contextlib.ExitStack
     ) -> Guest:
         ram = Ram(snapshot.ram, private=True, also=(lease.lock,))
-        guest = Guest(machine, self._image, directory, ram=ram, console=snapshot.console)
+        guest = Guest(machine, self._image, directory, ram=ram, console=snapshot.frozen.console)
         try:
-            guest.restore(snapshot.state, _RESTORE_LIMIT)
+            guest.restore(snapshot.frozen, _RESTORE_LIMIT)
         except BootError as error:  # it has booted before
             guest.close()
             raise InfraError(error.kind, str(error.args[0]), console=error.console) from error
@@ -165,5 +164,5 @@ class Guests:
             raise
         held.callback(guest.close)
         guest.boot_number = snapshot.boot_number
-        guest.boot_reports = parse_console(snapshot.console)
+        guest.boot_reports = parse_console(snapshot.frozen.console)
         return guest

@@ -1,20 +1,25 @@
 // SPDX-License-Identifier: MIT
 /*
- * The first program that runs in a restored guest: thaw SECONDS HEX
+ * The first thing that runs in a restored guest: thaw [TTY]
  *
- * Sets the time of day to SECONDS since 1970 (with a fraction), and has the
- * kernel's random numbers depend on HEX from here on, so that guests restored
- * from one snapshot do not get the same ones. A write to /dev/urandom alone
- * would be mixed in and not be used for minutes. Leaves no file behind.
+ * Reads 8 bytes, the time of day in nanoseconds since 1970, and 32 bytes of
+ * randomness. Sets the clock, and has the kernel's random numbers depend on
+ * those from here on, so that guests restored from one snapshot do not get the
+ * same ones. (A write to /dev/urandom alone would be mixed in and not be used
+ * for minutes.)
+ *
+ * With a TTY, it waits there while the guest is frozen: says 'R' when it is
+ * ready to read, and '.' when it has done its work. Otherwise it reads standard
+ * input. Leaves no file behind.
  */
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/random.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,36 +27,69 @@
 #define RNDRESEEDCRNG	_IO('R', 0x07)
 #endif
 
+#define BILLION	1000000000ull
+
+struct message {
+	uint64_t now;
+	char seed[32];
+};
+
+static int open_raw(const char *path)
+{
+	struct termios settings;
+	int tty = open(path, O_RDWR | O_NOCTTY);
+
+	if (tty < 0 || tcgetattr(tty, &settings))
+		err(1, "%s", path);
+	cfmakeraw(&settings);
+	settings.c_cflag |= CLOCAL | CREAD;
+	if (tcsetattr(tty, TCSAFLUSH, &settings))
+		err(1, "%s", path);
+	return tty;
+}
+
 int main(int argc, char **argv)
 {
 	struct {
 		struct rand_pool_info info;
-		char bytes[64];
+		char bytes[32];
 	} seed;
+	struct message message;
 	struct timespec now;
-	double seconds;
-	int random;
+	size_t got = 0;
+	int from = 0, random;
 
 	unlink(argv[0]);
-	if (argc != 3 || strlen(argv[2]) != sizeof(seed.bytes))
-		errx(2, "usage: thaw SECONDS HEX (64 digits)");
-	seconds = atof(argv[1]);
-	now.tv_sec = (time_t)seconds;
-	now.tv_nsec = (long)((seconds - (double)now.tv_sec) * 1e9);
-	if (clock_settime(CLOCK_REALTIME, &now))
-		err(1, "clock_settime");
-
 	random = open("/dev/urandom", O_WRONLY);
 	if (random < 0)
 		err(1, "/dev/urandom");
-	/* Hexadecimal digits carry 4 bits each. */
-	memcpy(seed.bytes, argv[2], sizeof(seed.bytes));
-	seed.info.entropy_count = 4 * sizeof(seed.bytes);
+	if (argc > 1) {
+		from = open_raw(argv[1]);
+		if (write(from, "R", 1) != 1)
+			err(1, "%s", argv[1]);
+	}
+	while (got < sizeof(message)) {
+		ssize_t n = read(from, (char *)&message + got, sizeof(message) - got);
+
+		if (n <= 0)
+			errx(1, "%zu bytes, then no more", got);
+		got += (size_t)n;
+	}
+
+	now.tv_sec = (time_t)(message.now / BILLION);
+	now.tv_nsec = (long)(message.now % BILLION);
+	if (clock_settime(CLOCK_REALTIME, &now))
+		err(1, "clock_settime");
+
+	memcpy(seed.bytes, message.seed, sizeof(seed.bytes));
+	seed.info.entropy_count = 8 * sizeof(seed.bytes);
 	seed.info.buf_size = sizeof(seed.bytes);
 	if (ioctl(random, RNDADDENTROPY, &seed))
 		err(1, "RNDADDENTROPY");
 	/* Not there before 4.14: the next use of the pool reseeds then. */
 	if (ioctl(random, RNDRESEEDCRNG) && errno != EINVAL && errno != ENODATA)
 		err(1, "RNDRESEEDCRNG");
+	if (argc > 1 && write(from, ".", 1) != 1)
+		err(1, "%s", argv[1]);
 	return 0;
 }

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 import subprocess
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from pytest_kbisect.errors import InfraError
+from pytest_kbisect.guest import migration, thaw
 from pytest_kbisect.guest.console import Console
 from pytest_kbisect.guest.qemu import Machine, Qemu, Ram
 from pytest_kbisect.guest.ssh import CommandResult, CommandTimeoutError, Ssh
@@ -24,14 +25,24 @@ if TYPE_CHECKING:
 
 READY = b"kbisect: guest ready"
 """What the default image's init prints once sshd listens."""
-THAW = "/run/kbisect-thaw"
-"""Where a guest that will be frozen has the program of thaw.c."""
 
 _QUIET = 0.1
 """Seconds of the guest's own clock that it is left alone after the reproducer is done: what has been put
 off (RCU callbacks, work queues, timers of a few ticks) happens in them."""
 _ALIVE = 10.0
 """A guest that does not run `true` within so many seconds hangs (a busy TCG guest needs 1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """A frozen guest but for its memory: QEMU's state of it, and what its console had said.
+
+    `waits`: the program of thaw.c waits in it for time and randomness.
+    """
+
+    state: bytes
+    console: bytes
+    waits: bool
 
 
 class Guest:
@@ -121,26 +132,25 @@ class Guest:
         self.boot_seconds = time.monotonic() - started
         self.boot_reports = self._watch.begin()
 
-    def freeze(self, thaw: Path | None = None, *, timeout: float = 60.0) -> bytes:
+    def freeze(self, program: Path | None = None, *, timeout: float = 60.0) -> Frozen:
         """Stop a booted guest whose memory is in a shared file; returns the rest of its state.
 
-        `thaw` is the program of thaw.c. This guest is good for nothing afterwards. Raises InfraError
+        `program` is that of thaw.c. This guest is good for nothing afterwards. Raises InfraError
         where QEMU or the guest does not do it, KernelCrash where the kernel crashed meanwhile.
         """
         assert self._ssh is not None
-        if thaw is not None:
-            self.put(thaw, THAW, mode=0o755)
+        waits = program is not None and thaw.install(self, program, self._qemu.line)
         self._ssh.close()
         deadline = time.monotonic() + timeout
         while self._qemu.connected():  # else every restored guest would wait for that connection's end
             if time.monotonic() > deadline:
                 raise InfraError("ssh", "the guest did not close its ssh connection")
             time.sleep(0.005)
-        state = self._qemu.save(timeout=timeout)
+        state = migration.save(self._qemu, timeout=timeout)
         self._watch.look()
-        return state
+        return Frozen(state, self.console.bytes(), waits=waits)
 
-    def restore(self, state: bytes, timeout: float) -> None:
+    def restore(self, frozen: Frozen, timeout: float) -> None:
         """Go on where the guest was frozen, with its own randomness and the time of day.
 
         Raises BootError, InfraError or KernelCrash where that does not work within `timeout` seconds.
@@ -148,18 +158,16 @@ class Guest:
         started = time.monotonic()
         self.console.skip()
         port = self._qemu.ssh_port()
-        self._qemu.load(state, timeout=timeout)
+        migration.load(self._qemu, frozen.state, timeout=timeout)
+        if frozen.waits:
+            thaw.send(self._qemu.line)
+        self._qemu.execute("cont")
         self._ssh = self._connect(port, started + timeout)
-        # The kernel's own way (the generation id) is there since 5.18; before it, thaw does it all.
-        now, seed = f"{time.time():.6f}", secrets.token_hex(32)
-        by_shell = f"date -s @{now.partition('.')[0]} && echo {seed} >/dev/urandom"
-        answer = self._ssh.run(
-            f"if [ -x {THAW} ]; then {THAW} {now} {seed}; else {by_shell}; fi",
-            timeout=max(1.0, started + timeout - time.monotonic()),
-            watch=self._watch.look,
-        )
-        if answer.exit_status != 0:
-            raise InfraError("ssh", f"a restored guest could not be given time and entropy: {answer.stderr}")
+        if frozen.waits:
+            thaw.wait_until_done(self._qemu.line)
+        else:
+            thaw.run(self)
+        self._watch.look()
         self._watch.begin()
         self.restore_seconds = time.monotonic() - started
 

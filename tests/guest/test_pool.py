@@ -14,6 +14,7 @@ import pytest
 
 from pytest_kbisect.errors import HostError
 from pytest_kbisect.guest.pool import BOOTS, PLACES, Pool
+from pytest_kbisect.guest.vm import Frozen
 
 MIB = 1 << 20
 PLENTY = 1 << 40
@@ -32,7 +33,7 @@ def pool(folder: Path) -> Pool:
 
 def fill(lease, size: int = MIB, state: bytes = b"state", console: bytes = b"console") -> None:
     os.truncate(lease.memory_file(size), size)
-    lease.keep(state, console)
+    lease.keep(Frozen(state, console, waits=True))
 
 
 def filled(pool: Pool, key: str, **what) -> None:
@@ -63,7 +64,7 @@ def test_what_was_put_in_comes_out(pool: Pool) -> None:
     filled(pool, "kernel", state=b"s" * 1000, console=b"Linux version 6.1\n")
     with pool.lease("kernel") as lease:
         snapshot = lease.snapshot()
-        assert (snapshot.state, snapshot.console) == (b"s" * 1000, b"Linux version 6.1\n")
+        assert (snapshot.frozen.state, snapshot.frozen.console) == (b"s" * 1000, b"Linux version 6.1\n")
         assert os.fstat(snapshot.ram).st_size == MIB
 
 
@@ -128,7 +129,7 @@ def test_a_disk_that_is_full_leaves_nothing(
     monkeypatch.setattr(Path, "write_bytes", full)
     with pool.lease("kernel") as lease, pytest.raises(OSError, match="No space left"):
         os.write(lease.memory_file(MIB), b"x" * 4096)
-        lease.keep(b"state", b"console")
+        lease.keep(Frozen(b"state", b"console", waits=False))
     lease.close()
     monkeypatch.undo()
     assert used_memory(folder) == 0
@@ -168,7 +169,7 @@ def test_little_memory_first_takes_what_nobody_uses_then_the_disk(folder: Path) 
         with pool.lease("new") as lease:
             os.write(lease.memory_file(MIB), b"x" * 4096)
             assert not (folder / lease._folder.name / "ram").is_symlink()
-            lease.keep(b"", b"")
+            lease.keep(Frozen(b"", b"", waits=False))
             assert lease.snapshot() is not None
         assert used.snapshot() is not None
     with pool.lease("old") as lease:

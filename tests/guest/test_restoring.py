@@ -15,9 +15,9 @@ from junitparser import JUnitXml, Properties
 
 from pytest_kbisect import properties
 from pytest_kbisect.errors import BootError, InfraError, KernelCrash
-from pytest_kbisect.guest import THAW_SOURCE, snapshot
+from pytest_kbisect.guest import THAW_SOURCE, migration, snapshot, thaw
 from pytest_kbisect.guest.pool import BOOTS, Pool
-from pytest_kbisect.guest.qemu import Machine, Qemu
+from pytest_kbisect.guest.qemu import Machine
 from pytest_kbisect.guest.snapshot import Guests
 from pytest_kbisect.guest.vm import Guest
 from pytest_kbisect.kernel.headroom import memory_available
@@ -29,7 +29,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture(scope="module")
-def thaw(tmp_path_factory) -> Path:
+def program(tmp_path_factory) -> Path:
     return compile_static(THAW_SOURCE, tmp_path_factory.mktemp("programs"), name="thaw")
 
 
@@ -46,18 +46,18 @@ def pool(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def guests(pool, image, thaw, said) -> Guests:
+def guests(pool, image, program, said) -> Guests:
     """Every boot of the tests' kernel is frozen by the first tests that ask; the others restore."""
-    return Guests(pool, image, thaw=lambda: thaw, boot_timeout=60, say=said.append)
+    return Guests(pool, image, thaw=lambda: program, boot_timeout=60, say=said.append)
 
 
 @pytest.fixture
-def own_guests(tmp_path: Path, image, thaw):
+def own_guests(tmp_path: Path, image, program):
     """With places of their own: what is told, and guests."""
     said: list[str] = []
     with Pool.create(tmp_path / "frozen"):
         own = Pool(tmp_path / "frozen", memory_available)
-        yield said, Guests(own, image, thaw=lambda: thaw, boot_timeout=60, say=said.append)
+        yield said, Guests(own, image, thaw=lambda: program, boot_timeout=60, say=said.append)
 
 
 def booted_at(guest: Guest) -> str:
@@ -92,9 +92,14 @@ def test_randomness_and_clock_are_its_own(guests, machine, tmp_path: Path) -> No
     assert len(numbers) == 2 * BOOTS
 
 
-def test_randomness_without_a_generation_id(own_guests, machine, tmp_path: Path, monkeypatch) -> None:
-    """As on kernels before 5.18; and it is thaw that does it."""
+@pytest.mark.parametrize("line", ["/dev/ttyS1", "/dev/ttyS9"])
+def test_randomness_without_a_generation_id(
+    own_guests, machine, tmp_path: Path, monkeypatch, line: str
+) -> None:
+    """As on kernels before 5.18: the program of thaw.c does it, with and without a second serial line."""
     _, guests = own_guests
+    monkeypatch.setattr(thaw, "_LINE", line)
+    monkeypatch.setattr(thaw, "_LIMIT", 2.0)
     command = Machine.command
 
     def without(self, *arguments):
@@ -108,6 +113,8 @@ def test_randomness_without_a_generation_id(own_guests, machine, tmp_path: Path,
         with guests.guest(machine, tmp_path / str(number)) as guest:
             numbers.add(guest.run("head -c 16 /dev/urandom | md5sum").stdout)
             assert "virtual machine fork" not in guest.console.text()
+            assert abs(int(guest.run("date +%s").stdout) - time.time()) < 3
+            assert "thaw" not in guest.run("ps; ls /run").stdout
     assert len(numbers) == BOOTS + 2
 
 
@@ -168,10 +175,10 @@ def test_another_qemu_does_not_get_what_this_one_froze(machine, monkeypatch) -> 
 def test_a_qemu_that_cannot_freeze_is_found_out_once(
     own_guests, machine, tmp_path: Path, monkeypatch
 ) -> None:
-    def cannot(self) -> None:
+    def cannot(qemu) -> None:
         raise InfraError("qemu", "QEMU did not do migrate-set-capabilities: unknown")
 
-    monkeypatch.setattr(Qemu, "_ignore_shared_memory", cannot)
+    monkeypatch.setattr(migration, "_ignore_shared_memory", cannot)
     said, guests = own_guests
     for number in range(3):
         with guests.guest(machine, tmp_path / str(number)) as guest:
@@ -183,7 +190,12 @@ def test_a_qemu_that_cannot_freeze_is_found_out_once(
 
 def test_a_guest_that_cannot_be_restored_is_booted(own_guests, machine, tmp_path: Path, monkeypatch) -> None:
     freeze = Guest.freeze
-    monkeypatch.setattr(Guest, "freeze", lambda self, thaw: freeze(self, thaw)[:5000])
+
+    def cut(self, thaw):
+        frozen = freeze(self, thaw)
+        return replace(frozen, state=frozen.state[:5000])
+
+    monkeypatch.setattr(Guest, "freeze", cut)
     said, guests = own_guests
     for number in range(2):
         with guests.guest(machine, tmp_path / str(number)) as guest:

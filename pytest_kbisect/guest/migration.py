@@ -1,0 +1,99 @@
+"""A guest's state without its memory, out of one QEMU and into another: QEMU's migration, through a pipe.
+
+The memory stays where it is: in a file that the first QEMU shares and the second maps privately.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from typing import TYPE_CHECKING
+
+from pytest_kbisect.errors import InfraError
+
+if TYPE_CHECKING:
+    from pytest_kbisect.guest.qemu import Qemu
+
+
+def save(qemu: Qemu, *, timeout: float = 30) -> bytes:
+    """Stop the guest and return its state without its memory, which is in the shared file.
+
+    Raises InfraError where this QEMU cannot do it.
+    """
+    qemu.execute("stop")
+    _ignore_shared_memory(qemu)
+    deadline = time.monotonic() + timeout
+    ours, theirs = os.pipe()
+    try:
+        try:
+            qemu.lend(theirs, "state")
+        finally:
+            os.close(theirs)
+        qemu.execute("migrate", {"uri": "fd:state"})
+        state = _read_all(ours, deadline)
+    finally:
+        os.close(ours)
+    while (said := qemu.execute("query-migrate"))["status"] not in {"completed", "failed"}:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.002)
+    if said["status"] != "completed":
+        raise InfraError("qemu", f"QEMU did not save its state: {said.get('error-desc', said['status'])}")
+    return state
+
+
+def load(qemu: Qemu, state: bytes, *, timeout: float = 30) -> None:
+    """Take over the state of a frozen guest; `cont` lets it run on. Raises InfraError where it does not fit."""
+    _ignore_shared_memory(qemu)
+    deadline = time.monotonic() + timeout
+    theirs, ours = os.pipe()
+    try:
+        try:
+            qemu.lend(theirs, "state")
+        finally:
+            os.close(theirs)
+        qemu.execute("migrate-incoming", {"uri": "fd:state"})
+        _write_all(ours, state, deadline)
+    finally:
+        os.close(ours)
+    # It was stopped when it was saved, so it is stopped now.
+    while (status := qemu.execute("query-status")["status"]) == "inmigrate":
+        if time.monotonic() > deadline or not qemu.running():
+            break
+        time.sleep(0.002)
+    if status != "paused":
+        raise InfraError("qemu", f"QEMU did not load a state: it is {status}; {qemu.words()}")
+
+
+def _ignore_shared_memory(qemu: Qemu) -> None:
+    # Experimental by its name since QEMU 4.0 (fbd162e629aa), and unchanged since.
+    wanted = [{"capability": "x-ignore-shared", "state": True}]
+    qemu.execute("migrate-set-capabilities", {"capabilities": wanted})
+
+
+def _read_all(descriptor: int, deadline: float) -> bytes:
+    """What comes through a pipe until its other end is closed. Raises InfraError at the deadline."""
+    parts: list[bytes] = []
+    while True:
+        readable, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
+        if not readable:
+            raise InfraError("qemu", "QEMU did not save its state in time")
+        part = os.read(descriptor, 1 << 20)
+        if not part:
+            return b"".join(parts)
+        parts.append(part)
+
+
+def _write_all(descriptor: int, data: bytes, deadline: float) -> None:
+    """Write to a pipe. Raises InfraError at the deadline, and where nobody reads any more."""
+    rest = memoryview(data)
+    os.set_blocking(descriptor, False)
+    while rest:
+        _, writable, _ = select.select([], [descriptor], [], max(0.0, deadline - time.monotonic()))
+        if not writable:
+            raise InfraError("qemu", "QEMU did not load a state in time")
+        try:
+            rest = rest[os.write(descriptor, rest) :]
+        except BrokenPipeError:
+            raise InfraError("qemu", "QEMU refused a state") from None

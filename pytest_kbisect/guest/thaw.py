@@ -1,0 +1,72 @@
+"""What a restored guest is given first: the time of day, and randomness of its own. See thaw.c.
+
+The kernel's own way to new random numbers (the generation id) is there since 5.18; before it, this is
+all there is. The program waits at a second serial line while the guest is frozen: so it has what it
+needs before anything else runs, and costs no ssh command. A kernel without that line runs it by ssh;
+where it could not be compiled, the guest's shell does what a shell can.
+"""
+
+from __future__ import annotations
+
+import secrets
+import struct
+import time
+from typing import TYPE_CHECKING
+
+from pytest_kbisect.errors import InfraError
+
+if TYPE_CHECKING:
+    import socket
+    from pathlib import Path
+
+    from pytest_kbisect.guest.vm import Guest
+
+_PROGRAM = "/run/kbisect-thaw"
+_LINE = "/dev/ttyS1"
+_READY, _DONE = b"R", b"."
+_LIMIT = 5.0
+"""Seconds until the program answers on the line; a busy TCG guest needs 0.1."""
+
+
+def message() -> bytes:
+    """What the program reads: nanoseconds since 1970 in 8 bytes, and 32 random ones."""
+    return struct.pack("<Q", time.time_ns()) + secrets.token_bytes(32)
+
+
+def install(guest: Guest, program: Path, line: socket.socket) -> bool:
+    """Put the program into a guest that will be frozen. True if it waits at the line."""
+    guest.put(program, _PROGRAM, mode=0o755)
+    guest.run(f"setsid {_PROGRAM} {_LINE} </dev/null >/dev/null 2>&1 &")
+    if _heard(line) == _READY:
+        return True
+    guest.run(f"kill $(pidof {_PROGRAM}); true")
+    guest.put(program, _PROGRAM, mode=0o755)  # it removes itself when it starts
+    return False
+
+
+def send(line: socket.socket) -> None:
+    """To a program that waits at the line."""
+    line.sendall(message())
+
+
+def wait_until_done(line: socket.socket) -> None:
+    """Raises InfraError if the program does not answer."""
+    if (answer := _heard(line)) != _DONE:
+        raise InfraError("thaw", f"a restored guest was not given time and randomness: {answer!r}")
+
+
+def run(guest: Guest) -> None:
+    """The same by ssh. Raises InfraError if it fails."""
+    by_shell = f"date -s @{int(time.time())} && cat >/dev/urandom"
+    answer = guest.run(f"if [ -x {_PROGRAM} ]; then {_PROGRAM}; else {by_shell}; fi", stdin=message())
+    if answer.exit_status != 0:
+        raise InfraError("thaw", f"a restored guest was not given time and randomness: {answer.stderr}")
+
+
+def _heard(line: socket.socket) -> bytes:
+    """The next byte on the line; empty if none comes."""
+    line.settimeout(_LIMIT)
+    try:
+        return line.recv(1)
+    except OSError:
+        return b""
