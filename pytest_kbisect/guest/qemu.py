@@ -169,38 +169,15 @@ class Qemu:
 
     # -- debugging -----------------------------------------------------------------------------------
 
-    def save(self, *, timeout: float = 30) -> bytes:
-        """Stop the guest and return its state without its memory, which is in the shared file.
+    def serve_gdb(self, socket: Path) -> None:
+        """Have QEMU's gdb stub listen at a unix socket."""
+        line = f"gdbserver unix:{_escaped(socket)},server=on,wait=off"
+        said = str(self.execute("human-monitor-command", {"command-line": line}))
+        if not socket.exists():
+            raise InfraError("qemu", f"QEMU does not listen for gdb: {said.strip()}")
 
-        Raises InfraError where this QEMU cannot do it.
-        """
-        self.execute("stop")
-        self._ignore_shared_memory()
-        deadline = time.monotonic() + timeout
-        ours, theirs = os.pipe()
-        try:
-            self._lend(theirs, "state")
-            os.close(theirs)
-            theirs = -1
-            self.execute("migrate", {"uri": "fd:state"})
-            state = _read_all(ours, deadline)
-        finally:
-            os.close(ours)
-            if theirs >= 0:
-                os.close(theirs)
-        while (said := self.execute("query-migrate"))["status"] not in {"completed", "failed"}:
-            if time.monotonic() > deadline:
-                break
-            time.sleep(0.002)
-        if said["status"] != "completed":
-            raise InfraError("qemu", f"QEMU did not save its state: {said.get('error-desc', said['status'])}")
-        return state
-
-    def load(self, state: bytes, *, timeout: float = 30) -> None:
-        """Take over the state of a frozen guest, and let it run on. Raises InfraError where it does not fit."""
-        self._ignore_shared_memory()
-        deadline = time.monotonic() + timeout
-        theirs, ours = os.pipe()
+    def held(self) -> bool:
+        """Whether a debugger has stopped the guest."""
         try:
             return not self.execute("query-status")["running"]
         except InfraError:
