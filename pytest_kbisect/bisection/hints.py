@@ -17,7 +17,7 @@ from pytest_kbisect.kernel.definitions import files_defining
 from pytest_kbisect.kernel.tree import Change
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pytest_kbisect.bisection.ancestry import Weights
     from pytest_kbisect.bisection.history import History
@@ -39,13 +39,15 @@ def stack_functions(report: str, frame: str = "") -> tuple[str, ...]:
     return tuple(names)
 
 
-def stack_files(tree: LinuxTree, commit: str, functions: Iterable[str], sources: Sources) -> frozenset[str]:
+def stack_files(tree: LinuxTree, commit: str, functions: Sequence[str], sources: Sources) -> frozenset[str]:
     """The files, among those that the build reads, which define the stack's functions.
 
-    Files that every crash passes through (traps, locks, allocators) say nothing and are left out.
+    Files that every crash passes through (traps, locks, allocators) say nothing and are left out, but
+    for that of the first function, by which the crash is titled.
     """
     found = files_defining(tree, commit, functions, sorted(sources.targets))
-    return frozenset(path for path in found if not is_called_by_all(path))
+    common = sorted(path for path in found if is_called_by_all(path))
+    return found - frozenset(common) | files_defining(tree, commit, functions[:1], common)
 
 
 def prior(tree: LinuxTree, good: str, history: History, stack: frozenset[str], sources: Sources) -> Weights:

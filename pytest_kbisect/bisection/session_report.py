@@ -28,8 +28,8 @@ _REPORT_LIMIT = 20_000
 _WORST = (Outcome.CRASHED, Outcome.BUILD_FAILED, Outcome.BOOT_FAILED, Outcome.INFRA_FAILED, Outcome.OK)
 _MISSING = Run(Outcome.INFRA_FAILED, title="the run was never reported: its worker died")
 
-_BUILD = ("build", properties.BUILD_SECONDS)
-"""All of what the session made to have the kernel; its parts are told besides."""
+_BUILD = "build"
+"""All of what the session did to have the kernel; its parts are told besides."""
 
 _Told = dict[str, list[str]]
 
@@ -42,7 +42,7 @@ def read(xml: Path, commit: str, *, runs: int, per_run: int, seconds: float) -> 
     groups: dict[int, list[tuple[Run, bool]]] = defaultdict(list)
     facts: dict[str, set[str]] = defaultdict(set)
     extra: list[Run] = []
-    had: dict[tuple[str, str], float] = {}
+    had: dict[str, dict[str, float]] = {}
     spans: list[tuple[float, float]] = []
     build_error = ""
     same_kernel = False
@@ -52,7 +52,7 @@ def read(xml: Path, commit: str, *, runs: int, per_run: int, seconds: float) -> 
             raise UsageError(told[properties.USAGE][0])
         for name in (properties.SIGNATURE, properties.COMPILER, properties.SOURCES):
             facts[name].update(told.get(name, ()))
-        _add_seconds(had, told)
+        _add_costs(had, told)
         if told.get(properties.SAME_KERNEL):
             same_kernel = True
             continue
@@ -71,8 +71,8 @@ def read(xml: Path, commit: str, *, runs: int, per_run: int, seconds: float) -> 
             if len(groups[number]) < per_run:
                 groups[number].append((_MISSING, False))
     found = [_worst(group) for _, group in sorted(groups.items()) if group]
-    by = {part: sum(value for (_, name), value in had.items() if name == part) for _, part in had}
-    build_seconds = min(by.pop(_BUILD[0], 0.0), seconds)
+    by = {part: sum(costs[part] for costs in had.values()) for part in properties.KERNEL_PARTS}
+    build_seconds = min(sum(costs[_BUILD] for costs in had.values()), seconds)
     guests = max((end for _, end in spans), default=0.0) - min((began for began, _ in spans), default=0.0)
     return Tested(
         commit,
@@ -88,13 +88,12 @@ def read(xml: Path, commit: str, *, runs: int, per_run: int, seconds: float) -> 
     )
 
 
-def _add_seconds(had: dict[tuple[str, str], float], told: _Told) -> None:
-    """What having a kernel took, by configuration and part: most of it in one of the workers."""
+def _add_costs(had: dict[str, dict[str, float]], told: _Told) -> None:
+    """What having a kernel took, by configuration: in the worker that built it, the others waited for that."""
     configuration = told.get(properties.CONFIGURATION, [""])[0]
-    for part, name in (_BUILD, *properties.KERNEL_PARTS.items()):
-        value = float(told.get(name, ["0"])[0] or 0)
-        key = (configuration, part)
-        had[key] = max(had.get(key, 0.0), value)
+    names = properties.KERNEL_PARTS | {_BUILD: properties.BUILD_SECONDS}
+    costs = {part: float(told.get(name, ["0"])[0] or 0) for part, name in names.items()}
+    had[configuration] = max(had.get(configuration, costs), costs, key=lambda one: (one[_BUILD], one["wait"]))
 
 
 def _worst(group: list[tuple[Run, bool]]) -> Run:
