@@ -27,6 +27,7 @@ from pytest_kbisect.reports import folder as reports
 from pytest_kbisect.reports import result
 from pytest_kbisect.reports.teller import ANSWER, Teller
 from pytest_kbisect.session import Session, check_memory
+from pytest_kbisect.stash import WORKERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -96,6 +97,8 @@ def _bisect(config: pytest.Config, teller: Teller) -> int:
         journal = Journal(folder / "journal.jsonl", _subject(config, selection, plan))
         teller.open(folder / "bisect.log")
         teller.line(f"results in {folder}", log=False)
+        if chosen := config.stash.get(WORKERS, None):
+            teller.line(f"guests: {chosen.count} at a time, {chosen.why}", log=False)
         with _ahead(config, selection, plan) as ahead:
             trials = Trials(lab, journal, teller, per_run=selection.per_run, ahead=ahead)
             finding = Course(plan, tree, trials, teller).run()
@@ -108,14 +111,13 @@ def _bisect(config: pytest.Config, teller: Teller) -> int:
 
 
 def _plan(config: pytest.Config, selection: Selection, ends: Range) -> Plan:
-    workers = getattr(config.option, "numprocesses", None)
     return Plan(
         ends=ends,
         fix=options.value(config, "fix"),
         strategy=options.value(config, "strategy"),
         confidence=options.value(config, "confidence"),
         runs=_runs(config, selection),
-        width=workers if isinstance(workers, int) and workers else 1,
+        width=_width(config),
         budget=options.value(config, "budget"),
         crash=frozenset(selection.crash),
     )
@@ -137,6 +139,14 @@ def _symbolized(
     if found.note:
         teller.line(f"note: {found.note}", log=False)
     return found.report
+
+
+def _width(config: pytest.Config) -> int:
+    """How many guests run at a time in the sessions (-n)."""
+    workers = getattr(config.option, "numprocesses", None)
+    if isinstance(workers, str):  # "auto": xdist has not come to it yet
+        workers = config.hook.pytest_xdist_auto_num_workers(config=config)
+    return workers if isinstance(workers, int) and workers > 0 else 1
 
 
 @contextlib.contextmanager
