@@ -30,7 +30,11 @@ _NEVER: Final = frozenset({"stable@vger.kernel.org"})
 _EVERYBODY: Final = "linux-kernel@vger.kernel.org"
 _ENOUGH: Final = 2
 """People of a commit beyond whom the maintainers of its files need not be asked for."""
+_MOST_FILES: Final = 100
+"""Files of a commit beyond which it belongs to nobody in particular: an import, a change of the whole tree."""
 _SCRIPT_SECONDS: Final = 60.0
+_NO_HISTORY: Final = ("--nogit", "--nogit-fallback")
+"""Options with which get_maintainer.pl reads MAINTAINERS only: git can take minutes on a large history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +81,15 @@ def recipients(tree: Path, commit: str) -> Recipients:
     Where the commit names hardly anybody, the maintainers of what it changes are added. Raises
     subprocess.CalledProcessError if there is no such commit.
     """
-    shown = process.run(["git", "-C", tree, "show", "--no-color", "--end-of-options", commit])
-    people = people_of(shown.decode("utf-8", "replace"))
+    show = ("git", "-C", tree, "show", "--no-color")
+    message = process.run([*show, "--no-patch", "--end-of-options", commit])
+    people = people_of(message.decode("utf-8", "replace"))
     if len(people.to) > _ENOUGH:
         return people
+    files = process.run([*show, "--format=", "--name-only", "-z", "--end-of-options", commit])
+    if files.count(b"\0") > _MOST_FILES:
+        return people
+    shown = process.run([*show, "--end-of-options", commit])
     asked = _maintainers(tree, ("--git-min-percent=20",), stdin=shown)
     if len(asked.to) + len(asked.cc) <= _ENOUGH:
         asked = _maintainers(tree, ("--git-min-percent=20", "--git-blame"), stdin=shown)
@@ -101,8 +110,12 @@ def _maintainers(tree: Path, options: tuple[str, ...], stdin: bytes | None = Non
     script = tree / "scripts" / "get_maintainer.pl"
     if not script.is_file():
         return Recipients()
-    try:
-        output = process.run([script, *options], cwd=tree, stdin=stdin, timeout=_SCRIPT_SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        return Recipients()
-    return by_role(output.decode("utf-8", "replace"))
+    for attempt in (options, (*options, *_NO_HISTORY)):
+        try:
+            output = process.run(
+                [script, *attempt], cwd=tree, stdin=stdin, timeout=_SCRIPT_SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired:
+            continue
+        return by_role(output.decode("utf-8", "replace"))
+    return Recipients()

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from pytest_kbisect.kernel.maintainers import by_role, people_of
+import subprocess
+
+import pytest
+
+from pytest_kbisect.kernel import maintainers
+from pytest_kbisect.kernel.maintainers import by_role, people_of, recipients, recipients_of_file
 
 COMMIT = """commit 3226b158e67cfaa677fd180152bfb28989cb2fac
 Author: Eric Dumazet <edumazet@google.com>
@@ -54,3 +59,58 @@ linux-kernel@vger.kernel.org (open list)
 
 def test_the_list_of_all_where_there_is_no_other():
     assert by_role("linux-kernel@vger.kernel.org (open list)\n").to == ("linux-kernel@vger.kernel.org",)
+
+
+SCRIPT = """#!/bin/sh
+case "$*" in *--nogit*) ;; *) [ ! -e slow ] || exec sleep 60 ;; esac
+echo "Sue <sue@example.com> (maintainer:KBX)"
+echo "kbx@lists.example.com (open list:KBX)"
+"""
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A git tree with a get_maintainer.pl of ours; the function commits files and returns the commit."""
+
+    def git(*words):
+        author = ["-c", "user.name=A", "-c", "user.email=a@example.com"]
+        return subprocess.run(
+            ["git", "-C", tmp_path, *author, *words], check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    def commit(*names):
+        for name in names:
+            (tmp_path / name).write_text(name)
+        git("add", "-A")
+        git("commit", "-qm", "A change")
+        return git("rev-parse", "HEAD")
+
+    git("init", "-q")
+    script = tmp_path / "scripts" / "get_maintainer.pl"
+    script.parent.mkdir()
+    script.write_text(SCRIPT)
+    script.chmod(0o755)
+    return tmp_path, commit
+
+
+def test_maintainers_are_asked_where_a_commit_names_hardly_anybody(tree):
+    path, commit = tree
+    assert recipients(path, commit("kbx.c")).to == (
+        "a@example.com",
+        "kbx@lists.example.com",
+        "sue@example.com",
+    )
+
+
+def test_a_change_of_the_whole_tree_is_its_authors(tree):
+    path, commit = tree
+    assert recipients(path, commit(*(f"{number}.c" for number in range(101)))).to == ("a@example.com",)
+
+
+# A program that is killed at its deadline leaves the pipe of its output to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+def test_a_large_history_is_done_without(tree, monkeypatch):
+    path, _ = tree
+    (path / "slow").touch()
+    monkeypatch.setattr(maintainers, "_SCRIPT_SECONDS", 0.5)
+    assert recipients_of_file(path, "kbx.c").to == ("kbx@lists.example.com", "sue@example.com")
