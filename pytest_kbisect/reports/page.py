@@ -143,7 +143,7 @@ def _context(story: Story) -> dict[str, Any]:
         "first": "first good commit" if story.fix else "first bad commit",
         "title": result.title if found else _KINDS.get(result.kind, result.kind),
         "sure": _sure(story),
-        "doubts": [_DOUBTS[flag] for flag in result.flags if flag in _DOUBTS],
+        "doubts": _doubts(story),
         "date": f"{datetime.fromtimestamp(began, UTC):%-d %B %Y}" if began else "",
         "fixes": fixes(story),
         "regzbot": regzbot(story),
@@ -173,6 +173,12 @@ def _sure(story: Story) -> str:
     if story.strategy == "classic" and result.confidence >= 1:
         return "By git bisect's rules every other commit of the range is ruled out."
     return f"The answer is right with a probability of {words.percent(result.confidence)}."
+
+
+def _doubts(story: Story) -> list[str]:
+    """What speaks against the answer."""
+    doubts = [_DOUBTS[flag] for flag in story.result.flags if flag in _DOUBTS]
+    return doubts + ([without(story)] if story.confirmation.revert == "crashed" else [])
 
 
 def _guest_seconds(story: Story) -> dict[str, float]:

@@ -103,7 +103,7 @@ def rows(story: Story) -> tuple[Row, ...]:
     drawn = []
     for step in story.steps:
         state = step.state or story.by_commit[step.commit].state  # a known kernel shows what it showed before
-        at = step.position if size and step.phase == "search" else None
+        at = _position(story, step) if size else None
         if at is None:
             drawn.append(_row(story, step, state, 0))
             continue
@@ -130,6 +130,14 @@ def rows(story: Story) -> tuple[Row, ...]:
         if pieces:
             alive = Window(pieces[0].low, pieces[-1].high)
     return tuple(drawn)
+
+
+def _position(story: Story, step: Step) -> int | None:
+    """Where the step's commit is in the range; what looks for the range knows of its ends alone."""
+    if step.phase == "search" and step.position is not None:
+        return step.position
+    good, bad = story.result.range
+    return {good: GOOD_END, bad: (story.commits or 0) - 1}.get(step.commit)
 
 
 def _row(story: Story, step: Step, state: State, left: int) -> Row:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect.bisection.outcome import Outcome
@@ -39,15 +39,16 @@ def read(folder: Path) -> Story:
     if not told:
         told = {"kind": UNFINISHED, "range": subject.get("range", ["", ""])}
     result = Result(**{f.name: _frozen(told[f.name]) for f in fields(Result) if f.name in told})
+    fix = bool(told.get("fix", subject.get("fix")))
     steps = _steps(folder, [line for line in journal if line.get("kind") == "tested"])
     confirmation = told.get("confirmation") or {}
     return Story(
         folder=folder,
         result=result,
         steps=steps,
-        revisions=_revisions(steps, told.get("tested") or ()),
+        revisions=tuple(_titled(one, result, fix=fix) for one in _revisions(steps, told.get("tested") or ())),
         strategy=str(subject.get("strategy", "")),
-        fix=bool(told.get("fix", subject.get("fix"))),
+        fix=fix,
         commits=told.get("commits") or None,
         parents=tuple(told.get("parents") or ()),
         command=tuple(map(str, told.get("command") or ())),
@@ -168,6 +169,13 @@ def _revisions(steps: Sequence[Step], told: Sequence[Mapping[str, Any]]) -> tupl
     for step in steps:
         made.setdefault(step.commit, []).append(step)
     return tuple(_revision(commit, of_it, facts.get(commit, {})) for commit, of_it in made.items())
+
+
+def _titled(revision: Revision, result: Result, *, fix: bool) -> Revision:
+    """The end of the range that is in no history has no title of its own."""
+    if revision.commit != result.range[0]:
+        return revision
+    return replace(revision, title="the end that crashes" if fix else "the good end")
 
 
 def _revision(commit: str, steps: Sequence[Step], facts: Mapping[str, Any]) -> Revision:

@@ -234,6 +234,28 @@ def test_the_picture_narrows(tmp_path: Path) -> None:
     assert [mark.now for mark in rows[6].marks].count(True) == 1
 
 
+def test_looking_for_the_range_shows_its_ends_only(tmp_path: Path) -> None:
+    from pytest_kbisect.reports import picture
+
+    folder = Folder(tmp_path / "f", commits=50)
+    for commit, runs, at in (
+        (sha(50), "c", 3),
+        (sha(90), "c", 2),
+        (sha(0), "o", 1),
+    ):  # releases, as they are counted
+        folder.test(commit, runs, position=at)
+        folder.records[-1]["phase"] = "range"
+    folder.test(sha(25), "c", position=24)
+    rows = picture.rows(read(folder.write(**culprit(25))))
+    assert [[mark.x for mark in row.marks] for row in rows] == [[98.5], [], [98.5, 1.5], [98.5, 1.5, 50.0]]
+
+
+def test_a_revert_that_crashes_is_a_doubt(tmp_path: Path) -> None:
+    seen = {"revert": "crashed", "revert_runs": [2, 2]}
+    said = Checked(page.render(read(search(tmp_path / "f", confirmation=seen).path))).said()
+    assert "Doubtful. With the commit reverted on top of" in said
+
+
 def test_old_folders_have_no_picture(tmp_path: Path) -> None:
     folder = Folder(tmp_path / "f")
     folder.test(sha(100), "c")
