@@ -20,7 +20,7 @@ from pytest_kbisect.bisection.together import spread
 if TYPE_CHECKING:
     from pytest_kbisect.bisection.ancestry import Weights
     from pytest_kbisect.bisection.choice import Choice
-    from pytest_kbisect.bisection.evidence import Evidence
+    from pytest_kbisect.bisection.evidence import Evidence, Tally
     from pytest_kbisect.bisection.history import History
     from pytest_kbisect.bisection.posterior import Posterior
 
@@ -32,6 +32,10 @@ OLDER = 0.01
 """Prior of a bug that is older than the range, although the user knows the good end to be good."""
 UNFIXED = 0.35
 """Prior of a bug that is not repaired at the end of the range, although the user thinks it is."""
+MOST_RUNS = 600
+"""Runs that spoke, after which a kernel is not tested again: they say what it does, if not what it means."""
+MANY_CRASHES = 12
+"""Crashes of one kernel after which the next crash settles nothing: batches there are made whole."""
 LEAST_BITS = 0.005
 """An experiment expected to tell less is not worth making: what is left cannot be told apart."""
 WORTHWHILE_BITS = 0.03
@@ -46,6 +50,7 @@ class State:
     posterior: Posterior
     options: Options
     telling: float
+    untestable: frozenset[int]
 
 
 class Bayes:
@@ -85,7 +90,7 @@ class Bayes:
         if first is not None:
             return first
         state = self.state(evidence)
-        if self.fix and state.posterior.outside > 0.1 and not state.options.testable[self.history.bad_end]:
+        if self.fix and state.posterior.outside > 0.1 and self.history.bad_end in state.untestable:
             return Answer(
                 AnswerKind.UNTESTABLE, reason="the bad end, which should be repaired, cannot be tested"
             )
@@ -100,7 +105,7 @@ class Bayes:
             return answer or self._unsure(state)
         if answer is not None and answer.confidence >= self._enough(evidence, prices):
             return answer
-        return self._experiment(choice, prices, state)
+        return self._experiment(choice, prices, state, evidence.tally(choice.commit))
 
     def conclude(self, evidence: Evidence) -> Answer:
         """What is known so far, as an answer: for a budget that has run out, or a user who has."""
@@ -210,10 +215,12 @@ class Bayes:
         built[[i if i >= 0 else len(self.history) for i in works]] = True
         last = 0.0 if GOOD_END in broken else 1.0
         testable = np.append(self._testable.chances(works, broken), last)
+        testable[[i for i in works if tallies[i].telling >= MOST_RUNS]] = 0.0  # the good end is last, too
         share = partition.share
         if self.fix:
             share[:, -1] = 0.0
-        return State(partition, posterior, Options(share, testable, built, self.fix), 1.0 - failing)
+        options = Options(share, testable, built, self.fix)
+        return State(partition, posterior, options, 1.0 - failing, frozenset(broken))
 
     def _classes(self, tests: tuple[int, ...]) -> Partition:
         """The suspects told apart by these tests; the work of the last call is used where it can be."""
@@ -280,7 +287,12 @@ class Bayes:
                 total += float(each[k])
         return tuple(found)
 
-    def _experiment(self, choice: Choice, prices: Prices, state: State) -> Experiment:
+    def _experiment(self, choice: Choice, prices: Prices, state: State, tally: Tally) -> Experiment:
         known = "built" if state.options.built[choice.commit] else "not built"
         reason = f"{choice.bits:.2f} bits expected ({known})"
-        return Experiment(choice.commit, choice.waves * prices.width, stop_at_crash=True, reason=reason)
+        waves = choice.waves
+        settles = tally.matching < MANY_CRASHES
+        if not settles:
+            # Evidence that fits no hypothesis well: a quarter more each time, or it would be asked for ever.
+            waves = max(waves, tally.telling // (4 * prices.width))
+        return Experiment(choice.commit, waves * prices.width, stop_at_crash=settles, reason=reason)

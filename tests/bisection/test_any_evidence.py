@@ -1,0 +1,89 @@
+"""Whatever the graph and whatever is seen: an answer, never an exception, and never more than there is to test."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from worlds import BOOT, CRASH, INFRA, OK, OTHER, drive, session
+
+from pytest_kbisect.bisection.bayes import Bayes
+from pytest_kbisect.bisection.classic import Classic
+from pytest_kbisect.bisection.evidence import Evidence, Prices
+from pytest_kbisect.bisection.history import History
+from pytest_kbisect.bisection.outcome import Tested as Found
+from pytest_kbisect.bisection.strategy import GOOD_END, AnswerKind
+
+PRICES = Prices(build=300, run=60, width=10)
+NAMES = [f"{letter}{number}" for number in range(3) for letter in "abcdefgh"]
+
+
+@st.composite
+def logs(draw):
+    """What git might print: any commits with any parents, among them cycles, octopuses, roots and strangers."""
+    names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=20, unique=True))
+    parents = [draw(st.lists(st.sampled_from([*names, "x", "y"]), max_size=4)) for _ in names]
+    return "".join(
+        f"{name}\0{' '.join(row)}\x0010\0title\n" for name, row in zip(names, parents, strict=True)
+    )
+
+
+def chaos(seed):
+    """Kernels that follow no rule: each commit has tendencies of its own."""
+
+    def kernel(i, runs):
+        of_commit = random.Random(f"{seed} {i}")
+        if of_commit.random() < 0.2:
+            return Found("", build_error="error: foo.c", build_seconds=300)
+        weights = [of_commit.random() ** 3 for _ in range(5)]
+        made = random.Random(f"{seed} {i} {runs}").choices([OK, CRASH, BOOT, OTHER, INFRA], weights, k=runs)
+        return session(made, signature=f"s{i}" if of_commit.random() < 0.8 else "shared")
+
+    return kernel
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(logs(), st.integers(0, 10**6), st.booleans())
+def test_any_graph_and_any_evidence_get_an_answer(text, seed, fix):
+    history = History.from_log(text)
+    reported = GOOD_END if fix else None
+    for strategy in (Bayes(history, prices=PRICES, fix=fix), Classic(history, fix=fix)):
+        answer, asked = drive(strategy, Evidence(history, reported=reported), chaos(seed))
+        assert answer.kind in AnswerKind
+        assert 0 <= answer.confidence <= 1
+        assert all(0 <= i < len(history) for i, _ in answer.candidates)
+        assert sum(p for _, p in answer.candidates) <= 1 + 1e-9
+        assert {experiment.commit for experiment in asked} <= {GOOD_END, *range(len(history))}
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(logs(), st.integers(0, 10**6), st.integers(0, 8), st.booleans())
+def test_stopped_anywhere_there_is_an_answer(text, seed, steps, fix):
+    """As where a budget ends: what is known is told, and the same is told of the same evidence."""
+    history = History.from_log(text)
+    kernel, strategy = chaos(seed), Bayes(history, prices=PRICES, fix=fix)
+    evidence = Evidence(history, reported=GOOD_END if fix else None)
+    for _ in range(steps):
+        decision = strategy.decide(evidence)
+        if decision == strategy.conclude(evidence):
+            break
+        if hasattr(decision, "runs"):
+            strategy.foresee(evidence, decision)
+            evidence.add(decision.commit, kernel(decision.commit, decision.runs))
+    known = strategy.conclude(evidence)
+    assert known.kind in AnswerKind
+    assert known == Bayes(history, prices=PRICES, fix=fix).conclude(evidence)
+
+
+def test_all_but_the_ends_of_a_graph_untestable():
+    history = History(("a", "b", "c", "d"), ((GOOD_END,), (GOOD_END,), (0, 1), (2,)))
+
+    def kernel(i, runs):
+        if i in {0, 1, 2}:
+            return Found("", build_error="x", build_seconds=300)
+        return session([CRASH if i == 3 else OK] * runs, signature=f"s{i}")
+
+    answer, _ = drive(Bayes(history, prices=PRICES), Evidence(history), kernel)
+    assert answer.kind is AnswerKind.CANDIDATES
+    assert {i for i, _ in answer.candidates} == {0, 1, 2, 3}
