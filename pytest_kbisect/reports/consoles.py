@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from pytest_kbisect import properties
+from pytest_kbisect.reports.whole import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -84,10 +85,8 @@ def bound(paths: Iterable[Path], limit: int = KEPT) -> None:
         if size <= limit:
             continue
         beginning = min(_BEGINNING, limit // 4)
-        unfinished = path.with_suffix(".tmp")
-        with path.open("rb") as old, unfinished.open("wb") as new:
+        with replacing(path) as unfinished, path.open("rb") as old, unfinished.open("wb") as new:
             new.write(old.read(beginning))
             new.write(f"\n--- {size - limit} bytes left out ---\n".encode())
             old.seek(size - (limit - beginning))
             new.write(old.read())
-        os.replace(unfinished, path)

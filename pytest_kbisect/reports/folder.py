@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import shutil
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ from pytest_kbisect import needs
 from pytest_kbisect.errors import KbisectError
 from pytest_kbisect.reports import consoles, gitlog, junit, mail, page, repeat
 from pytest_kbisect.reports.reading import CONFIG, REPRODUCERS, read
+from pytest_kbisect.reports.whole import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,18 +43,19 @@ def write(folder: Path, cache: Path, *, also: Path | None = None) -> list[str]:
     troubles: list[str] = []
     story = read(folder)
     with _kernel(story, cache) as kernel:
-        _try(troubles, "the consoles were not cut", lambda: _bound(story))
-        _try(troubles, f"{REPRODUCERS}/ was not written", lambda: _copy_reproducers(story))
+        _try(troubles, "the consoles were not cut", partial(_bound, story))
+        _try(troubles, f"{REPRODUCERS}/ was not written", partial(_copy_reproducers, story))
         if kernel is not None:
-            _try(troubles, f"{CONFIG} was not written", lambda: _copy(kernel / "config", folder / CONFIG))
+            _try(troubles, f"{CONFIG} was not written", partial(_copy, kernel / "config", folder / CONFIG))
         story = read(folder)  # with what was copied
+        for name, render in _REPORTS.items():
+            _try(troubles, f"{name} was not written", partial(_render, folder / name, render, story))
+        for path in (folder / "junit.xml", also):
+            if path is not None:
+                _try(troubles, f"{path.name} was not written", partial(_junit, path, story))
+        # Last, because it is the largest: a disk that is nearly full keeps the answer.
         image = kernel / "bzImage" if kernel is not None else None
-        _try(troubles, "repeat.sh was not written", lambda: _repeat(story, image, cache))
-    for name, render in _REPORTS.items():
-        _try(troubles, f"{name} was not written", partial(_render, folder / name, render, story))
-    for path in (folder / "junit.xml", also):
-        if path is not None:
-            _try(troubles, f"{path.name} was not written", partial(_junit, path, story))
+        _try(troubles, "repeat.sh was not written", partial(_repeat, story, image, cache))
     return troubles
 
 
@@ -76,14 +77,8 @@ def _put(path: Path, content: str | bytes) -> None:
     if not content:
         path.unlink(missing_ok=True)
         return
-    unfinished = path.with_name(f"{path.name}.tmp")
-    data = content.encode("utf-8", "replace") if isinstance(content, str) else content
-    try:
-        unfinished.write_bytes(data)
-        os.replace(unfinished, path)
-    except OSError:
-        unfinished.unlink(missing_ok=True)
-        raise
+    with replacing(path) as unfinished:
+        unfinished.write_bytes(content.encode("utf-8", "replace") if isinstance(content, str) else content)
 
 
 def _copy(source: Path, target: Path) -> None:

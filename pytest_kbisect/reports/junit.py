@@ -6,11 +6,11 @@ writes too, which GitLab's and GitHub's readers ignore, and which carry the runs
 
 from __future__ import annotations
 
-import os
 import re
 from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect.reports import consoles
+from pytest_kbisect.reports.whole import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,9 +47,8 @@ def write(path: Path, commits: Sequence[tuple[dict[str, Any], Sequence[Path]]], 
     document.update_statistics()
     document._elem.attrib.pop("skipped", None)  # noqa: SLF001 - junit-10.xsd knows it of suites only
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".tmp")
-    document.write(str(unfinished), pretty=True)
-    os.replace(unfinished, path)
+    with replacing(path) as unfinished:
+        document.write(str(unfinished), pretty=True)
 
 
 def _commit_suite(told: dict[str, Any], folders: Sequence[Path], limit: int) -> Any:

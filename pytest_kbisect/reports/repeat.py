@@ -6,7 +6,6 @@ first process runs them; the console is the terminal.
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import shutil
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 from pytest_kbisect.guest.cpio import Archive
 from pytest_kbisect.guest.qemu import KERNEL_ARGUMENTS, QEMU
 from pytest_kbisect.reports.trailers import one_line
+from pytest_kbisect.reports.whole import replacing
 from pytest_kbisect.reports.words import short
 
 if TYPE_CHECKING:
@@ -121,23 +121,17 @@ def write(story: Story, programs: Sequence[Program], kernel: Path | None, busybo
     if programs and busybox is not None:
         (story.folder / FOLDER).mkdir(exist_ok=True)
         if kernel is not None:
-            _replace(story.folder / KERNEL, kernel)
+            with replacing(story.folder / KERNEL) as unfinished:
+                shutil.copyfile(kernel, unfinished)
         if not (story.folder / KERNEL).exists():
             return
-        unfinished = story.folder / f"{INITRAMFS}.tmp"
-        unfinished.write_bytes(initramfs(programs, busybox))
-        os.replace(unfinished, story.folder / INITRAMFS)
+        with replacing(story.folder / INITRAMFS) as unfinished:
+            unfinished.write_bytes(initramfs(programs, busybox))
     elif not story.command:
         return
     path = story.folder / "repeat.sh"
     path.write_text(script(story, programs), encoding="utf-8")
     path.chmod(0o755)
-
-
-def _replace(target: Path, source: Path) -> None:
-    unfinished = target.with_name(f"{target.name}.tmp")
-    shutil.copyfile(source, unfinished)
-    os.replace(unfinished, target)
 
 
 def _safe(name: str) -> str:
