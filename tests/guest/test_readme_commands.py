@@ -21,8 +21,8 @@ from pytest_kbisect import commands, options
 NOT_RUN = {
     "python3 -m pytest_kbisect demo": "installs packages, and takes a quarter of an hour; tests/demo tests its parts",
     "python3 -m pytest_kbisect test": "would run this test",
-    "pytest --kbisect-kernel ~/linux --kbisect-range v6.1..HEAD -n 16 --kbisect-jobs 32 repro/crash.c": (
-        "wants a machine for 16 guests"
+    "pytest --kbisect-kernel ~/linux --kbisect-range v6.1..HEAD -n auto --kbisect-jobs 32 repro/crash.c": (
+        "wants a big machine"
     ),
 }
 """What is not run as it stands, and why. That pytest knows its options is tested all the same."""
