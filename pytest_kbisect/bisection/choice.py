@@ -82,7 +82,8 @@ def _rates(
     bits, spent = information(model, posterior, options, waves, width)
     cost = np.where(options.built, 0.0, prices.build) + options.testable * spent * prices.run
     expected = options.testable * bits
-    return np.where(expected >= least, expected / cost, 0.0), expected
+    # What is not worth a test any more costs nothing either.
+    return np.where(expected >= least, expected / np.maximum(cost, 1e-9), 0.0), expected
 
 
 def information(
