@@ -188,9 +188,8 @@ class Bayes:
             # A crash that keeps them waiting is rare: the longer it did, the longer it may yet.
             least = max(self.guess.width, FIRST_CRASHES, 0 if tally.matching else tally.total)
             runs = min(least, FIRST_RUNS - tally.total)
-            return Experiment(
-                end, runs, reason=f"how often does the {name} crash? {tally.matching} of {tally.total}"
-            )
+            so_far = f" ({tally.matching} of {tally.total} runs so far)" if tally.total else ""
+            return Experiment(end, runs, reason=f"how often does the {name} crash?{so_far}")
         if tally.matching:
             return None
         if not tally.telling:

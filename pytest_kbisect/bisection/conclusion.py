@@ -57,7 +57,7 @@ def result_of(finding: Finding, tree: LinuxTree) -> Result:
             "test": sum(one.test_seconds for one in made),
             **{part: round(seconds, 3) for part, seconds in parts.items()},
         },
-        tested=tuple(facts_of(search, i) for i in search.tested),
+        tested=tuple(facts_of(search, i, answer.culprit) for i in search.tested),
         parents=tree.parents(search.sha(answer.culprit)) if answer.culprit is not None else (),
         fix=search.rules.fix,
         commits=len(search.history),
@@ -78,8 +78,8 @@ def _confirmation(finding: Finding) -> dict[str, Any]:
     return {"culprit": counts(answer.culprit), "parent": counts(_parent(search, answer)), **known}
 
 
-def facts_of(search: Search, index: int) -> dict[str, Any]:
-    """What is told of one tested commit."""
+def facts_of(search: Search, index: int, culprit: int | None) -> dict[str, Any]:
+    """What is told of one tested commit; `affected`: it contains the culprit."""
     tested, tally = search.tested[index], search.evidence.tally(index)
     return {
         "commit": tested.commit,
@@ -97,6 +97,9 @@ def facts_of(search: Search, index: int) -> dict[str, Any]:
         "position": index,
         "build_error": tested.build_error,
         "absent": tested.absent,
+        "affected": culprit is not None
+        and index != GOOD_END
+        and bool(search.history.ancestry.ancestors(index)[culprit]),
     }
 
 

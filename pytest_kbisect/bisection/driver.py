@@ -58,6 +58,7 @@ def main(config: pytest.Config) -> int:
         teller.line("kbisect: interrupted; the same command goes on where it was", level=ANSWER)
         return ExitCode.INTERRUPTED
     except KbisectError as error:
+        teller.end()
         _complain(str(error))
         return error.exit_code
     except OSError as error:  # a full disk, a folder that cannot be written: the journal is whole

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pytest_kbisect.bisection.bayes import Bayes
 from pytest_kbisect.bisection.classic import Classic
 from pytest_kbisect.bisection.confirm import Confirmation
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 SLICES = 100
 """Parts of the range for which the journal keeps how likely the culprit is there, for pictures."""
+_SLIGHT = 1e-4
+"""Chances this much smaller than the greatest are not drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,16 +243,24 @@ class Search:
         return next((self.sha(i) for i in twins), "")
 
     def _belief(self) -> dict[str, Any]:
-        """How likely each commit is now, for those who look back: the likeliest, and slices of the range."""
+        """How likely each commit is now, for those who look back: the likeliest, and slices of the range.
+
+        The slices begin at position `start` and are `width` commits each.
+        """
         if not isinstance(self.strategy, Bayes) or not self.evidence.tally(self.evidence.reported).matching:
             return {}
         each = self.strategy.likelihood(self.evidence)
         suspects = self.strategy.suspects(self.evidence)
-        width = max(1, -(-len(each) // SLICES))
+        held = np.flatnonzero(each > _SLIGHT * each.max(initial=0.0))
+        low, high = (int(held[0]), int(held[-1]) + 1) if len(held) else (0, len(each))
+        width = max(1, -(-(high - low) // SLICES))
+        slices = [each[at : min(at + width, high)] for at in range(low, high, width)]
         return {
             "belief": {
                 "candidates": len(suspects),
                 "top": [[self.sha(i), self.title(i), round(p, 4)] for i, p in suspects[:5]],
-                "spread": [round(float(each[at : at + width].sum()), 4) for at in range(0, len(each), width)],
+                "start": low,
+                "width": width,
+                "spread": [round(float(part.sum()), 4) for part in slices],
             }
         }
