@@ -38,8 +38,11 @@ PHASES: Final = ("checkout", "configure", "make")
 
 _STEP = re.compile(r"^  [A-Z0-9+]+ (?:\[M\])? +\S")
 _VERSION = re.compile(r"^(?:VERSION|PATCHLEVEL) *= *(\d+)", re.MULTILINE)
-# Files that decide what a .config may be: Kconfig's own, the compiler checks they call, the defaults.
-_SHAPES_CONFIG = re.compile(r"(?:^|/)(?:Kconfig[^/]*|Makefile[^/]*|[^/]*\.config|[^/]*defconfig)$|^scripts/")
+# Files that decide what a .config may be: Kconfig's own, the compiler checks they call, the defaults,
+# and the Makefiles that say how compilers are called.
+_SHAPES_CONFIG = re.compile(
+    r"(?:^|/)(?:Kconfig[^/]*|[^/]*\.config|[^/]*defconfig)$|^scripts/|^(?:arch/[^/]+/)?Makefile[^/]*$"
+)
 _GRACE = 3.0  # seconds for make to delete the targets it was writing
 _SAY_EVERY = 10.0  # seconds: a build of minutes should not fill a log
 
@@ -306,10 +309,14 @@ def _config_may_differ(linux: LinuxTree, output: Output, commit: str) -> bool:
     if configured == commit:
         return False
     try:
-        differing = linux.files_differing(configured, commit)
+        changes = linux.changes(configured, commit)
     except UsageError:  # that commit has since been pruned from the user's repository
         return True
-    return any(_SHAPES_CONFIG.search(path) for path in differing)
+    read = sources.read(output.path / worktrees.SOURCES)
+    return any(
+        _SHAPES_CONFIG.search(change.path) and (not read.targets or read.matters(change))
+        for change in changes
+    )
 
 
 def _believable(error: BuildError, output: Output, before: Mapping[str, str]) -> bool:
