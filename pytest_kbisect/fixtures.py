@@ -119,6 +119,10 @@ def vm(
         for report in guest.boot_reports:
             tell((properties.BOOT_CRASH, report.title))
         request.node.stash[GUEST] = guest
+        if options.value(request.config, "gdb"):
+            from pytest_kbisect import inside
+
+            inside.before_run(request.config, guest, kbisect_session.folder / "gdb")
         started = time.monotonic()
         yield guest
         ended = time.monotonic()

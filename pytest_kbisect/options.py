@@ -166,6 +166,22 @@ OPTIONS = (
         default="bayes",
         parse=_one_of("bayes", "classic"),
     ),
+    Option(
+        "shell",
+        "",
+        "leave the guest of a failed run up, print its ssh command and wait for Enter",
+        default=False,
+        parse=_truth,
+        switch=True,
+    ),
+    Option(
+        "gdb",
+        "",
+        "before each run print gdb's command line for the guest's kernel and wait for Enter",
+        default=False,
+        parse=_truth,
+        switch=True,
+    ),
     Option("confidence", "P", "how sure the answer must be (bayes)", default=0.95, parse=_fraction),
 )
 

@@ -46,6 +46,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     wanted = options.value(config, "range") or options.value(config, "replay")
     if not wanted or any(getattr(config.option, name, None) for name in _ASKING):
         return None
+    _check_looking(config)
     from pytest_kbisect.bisection.driver import main
 
     if options.value(config, "range"):
@@ -59,12 +60,20 @@ def _share(config: pytest.Config) -> None:
         _ = session_of(config).shared
 
 
+def _check_looking(config: pytest.Config) -> None:
+    if options.value(config, "shell") or options.value(config, "gdb"):
+        from pytest_kbisect import inside
+
+        inside.check(config)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARKER)
     if not options.in_use(config):
         return
     for option in options.OPTIONS:
         options.value(config, option.name)  # says what cannot be used before anything is started
+    _check_looking(config)
     if hasattr(config, "workerinput"):
         from pytest_kbisect.process import die_with_parent
 
@@ -153,18 +162,42 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
         return (yield)
     try:
         result = yield
-    except KbisectError:
-        raise
+    except KbisectError as error:
+        raise _in_sight(item, error, guest) from error.__cause__
     except (Exception, pytest.fail.Exception, pytest.skip.Exception) as error:
         try:
             guest.settle()
         except KernelCrash as crash:
-            raise crash from error
+            raise _in_sight(item, crash.with_traceback(error.__traceback__), guest) from error
         except KbisectError:
             pass  # the test's own words say more
         raise
-    guest.settle()
+    try:
+        guest.settle()
+    except KbisectError as error:
+        raise _in_sight(item, error, guest) from error.__cause__
     return result
+
+
+def _in_sight(item: pytest.Item, error: BaseException, guest: Guest) -> BaseException:
+    """With --pdb, the error as a debugger wants it: where `vm` is."""
+    if not item.config.option.usepdb:
+        return error
+    from pytest_kbisect import inside
+
+    return inside.in_sight(error, guest)
+
+
+def pytest_exception_interact(
+    node: pytest.Item | pytest.Collector, report: pytest.CollectReport | pytest.TestReport
+) -> None:
+    """A test has failed and its guest is still up: whoever wants to look inside may."""
+    guest = node.stash.get(GUEST, None)
+    if guest is None or not (options.value(node.config, "shell") or options.value(node.config, "gdb")):
+        return
+    from pytest_kbisect import inside
+
+    inside.after_failure(node.config, guest, report)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Self
 
 from pytest_kbisect.errors import InfraError
 from pytest_kbisect.guest import migration, thaw
+from pytest_kbisect.guest.clock import RunningTime
 from pytest_kbisect.guest.console import Console
 from pytest_kbisect.guest.qemu import Machine, Qemu, Ram
 from pytest_kbisect.guest.ssh import CommandResult, CommandTimeoutError, Ssh
 from pytest_kbisect.guest.watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from pytest_kbisect.crash import CrashReport
@@ -72,6 +73,7 @@ class Guest:
         self.machine = machine
         self.image = image
         self._ssh: Ssh | None = None
+        self._clock: Callable[[], float] = time.monotonic
         self._settled = 0
         self.boot_seconds = 0.0
         """What booting (and freezing) took, where that was done for this guest."""
@@ -204,7 +206,9 @@ class Guest:
         if self._ssh is None:
             raise InfraError("ssh", "the guest has not been booted")
         try:
-            result = self._ssh.run(command, timeout=timeout, stdin=stdin, watch=self._watch.look)
+            result = self._ssh.run(
+                command, timeout=timeout, stdin=stdin, watch=self._watch.look, clock=self._clock
+            )
         except InfraError as error:
             raise self._explained(error) from error
         if result.timed_out and not may_time_out:
@@ -239,6 +243,16 @@ class Guest:
             raise InfraError("ssh", f"cannot read {remote} in the guest: {result.stderr.strip()}")
         local.write_bytes(base64.b64decode(result.stdout))
 
+    def debug(self, socket: Path) -> None:
+        """Let gdb in at a unix socket (`target remote SOCKET`).
+
+        From now on time limits stand still while gdb holds the guest, and a panic does not end it.
+        Raises InfraError where QEMU does not listen.
+        """
+        self._qemu.serve_gdb(socket)
+        self._clock = RunningTime(self._qemu.held)
+        self.run("echo 0 >/proc/sys/kernel/panic")
+
     # -- the verdict of the console ------------------------------------------------------------------
 
     def settle(self) -> None:
@@ -254,7 +268,10 @@ class Guest:
         last = f"kbisect: end of run, look {self._settled}"
         try:
             answer = self._ssh.run(
-                f"sleep {_QUIET}; echo '{last}' >/dev/kmsg", timeout=_ALIVE, watch=self._watch.look
+                f"sleep {_QUIET}; echo '{last}' >/dev/kmsg",
+                timeout=_ALIVE,
+                watch=self._watch.look,
+                clock=self._clock,
             )
         except InfraError as error:
             raise self._explained(error) from error
@@ -266,10 +283,10 @@ class Guest:
         if self._ssh is None:
             return
         try:
-            answered = not self._ssh.run("true", timeout=_ALIVE, watch=self._watch.look).timed_out
+            answer = self._ssh.run("true", timeout=_ALIVE, watch=self._watch.look, clock=self._clock)
         except InfraError as error:
             raise self._explained(error) from error
-        if not answered:
+        if answer.timed_out:
             raise self._no_response()
 
     def _no_response(self) -> KernelCrash:

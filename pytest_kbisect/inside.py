@@ -1,0 +1,150 @@
+"""Ways into a guest: its ssh command, gdb's line, and the wait for whoever looks around."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import select
+import shlex
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_kbisect import options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from types import TracebackType
+    from typing import NoReturn
+
+    from pytest_kbisect.guest.vm import Guest
+
+SHELL, GDB = "shell", "gdb"
+_POLL = 0.2
+"""Seconds between two looks at a guest that is being looked at."""
+
+
+def check(config: pytest.Config) -> None:
+    """Raise UsageError where somebody wants to look inside and there is no terminal to look from."""
+    wanted = [name for name in (SHELL, GDB) if options.value(config, name)]
+    if not wanted:
+        return
+    flag = f"--kbisect-{wanted[0]}"
+    if getattr(config.option, "numprocesses", None) or hasattr(config, "workerinput"):
+        raise pytest.UsageError(f"{flag} waits at the terminal, which workers have not: leave -n out")
+    if options.value(config, "range"):
+        raise pytest.UsageError(
+            f"{flag} is for one kernel: leave --kbisect-range out and name the commit with --kbisect-commit"
+        )
+
+
+def in_sight(error: BaseException, guest: Guest) -> BaseException:
+    """The same error, its traceback ending where `vm` is at hand: there a debugger starts."""
+    last, tb = None, error.__traceback__
+    while tb is not None:
+        if tb.tb_frame.f_locals.get("vm") is guest:
+            last = tb
+        tb = tb.tb_next
+    if last is None:
+        return _raised_beside(error, guest)
+    _cut(last)
+    return error
+
+
+def _cut(tb: TracebackType) -> None:
+    tb.tb_next = None
+
+
+def _raised_beside(error: BaseException, vm: Guest) -> BaseException:
+    """The test is over, its frame gone: one of ours takes its place."""
+    try:
+        _raise(error, vm)
+    except BaseException as again:  # noqa: BLE001 - it is handed back
+        return again
+
+
+def _raise(error: BaseException, vm: Guest) -> NoReturn:  # noqa: ARG001 - for the debugger's eyes
+    raise error.with_traceback(None)
+
+
+def before_run(config: pytest.Config, guest: Guest, socket: Path) -> None:
+    """Let gdb in at `socket`, print gdb's line, and let the run begin when Enter is pressed."""
+    socket.unlink(missing_ok=True)
+    guest.debug(socket)
+    with _terminal(config) as say:
+        say("")
+        say("kbisect: a run is about to begin; attach, set breakpoints, continue:")
+        say(f"    {gdb_command(guest, socket)}")
+        say("kbisect: then press Enter (time limits stand still while gdb holds the guest)")
+        _wait(guest)
+
+
+def after_failure(
+    config: pytest.Config, guest: Guest, report: pytest.CollectReport | pytest.TestReport
+) -> None:
+    """Print what failed and how to get into the guest; wait for Enter or the guest's end."""
+    with _terminal(config) as say:
+        say("")
+        say(report.longreprtext)
+        if not guest.running():
+            say(f"kbisect: the guest has ended, there is nothing to enter; its console: {guest.console.path}")
+            return
+        if options.value(config, GDB):
+            say("kbisect: the guest is still there for gdb")
+        if options.value(config, SHELL):
+            say("kbisect: the guest of this run is still up:")
+            say(f"    {shlex.join(ssh_command(guest))}")
+            if shutil.which("ssh") is None:
+                say(
+                    "kbisect: there is no ssh on this host: install openssh-client (openssh-clients, openssh)"
+                )
+        say("kbisect: press Enter to end it and go on")
+        _wait(guest)
+        if not guest.running():
+            say("kbisect: the guest has ended")
+
+
+def ssh_command(guest: Guest) -> list[str]:
+    """What to type to be root in the guest; the user's own ssh settings and keys play no part."""
+    image, port = guest.image, guest.ssh_port()
+    known = guest.directory / "known_hosts"
+    known.write_text(
+        f"[127.0.0.1]:{port} {image.host_key_type} {base64.b64encode(image.host_key).decode()}\n"
+    )
+    settings = ("IdentitiesOnly=yes", f"UserKnownHostsFile={known}", "GlobalKnownHostsFile=/dev/null")
+    words = [word for setting in settings for word in ("-o", setting)]
+    return ["ssh", "-F", "none", "-i", str(image.client_key), "-p", str(port), *words, "root@127.0.0.1"]
+
+
+def gdb_command(guest: Guest, socket: Path) -> str:
+    """What to type to debug the guest's kernel."""
+    vmlinux = guest.machine.kernel.with_name("vmlinux")  # beside it in the store
+    return shlex.join(["gdb", str(vmlinux), "-ex", f"target remote {socket}"])
+
+
+@contextlib.contextmanager
+def _terminal(config: pytest.Config) -> Iterator[Callable[[str], None]]:
+    """Write to the terminal and read from it, past pytest's capture."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    if capture:
+        capture.suspend(in_=True)
+    try:
+        yield lambda text: print(text, flush=True)
+    finally:
+        if capture:
+            capture.resume()
+
+
+def _wait(guest: Guest) -> None:
+    """Until a line, or the end, of standard input; or until the guest ends."""
+    while guest.running():
+        try:
+            ready, _, _ = select.select([sys.stdin], [], [], _POLL)
+        except (OSError, ValueError):  # closed, or no file at all
+            return
+        if ready:
+            sys.stdin.readline()
+            return
