@@ -128,7 +128,7 @@ def request(
     asked.extend(parse("\n".join(texts), source) for source, texts in by_source.items())
     _require_agreement([*asked, built_in("build.config", source="what keeps equal code equal")])
     debug = built_in("debug-info.config" if debug_info else "no-debug-info.config")
-    wanted = (debug,) if base else (built_in("guest-wanted.config"), debug)
+    wanted = built_in("reproducible.config" if base else "guest-wanted.config"), debug
     return ConfigRequest(base, base_source, wanted, tuple(asked), debug_info)
 
 

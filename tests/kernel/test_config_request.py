@@ -133,3 +133,14 @@ class TestFingerprint:
         ]
         assert len({request.fingerprint for request in requests}) == len(requests)
         assert requests[0].with_debug_info().fingerprint == requests[-1].fingerprint
+
+
+def test_a_whole_configuration_is_made_reproducible_unless_somebody_asks(tmp_path):
+    whole, fragment = tmp_path / "whole", tmp_path / "fragment"
+    whole.write_text("#\n# Automatically generated file; DO NOT EDIT.\n#\nCONFIG_IKCONFIG=y\n")
+    request = config.request([whole])
+    assert ("IKCONFIG", "n") in request.wanted[0].settings
+    assert ("IKCONFIG", "n") in request.with_debug_info().wanted[0].settings
+    fragment.write_text("CONFIG_IKCONFIG=y\n")
+    assert config.request([whole, fragment]).settings()["IKCONFIG"] == "y"
+    assert "IKCONFIG" not in str(config.request().wanted)
