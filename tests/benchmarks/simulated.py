@@ -1,8 +1,8 @@
 """A world in which a strategy can be played many times: a line or a graph of commits, one of which is the culprit.
 
 A run on a commit that contains the culprit crashes with a chance p, on another with a chance q; before that it
-fails to boot with a chance b. With `drift` the chance p falls evenly along the history, to p (1 - drift) at
-the oldest commit. What is built is remembered; time is 300 s a build and 60 s a wave of ten runs.
+fails to boot with a chance b. With `drift` each twentieth of the history has a chance of its own, evenly from
+p (1 - drift) to p (1 + drift). What is built is remembered; time is 300 s a build and 60 s a wave of ten runs.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from pytest_kbisect.bisection.history import History
 
 if TYPE_CHECKING:
     from pytest_kbisect.bisection.ancestry import Flags
+
+
+_BLOCKS = 20
 
 
 def line(size: int) -> History:
@@ -43,6 +46,10 @@ class World:
 
     def __post_init__(self) -> None:
         self._random = random.Random(f"{self.seed} {self.culprit} {self.p} {self.q}")
+        self._chances = [
+            min(1.0, max(0.002, self.p * self._random.uniform(1 - self.drift, 1 + self.drift)))
+            for _ in range(_BLOCKS)
+        ]
         ancestry = self.history.ancestry
         only = np.zeros(len(self.history), dtype=bool)
         only[self.culprit] = True
@@ -58,8 +65,9 @@ class World:
         """Crashes, ok runs, boots that failed."""
         self.runs += k
         self.seconds += self.RUN * math.ceil(k / self.WIDTH)
-        age = 1 - (i + 1) / len(self.history)
-        chance = self.p * (1 - self.drift * age) if i >= 0 and self._bad[i] else self.q
+        chance = self.q
+        if i >= 0 and self._bad[i]:
+            chance = self._chances[i * _BLOCKS // len(self.history)]
         boot = sum(self._random.random() < self.b for _ in range(k))
         crashed = sum(self._random.random() < chance for _ in range(k - boot))
         return crashed, k - boot - crashed, boot
