@@ -40,7 +40,7 @@ WARNING: Final = (
         "WARNING: ODEBUG bug in {frame}",
         skip=("debug_object|debug_check|debug_print|timer|rcu|work",),
     ),
-    _warning(r"lib/refcount\.c", "WARNING: refcount bug in {frame}", skip=("refcount|kobject_|kref",)),
+    _warning(r"lib/refcount\.c", "WARNING: refcount bug in {frame}", skip=("^_*(?:refcount|kobject_|kref)",)),
     _warning(
         r"kernel/locking/(?:lockdep|mutex|rwsem)\.c",
         "WARNING: locking bug in {frame}",
