@@ -31,6 +31,8 @@ EXIT_CODES = {
     # HEAD has the bug; v6.1 has not.
     "pytest --kbisect-kernel ~/linux repro/crash.c": 1,
     "pytest --kbisect-kernel ~/linux --kbisect-config ~/syzbot.config --kbisect-memory 2048 repro/crash.c": 1,
+    "pytest --kbisect-kernel ~/linux --kbisect-runs 1 --kbisect-shell repro/crash.c": 1,
+    "pytest --kbisect-kernel ~/linux --kbisect-runs 1 --kbisect-gdb repro/crash.c": 1,
     "pytest --kbisect-kernel ~/linux --kbisect-commit v6.5 --kbisect-runs 20 --kbisect-cpus 4 -n 2 repro/race.c": 1,
 }
 """Of those that do not end with 0."""
