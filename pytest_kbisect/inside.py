@@ -29,15 +29,13 @@ _POLL = 0.2
 
 def check(config: pytest.Config) -> None:
     """Raise UsageError where somebody wants to look inside and there is no terminal to look from."""
-    wanted = [name for name in (SHELL, GDB) if options.value(config, name)]
-    if not wanted:
-        return
-    flag = f"--kbisect-{wanted[0]}"
-    if getattr(config.option, "numprocesses", None) or hasattr(config, "workerinput"):
-        raise pytest.UsageError(f"{flag} waits at the terminal, which workers have not: leave -n out")
-    if options.value(config, "range"):
+    wanted = [f"--kbisect-{name}" for name in (SHELL, GDB) if options.value(config, name)]
+    if wanted and (getattr(config.option, "numprocesses", None) or hasattr(config, "workerinput")):
+        raise pytest.UsageError(f"{wanted[0]} waits at the terminal, which workers have not: leave -n out")
+    wanted += ["--pdb"] if config.option.usepdb else []
+    if wanted and options.value(config, "range"):
         raise pytest.UsageError(
-            f"{flag} is for one kernel: leave --kbisect-range out and name the commit with --kbisect-commit"
+            f"{wanted[0]} is for one kernel: leave --kbisect-range out and name the commit with --kbisect-commit"
         )
 
 

@@ -61,7 +61,7 @@ def _share(config: pytest.Config) -> None:
 
 
 def _check_looking(config: pytest.Config) -> None:
-    if options.value(config, "shell") or options.value(config, "gdb"):
+    if options.value(config, "shell") or options.value(config, "gdb") or config.option.usepdb:
         from pytest_kbisect import inside
 
         inside.check(config)

@@ -22,6 +22,12 @@ def test_workers_and_bisections_have_no_terminal(pytester: pytest.Pytester, flag
     assert pytester.runpytest_inprocess(flag, "-n0").ret == 0
 
 
+def test_a_bisection_has_no_prompt(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest_inprocess("--pdb", "--kbisect-range=a..b")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --pdb is for one kernel: leave --kbisect-range out and name *"])
+
+
 def test_a_clock_stands_still_while_the_guest_is_held() -> None:
     now, held = [100.0], [False]
     clock = RunningTime(lambda: held[0], lambda: now[0])
