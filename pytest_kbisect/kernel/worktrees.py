@@ -286,7 +286,7 @@ def _into_the_present(tree: Path) -> None:
     now = time.time()
     for folder, folders, names in os.walk(tree):
         folders[:] = [name for name in folders if not name.startswith(".obj-")]
-        for name in names:
+        for name in (*names, *folders):
             path = Path(folder, name)
             if path.lstat().st_mtime > now:
                 os.utime(path, (now, now), follow_symlinks=False)
