@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -12,6 +13,12 @@ from pytest_kbisect import properties
 CACHE = "KBISECT_CACHE"
 
 sys.path.insert(0, str(Path(__file__).parent / "guest_kernel"))  # bugs.py, for whoever needs a buggy kernel
+
+
+def pytest_configure() -> None:
+    """A shell ignores Ctrl-C for what it starts in the background, and that is inherited."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
