@@ -37,7 +37,7 @@ def test_json_is_an_object_a_file(capsys, console):
     assert run("--json", console("warn"), console("no_crash")) == 0
     first, second = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert first["file"].endswith("warn")
-    assert [report["title"] for report in first["reports"]] == ["WARNING in kbx_set_rate"]
+    assert [report["title"] for report in first["reports"]] == ["WARNING in kbx_warn"]
     assert set(first["reports"][0]) == {
         "title",
         "alt_titles",
@@ -63,10 +63,10 @@ def test_text(capsys, console):
 
 
 def test_standard_input(capsys, monkeypatch, console):
-    with console("bug_on").open("rb") as file:
+    with console("bug").open("rb") as file:
         monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=file))
         run()
-    assert "kernel BUG in kbx_ring_push" in capsys.readouterr().out
+    assert "kernel BUG in kbx_bug" in capsys.readouterr().out
 
 
 def test_no_such_file():

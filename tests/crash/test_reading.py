@@ -91,15 +91,13 @@ def test_a_boot_is_no_reboot():
     assert parse_console(boot * 2)[0].title == "unexpected kernel reboot"
 
 
-@pytest.mark.parametrize("path", LOGS, ids=lambda path: path.name)
-@pytest.mark.parametrize("size", [1, 7, 4096])
-def test_pieces_read_as_the_whole(path, size):
-    data = console(path)
-    reader = ConsoleReader()
-    reports = [
-        report for at in range(0, len(data), size) for report in reader.feed(data[at : at + size])
-    ] + list(reader.finish())
-    assert named(reports) == named(parse_console(data))
+@pytest.mark.parametrize("size", [1, 97, 4096])
+def test_pieces_read_as_the_whole(size):
+    for path in LOGS if size > 1 else LOGS[::8]:
+        data = console(path)
+        reader = ConsoleReader()
+        pieces = [report for at in range(0, len(data), size) for report in reader.feed(data[at : at + size])]
+        assert named([*pieces, *reader.finish()]) == named(parse_console(data)), path.name
 
 
 WORDS = sorted({word for path in LOGS for word in console(path).split(b" ")})
