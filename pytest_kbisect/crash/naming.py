@@ -45,7 +45,7 @@ def name_crash(lines: Sequence[str], title_lines: int, header: Header) -> Name:
     if found is None:
         signed = any(family.sign.search(lines[0]) for family in header.families)
         title = clean_title(lines[0])
-        reason = "matched title but not report regexp" if signed else _stack_fault(lines, title)
+        reason = "matched title but not report regexp" if signed else trace_fault(lines)
         return Name(title, (), frame_of_title(title), reason)
     family, at, groups = found
     reason = ""
@@ -65,13 +65,8 @@ def name_crash(lines: Sequence[str], title_lines: int, header: Header) -> Name:
         elif _STAMP_IN_TITLE.search(title):
             reason = "timestamp in report title"
         elif not family.traceless:
-            reason = _stack_fault(lines, title)
+            reason = trace_fault(lines)
     return Name(title, tuple(sorted({*titles[1:]} - {title})), frame_of_title(title), reason)
-
-
-def _stack_fault(lines: Sequence[str], title: str) -> str:
-    del title
-    return trace_fault(lines)
 
 
 def _find_family(text: Sequence[str], header: Header) -> tuple[Family, int, dict[str, str]] | None:

@@ -214,7 +214,7 @@ class Console:
             ):
                 return header
         if _BANNER_LINE.match(line.text) and self._has_run(line.start - self._offset):
-            self._count_boot()
+            self._alive = False
             return BANNER
         return None
 
@@ -223,9 +223,6 @@ class Console:
         if not self._alive:
             self._alive = _ALIVE.search(self._buffer, 0, before) is not None
         return self._alive
-
-    def _count_boot(self) -> None:
-        self._alive = False
 
     def _lead(self, line: Line, at: int) -> tuple[str, ...]:
         """What the same task or CPU printed just before."""
