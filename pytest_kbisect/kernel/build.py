@@ -226,7 +226,7 @@ def _attempt(
         compiler=_compiler(include / "generated/compile.h") or make.toolchain.identity,
         release=(include / "config/kernel.release").read_text().strip(),
         seconds=seconds,
-        sources=_read_by(slot.tree, output, architecture.folder),
+        sources=sources.collect(slot.tree, output.path, architecture.folder, output.path / worktrees.SOURCES),
         ccache=ccache.counted(make.log.parent),
     )
 
@@ -241,13 +241,6 @@ def _is_of(image: Path, vmlinux: Path) -> bool:
     if not (image.parent / "compressed" / "vmlinux").exists():
         return True
     return any(path.read_bytes() in image.read_bytes() for path in packed)
-
-
-def _read_by(tree: Path, output: Output, architecture: str) -> Sources:
-    """What the build read; left in O=, too, for whoever weighs what a commit would cost there."""
-    read = sources.collect(tree, output.path, architecture)
-    sources.write(read, output.path / worktrees.SOURCES)
-    return read
 
 
 class _Steps:

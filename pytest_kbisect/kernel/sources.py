@@ -90,31 +90,38 @@ class Sources:
         return sum(self.targets.get(change.path, 1) for change in changes if self.matters(change))
 
 
-def collect(tree: Path, output: Path, architecture: str) -> Sources:
-    """What has been read for all that lies in an O= folder inside a tree. Takes half a second.
+def collect(tree: Path, output: Path, architecture: str, kept: Path) -> Sources:
+    """What has been read for all that lies in an O= folder inside a tree; `kept` is for the next time.
 
-    Nothing where the build left no .cmd files, or not that of init/main.o: then nothing is known.
+    Half a second the first time; then only .cmd files are read that are newer than `kept`, and what an
+    earlier build of this folder read and none reads any more stays in the list. Nothing where the build
+    left no .cmd files, or not that of init/main.o: then nothing is known.
     """
+    known = read(kept)
+    since = kept.stat().st_mtime_ns if known.targets else 0
     counted: Counter[bytes] = Counter()
     for folder, _, names in os.walk(output):
         for name in names:
-            if name.startswith(".") and name.endswith(".cmd"):
-                with open(f"{folder}/{name}", "rb") as file:
+            path = f"{folder}/{name}"
+            if name.startswith(".") and name.endswith(".cmd") and os.stat(path).st_mtime_ns >= since:
+                with open(path, "rb") as file:
                     counted.update(_OF_TARGET.findall(file.read()))
-    targets: dict[str, int] = {}
-    for path, count in counted.items():
-        inside = _inside(os.fsdecode(path), tree, output)
+    targets: Counter[str] = Counter()
+    for listed, count in counted.items():
+        inside = _inside(os.fsdecode(listed), tree, output)
         if inside:
-            targets[inside] = targets.get(inside, 0) + count
-    if "init/main.c" not in targets:
-        return Sources({}, architecture)
+            targets[inside] += count
     kconfig = output / "include/config/auto.conf.cmd"
     if kconfig.exists():
-        for path in _OF_KCONFIG.findall(kconfig.read_text("utf-8", "surrogateescape")):
-            inside = os.path.normpath(path)
+        for sourced in _OF_KCONFIG.findall(kconfig.read_text("utf-8", "surrogateescape")):
+            inside = os.path.normpath(sourced)
             if not inside.startswith(("/", "../")):
                 targets.setdefault(inside, 1)
-    return Sources(targets, architecture)
+    found = Sources({**targets, **known.targets}, architecture)
+    if "init/main.c" not in found.targets:
+        found = Sources({}, architecture)
+    write(found, kept)
+    return found
 
 
 def write(sources: Sources, path: Path) -> None:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import bugs
 import pytest
 
+from pytest_kbisect import process
+from pytest_kbisect.crash.location import locate
 from pytest_kbisect.errors import BuildError, ConfigError
-from pytest_kbisect.kernel import config
+from pytest_kbisect.kernel import config, symbols
 from pytest_kbisect.kernel.provide import provide
 from pytest_kbisect.kernel.tree import LinuxTree
 
@@ -64,6 +66,16 @@ def loaded_sections(vmlinux):
         }
 
 
+def functions_of(vmlinux):
+    """Addresses and sizes of functions, by name."""
+    found = {}
+    for line in process.run(["nm", "-S", vmlinux]).decode().splitlines():
+        words = line.split()
+        if len(words) == 4 and words[2] in "tT":
+            found.setdefault(words[3], set()).add((int(words[0], 16), int(words[1], 16)))
+    return found
+
+
 def test_image_says_nothing_of_when_where_and_what_commit(base):
     data = loaded_sections(base.vmlinux)[".rodata"]
     banner = re.search(rb"Linux version [^\n]*", data)[0].decode()
@@ -82,6 +94,24 @@ def test_guest_has_what_it_needs(base):
     assert values["SLUB"] == "y"
     assert "DEBUG_INFO" not in values
     assert base.vmlinux.stat().st_size < 100 << 20
+
+
+def test_symbols_of_a_stack_are_where_the_kernel_has_its_functions(linux, base, real_cache):
+    functions = {"pskb_expand_head", "vfs_write", "entry_SYSCALL_64"}
+    with symbols.symbols_for(
+        base,
+        functions,
+        LinuxTree(linux.path, real_cache),
+        config.request([], SHARED),
+        cache=real_cache,
+        jobs=os.cpu_count() or 1,
+    ) as made:
+        found, own = functions_of(made), functions_of(base.vmlinux)
+        assert found.keys() >= {"pskb_expand_head", "vfs_write"}
+        assert all(own[name] >= places for name, places in found.items())
+        (address, _), *_ = found["pskb_expand_head"]
+        *_, place = locate(made, [address])[address]
+    assert (place.function, place.path) == ("pskb_expand_head", WARNS)
 
 
 class TestSignatureIsEqual:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from pytest_kbisect.kernel import sources
@@ -129,7 +131,9 @@ def test_collected_from_what_kbuild_writes(tmp_path):
     (output / "include/config/auto.conf.cmd").write_text(
         "deps_config := \\\n\tlib/Kconfig \\\n\tKconfig \\\n\ninclude/config/auto.conf: $(deps_config)\n"
     )
-    found = sources.collect(tree, output, "x86")
+    kept = output / "kept"
+    found = sources.collect(tree, output, "x86", kept)
+    assert sources.read(kept) == found
     assert found == Sources(
         {
             "init/main.c": 1,
@@ -142,5 +146,18 @@ def test_collected_from_what_kbuild_writes(tmp_path):
         },
         "x86",
     )
-    (output / "init/.main.o.cmd").unlink()
-    assert sources.collect(tree, output, "x86").targets == {}
+    # The next build compiles one file again, which reads other headers now.
+    (output / "init/.version.o.cmd").write_text(
+        "source_init/version.o := ../init/version.c\n\ndeps_init/version.o := \\\n  ../include/linux/new.h \\\n"
+    )
+    (output / "init/.main.o.cmd").write_text("not read again\n")
+    os.utime(output / "init/.main.o.cmd", (1, 1))
+    again = sources.collect(tree, output, "x86", kept)
+    assert again.targets == found.targets | {"include/linux/new.h": 1}
+
+
+def test_nothing_is_known_of_a_build_that_left_no_lists(tmp_path):
+    (tmp_path / ".obj-1").mkdir()
+    found = sources.collect(tmp_path, tmp_path / ".obj-1", "x86", tmp_path / "kept")
+    assert found.targets == {}
+    assert sources.read(tmp_path / "kept").targets == {}
