@@ -112,6 +112,8 @@ def run(
     finally:
         if child.returncode is None:
             kill(child)
+        if child.stdout is not None:
+            child.stdout.close()
     if check and child.returncode:
         raise subprocess.CalledProcessError(child.returncode, [str(word) for word in command], output)
     return output

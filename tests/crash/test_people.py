@@ -108,7 +108,6 @@ def test_a_change_of_the_whole_tree_is_its_authors(tree):
 
 
 # A program that is killed at its deadline leaves the pipe of its output to the garbage collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 def test_a_large_history_is_done_without(tree, monkeypatch):
     path, _ = tree
     (path / "slow").touch()
