@@ -181,15 +181,16 @@ def test_ends_that_are_not_what_they_should_be(linux_clone, configuration, tmp_p
     demo = linux_clone.demo
     parent = linux_clone.git("rev-parse", f"{demo.culprit}^").strip()
     older = linux_clone.git("rev-parse", f"{demo.culprit}~2").strip()
-    done = kbisect(*bisection(linux_clone, configuration, f"{older}..{parent}", tmp_path / "a"), cwd=tmp_path)
+    classic = "--kbisect-strategy=classic"  # which makes 20 runs, and tests the good end first of all
+    words = bisection(linux_clone, configuration, f"{older}..{parent}", tmp_path / "a")
+    done = kbisect(*words, classic, cwd=tmp_path)
     assert done.returncode == 7
     assert "ERROR: 0 of 20 runs crashed on" in done.stderr
     newer = linux_clone.git("rev-list", "--first-parent", "--reverse", f"{demo.culprit}..{demo.bad}").split()[
         0
     ]
-    done = kbisect(
-        *bisection(linux_clone, configuration, f"{demo.culprit}..{newer}", tmp_path / "b"), cwd=tmp_path
-    )
+    words = bisection(linux_clone, configuration, f"{demo.culprit}..{newer}", tmp_path / "b")
+    done = kbisect(*words, classic, cwd=tmp_path)
     assert done.returncode == 4
     assert "crashed on the good end" in done.stderr
 
