@@ -166,6 +166,10 @@ class Bayes:
             each[state.partition.members(k)] = probability
         return each
 
+    def chance_of_bug(self, evidence: Evidence, commit: int) -> float:
+        """The probability that a commit has the bug."""
+        return self._chance_of(self.state(evidence), commit)
+
     def _chance_of(self, state: State, commit: int) -> float:
         """The probability that a commit has the bug."""
         chance: float = state.options.share[commit] @ state.posterior.classes
@@ -206,7 +210,7 @@ class Bayes:
         failing = boot_failures(evidence)
         tallies = {i: evidence.tally(i) for i in evidence.tested}
         dead = [i for i, tally in tallies.items() if is_dead(tally, failing) or is_mute(tally)]
-        partition = self._classes(tuple(i for i, tally in tallies.items() if tally.telling))
+        partition = self._classes(tuple(i for i, tally in tallies.items() if tally.telling or tally.kin))
         posterior = infer(self._model, partition, evidence, UNFIXED if self.fix else OLDER, fix=self.fix)
         works = tuple(i for i in evidence.tested if i not in dead)
         broken = (*(i for i in evidence.order if evidence.built(i) is False), *dead)
@@ -214,7 +218,9 @@ class Bayes:
         built[[i if i >= 0 else len(self.history) for i in works]] = True
         last = 0.0 if GOOD_END in broken else 1.0
         testable = np.append(self._testable.chances(works, broken), last)
-        testable[[i for i in works if tallies[i].telling >= MOST_RUNS]] = 0.0  # the good end is last, too
+        testable[[i for i in works if tallies[i].telling + tallies[i].kin >= MOST_RUNS]] = (
+            0.0  # the good end is last, too
+        )
         share = partition.share
         if self.fix:
             share[:, -1] = 0.0

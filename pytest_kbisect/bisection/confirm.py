@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_kbisect.bisection.crashchance import CrashChance
+from pytest_kbisect.bisection.posterior import KIN, by_another_bug
 from pytest_kbisect.bisection.strategy import GOOD_END, Experiment
 
 if TYPE_CHECKING:
-    from pytest_kbisect.bisection.evidence import Evidence
+    from pytest_kbisect.bisection.evidence import Evidence, Tally
 
 MOST_RUNS = 200
 """Runs at one commit after which its own odds are left as they are, and lower the confidence."""
@@ -49,8 +50,8 @@ class Confirmation:
             tally = self._evidence.tally(own.commit)
             if own.probability >= self._confidence or self._evidence.built(own.commit) is False:
                 continue
-            if tally.total >= MOST_RUNS:
-                continue
+            if tally.total >= MOST_RUNS or tally.kin > tally.telling:
+                continue  # no more of the same would convince
             what = "the culprit" if own.commit == self._claims[0][0] else "its parent"
             return Experiment(own.commit, runs, reason=f"{what} again: {own.probability:.0%} by its own runs")
         return None
@@ -65,9 +66,18 @@ class Confirmation:
         tally = self._evidence.tally(commit)
         if commit == self._evidence.reported:
             return 1.0 if tally.matching and should_crash else 0.0
+        bad, good = self._scores(tally)
+        if tally.kin:
+            if_kin = self._scores(tally.counting_kin())
+            by_another = np.log1p(-KIN) + by_another_bug(tally)
+            bad = np.logaddexp(np.log(KIN) + if_kin[0], by_another + bad)
+            good = np.logaddexp(np.log(KIN) + if_kin[1], by_another + good)
+        crash = float(1 / (1 + np.exp(np.clip(good - bad, -700, 700))))
+        return crash if should_crash else 1 - crash
+
+    def _scores(self, tally: Tally) -> tuple[float, float]:
+        """Log-probability of these runs where the commit has the bug, and where it has not."""
         reported, _ = self._model.log_likelihood(self._evidence.tally(self._evidence.reported))
         bad, good = self._model.log_likelihood(tally)
         prior = self._model.log_prior + reported
-        scores = np.array([np.logaddexp.reduce(prior + bad), np.logaddexp.reduce(prior + good)])
-        crash = float(1 / (1 + np.exp(np.clip(scores[1] - scores[0], -700, 700))))
-        return crash if should_crash else 1 - crash
+        return float(np.logaddexp.reduce(prior + bad)), float(np.logaddexp.reduce(prior + good))

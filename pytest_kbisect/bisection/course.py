@@ -11,6 +11,7 @@ from pytest_kbisect.bisection.bayes import Bayes
 from pytest_kbisect.bisection.classic import Classic
 from pytest_kbisect.bisection.evidence import Evidence, Prices
 from pytest_kbisect.bisection.history import LOG_FORMAT, History
+from pytest_kbisect.bisection.likeness import match_crashes
 from pytest_kbisect.bisection.ranges import pick, releases
 from pytest_kbisect.bisection.reference import Reference
 from pytest_kbisect.bisection.releases import ReleaseWalk, enough_runs
@@ -102,7 +103,7 @@ class Course:
         return Search(
             "",
             history,
-            Evidence(history, reference=Reference(self._plan.crash)),
+            Evidence(history, matcher=match_crashes, reference=Reference(self._plan.crash)),
             ReleaseWalk(history, chosen, self._strategy(history)),
             self._trials,
             self._say,
@@ -121,7 +122,10 @@ class Course:
             log=False,
         )
         evidence = Evidence(
-            history, reference=Reference(plan.crash), reported=GOOD_END if plan.fix else history.bad_end
+            history,
+            matcher=match_crashes,
+            reference=Reference(plan.crash),
+            reported=GOOD_END if plan.fix else history.bad_end,
         )
         return Search(
             good,

@@ -33,13 +33,14 @@ of syzbot's reports come with crashes of other bugs on the very commit they were
 class Reference:
     """What the bug is known by: titles a reproducer says to expect, crashes seen on bad commits.
 
-    `titles` are all of them, `counts` says how often each was seen. Empty, it matches every crash:
-    nothing is known yet about the bug.
+    `titles` are all of them, `counts` says how often each was seen, `examples` are crashes seen, one of
+    each title. Empty, it matches every crash: nothing is known yet about the bug.
     """
 
     titles: frozenset[str] = frozenset()
     alt_titles: frozenset[str] = frozenset()
     counts: tuple[tuple[str, int], ...] = ()
+    examples: tuple[Run, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.titles)
@@ -48,11 +49,18 @@ class Reference:
         """With the crashes of these runs."""
         counts = dict(self.counts)
         alt_titles = set(self.alt_titles)
+        examples = {run.title: run for run in self.examples}
         for run in runs:
             if run.outcome is Outcome.CRASHED:
                 counts[run.title] = counts.get(run.title, 0) + 1
                 alt_titles.update(run.alt_titles)
-        return Reference(self.titles | set(counts), frozenset(alt_titles), tuple(counts.items()))
+                examples.setdefault(run.title, run)
+        return Reference(
+            self.titles | set(counts),
+            frozenset(alt_titles),
+            tuple(counts.items()),
+            tuple(examples.values()),
+        )
 
     @cached_property
     def main(self) -> frozenset[str]:
@@ -181,6 +189,11 @@ def class_of(title: str) -> str:
     return next((name for name, pattern in _CLASSES if pattern.search(title)), "other")
 
 
+def names_a_place(title: str) -> bool:
+    """Whether a title says where in the kernel something went wrong."""
+    return not _PLACELESS.search(title)
+
+
 def is_of_the_harness(run: Run) -> bool:
     """Whether a crash is the test machine's rather than the kernel's."""
     return bool(_HARNESS.search(run.title))
@@ -196,7 +209,7 @@ def match_names(run: Run, reference: Reference) -> Match:
         return Match.MATCH
     names = {run.title, *run.alt_titles}
     if not names.isdisjoint(reference.main | reference.alt_titles):
-        return Match.UNRELATED if _PLACELESS.search(run.title) and _placed(reference) else Match.MATCH
+        return Match.MATCH if names_a_place(run.title) or not _placed(reference) else Match.UNRELATED
     if reference.only_hangs and _HANG.search(run.title) and not _CUT.search(run.title):
         # Which task is found hanging first, and by which watchdog, is chance.
         return Match.MATCH
@@ -218,4 +231,4 @@ def _kind(title: str) -> str:
 
 
 def _placed(reference: Reference) -> bool:
-    return not all(_PLACELESS.search(title) for title in reference.main)
+    return any(names_a_place(title) for title in reference.main)

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from pytest_kbisect.bisection.bayes import Bayes
 from pytest_kbisect.bisection.classic import Classic
-from pytest_kbisect.bisection.outcome import Verdict
+from pytest_kbisect.bisection.likeness import match_crashes, why_related
+from pytest_kbisect.bisection.outcome import Outcome, Verdict
+from pytest_kbisect.bisection.reference import Match
 from pytest_kbisect.bisection.strategy import GOOD_END
 
 if TYPE_CHECKING:
@@ -21,8 +23,23 @@ def remarks(search: Search, index: int) -> list[str]:
     if isinstance(search.strategy, Bayes) and search.evidence.tally(reported).matching:
         suspects = search.strategy.suspects(search.evidence)
         likely = ", ".join(f"{search.sha(i)[:12]} {p:.0%}" for i, p in suspects[:3])
-        return [f"# {len(suspects)} candidates hold {search.strategy.confidence:.0%}: {likely}", ""]
+        held = f"# {len(suspects)} candidates hold {search.strategy.confidence:.0%}: {likely}"
+        return [*_kinships(search, index), held, ""]
     return []
+
+
+def _kinships(search: Search, index: int) -> list[str]:
+    """Crashes at a commit that may be the bug by another name, and why."""
+    reference = search.evidence.reference
+    kin = {
+        run.title: run
+        for run in search.evidence.runs(index)
+        if run.outcome is Outcome.CRASHED and match_crashes(run, reference) is Match.RELATED
+    }
+    return [
+        f"# {title}: may be the same bug{f', {why}' if (why := why_related(run, reference)) else ''}"
+        for title, run in kin.items()
+    ]
 
 
 def _git_words(search: Search, classic: Classic, index: int) -> list[str]:

@@ -14,6 +14,7 @@ from pytest_kbisect.bisection.classic import Classic
 from pytest_kbisect.bisection.evidence import Evidence
 from pytest_kbisect.bisection.history import LOG_FORMAT, History
 from pytest_kbisect.bisection.journal import read_records, tested_of
+from pytest_kbisect.bisection.likeness import match_crashes
 from pytest_kbisect.bisection.outcome import Outcome, Run, Tested, Verdict
 from pytest_kbisect.bisection.replay import Log, Trial, read_log, second_opinion
 from pytest_kbisect.bisection.strategy import GOOD_END, Experiment
@@ -91,7 +92,7 @@ def _range(config: pytest.Config, tree: LinuxTree, log: Log, ends: str) -> Range
 
 def _conclude(config: pytest.Config, log: Log, ends: Range, tree: LinuxTree, teller: Teller) -> None:
     history = History.from_log(tree.log_text(ends.good, ends.bad, line=LOG_FORMAT))
-    evidence = Evidence(history, reported=GOOD_END if log.fix else history.bad_end)
+    evidence = Evidence(history, matcher=match_crashes, reported=GOOD_END if log.fix else history.bad_end)
     strangers = 0
     for tested in _evidence(log):
         if tested.commit == ends.good:

@@ -164,6 +164,10 @@ class Search:
         if isinstance(self.strategy, Classic):
             return self.strategy.judged(self.evidence).verdicts[index]
         tally = self.evidence.tally(index)
+        if tally.kin and not tally.matching and isinstance(self.strategy, Bayes):
+            chance = self.strategy.chance_of_bug(self.evidence, index)
+            sure = self.strategy.confidence
+            return Verdict.BAD if chance >= sure else Verdict.GOOD if chance <= 1 - sure else Verdict.SKIP
         if tally.matching:
             return Verdict.BAD
         return Verdict.GOOD if tally.ok else Verdict.SKIP
