@@ -13,9 +13,11 @@ from pytest_kbisect.bisection.evidence import Prices
 from pytest_kbisect.bisection.outcome import Outcome
 from pytest_kbisect.bisection.partition import Partition
 from pytest_kbisect.bisection.posterior import infer
+from pytest_kbisect.bisection.releases import enough_runs
 from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind, Experiment
 from pytest_kbisect.bisection.testable import Testable, boot_failures, is_dead, is_mute, machine_fails
 from pytest_kbisect.bisection.together import spread
+from pytest_kbisect.bisection.verdict import crash_chance
 
 if TYPE_CHECKING:
     from pytest_kbisect.bisection.ancestry import Weights
@@ -38,8 +40,6 @@ MANY_CRASHES = 12
 """Crashes of one kernel after which the next crash settles nothing: batches there are made whole."""
 LEAST_BITS = 0.005
 """An experiment expected to tell less is not worth making: what is left cannot be told apart."""
-WORTHWHILE_BITS = 0.03
-"""What one more experiment must be expected to tell when the answer is sure enough already."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,9 @@ class Bayes:
         first = self._first(evidence)
         if first is not None:
             return first
+        if self.fix and evidence.built(self.history.bad_end) is None:
+            runs = enough_runs(crash_chance(evidence.tally(evidence.reported)))
+            return Experiment(self.history.bad_end, runs, stop_at_crash=True, reason="is it repaired there?")
         state = self.state(evidence)
         if self.fix and state.posterior.outside > 0.1 and self.history.bad_end in state.untestable:
             return Answer(
@@ -99,8 +102,7 @@ class Bayes:
         prices = evidence.prices(self.guess)
         width = max(1, round(prices.width * state.telling))
         answer = self._sure(state)
-        least = LEAST_BITS if answer is None else WORTHWHILE_BITS
-        choice = best(self._model, state.posterior, state.options, prices, width, least)
+        choice = best(self._model, state.posterior, state.options, prices, width, LEAST_BITS)
         if choice is None:
             return answer or self._unsure(state)
         if answer is not None and answer.confidence >= self._enough(evidence, prices):

@@ -47,13 +47,15 @@ class Confirmation:
         `runs` is the size of a batch.
         """
         for own in self.odds():
-            tally = self._evidence.tally(own.commit)
+            tally = self._evidence.own_tally(own.commit)
             if own.probability >= self._confidence or self._evidence.built(own.commit) is False:
                 continue
             if tally.total >= MOST_RUNS or tally.kin > tally.telling:
                 continue  # no more of the same would convince
             what = "the culprit" if own.commit == self._claims[0][0] else "its parent"
-            return Experiment(own.commit, runs, reason=f"{what} again: {own.probability:.0%} by its own runs")
+            again = "again" if tally.total else "itself"
+            reason = f"{what} {again}: {own.probability:.0%} by its own runs"
+            return Experiment(own.commit, runs, reason=reason, own=True)
         return None
 
     def confidence(self, answer: float) -> float:
@@ -63,7 +65,7 @@ class Confirmation:
 
     def _probability(self, commit: int, *, should_crash: bool) -> float:
         """From the commit's own runs, with what the reported commit says of the crash chance."""
-        tally = self._evidence.tally(commit)
+        tally = self._evidence.own_tally(commit)
         if commit == self._evidence.reported:
             return 1.0 if tally.matching and should_crash else 0.0
         bad, good = self._scores(tally)

@@ -11,6 +11,7 @@ from collections import Counter
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from enum import Enum
+from math import lgamma, log, pi
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 SURELY_BAD: Final = 2
 """Crashes that match, from which on a commit has the bug and related crashes there are it by another name."""
+
+
+UNLIKE: Final = 1000.0
+"""How many times likelier runs must be of two kernels than of one, before an equal signature is not believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +102,14 @@ def tally_of(runs: Iterable[Run], reference: Reference, matcher: Matcher = match
     )
 
 
+def chance_of(crashes: int, others: int) -> float:
+    """Log-probability of one order of so many crashes and other runs, where the crash chance may be any.
+
+    (The estimator of Krichevsky and Trofimov: a Beta prior with both parameters one half.)
+    """
+    return lgamma(crashes + 0.5) + lgamma(others + 0.5) - lgamma(crashes + others + 1) - log(pi)
+
+
 class _Kernel(Enum):
     """What stands for a kernel where there is none; an enum stays itself when copied."""
 
@@ -130,7 +143,9 @@ class Evidence:
         self._expected = reference or Reference()
         self._reference = self._expected
         self._kernel_of: dict[int, object] = {}
-        self._runs: dict[object, list[Run]] = {}
+        self._signatures: dict[int, str] = {}
+        self._unlike: set[str] = set()
+        self._own_runs: dict[int, list[Run]] = {}
         self._commits: dict[object, list[int]] = {}
         self._tallies: dict[object, Tally] = {}
         self._order: dict[int, None] = {}
@@ -152,13 +167,15 @@ class Evidence:
         if not tested.runs and (tested.build_error or not tested.signature):
             self._kernel_of.setdefault(index, _FAILED)
             return
-        kernel = self._join(index, tested.signature)
-        self._runs[kernel].extend(tested.runs)
-        self._tallies.pop(kernel, None)
+        self._join(index, tested.signature)
+        self._own_runs.setdefault(index, []).extend(tested.runs)
+        self._tallies.pop(self._kernel_of[index], None)
         if index == self.reported:
             self._grow_reference(tested.runs)
         elif self.count(tested.runs).kin and self.tally(index).matching >= SURELY_BAD:
             self._grow_reference(run for run in tested.runs if self._is_kin(run))
+        if self._is_unlike_itself(index):
+            self._tell_apart(tested.signature)
 
     def imagine(self, index: int, outcome: Outcome, times: int) -> Evidence:
         """A copy in which these runs were made too; this evidence stays as it is."""
@@ -168,20 +185,43 @@ class Evidence:
         other.add(index, Tested("", (Run(outcome, title=title),) * times, signature))
         return other
 
-    def _join(self, index: int, signature: str) -> object:
-        """The kernel of this commit: the one of its signature, or one of its own."""
+    def _join(self, index: int, signature: str) -> None:
+        """Make the commit one of its kernel: the one of its signature, or one of its own."""
         known = self._kernel_of.get(index, _FAILED)
-        kernel: object = signature or (index if known is _FAILED else known)
-        self._runs.setdefault(kernel, [])
-        if known is not kernel and known is not _FAILED and known != kernel:
-            # The commit gave another signature this time (a compiler was updated): the old runs
-            # were its own all the same.
-            self._runs[kernel].extend(self._runs[known])
+        kernel: object = index if known is _FAILED else known
+        if signature:
+            # A commit that gives another signature than the last time (a compiler was updated) takes
+            # its runs along: they were its own all the same.
+            kernel = index if signature in self._unlike else signature
+            self._signatures[index] = signature
+        if known is not kernel and known in self._commits:
+            self._commits[known].remove(index)
+            self._tallies.pop(known, None)
         members = self._commits.setdefault(kernel, [])
         if index not in members:
             members.append(index)
         self._kernel_of[index] = kernel
-        return kernel
+
+    def _is_unlike_itself(self, index: int) -> bool:
+        """Whether runs at this commit and at others that give the same kernel are of one kernel hardly ever.
+
+        What decides is then not in the signature: a fault of the build, or of the signature itself.
+        """
+        members = self.same_kernel(index)
+        if len(members) < 2:
+            return False
+        whole, own = self.tally(index), self.own_tally(index)
+        one, two = (own.matching, own.ok), (whole.matching - own.matching, whole.ok - own.ok)
+        apart = chance_of(*one) + chance_of(*two) - chance_of(whole.matching, whole.ok)
+        return apart > log(UNLIKE)
+
+    def _tell_apart(self, signature: str) -> None:
+        """Commits of this signature share no evidence any more."""
+        self._unlike.add(signature)
+        for index in self._commits.pop(signature, []):
+            self._kernel_of[index] = index
+            self._commits[index] = [index]
+        self._tallies.pop(signature, None)
 
     def _is_kin(self, run: Run) -> bool:
         return run.outcome is Outcome.CRASHED and self._matcher(run, self._reference) is not Match.UNRELATED
@@ -223,8 +263,7 @@ class Evidence:
 
     def runs(self, index: int) -> tuple[Run, ...]:
         """All runs of the commit's kernel, whichever commit they were made at."""
-        kernel = self._kernel_of.get(index, _FAILED)
-        return tuple(self._runs.get(kernel, ()))
+        return tuple(run for one in self.same_kernel(index) for run in self._own_runs.get(one, ()))
 
     def tally(self, index: int) -> Tally:
         """The runs of the commit's kernel, counted by what they say of the bug."""
@@ -232,8 +271,12 @@ class Evidence:
         if kernel is _FAILED:
             return Tally()
         if kernel not in self._tallies:
-            self._tallies[kernel] = self.count(self._runs[kernel])
+            self._tallies[kernel] = self.count(self.runs(index))
         return self._tallies[kernel]
+
+    def own_tally(self, index: int) -> Tally:
+        """The runs made at this very commit."""
+        return self.count(self._own_runs.get(index, ()))
 
     def count(self, runs: Iterable[Run]) -> Tally:
         """Count runs by what they say of the bug."""
@@ -245,13 +288,14 @@ class Evidence:
 
     def signature(self, index: int) -> str:
         """The kernel signature, empty where none is known."""
-        kernel = self._kernel_of.get(index)
-        return kernel if isinstance(kernel, str) else ""
+        return self._signatures.get(index, "")
 
-    def seen(self, signature: str) -> Tally | None:
-        """What is known of a kernel by its signature; None where no run of it was made."""
-        runs = self._runs.get(signature) if signature else None
-        return self.count(runs) if runs else None
+    @property
+    def known_kernels(self) -> frozenset[str]:
+        """Signatures of kernels that were run: what is known of them holds for whichever commit gives them."""
+        return frozenset(
+            kernel for kernel, members in self._commits.items() if isinstance(kernel, str) and members
+        )
 
     def compiler(self, index: int) -> str:
         return self._compilers.get(index, "")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import lgamma, log, pi
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from pytest_kbisect.bisection.evidence import chance_of
 
 if TYPE_CHECKING:
     from pytest_kbisect.bisection.ancestry import Flags
@@ -113,11 +114,5 @@ def _weigh(score: Matrix, model: CrashChance, tally: Tally, crashes: Flags, diff
 
 
 def by_another_bug(tally: Tally) -> float:
-    """Log-probability of the related crashes where another bug makes them, with a chance that may be any.
-
-    (The estimator of Krichevsky and Trofimov: a Beta prior with both parameters one half.)
-    """
-    if not tally.kin:
-        return 0.0
-    made, rest = tally.kin + 0.5, tally.ok + tally.matching + 0.5
-    return lgamma(made) + lgamma(rest) - lgamma(made + rest) - log(pi)
+    """Log-probability of the related crashes where another bug makes them, with a chance that may be any."""
+    return chance_of(tally.kin, tally.ok + tally.matching) if tally.kin else 0.0

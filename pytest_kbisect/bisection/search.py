@@ -202,15 +202,14 @@ class Search:
 
     def _order(self, experiment: Experiment) -> Order:
         index = experiment.commit
-        own = self.evidence.signature(index)
-        known = {self.evidence.signature(i) for i in self.evidence.tested} - {own, ""}
+        known = self.evidence.known_kernels - {self.evidence.signature(index)}
         return Order(
             self.sha(index),
             experiment.runs,
             experiment.reason,
             title=self.title(index),
             stop=tuple(sorted(self.evidence.reference.main)) if experiment.stop_at_crash else None,
-            known=tuple(sorted(known)),
+            known=() if experiment.own else tuple(sorted(known)),
             strict=index == self.evidence.reported,
             phase=self.rules.phase,
         )

@@ -30,14 +30,15 @@ class AnswerKind(StrEnum):
 class Experiment:
     """Test one commit (index into the history, GOOD_END for A) with at most `runs` runs.
 
-    `stop_at_crash`: the first crash that matches the reference ends the batch. `reason` is a
-    sentence for the person who watches.
+    `stop_at_crash`: the first crash that matches the reference ends the batch. `own`: run it even where
+    another commit gave the same kernel. `reason` is a sentence for the person who watches.
     """
 
     commit: int
     runs: int
     stop_at_crash: bool = False
     reason: str = ""
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True)

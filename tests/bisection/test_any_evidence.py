@@ -10,6 +10,7 @@ from worlds import BOOT, CRASH, INFRA, OK, OTHER, drive, session
 
 from pytest_kbisect.bisection.bayes import Bayes
 from pytest_kbisect.bisection.classic import Classic
+from pytest_kbisect.bisection.confirm import Confirmation
 from pytest_kbisect.bisection.evidence import Evidence, Prices
 from pytest_kbisect.bisection.history import History
 from pytest_kbisect.bisection.outcome import Tested as Found
@@ -87,3 +88,47 @@ def test_all_but_the_ends_of_a_graph_untestable():
     answer, _ = drive(Bayes(history, prices=PRICES), Evidence(history), kernel)
     assert answer.kind is AnswerKind.CANDIDATES
     assert {i for i, _ in answer.candidates} == {0, 1, 2, 3}
+
+
+def test_equal_signatures_are_believed_until_runs_say_otherwise():
+    """What decides may not be in the signature: a fault of the build, or of the signature itself."""
+    evidence = Evidence(History.line([f"c{i}" for i in range(10)]))
+    evidence.add(9, session([CRASH] * 3))
+    evidence.add(5, session([CRASH] * 3, signature="one"))
+    evidence.add(4, session((), signature="one"))
+    assert evidence.tally(4).matching == 3
+    assert evidence.known_kernels >= {"one"}
+    evidence.add(4, session([OK] * 3, signature="one"))
+    assert (evidence.tally(4).matching, evidence.tally(4).ok) == (3, 3)  # flaky, it may be
+    evidence.add(4, session([OK] * 27, signature="one"))
+    assert (evidence.tally(4).matching, evidence.tally(4).ok) == (0, 30)
+    assert (evidence.tally(5).matching, evidence.tally(5).ok) == (3, 0)
+    assert evidence.signature(4) == evidence.signature(5) == "one"
+    assert "one" not in evidence.known_kernels
+    evidence.add(3, session((), signature="one"))
+    assert evidence.tally(3).total == 0
+
+
+def test_the_last_word_is_by_runs_at_the_commits_themselves():
+    """The culprit and its parent were known by the kernels of others; one of these signatures lies."""
+
+    def kernel(i, runs):
+        signature = "lies" if i in {1, 2, 3} else f"s{i}"
+        if signature in evidence.known_kernels and not own:
+            return session((), signature)
+        return session([CRASH if i >= 3 else OK] * runs, signature)
+
+    history = History.line([f"c{i}" for i in range(10)])
+    evidence, own = Evidence(history), False
+    strategy = Bayes(history, prices=PRICES)
+    answer, _ = drive(strategy, evidence, kernel)
+    assert answer.culprit in {1, 4}  # what follows from equal signatures
+    own = True
+    for _ in range(50):
+        doubt = Confirmation(evidence, answer.culprit, confidence=0.95).decide()
+        if doubt is None:
+            break
+        assert doubt.own
+        evidence.add(doubt.commit, kernel(doubt.commit, doubt.runs))
+        answer, _ = drive(strategy, evidence, kernel)
+    assert answer.culprit == 3
