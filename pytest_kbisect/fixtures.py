@@ -123,9 +123,15 @@ def vm(
             from pytest_kbisect import inside
 
             inside.before_run(request.config, guest, kbisect_session.folder / "gdb")
+        reached = kbisect_session.watch(guest, kernel) if kbisect_run == 0 else None
         started = time.monotonic()
         yield guest
         ended = time.monotonic()
+        if reached is not None:
+            request.node.user_properties += [
+                (properties.REACHED if name in reached.hit else properties.UNREACHED, name)
+                for name in reached.functions
+            ]
         tell((properties.RUN_SECONDS, f"{ended - started:.3f}"))
     tell((properties.TEARDOWN_SECONDS, f"{time.monotonic() - ended:.3f}"))
 

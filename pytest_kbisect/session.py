@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from pytest_kbisect.guest.accelerator import Accelerator
     from pytest_kbisect.guest.image import GuestImage
+    from pytest_kbisect.guest.reached import Reached
     from pytest_kbisect.guest.snapshot import Guests
     from pytest_kbisect.guest.vm import Guest
     from pytest_kbisect.kernel.config import ConfigRequest
@@ -212,6 +213,20 @@ class Session:
         shutil.rmtree(folder, ignore_errors=True)
         with self._guests.guest(machine, folder) as guest:
             yield guest
+
+    def watch(self, guest: Guest, kernel: KernelImage) -> Reached | None:
+        """Note which functions of the crash a guest executes, where the bisection asked for that."""
+        functions = os.environ.get(properties.WATCH, "").split()
+        if not functions or options.value(self._config, "gdb"):
+            return None
+        from pytest_kbisect.errors import InfraError
+        from pytest_kbisect.kernel.entries import entries
+
+        try:
+            return guest.watch(entries(kernel.vmlinux, functions), self.folder / "stub")
+        except InfraError as error:
+            self.say_once(f"note: nobody sees whether runs come to the code of the crash: {error}")
+            return None
 
     def console_folder(self, name: str) -> Path:
         """Where the console of one run is kept: the bisection's folder, else pytest's temporary one."""

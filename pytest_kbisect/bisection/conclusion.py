@@ -75,7 +75,14 @@ def _confirmation(finding: Finding) -> dict[str, Any]:
         return [tally.matching, tally.total]
 
     known = {"revert": check.outcome, "revert_why": check.why, "revert_runs": [check.crashed, check.total]}
-    return {"culprit": counts(answer.culprit), "parent": counts(_parent(search, answer)), **known}
+    seen = search.witness(_without_crash(search, answer))
+    return {
+        "culprit": counts(answer.culprit),
+        "parent": counts(_parent(search, answer)),
+        "reached": list(seen.reached),
+        "unreached": list(seen.unreached),
+        **known,
+    }
 
 
 def facts_of(search: Search, index: int, culprit: int | None) -> dict[str, Any]:
@@ -145,10 +152,29 @@ def _convinced(finding: Finding, told: Result) -> list[str]:
         "crashed": f"# WARNING: {what} crashed in {crashed} of {total} runs: there is more to this crash",
     }
     lines.append(outcomes.get(told.confirmation["revert"], f"# {what} was not tested: {found['revert_why']}"))
+    lines += _witnessed(finding, told)
     lines += [f"# {words}" for flag, words in _FLAGS.items() if flag in told.flags]
     if finding.search.evidence.tally(_parent(finding.search, finding.answer)).matching and not told.fix:
         lines.append("# WARNING: the culprit's parent crashed too")
     return lines
+
+
+def _witnessed(finding: Finding, told: Result) -> list[str]:
+    """Whether the runs that did not crash came to the code of the crash."""
+    search, answer = finding.search, finding.answer
+    seen = search.witness(_without_crash(search, answer))
+    where = "the repaired kernel" if told.fix else "the culprit's parent"
+    if not seen.functions:
+        return []
+    reached = (
+        f"its runs came to {', '.join(seen.reached)}" if seen.reached else "its runs came to none of these"
+    )
+    if seen.missing:
+        return [
+            f"# WARNING: {where} was never seen in {seen.missing} ({reached}): perhaps the bug is there too"
+        ]
+    absent = f"; {', '.join(seen.absent)} is not in its kernel" if seen.absent else ""
+    return [f"# {where} does not crash, and {reached}{absent}"]
 
 
 def reason_of(search: Search, answer: Answer) -> str:
@@ -197,6 +223,12 @@ def _parent(search: Search, answer: Answer) -> int:
     return len(search.history) if parent is None else parent
 
 
+def _without_crash(search: Search, answer: Answer) -> int:
+    """The commit beside the change that does not crash: the culprit's parent, or the repair itself."""
+    assert answer.culprit is not None
+    return answer.culprit if search.rules.fix else _parent(search, answer)
+
+
 def _flags(search: Search, answer: Answer, tree: LinuxTree) -> tuple[str, ...]:
     """What makes an answer doubtful."""
     if answer.culprit is None:
@@ -209,4 +241,6 @@ def _flags(search: Search, answer: Answer, tree: LinuxTree) -> tuple[str, ...]:
         flags.append("no-op")
     if any(parse_release(tag) for tag in tree.tags_at(search.sha(answer.culprit))):
         flags.append("release")
+    if search.witness(_without_crash(search, answer)).missing:
+        flags.append("unreached")
     return tuple(flags)

@@ -110,7 +110,13 @@ def _short(value: Any) -> str:
 def tested_of(record: Mapping[str, Any]) -> Tested:
     """What was found, from the journal's words."""
     runs = tuple(
-        Run(**{**run, "outcome": Outcome(run["outcome"]), "alt_titles": tuple(run["alt_titles"])})
+        Run(
+            **{
+                **run,
+                "outcome": Outcome(run["outcome"]),
+                **{name: tuple(run.get(name, ())) for name in ("alt_titles", "reached", "unreached")},
+            }
+        )
         for run in record["runs"]
     )
     return Tested(**{**record, "runs": runs})

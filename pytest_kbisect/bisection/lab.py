@@ -90,6 +90,7 @@ class Lab:
         per_run: int,
         stop: Iterable[str] | None = None,
         known: Iterable[str] = (),
+        watch: Iterable[str] = (),
         strict: bool = False,
         number: int = 1,
         hear: Callable[[Mapping[str, Any]], None] = lambda _: None,
@@ -98,7 +99,8 @@ class Lab:
 
         `per_run` is how many tests make one run. `stop`: a crash with one of these titles (any crash
         where there are none) ends the session; None makes all runs. Kernels whose signature is in `known` are built and
-        not run: what is known of them holds. `strict`: a configuration that the commit cannot have is
+        not run: what is known of them holds. `watch` are functions of which the first run tells whether it
+        executes them. `strict`: a configuration that the commit cannot have is
         an error, not a reason to skip it. `number` counts the sessions at this commit; `hear` is told
         what happens meanwhile, as Session.tell writes it.
 
@@ -117,6 +119,7 @@ class Lab:
             environment={
                 properties.LAB: str(folder),
                 properties.KNOWN: " ".join(known),
+                properties.WATCH: " ".join(watch),
                 properties.STOP: "" if stop is None else json.dumps(list(stop)),
                 properties.STRICT: "1" if strict else "",
             },

@@ -26,7 +26,11 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One execution of a reproducer in a pristine guest. `seconds` is boot and run together."""
+    """One execution of a reproducer in a pristine guest. `seconds` is boot and run together.
+
+    Of the functions of the crash that are in its kernel, `reached` were executed and `unreached` were
+    not; both are empty where nobody watched.
+    """
 
     outcome: Outcome
     title: str = ""
@@ -37,6 +41,8 @@ class Run:
     report: str = ""
     seconds: float = 0.0
     seconds_by: dict[str, float] = field(default_factory=dict)
+    reached: tuple[str, ...] = ()
+    unreached: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

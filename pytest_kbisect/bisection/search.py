@@ -16,6 +16,7 @@ from pytest_kbisect.bisection.remarks import remarks
 from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind, Experiment
 from pytest_kbisect.bisection.trials import Order, merged
 from pytest_kbisect.bisection.verdict import crash_chance
+from pytest_kbisect.bisection.witness import Witness, watched_functions, witness_of
 from pytest_kbisect.reports import bisectlog
 
 if TYPE_CHECKING:
@@ -172,6 +173,20 @@ class Search:
             return Verdict.BAD
         return Verdict.GOOD if tally.ok else Verdict.SKIP
 
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """The functions of the crash, once it was seen: whether runs execute them is watched."""
+        seen = self.tested.get(self.evidence.reported)
+        crash = (
+            next((run for run in seen.runs if self.evidence.count([run]).matching), None) if seen else None
+        )
+        return watched_functions(crash) if crash else ()
+
+    def witness(self, index: int) -> Witness:
+        """What the runs at a commit executed of the crash's functions."""
+        tested = self.tested.get(index)
+        return witness_of(self.watched, tested.runs) if tested else Witness()
+
     # -- one experiment ----------------------------------------------------------------------------
 
     def _make(self, experiment: Experiment) -> None:
@@ -210,6 +225,7 @@ class Search:
             title=self.title(index),
             stop=tuple(sorted(self.evidence.reference.main)) if experiment.stop_at_crash else None,
             known=() if experiment.own else tuple(sorted(known)),
+            watch=self.watched,
             strict=index == self.evidence.reported,
             phase=self.rules.phase,
         )

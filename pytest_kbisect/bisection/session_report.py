@@ -159,4 +159,6 @@ def _run(case: TestCase, told: _Told) -> Run:
         report=words.removeprefix(title).lstrip("\n")[:_REPORT_LIMIT] if outcome is Outcome.CRASHED else "",
         seconds=sum(by.values()),
         seconds_by=by,
+        reached=tuple(told.get(properties.REACHED, ())),
+        unreached=tuple(told.get(properties.UNREACHED, ())),
     )

@@ -29,6 +29,7 @@ class Tester(Protocol):
         per_run: int,
         stop: Iterable[str] | None,
         known: Iterable[str],
+        watch: Iterable[str],
         strict: bool,
         number: int,
         hear: Callable[[Mapping[str, Any]], None],
@@ -58,7 +59,7 @@ class Order:
     """One experiment, in the lab's terms.
 
     `stop`: None makes all runs; else the first crash ends them, where titles are given one of these.
-    `known` are signatures of kernels that need no run. `phase` is "range" (looking for a good end),
+    `known` are signatures of kernels that need no run, `watch` functions of the crash. `phase` is "range" (looking for a good end),
     "search", "base" (does a fix bisection's commit descend from the bug?) or "revert".
     """
 
@@ -68,6 +69,7 @@ class Order:
     title: str = ""
     stop: tuple[str, ...] | None = None
     known: tuple[str, ...] = ()
+    watch: tuple[str, ...] = ()
     strict: bool = False
     phase: str = "search"
 
@@ -149,6 +151,7 @@ class Trials:
                 per_run=self._per_run,
                 stop=order.stop,
                 known=order.known,
+                watch=order.watch,
                 strict=order.strict,
                 number=self.sessions(order.commit) + 1,
                 hear=hear,

@@ -13,11 +13,12 @@ from pytest_kbisect.guest import migration, thaw
 from pytest_kbisect.guest.clock import RunningTime
 from pytest_kbisect.guest.console import Console
 from pytest_kbisect.guest.qemu import Machine, Qemu, Ram
+from pytest_kbisect.guest.reached import Reached
 from pytest_kbisect.guest.ssh import CommandResult, CommandTimeoutError, Ssh
 from pytest_kbisect.guest.watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from pytest_kbisect.crash import CrashReport
@@ -252,6 +253,18 @@ class Guest:
         self._qemu.serve_gdb(socket)
         self._clock = RunningTime(self._qemu.held)
         self.run("echo 0 >/proc/sys/kernel/panic")
+
+    def watch(self, entries: Mapping[str, Sequence[int]], socket: Path) -> Reached | None:
+        """Note from now on which functions are executed; None where there are none to watch.
+
+        `entries` are their addresses by name, `socket` a path for QEMU's stub. Raises InfraError where
+        that cannot be had.
+        """
+        if not entries:
+            return None
+        socket.unlink(missing_ok=True)
+        self._qemu.serve_gdb(socket)
+        return Reached(socket, entries)
 
     # -- the verdict of the console ------------------------------------------------------------------
 

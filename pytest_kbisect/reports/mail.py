@@ -161,6 +161,8 @@ def _findings(story: Story) -> Iterator[str]:
         yield "The commit is a merge: either side is good by itself, together they are not."
     if "no-op" in story.result.flags:
         yield "But the commit builds the same kernel as its parent, so this result is doubtful."
+    if "unreached" in story.result.flags:
+        yield "But the runs without it never came to the function of the crash, so this result is doubtful."
 
 
 def _compiler(story: Story) -> str:

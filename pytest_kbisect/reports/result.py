@@ -23,7 +23,8 @@ class Result:
     tells of each commit tried (commit, title, verdict, signature, runs and crashes counted).
     `parents` are the culprit's. `commits` is the number of candidates at the start; `confirmation` has the crashed and all runs of
     `culprit` and `parent`, and what became of the `revert` (passed, crashed, conflict, not-built,
-    unclear, not-tried; `revert_why` says more). `fix`: a repair was looked for. `beside` is the good end
+    unclear, not-tried; `revert_why` says more), and which functions of the crash were `reached` and `unreached` by
+    the runs that did not crash there. `fix`: a repair was looked for. `beside` is the good end
     that was named, where it lies on another branch and `range` begins at the branching. `crash_report`
     is the crash at `crash_commit`, with source lines where they could be had; `command` repeats the bisection.
     """

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from pytest_kbisect.bisection.conclusion import last_words, result_of
 from pytest_kbisect.bisection.course import Course, Plan
 from pytest_kbisect.bisection.journal import Journal
 from pytest_kbisect.bisection.outcome import Outcome, Run
@@ -18,13 +21,17 @@ OK = Run(Outcome.OK, seconds=1)
 
 
 class Lab:
-    """Finds in a commit what its file `bug` says: yes, no, broken (does not build)."""
+    """Finds in a commit what its file `bug` says: yes, no, broken (does not build).
 
-    def __init__(self, tree):
+    `arrives`: runs come to the function of the crash.
+    """
+
+    def __init__(self, tree, *, arrives=True):
         self.tree = tree
+        self.arrives = arrives
         self.asked = []
 
-    def test(self, commit, runs, *, per_run, stop, known, strict, number, hear):
+    def test(self, commit, runs, *, per_run, stop, known, watch, strict, number, hear):
         self.asked.append(commit)
         word = self.tree._git("show", f"{commit}:bug").strip()
         if word == "broken":
@@ -32,7 +39,8 @@ class Lab:
         signature = self.tree.tree_hash(commit)
         if signature in known:
             return Found(commit, signature=signature, build_seconds=1)
-        ends = [CRASH if word == "yes" else OK] * runs
+        ok = replace(OK, reached=watch) if self.arrives else replace(OK, unreached=watch)
+        ends = [CRASH if word == "yes" else ok] * runs
         ends = ends[:1] if stop is not None and word == "yes" else ends
         return Found(commit, tuple(ends), signature, "gcc", build_seconds=60, test_seconds=5)
 
@@ -93,6 +101,25 @@ def test_what_cannot_be_reverted_is_said(linux, bisect):
     finding = bisect(f"{good}..HEAD")
     assert culprit_of(finding) == culprit
     assert (finding.revert.outcome, finding.answer.confidence >= 0.95) == ("conflict", True)
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_whether_the_parent_came_to_the_code_of_the_crash_is_told(linux, bisect, tmp_path, arrives):
+    good = linux.git("rev-parse", "HEAD")
+    linux.grow(5, "before")
+    bad = linux.commit("the culprit", bug="yes\n")
+    linux.grow(6, "after")
+    tree = LinuxTree(linux.path, tmp_path / "cache")
+    finding = bisect(f"{good}..HEAD", lab=Lab(tree, arrives=arrives))
+    assert culprit_of(finding) == bad
+    told = result_of(finding, tree)
+    assert (told.confirmation["reached"], told.confirmation["unreached"]) == (
+        (["foo"], []) if arrives else ([], ["foo"])
+    )
+    assert ("unreached" in told.flags) is not arrives
+    words = "\n".join(last_words(finding, told, tree))
+    assert ("was never seen in foo (its runs came to none of these): perhaps the bug" in words) is not arrives
+    assert ("does not crash, and its runs came to foo" in words) is arrives
 
 
 @pytest.fixture

@@ -1,0 +1,51 @@
+"""Which functions of its kernel a guest executes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_kbisect.errors import KernelCrash
+from pytest_kbisect.guest.vm import Guest
+from pytest_kbisect.kernel.entries import entries
+from pytest_kbisect.programs import compile_static
+
+pytestmark = pytest.mark.guest
+
+REPRODUCER = Path(__file__).parent.parent.parent / "repro" / "tun_napi_frags.c"
+FUNCTIONS = ("pskb_expand_head", "tun_get_user", "reboot_pid_ns", "is_in_no_kernel")
+
+
+@pytest.fixture
+def watched(buggy_kernel, machine, image, tmp_path):
+    with Guest(machine, image, tmp_path / "guest") as guest:
+        guest.boot()
+        yield guest, guest.watch(entries(buggy_kernel.vmlinux, FUNCTIONS), tmp_path / "stub")
+
+
+def test_what_a_run_executes_is_told_and_what_it_does_not(watched, tmp_path):
+    guest, reached = watched
+    assert set(reached.functions) == set(FUNCTIONS[:3])
+    guest.run("true")
+    guest.settle()
+    assert reached.hit == set()
+    with pytest.raises(KernelCrash, match="pskb_expand_head"):
+        guest.run_program(compile_static(REPRODUCER, tmp_path / "programs"))
+        guest.settle()
+    assert reached.hit == {"pskb_expand_head", "tun_get_user"}
+
+
+def test_a_guest_that_has_been_everywhere_goes_on(buggy_kernel, machine, image, tmp_path):
+    with Guest(machine, image, tmp_path / "guest") as guest:
+        guest.boot()
+        reached = guest.watch(entries(buggy_kernel.vmlinux, ["vfs_write"]), tmp_path / "stub")
+        assert guest.run("echo there; cat /proc/loadavg").stdout.startswith("there")
+        guest.settle()
+        assert reached.hit == {"vfs_write"}
+
+
+def test_nothing_to_watch(buggy_kernel, machine, image, tmp_path):
+    assert entries(tmp_path / "no vmlinux", ["vfs_write"]) == {}
+    with Guest(machine, image, tmp_path / "guest") as guest:
+        assert guest.watch({}, tmp_path / "stub") is None
