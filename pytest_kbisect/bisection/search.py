@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytest_kbisect.bisection.bayes import Bayes
+from pytest_kbisect.bisection.bayes.confirm import Confirmation
 from pytest_kbisect.bisection.classic import Classic
-from pytest_kbisect.bisection.confirm import Confirmation
 from pytest_kbisect.bisection.outcome import Tested, Verdict
 from pytest_kbisect.bisection.releases import enough_runs
 from pytest_kbisect.bisection.remarks import remarks

@@ -4,7 +4,7 @@
 
 GRAPH has a line a commit, oldest first: the indices of its parents (-1 and below: outside). Priors are simulated: a
 part of the commits, drawn at random, touch the files of the crash; the culprit is one of them (the hint is right),
-or any commit (it is wrong). Weights are those of `bisection/priors.py`, a fifth of the mass stays uniform.
+or any commit (it is wrong). Weights are those of `bisection/bayes/priors.py`, a fifth of the mass stays uniform.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from adapters import prices, session
 from simulated import World, line
 
 from pytest_kbisect.bisection.bayes import Bayes
+from pytest_kbisect.bisection.bayes.priors import weights
 from pytest_kbisect.bisection.evidence import Evidence
 from pytest_kbisect.bisection.history import History
-from pytest_kbisect.bisection.priors import weights
 from pytest_kbisect.bisection.strategy import Answer
 
 if TYPE_CHECKING:

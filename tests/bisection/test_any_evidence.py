@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from worlds import BOOT, CRASH, INFRA, OK, OTHER, drive, session
 
 from pytest_kbisect.bisection.bayes import Bayes
+from pytest_kbisect.bisection.bayes.confirm import Confirmation
 from pytest_kbisect.bisection.classic import Classic
-from pytest_kbisect.bisection.confirm import Confirmation
 from pytest_kbisect.bisection.evidence import Evidence, Prices
 from pytest_kbisect.bisection.history import History
 from pytest_kbisect.bisection.outcome import Tested as Found

@@ -6,8 +6,8 @@ import pytest
 from worlds import BOOT, CRASH, OK, drive, session, world
 
 from pytest_kbisect.bisection.bayes import Bayes
+from pytest_kbisect.bisection.bayes.confirm import Confirmation
 from pytest_kbisect.bisection.classic import Classic
-from pytest_kbisect.bisection.confirm import Confirmation
 from pytest_kbisect.bisection.evidence import Evidence, Prices
 from pytest_kbisect.bisection.history import History
 from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind

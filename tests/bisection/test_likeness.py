@@ -6,7 +6,7 @@ import pytest
 from worlds import OK, OTHER, drive, session
 
 from pytest_kbisect.bisection.bayes import Bayes
-from pytest_kbisect.bisection.confirm import Confirmation
+from pytest_kbisect.bisection.bayes.confirm import Confirmation
 from pytest_kbisect.bisection.evidence import Evidence, Prices
 from pytest_kbisect.bisection.history import History
 from pytest_kbisect.bisection.likeness import match_crashes, why_related

@@ -11,9 +11,9 @@ from pytest_kbisect.bisection.strategy import GOOD_END
 
 if TYPE_CHECKING:
     from pytest_kbisect.bisection.ancestry import Flags, Weights
-    from pytest_kbisect.bisection.crashchance import CrashChance, Matrix
+    from pytest_kbisect.bisection.bayes.crashchance import CrashChance, Matrix
+    from pytest_kbisect.bisection.bayes.posterior import Posterior
     from pytest_kbisect.bisection.evidence import Prices
-    from pytest_kbisect.bisection.posterior import Posterior
 
 WAVES = (1, 2, 3, 5, 8, 13, 21, 34, 55)
 """Lengths of a batch that are considered. A batch ends with the first wave that crashes."""

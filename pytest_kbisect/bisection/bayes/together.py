@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_kbisect.bisection.choice import WAVES
+from pytest_kbisect.bisection.bayes.choice import WAVES
 from pytest_kbisect.bisection.strategy import GOOD_END
 
 if TYPE_CHECKING:
     from pytest_kbisect.bisection.ancestry import Weights
-    from pytest_kbisect.bisection.choice import Options
-    from pytest_kbisect.bisection.crashchance import CrashChance, Matrix
-    from pytest_kbisect.bisection.partition import Partition
-    from pytest_kbisect.bisection.posterior import Posterior
+    from pytest_kbisect.bisection.bayes.choice import Options
+    from pytest_kbisect.bisection.bayes.crashchance import CrashChance, Matrix
+    from pytest_kbisect.bisection.bayes.partition import Partition
+    from pytest_kbisect.bisection.bayes.posterior import Posterior
 
 ROUNDS = 3
 """How often each experiment is chosen again in the light of the others; it settles in two."""

@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_kbisect.bisection.choice import Options, best
-from pytest_kbisect.bisection.crashchance import CrashChance
+from pytest_kbisect.bisection.bayes.choice import Options, best
+from pytest_kbisect.bisection.bayes.crashchance import CrashChance
+from pytest_kbisect.bisection.bayes.partition import Partition
+from pytest_kbisect.bisection.bayes.posterior import infer
+from pytest_kbisect.bisection.bayes.testable import Testable, boot_failures, is_dead, is_mute, machine_fails
+from pytest_kbisect.bisection.bayes.together import spread
 from pytest_kbisect.bisection.evidence import Prices
 from pytest_kbisect.bisection.outcome import Outcome
-from pytest_kbisect.bisection.partition import Partition
-from pytest_kbisect.bisection.posterior import infer
 from pytest_kbisect.bisection.releases import enough_runs
 from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind, Experiment
-from pytest_kbisect.bisection.testable import Testable, boot_failures, is_dead, is_mute, machine_fails
-from pytest_kbisect.bisection.together import spread
 from pytest_kbisect.bisection.verdict import crash_chance
 
 if TYPE_CHECKING:
     from pytest_kbisect.bisection.ancestry import Weights
-    from pytest_kbisect.bisection.choice import Choice
+    from pytest_kbisect.bisection.bayes.choice import Choice
+    from pytest_kbisect.bisection.bayes.posterior import Posterior
     from pytest_kbisect.bisection.evidence import Evidence, Tally
     from pytest_kbisect.bisection.history import History
-    from pytest_kbisect.bisection.posterior import Posterior
 
 FIRST_CRASHES = 3
 """Crashes wanted at the bad end before anything else is built: they give the crash chance its scale."""

@@ -12,9 +12,9 @@ from pytest_kbisect.bisection.evidence import chance_of
 
 if TYPE_CHECKING:
     from pytest_kbisect.bisection.ancestry import Flags
-    from pytest_kbisect.bisection.crashchance import CrashChance, Matrix
+    from pytest_kbisect.bisection.bayes.crashchance import CrashChance, Matrix
+    from pytest_kbisect.bisection.bayes.partition import Partition
     from pytest_kbisect.bisection.evidence import Evidence, Tally
-    from pytest_kbisect.bisection.partition import Partition
 
 KIN = 0.8
 """Chance that related crashes, where they outnumber strangers, are the bug's: so in 8 of 12 bisections of

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_kbisect.bisection.crashchance import CrashChance
-from pytest_kbisect.bisection.posterior import KIN, by_another_bug
+from pytest_kbisect.bisection.bayes.crashchance import CrashChance
+from pytest_kbisect.bisection.bayes.posterior import KIN, by_another_bug
 from pytest_kbisect.bisection.strategy import GOOD_END, Experiment
 
 if TYPE_CHECKING:
