@@ -7,61 +7,26 @@ and a journal is nothing else.
 
 from __future__ import annotations
 
-from collections import Counter
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
-from math import lgamma, log, pi
+from math import log
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from pytest_kbisect.bisection.outcome import Outcome, Run, Tested
-from pytest_kbisect.bisection.reference import Match, Matcher, Reference, is_of_the_harness, match_names
+from pytest_kbisect.bisection.reference import Match, Matcher, Reference, match_names
+from pytest_kbisect.bisection.tally import Tally, chance_of, tally_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pytest_kbisect.bisection.history import History
 
-
 SURELY_BAD: Final = 2
 """Crashes that match, from which on a commit has the bug and related crashes there are it by another name."""
-
-
 UNLIKE: Final = 1000.0
 """How many times likelier runs must be of two kernels than of one, before an equal signature is not believed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """Counted runs of one kernel. Only `matching` and `ok` speak; the rest is no evidence."""
-
-    matching: int = 0
-    ok: int = 0
-    related: int = 0
-    unrelated: int = 0
-    boot_failed: int = 0
-    infra_failed: int = 0
-
-    @property
-    def total(self) -> int:
-        return self.matching + self.ok + self.related + self.unrelated + self.boot_failed + self.infra_failed
-
-    @property
-    def telling(self) -> int:
-        """Runs that are evidence, whatever the related crashes are."""
-        return self.matching + self.ok
-
-    @property
-    def kin(self) -> int:
-        """Related crashes that may be the bug's. Beside as many strangers they are one more of them: of syzbot's
-        commits where related crashes were nearly all there was, 8 of 8 had the bug; else 0 of 4.
-        """
-        return self.related if self.related > self.unrelated else 0
-
-    def counting_kin(self) -> Tally:
-        """As if the related crashes were the bug's own."""
-        return replace(self, matching=self.matching + self.kin, related=self.related - self.kin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,43 +36,6 @@ class Prices:
     build: float = 300.0
     run: float = 60.0
     width: int = 1
-
-
-def tally_of(runs: Iterable[Run], reference: Reference, matcher: Matcher = match_names) -> Tally:
-    """Count runs by what they say of the bug with this reference.
-
-    Where most runs fail for the test machine's reasons, the ok ones are no evidence either: they are
-    a selection, and a crash may be what felled the others.
-    """
-    crashes: Counter[Match] = Counter()
-    outcomes: Counter[Outcome] = Counter()
-    for run in runs:
-        if run.outcome is Outcome.CRASHED:
-            match = matcher(run, reference)
-            if match is not Match.MATCH and is_of_the_harness(run):
-                outcomes[Outcome.INFRA_FAILED] += 1
-            else:
-                crashes[match] += 1
-        else:
-            outcomes[run.outcome] += 1
-    if 2 * outcomes[Outcome.INFRA_FAILED] > crashes.total() + outcomes.total():
-        outcomes[Outcome.INFRA_FAILED] += outcomes.pop(Outcome.OK, 0)
-    return Tally(
-        matching=crashes[Match.MATCH],
-        ok=outcomes[Outcome.OK],
-        related=crashes[Match.RELATED],
-        unrelated=crashes[Match.UNRELATED],
-        boot_failed=outcomes[Outcome.BOOT_FAILED],
-        infra_failed=outcomes[Outcome.INFRA_FAILED],
-    )
-
-
-def chance_of(crashes: int, others: int) -> float:
-    """Log-probability of one order of so many crashes and other runs, where the crash chance may be any.
-
-    (The estimator of Krichevsky and Trofimov: a Beta prior with both parameters one half.)
-    """
-    return lgamma(crashes + 0.5) + lgamma(others + 0.5) - lgamma(crashes + others + 1) - log(pi)
 
 
 class _Kernel(Enum):

@@ -10,9 +10,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pytest_kbisect.bisection.evidence import tally_of
 from pytest_kbisect.bisection.outcome import Outcome, Run, Tested, Verdict
 from pytest_kbisect.bisection.reference import Reference
+from pytest_kbisect.bisection.tally import tally_of
 from pytest_kbisect.bisection.verdict import crash_chance, judge, judge_reported
 
 if TYPE_CHECKING:

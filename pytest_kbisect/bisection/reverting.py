@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from pytest_kbisect.bisection.evidence import Tally
     from pytest_kbisect.bisection.outcome import Tested
     from pytest_kbisect.bisection.strategy import Answer
+    from pytest_kbisect.bisection.tally import Tally
 
 _FAILS_THOUGH_RIGHT = 0.1
 """Chance that the end still crashes without the right culprit: a second cause came in later."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pytest_kbisect.bisection.outcome import Verdict
 
 if TYPE_CHECKING:
-    from pytest_kbisect.bisection.evidence import Tally
+    from pytest_kbisect.bisection.tally import Tally
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect.bisection.bayes import Bayes
 from pytest_kbisect.bisection.classic import FIRST_RUNS, Classic
-from pytest_kbisect.bisection.evidence import Evidence, Prices, tally_of
+from pytest_kbisect.bisection.evidence import Evidence, Prices
 from pytest_kbisect.bisection.history import History
 from pytest_kbisect.bisection.outcome import Outcome, Run, Tested
 from pytest_kbisect.bisection.reference import Reference
 from pytest_kbisect.bisection.strategy import Answer, Experiment
+from pytest_kbisect.bisection.tally import tally_of
 from pytest_kbisect.bisection.verdict import LIMITS, Limits, crash_chance, judge, judge_reported
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_kbisect.bisection.evidence import Tally, tally_of
 from pytest_kbisect.bisection.outcome import Outcome, Run, Verdict
 from pytest_kbisect.bisection.reference import Match, Reference, match_names
+from pytest_kbisect.bisection.tally import Tally, tally_of
 from pytest_kbisect.bisection.verdict import LIMITS, judge
 
 

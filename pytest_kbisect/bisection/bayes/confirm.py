@@ -12,7 +12,8 @@ from pytest_kbisect.bisection.bayes.posterior import KIN, by_another_bug
 from pytest_kbisect.bisection.strategy import GOOD_END, Experiment
 
 if TYPE_CHECKING:
-    from pytest_kbisect.bisection.evidence import Evidence, Tally
+    from pytest_kbisect.bisection.evidence import Evidence
+    from pytest_kbisect.bisection.tally import Tally
 
 MOST_RUNS = 200
 """Runs at one commit after which its own odds are left as they are, and lower the confidence."""

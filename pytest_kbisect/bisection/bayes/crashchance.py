@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from pytest_kbisect.bisection.evidence import Tally
+    from pytest_kbisect.bisection.tally import Tally
 
 Matrix: TypeAlias = NDArray[np.float64]
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_kbisect.bisection.evidence import chance_of
+from pytest_kbisect.bisection.tally import chance_of
 
 if TYPE_CHECKING:
     from pytest_kbisect.bisection.ancestry import Flags
     from pytest_kbisect.bisection.bayes.crashchance import CrashChance, Matrix
     from pytest_kbisect.bisection.bayes.partition import Partition
-    from pytest_kbisect.bisection.evidence import Evidence, Tally
+    from pytest_kbisect.bisection.evidence import Evidence
+    from pytest_kbisect.bisection.tally import Tally
 
 KIN = 0.8
 """Chance that related crashes, where they outnumber strangers, are the bug's: so in 8 of 12 bisections of

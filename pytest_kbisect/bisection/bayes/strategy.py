@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from pytest_kbisect.bisection.ancestry import Weights
     from pytest_kbisect.bisection.bayes.choice import Choice
     from pytest_kbisect.bisection.bayes.posterior import Posterior
-    from pytest_kbisect.bisection.evidence import Evidence, Tally
+    from pytest_kbisect.bisection.evidence import Evidence
     from pytest_kbisect.bisection.history import History
+    from pytest_kbisect.bisection.tally import Tally
 
 FIRST_CRASHES = 3
 """Crashes wanted at the bad end before anything else is built: they give the crash chance its scale."""

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_kbisect.bisection.ancestry import Weights
-    from pytest_kbisect.bisection.evidence import Evidence, Tally
+    from pytest_kbisect.bisection.evidence import Evidence
     from pytest_kbisect.bisection.history import History
+    from pytest_kbisect.bisection.tally import Tally
 
 BREAKAGE = 0.03
 """Chance of a commit to be untestable, where nothing is known of its neighbours."""

@@ -1,0 +1,85 @@
+"""Counted runs: what the runs of one kernel say of the bug."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from math import lgamma, log, pi
+from typing import TYPE_CHECKING
+
+from pytest_kbisect.bisection.outcome import Outcome
+from pytest_kbisect.bisection.reference import Match, Matcher, Reference, is_of_the_harness, match_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_kbisect.bisection.outcome import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Counted runs of one kernel. Only `matching` and `ok` speak; the rest is no evidence."""
+
+    matching: int = 0
+    ok: int = 0
+    related: int = 0
+    unrelated: int = 0
+    boot_failed: int = 0
+    infra_failed: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.matching + self.ok + self.related + self.unrelated + self.boot_failed + self.infra_failed
+
+    @property
+    def telling(self) -> int:
+        """Runs that are evidence, whatever the related crashes are."""
+        return self.matching + self.ok
+
+    @property
+    def kin(self) -> int:
+        """Related crashes that may be the bug's. Beside as many strangers they are one more of them: of syzbot's
+        commits where related crashes were nearly all there was, 8 of 8 had the bug; else 0 of 4.
+        """
+        return self.related if self.related > self.unrelated else 0
+
+    def counting_kin(self) -> Tally:
+        """As if the related crashes were the bug's own."""
+        return replace(self, matching=self.matching + self.kin, related=self.related - self.kin)
+
+
+def tally_of(runs: Iterable[Run], reference: Reference, matcher: Matcher = match_names) -> Tally:
+    """Count runs by what they say of the bug with this reference.
+
+    Where most runs fail for the test machine's reasons, the ok ones are no evidence either: they are
+    a selection, and a crash may be what felled the others.
+    """
+    crashes: Counter[Match] = Counter()
+    outcomes: Counter[Outcome] = Counter()
+    for run in runs:
+        if run.outcome is Outcome.CRASHED:
+            match = matcher(run, reference)
+            if match is not Match.MATCH and is_of_the_harness(run):
+                outcomes[Outcome.INFRA_FAILED] += 1
+            else:
+                crashes[match] += 1
+        else:
+            outcomes[run.outcome] += 1
+    if 2 * outcomes[Outcome.INFRA_FAILED] > crashes.total() + outcomes.total():
+        outcomes[Outcome.INFRA_FAILED] += outcomes.pop(Outcome.OK, 0)
+    return Tally(
+        matching=crashes[Match.MATCH],
+        ok=outcomes[Outcome.OK],
+        related=crashes[Match.RELATED],
+        unrelated=crashes[Match.UNRELATED],
+        boot_failed=outcomes[Outcome.BOOT_FAILED],
+        infra_failed=outcomes[Outcome.INFRA_FAILED],
+    )
+
+
+def chance_of(crashes: int, others: int) -> float:
+    """Log-probability of one order of so many crashes and other runs, where the crash chance may be any.
+
+    (The estimator of Krichevsky and Trofimov: a Beta prior with both parameters one half.)
+    """
+    return lgamma(crashes + 0.5) + lgamma(others + 0.5) - lgamma(crashes + others + 1) - log(pi)
