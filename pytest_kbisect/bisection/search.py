@@ -126,10 +126,13 @@ class Search:
         parent = self.parent_of(answer.culprit)
         if answer.kind is AnswerKind.GOOD_RELEASE:
             return None
-        if parent is not None and parent not in self.tested:
-            return Experiment(parent, self.rules.runs, reason="the culprit's parent")
         confirmation = self.confirmation(answer)
-        return confirmation.decide(self.rules.runs) if confirmation else None
+        runs = self.rules.runs
+        if confirmation is not None:
+            runs = min(runs, enough_runs(crash_chance(self.evidence.tally(self.evidence.reported))))
+        if parent is not None and parent not in self.tested:
+            return Experiment(parent, runs, reason="the culprit's parent", own=confirmation is not None)
+        return confirmation.decide(runs) if confirmation else None
 
     def confirmation(self, answer: Answer) -> Confirmation | None:
         """Only a strategy that weighs evidence has odds to be sure of."""
