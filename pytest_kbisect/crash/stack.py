@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _BEGINS: Final = (
     r"\bCall Trace:",
     r"\bCall trace:",
-    r"(?<!stack )\b[Bb]acktrace:|\bStack traceback:",
+    r"(?<!stack )\b[Bb]acktrace(?: \(crc [0-9a-f]{1,8}\))?:|\bStack traceback:",
     r"\b[Aa]llocated(?: by (?:task|interrupt)[^\n]{0,60})?(?: on cpu[^\n]{0,60})?:\s*$",
     r"\b[Ff]reed(?: by (?:task|interrupt)[^\n]{0,60})?(?: on cpu[^\n]{0,60})?:\s*$",
     r"^(?:Last potentially related work creation|Second to last potentially related work creation):",

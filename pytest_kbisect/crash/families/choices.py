@@ -44,7 +44,7 @@ def handed_work(functions: Sequence[str]) -> tuple[str, str]:
 
 # The kernel faults on user memory in the midst of other work, so this says little.
 _FAULT_OF_USER: Final = Pattern(
-    r"^(?:asm_)?exc_page_fault|^page_fault|^_{0,2}do_page_fault|^do_user_addr|^do_mem_abort"
+    r"^(?:asm_)?exc_page_fault|^page_fault|^_{0,2}do_page_fault|^do_user_addr|^do_mem_abort|^__do_fault"
 )
 
 
@@ -63,6 +63,7 @@ def _above(dispatch: Pattern[str], functions: Sequence[str]) -> tuple[str, str] 
 _WAITING: Final = Pattern(
     r"sched|_lock|_slowlock|down|rwsem|completion|kthread|wait|synchronize|context_switch|__switch_to"
     r"|^do_read_cache|cancel_delayed_work|rcu_barrier|mutex|semaphore|^io_schedule|^msleep|^usleep|hung_task"
+    r"|flush_work|filemap_get_folio|pagecache_get_page|^truncate_inode_pages_range"
 )
 _GRACE_PERIOD: Final = Pattern(r"synchronize_(?:rcu|srcu|net|sched)")
 

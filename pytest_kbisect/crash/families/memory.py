@@ -56,8 +56,15 @@ KMSAN: Final = (
         "KMSAN origin in {origin}",
         details=(_CREATED,),
         steps=(STACK,),
-        skip=(r"alloc",),
+        skip=(r"alloc|usb_start_wait_urb",),
         origin_steps=(anchor(_CREATED), STACK),
+    ),
+    family(
+        r"BUG: KMSAN: (?P<kind>kernel-usb-infoleak)(?: in |$)",
+        "KMSAN: {kind} in {frame}",
+        _BAD_ACCESS,
+        steps=(STACK,),
+        skip=(r"usb_start_wait_urb",),
     ),
     family(
         r"BUG: KMSAN: (?P<kind>[a-z][a-z-]{0,40})(?: in |$)",

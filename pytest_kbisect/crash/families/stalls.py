@@ -47,6 +47,6 @@ HUNG: Final = (
         "INFO: task can't die in {frame}",
         "hang in {frame}",
         steps=(CALL_TRACE, STACK),
-        choose=waiter,
+        skip=("^_*sched",),
     ),
 )
