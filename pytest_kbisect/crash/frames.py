@@ -48,15 +48,15 @@ _GENERIC: Final[dict[str, str]] = {
     """,
     "allocators": """
         malloc zalloc calloc kmem_cache ^kmem_
-        slab_ ^slab$ ^slob_(?:alloc|free|new|page) ^cache_(?:alloc|free|grow|flusharray) alloc_page ^mem_cgroup_(?:charge|try|from) ^memcg_(?:slab|alloc|charge|kmem) ^obj_cgroup
-        ^free_(?:pages?|unref|large|frozen|pcp|one_page|hot_cold|slab|block)(?:_prepare|_ok|_bulk|_page|_list|_kmalloc|_commit|$) ^(?:kv|kz|k|v)free(?!_skb_rea) ^vunmap
+        slab_ ^slab$ ^slob_(?:alloc|free|new|page) ^cache_(?:alloc|free|grow|flusharray) alloc_page ^memcg_slab
+        ^free_(?:pages?|unref|large|frozen|pcp|one_page|hot_cold|slab|block)(?:_prepare|_ok|_bulk|_page|_list|_kmalloc|_commit|$) ^(?:kv|kz|k|v)free(?!_skb_rea|_call_rcu) ^vunmap
         ^get_(?:free_page|zeroed) ^(?:re)?alloc_(?:pages?|fresh|slab|percpu|bulk|frozen|contig) ^new_slab ^do_slab ^get_partial ^put_cpu_partial
         ^unfreeze_partials ^discard_slab ^allocate_slab ^pcpu_(?:alloc_(?!noprof)|create|mem|populate|block|find|balance) ^krealloc ^mem(?:dup) ^vmemdup ^strndup_user ^kstrn?dup ^kmemdup
-        ^prep_new ^post_alloc ^page_frag_(?:alloc|free) ^page_pool_alloc ^folio_(?:alloc|un?lock|trylock|wait|put|get|test|set|clear|mark_accessed)(?:_|$) ^put_page ^get_page$ ^should_fail(?:_ex|slab|_alloc_page|$) ^fail_(?:dump|stacktrace) ^dma_pool
-        ^devm_k ^mempool_(?:alloc_(?:slab|pages)|free|k) ^sock_[kom]+alloc ^large_alloc ^poison_ ^unpoison ^rcu_free_slab ^bpf_map_area ^alloc_tag
+        ^prep_new ^prepare_alloc ^post_alloc ^page_frag_(?:alloc|free) ^page_pool_alloc ^folio_(?:alloc|un?lock|trylock|wait|put|get|test|set|clear|mark_accessed)(?:_|$) ^filemap_alloc ^truncate_inode_pages_range ^put_page ^get_page$ ^should_fail(?:_ex|slab|_alloc_page|$) ^fail_(?:dump|stacktrace) ^dma_pool
+        ^devm_k ^mempool_(?:alloc_(?:slab|pages)|free_(?:slab|pages)|k) ^sock_[kom]+alloc ^large_alloc ^poison_ ^unpoison ^rcu_free_slab ^qlist_move ^bpf_map_area ^alloc_tag
     """,
     "locks, counters, atomics": """
-        ^lock_(?:acquire|release|set_|acquired|contended|pin|unpin|page|basic) ^lockdep ^mark_(?:lock|held|usage|buffer|page_acc) ^validate_chain ^lookup_chain ^look_up_lock ^hlock_
+        ^lock_(?:acquire|release|set_|acquired|contended|pin|unpin|page|basic) lockdep ^mark_(?:lock|held|usage|buffer|page_acc) ^validate_chain ^valid_state ^find_lock_entries ^lookup_chain ^look_up_lock ^hlock_
         ^check_(?:prev|noncircular|deadlock|irq|usage|wait_context|flags|chain) ^register_lock ^find_held ^reacquire ^lock$ ^unlock$ ^add_lock ^add_chain
         ^print_(?:circular|deadlock|lock|usage|irq|unlock|kernel_ident|held|collision|bad_irq|freed) ^(?:un)?lock_page$ ^unlock_buffer ^lock_buffer
         spin_lock spin_unlock spin_trylock read_lock read_unlock read_trylock write_trylock write_lock write_unlock ^(?:native_)?queued_ ^pv_
@@ -65,7 +65,7 @@ _GENERIC: Final[dict[str, str]] = {
         ^arch_(?:atomic|spin|read|write|test|set|clear|local|static|irqs|raw) ^atomic(?:64)?_(?!notifier|open|write|pool) ^instrument ^(?:ex_handler_)?refcount ^kref ^ref_tracker ^cmpxchg ^xchg ^lockref
         ^(?:test|set|clear|change|assign)_(?:and_(?:set|clear|change)_)?bit ^find_(?:next|first|last)_(?:and_|zero_|andnot_)?(?:zero_)?bit ^bitmap_(?:find|set|clear|weight|zero|copy|and|or|xor|empty|full|subset|equal|intersects|release|allocate|parse|print)(?:_|$) ^variable_test ^constant_test
         ^rcu_(?:read_(?:un)?lock|is_watching|lockdep) ^cleanup_srcu ^rhashtable_lookup ^rht_(?!deferred) list_add list_del ^list_(?!lru) ^hlist_ ^klist_(?:del|put|next|add|remove) ^plist ^llist ^rb_ ^rbtree ^dl_rb
-        ^prepare_to_s?wait ^finish_s?wait ^swake_up ^(?:out_of_line_)?wait_on_bit ^wait_woken ^wait_for_completion ^complete(?:_all)?$ ^wake_up ^autoremove ^debug_(?:mutex|rt|spin) ^(?:spin|rwlock)_(?:bug|dump) ^held_lock ^assign_lock_key
+        ^finish_s?wait ^swake_up ^(?:out_of_line_)?wait_on_bit ^wait_woken ^wait_for_completion ^wake_up =complete ^autoremove ^debug_(?:mutex|rt|spin) ^(?:spin|rwlock)_(?:bug|dump) ^held_lock ^assign_lock_key
         ^(?:soft|hard)irqs? ^preempt_(?:count|latency) ^irqentry ^context_tracking ^ct_(?:nmi|irq|idle|kernel|user) ^user_(?:enter|exit)
     """,
     "memory, strings, ports, sums, user space": """
@@ -76,9 +76,9 @@ _GENERIC: Final[dict[str, str]] = {
         ^(?:get|put)_unaligned ^skb_(?:panic|under_panic|over_panic|push|put)$ ^iov_iter_(?:zero|copy|fault)
     """,
     "deferred work and devices": """
-        =flush_workqueue ^flush_(?:work$|delayed) ^start_flush ^drain_workqueue ^destroy_workqueue ^queue_(?:work|delayed) ^insert_work ^cancel_work_(?:sync|timer) =mod_timer =mod_timer_pending ^schedule_work ^try_to_grab
-        ^(?:try_to_)?del_timer ^timer_delete ^timer_shutdown ^add_timer ^lock_timer_base ^detach_(?:timer|if_pending) ^hrtimer_(?:cancel|try) ^lock_hrtimer ^remove_hrtimer ^sk_(?:stop|reset)_timer ^irq_work ^tasklet_kill ^kthread_(?:stop|insert|flush|cancel|create) ^timer_(?:is_static|fixup)
-        ^kobject_ ^dpm_sysfs ^device_pm_(?:add|remove) ^device_release$ ^sysfs_(?:remove|delete|unlink) ^i2c_del_adapter ^device_(?:remove_file|create_file|destroy$|(?:add|del|register|initialize)(?:$|_)) device_unregister ^(?:get|put)_device ^cdev_(?:add|del|put|device) ^bus_(?:add|remove)_
+        ^flush_(?:work$|workqueue) ^start_flush ^drain_workqueue ^destroy_workqueue queue_work(?!er) ^queue_delayed ^insert_work ^cancel_work_(?:sync|timer) =mod_timer =mod_timer_pending ^schedule_work ^try_to_grab
+        ^(?:try_to_)?del_timer ^timer_delete ^timer_shutdown ^add_timer ^lock_timer_base ^detach_(?:timer|if_pending) ^hrtimer_(?:cancel|try) ^lock_hrtimer ^remove_hrtimer ^sk_(?:stop|reset)_timer ^irq_work ^tasklet_kill ^kthread_(?:stop|insert|cancel|create) ^timer_(?:is_static|fixup)
+        ^kobject_ ^dpm_sysfs ^device_pm_(?:add|remove) ^device_release$ ^sysfs_(?:remove|delete|unlink) ^i2c_del_adapter ^device_(?:remove_file|create_file|destroy$|(?:add|del|register|initialize)(?:$|_)) device_unregister ^device_for_each_child ^(?:get|put)_device ^cdev_(?:add|del|put|device) ^bus_(?:add|remove)_
         ^tty_(?:port_)?(?:un)?register_device ^add_uevent
         ^hwrng_unregister usb_submit_urb ^usb_(?:kill|poison|hcd_(?:submit|giveback_urb_bh)|control_msg|bulk_msg|interrupt_msg)
         ^dput ^fast_dput ^iput drop_nlink ^inc_nlink ^ida_free ^ihold ^kfree_skb ^dev_kfree ^unregister_netdev ^rollback_registered ^dev_(?:put|hold) ^netdev_(?:put|hold|tracker)

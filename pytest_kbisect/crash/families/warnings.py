@@ -15,7 +15,7 @@ from pytest_kbisect.crash.families.family import (
 )
 
 _TRACE: Final[tuple[Step, ...]] = (CALL_TRACE, STACK)
-_RIP_TRACE: Final[tuple[Step, ...]] = (RIP_OR_TRAP, CALL_TRACE, STACK)
+_RIP_TRACE: Final[tuple[Step, ...]] = (RIP_OR_TRAP, STACK)
 
 # "WARNING: CPU: 0 PID: 1 at file:line function"; since 6.18 "WARNING: file:line at function, CPU#0: comm/1",
 # where the function is 0x0 if the warning was made by a shared trampoline.
@@ -39,7 +39,7 @@ WARNING: Final = (
         r"lib/debugobjects\.c",
         "WARNING: ODEBUG bug in {frame}",
         name="debug_(?:print_object|check_no_obj)",
-        skip=("debug_object|debug_check|debug_print|timer|rcu",),
+        skip=("debug_object|debug_check|debug_print|timer|rcu|percpu_counter",),
     ),
     _warning(r"lib/refcount\.c", "WARNING: refcount bug in {frame}", skip=("^_*(?:refcount|kobject_|kref)",)),
     _warning(
