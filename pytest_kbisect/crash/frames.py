@@ -52,7 +52,7 @@ _GENERIC: Final[dict[str, str]] = {
         ^free_(?:pages?|unref|large|frozen|pcp|one_page|hot_cold|slab|block)(?:_prepare|_ok|_bulk|_page|_list|_kmalloc|_commit|$) ^(?:kv|kz|k|v)free(?!_skb_rea|_call_rcu) ^vunmap
         ^get_(?:free_page|zeroed) ^(?:re)?alloc_(?:pages?|fresh|slab|percpu|bulk|frozen|contig) ^new_slab ^do_slab ^get_partial ^put_cpu_partial
         ^unfreeze_partials ^discard_slab ^allocate_slab ^pcpu_(?:alloc_(?!noprof)|create|mem|populate|block|find|balance) ^krealloc ^mem(?:dup) ^vmemdup ^strndup_user ^kstrn?dup ^kmemdup
-        ^prep_new ^prepare_alloc ^post_alloc ^page_frag_(?:alloc|free) ^page_pool_alloc ^folio_(?:alloc|un?lock|trylock|wait|put|get|test|set|clear|mark_accessed)(?:_|$) ^filemap_alloc ^truncate_inode_pages_range ^put_page ^get_page$ ^should_fail(?:_ex|slab|_alloc_page|$) ^fail_(?:dump|stacktrace) ^dma_pool
+        ^prep_new ^prepare_alloc ^post_alloc ^page_frag_(?:alloc|free) ^page_pool_alloc ^folio_(?:alloc|un?lock|trylock|wait|put|get|test|set|clear|mark_accessed)(?:_|$) ^filemap_alloc ^truncate_inode_pages_range ^should_fail(?:_ex|slab|_alloc_page|$) ^fail_(?:dump|stacktrace) ^dma_pool
         ^devm_k ^mempool_(?:alloc_(?:slab|pages)|free_(?:slab|pages)|k) ^sock_[kom]+alloc ^large_alloc ^poison_ ^unpoison ^rcu_free_slab ^qlist_move ^bpf_map_area ^alloc_tag
     """,
     "locks, counters, atomics": """
@@ -64,7 +64,7 @@ _GENERIC: Final[dict[str, str]] = {
         ^might_ ^cant_ ^cond_resched ^seq(?:lock|count|prop) ^bit_spin ^hlist_bl ^local_bh ^local_lock ^(?:disable|enable)_bh
         ^arch_(?:atomic|spin|read|write|test|set|clear|local|static|irqs|raw) ^atomic(?:64)?_(?!notifier|open|write|pool) ^instrument ^(?:ex_handler_)?refcount ^kref ^ref_tracker ^cmpxchg ^xchg ^lockref
         ^(?:test|set|clear|change|assign)_(?:and_(?:set|clear|change)_)?bit ^find_(?:next|first|last)_(?:and_|zero_|andnot_)?(?:zero_)?bit ^bitmap_(?:find|set|clear|weight|zero|copy|and|or|xor|empty|full|subset|equal|intersects|release|allocate|parse|print)(?:_|$) ^variable_test ^constant_test
-        ^rcu_(?:read_(?:un)?lock|is_watching|lockdep) ^cleanup_srcu ^rhashtable_lookup ^rht_(?!deferred) list_add list_del ^list_(?!lru) ^hlist_ ^klist_(?:del|put|next|add|remove) ^plist ^llist ^rb_ ^rbtree ^dl_rb
+        ^rcu_(?:read_(?:un)?lock|is_watching|lockdep) ^cleanup_srcu ^rhashtable_lookup ^rht_(?!deferred) =device_list_add ^list_(?!lru) ^hlist_ ^klist_(?:del|put|next|add|remove) ^plist ^llist ^rb_ ^rbtree ^dl_rb
         ^finish_s?wait ^swake_up ^(?:out_of_line_)?wait_on_bit ^wait_woken ^wait_for_completion ^wake_up =complete ^autoremove ^debug_(?:mutex|rt|spin) ^(?:spin|rwlock)_(?:bug|dump) ^held_lock ^assign_lock_key
         ^(?:soft|hard)irqs? ^preempt_(?:count|latency) ^irqentry ^context_tracking ^ct_(?:nmi|irq|idle|kernel|user) ^user_(?:enter|exit)
     """,
@@ -73,14 +73,14 @@ _GENERIC: Final[dict[str, str]] = {
         ^sized_strscpy ^match_string ^jhash ^crc(?:16|32) ^siphash ^hsiphash ^full_name_hash ^csum_(?:partial|and_copy|tcpudp|ipv6|block)
         copy_(?:from|to)_(?:user|iter|sockptr|kernel|bpfptr) ^copy_user ^copyin ^copyout ^copy_mc ^raw_copy ^clear_user$ ^clear_page ^copy_page(?:$|_) ^rep_ ^(?:get|put)_user(?:_[0-9]|_no|_asm|_fn|$) ^probe_kernel
         ^check_copy ^iterate_and ^fault_in ^read_word ^read_once ^READ_ONCE ^WRITE_ONCE ^(?:ins|outs|in|out)[bwlq]$ ^ioread ^iowrite ^(?:read|write)[bwlq]$ ^mmio ^logic_(?:in|out|pio)
-        ^(?:get|put)_unaligned ^skb_(?:panic|under_panic|over_panic|push|put)$ ^iov_iter_(?:zero|copy|fault)
+        ^(?:get|put)_unaligned ^skb_(?:panic|under_panic|over_panic)$ ^iov_iter_(?:zero|copy|fault)
     """,
     "deferred work and devices": """
         ^flush_(?:work$|workqueue) ^start_flush ^drain_workqueue ^destroy_workqueue queue_work(?!er) ^queue_delayed ^insert_work ^cancel_work_(?:sync|timer) =mod_timer =mod_timer_pending ^schedule_work ^try_to_grab
         ^(?:try_to_)?del_timer ^timer_delete ^timer_shutdown ^add_timer ^lock_timer_base ^detach_(?:timer|if_pending) ^hrtimer_(?:cancel|try) ^lock_hrtimer ^remove_hrtimer ^sk_(?:stop|reset)_timer ^irq_work ^tasklet_kill ^kthread_(?:stop|insert|cancel|create) ^timer_(?:is_static|fixup)
         ^kobject_ ^dpm_sysfs ^device_pm_(?:add|remove) ^device_release$ ^sysfs_(?:remove|delete|unlink) ^i2c_del_adapter ^device_(?:remove_file|create_file|destroy$|(?:add|del|register|initialize)(?:$|_)) device_unregister ^device_for_each_child ^(?:get|put)_device ^cdev_(?:add|del|put|device) ^bus_(?:add|remove)_
         ^tty_(?:port_)?(?:un)?register_device ^add_uevent
-        ^hwrng_unregister usb_submit_urb ^usb_(?:kill|poison|hcd_(?:submit|giveback_urb_bh)|control_msg|bulk_msg|interrupt_msg)
+        ^hwrng_unregister usb_submit_urb ^usb_(?:kill|poison|hcd_(?:submit|giveback_urb_bh)|control_msg)
         ^dput ^fast_dput ^iput drop_nlink ^inc_nlink ^ida_free ^ihold ^kfree_skb ^dev_kfree ^unregister_netdev ^rollback_registered ^dev_(?:put|hold) ^netdev_(?:put|hold|tracker)
     """,
     "the scheduler on the way to sleep": """

@@ -49,7 +49,7 @@ HEADERS: Final = (
         ),
         _HARMLESS_BUG,
     ),
-    Header("(Not tainted): ", memory.SLUB, Pattern(r"^(?!.{0,200}BUG )")),
+    Header("(Not tainted): ", memory.SLUB, Pattern(r"^(?!.{0,200}BUG )|Objects remaining")),
     Header("BUG kmalloc-", memory.SLUB),
     Header(
         "WARNING:",

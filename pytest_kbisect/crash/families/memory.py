@@ -56,7 +56,7 @@ KMSAN: Final = (
         "KMSAN origin in {origin}",
         details=(_CREATED,),
         steps=(STACK,),
-        skip=(r"alloc|usb_start_wait_urb",),
+        skip=(r"alloc|usb_start_wait_urb|usb_bulk_msg|usb_interrupt_msg",),
         origin_steps=(anchor(_CREATED), STACK),
     ),
     family(
@@ -64,7 +64,7 @@ KMSAN: Final = (
         "KMSAN: {kind} in {frame}",
         _BAD_ACCESS,
         steps=(STACK,),
-        skip=(r"usb_start_wait_urb",),
+        skip=(r"usb_start_wait_urb|usb_bulk_msg|usb_interrupt_msg",),
     ),
     family(
         r"BUG: KMSAN: (?P<kind>[a-z][a-z-]{0,40})(?: in |$)",
@@ -72,7 +72,7 @@ KMSAN: Final = (
         _BAD_ACCESS,
         steps=(STACK,),
         skip=(
-            r"^_*(?:aes|crypto|cipher|drbg|rng|sha\d+|jent|chacha|blake|ghash|poly1305)",
+            r"^_*(?:aes|crypto|cipher|drbg|rng_(?!recvmsg)|sha\d+|jent|chacha|blake|ghash|poly1305)",
             r"^_*(?:skcipher|shash|ahash|aead|gcm|ctr|cbc|ecb|xts|md5|sm[34])_(?:walk|setkey|crypt|encrypt|decrypt|update|final)",
         ),
     ),

@@ -68,7 +68,7 @@ WARNING: Final = (
         r"drivers/usb/core/urb\.c",
         "WARNING in {frame}/usb_submit_urb",
         name="usb_submit_urb",
-        skip=("usb_start_wait_urb",),
+        skip=("usb_start_wait_urb|usb_bulk_msg|usb_interrupt_msg",),
     ),
     family(
         rf"{_CPU}{_FILE}[\w-]{{1,80}}\.[chS]:\d{{1,6}} |WARNING: CPU: \d{{1,4}} PID: \d{{1,9}} at ",
@@ -114,7 +114,13 @@ BUG_ON: Final = (
         steps=_RIP_TRACE,
         skip=("usercopy",),
     ),
-    family(r"[Kk]ernel BUG at ", "kernel BUG in {frame}", steps=_RIP_TRACE, fallback_steps=_TRACE),
+    family(
+        r"[Kk]ernel BUG at ",
+        "kernel BUG in {frame}",
+        steps=_RIP_TRACE,
+        fallback_steps=_TRACE,
+        skip=("^_*skb_(?:push|put)",),
+    ),
 )
 
 # mm/slub.c prints an object's history with INFO lines: the rest of a report whose head was lost.
