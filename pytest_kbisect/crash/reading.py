@@ -68,6 +68,8 @@ _SUPPRESSED: Final = (
     b"Kernel panic - not syncing: System is deadlocked on memory",
 )
 _PANICKED: Final = b"Kernel panic - not syncing"
+# Google Compute Engine says so on the serial port itself; what the guest said meanwhile is lost.
+_DISCONNECTED: Final = b"serialport: VM disconnected."
 _EXECUTOR: Final = Pattern(rb" Comm: syz\.(\d{1,6})\.(\d{1,9}) ")
 _ALIVE: Final = Pattern(rb"(?m)^(?:<\d{1,2}>)?\[ *[1-9]\d{0,8}\.\d{3,9}\]")
 _WORDS: Final = (
@@ -93,6 +95,7 @@ class Console:
         self.closed: list[Unfinished] = []
         self.suppressed = False
         self.panicked = False
+        self.disconnected = False
         self.executor = ""
         self._count = 0
         self._reported: set[str] = set()
@@ -145,6 +148,8 @@ class Console:
         """What counts for all reports of a console, wherever it stands."""
         if not self.panicked:
             self.panicked = data.find(_PANICKED, start, end) >= 0
+        if not self.disconnected:
+            self.disconnected = data.find(_DISCONNECTED, start, end) >= 0
         if not self.suppressed:
             self.suppressed = any(data.find(word, start, end) >= 0 for word in _SUPPRESSED)
         if not self.executor and data.find(b" Comm: syz.", start, end) >= 0:
@@ -240,6 +245,7 @@ class Console:
     def build(self, report: Unfinished) -> CrashReport:
         """The crash report as far as its text goes now."""
         name = name_crash(report.lines, report.title_lines or len(report.lines), report.header)
+        reason = name.reason or ("the serial port was disconnected" if self.disconnected else "")
         return CrashReport(
             title=name.title,
             alt_titles=name.alternatives,
@@ -248,8 +254,8 @@ class Console:
             frames=stacks(report.lines),
             lead="\n".join(report.lead),
             report="\n".join(report.lines),
-            corrupted=bool(name.reason),
-            corrupted_reason=name.reason,
+            corrupted=bool(reason),
+            corrupted_reason=reason,
             suppressed=self.suppressed,
             panicked=self.panicked,
             executor=self.executor,

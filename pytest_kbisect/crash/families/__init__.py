@@ -22,8 +22,8 @@ _HARMLESS_WARNING: Final = Pattern(
 _HARMLESS_FATAL: Final = Pattern(r"^(?!fatal error: (?!cannot |can't |could not |unable |failed ))")
 _HARMLESS_FAULT: Final = Pattern(r"traps: |general protection fault (?:ip|rip):|segfault at")
 _HARMLESS_INFO: Final = Pattern(
-    r"INFO: (?!rcu_|task |\w*\s?suspicious RCU|possible |inconsistent |trying to register"
-    r"|[A-Z_]{3,20}-safe -> |(?:Allocated|Freed) in |(?:Slab|Object) 0x|\s*$)"
+    r"INFO: (?!rcu_|task (?!.{1,64} is blocked on )|\w*\s?suspicious RCU|possible |inconsistent |trying to register"
+    r"|[A-Z_-]{3,20}-safe -> |(?:Allocated|Freed) in |(?:Slab|Object) 0x|\s*$)"
 )
 
 HEADERS: Final = (
@@ -46,6 +46,7 @@ HEADERS: Final = (
             *locking.PREEMPTION,
             *locking.LOCKDEP_LIMITS,
             *stalls.SOFT_LOCKUP,
+            *warnings.BUG,
         ),
         _HARMLESS_BUG,
     ),

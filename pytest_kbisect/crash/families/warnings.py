@@ -94,7 +94,7 @@ WARNING: Final = (
         traceless=True,
     ),
     family(
-        r"WARNING: (?!possible |suspicious RCU|inconsistent lock|[A-Z_]{3,20}-safe ->)(?P<what>[^\n]{1,200})",
+        r"WARNING: (?!possible |suspicious RCU|inconsistent lock|[A-Z_-]{3,20}-safe ->)(?P<what>[^\n]{1,200})",
         "WARNING: {what}",
         traceless=True,
     ),
@@ -120,6 +120,15 @@ BUG_ON: Final = (
         steps=_RIP_TRACE,
         fallback_steps=_TRACE,
         skip=("^_*skb_(?:push|put)",),
+    ),
+)
+
+# What drivers and file systems call a bug in their own words.
+BUG: Final = (
+    family(
+        r"BUG: (?P<what>(?!K[A-Z]{3,5}: |memory leak|[Uu]nable to handle|kernel NULL|Invalid wait)[^\n]{1,200})",
+        "BUG: {what}",
+        traceless=True,
     ),
 )
 
