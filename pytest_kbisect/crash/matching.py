@@ -74,7 +74,7 @@ _STANDS_FOR: Final = (
         ),
         "bad-access",
     ),
-    (Pattern(r"(?:INFO: rcu detected stall|BUG: soft lockup) in (?P<frame>\S+)$"), "stall"),
+    (Pattern(r"(?:INFO: rcu detected stall|BUG: (?:soft|hard) lockup) in (?P<frame>\S+)$"), "stall"),
     (Pattern(r"INFO: task (?:hung|can't die) in (?P<frame>\S+)$"), "hang"),
     (Pattern(r"(?:KASAN: invalid-free|KFENCE: invalid free) in (?P<frame>\S+)$"), "invalid-free"),
 )

@@ -69,6 +69,7 @@ HEADERS: Final = (
         ),
         _HARMLESS_INFO,
     ),
+    Header("Watchdog detected hard LOCKUP", stalls.HARD_LOCKUP),
     Header("Unable to handle kernel", memory.ARM_FAULT),
     Header("Unhandled fault:", memory.UNHANDLED_FAULT),
     Header("Unhandled prefetch abort:", memory.UNHANDLED_FAULT),

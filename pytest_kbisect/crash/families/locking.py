@@ -119,7 +119,7 @@ PREEMPTION: Final = (
     family(
         r"BUG: workqueue leaked (?:lock or atomic|atomic, lock or RCU)",
         "BUG: workqueue leaked lock or atomic in {frame}",
-        steps=(anchor(rf"last function: (?P<func>{NAME})"),),
+        steps=(anchor(rf"(?:last function: |workfn=)(?P<func>{NAME})"),),
         traceless=True,
     ),
 )

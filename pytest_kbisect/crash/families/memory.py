@@ -158,6 +158,14 @@ ARM_FAULT: Final = (
         _BAD_ACCESS,
         steps=_RIP_TRACE,
     ),
+    # arm64 says so of pages with other rights, s390 of everything.
+    family(
+        r"Unable to handle kernel (?P<what>write to read-only memory|read from unreadable memory"
+        r"|execute from non-executable memory|execution of user memory|pointer dereference)",
+        "BUG: unable to handle kernel {what} in {frame}",
+        _BAD_ACCESS,
+        steps=_RIP_TRACE,
+    ),
     family(r"Unable to handle kernel", "BUG: unable to handle kernel", cut_short=True),
 )
 UNHANDLED_FAULT: Final = (
