@@ -27,7 +27,7 @@ _BEGINS: Final = (
     r"^Uninit was created at:",
     r"^Local variable [^\n]{1,200} created at:",
     r"^(?:(?:Read|Write) at 0x|(?:Invalid|Use-after-free|Out-of-bounds) (?:read|write) at|Corrupted memory at|Invalid free of)",
-    r"^\s*(?:read|write|read-write|assert no accesses|assert no writes|race at unknown origin)[^\n]{0,60} (?:to|with) ",
+    r"^\s*(?:read|write|assert no|race at unknown origin)[^\n]{0,60} to 0x[0-9a-f]{4,16} of \d{1,9} bytes by ",
     r"^page last (?:allocated|free)",
 )
 # Arm's is one of registers.

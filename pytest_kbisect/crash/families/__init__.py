@@ -12,11 +12,12 @@ from pytest_kbisect.crash.pattern import Pattern
 # what the kernel says about other programs.
 _HARMLESS_BUG: Final = Pattern(r"\w(?<!TASK )BUG:|DEBUG:")
 _HARMLESS_WARNING: Final = Pattern(
-    r"^(?!.{0,300}WARNING: (?:CPU: \d|\S{1,200}\.[chS]:\d))"  # WARN() itself is never harmless
+    r"^(?!.{0,300}WARNING: (?:CPU: \d|(?:\[.{1,300}?\] )?\S{1,200}\.[chS]:\d))"  # WARN() itself is never harmless
     r".{0,400}?(?i:spectre|\bebpf\b|fbcon: driver|workqueue cpumask|\bmitigation|permanently added|deprecated"
     r"|you are running|unsupported|not supported|experimental|insecure|\bmand\b|no swap|swap space|entropy"
     r"|host key|filesystem (?:is|was)|maximal mount count|unchecked|fsck|\bssh|apparmor|selinux|certificate"
-    r"|kernel lockdown)"
+    r"|kernel lockdown|ignor|perform|firmware|obsolete|will be removed|has been replaced by|fallback|insufficient"
+    r"|not compiled with|lvmetad|\budev|linker:|capabilit)"
 )
 # Go's run time begins a line so; others say "fatal error:" in the midst of one, or say what they could not do.
 _HARMLESS_FATAL: Final = Pattern(r"^(?!fatal error: (?!cannot |can't |could not |unable |failed ))")

@@ -22,7 +22,8 @@ KASAN: Final = (
         steps=_TRACE,
     ),
     family(
-        r"BUG: KASAN: (?:double-free|invalid-free|double-free or invalid-free) in (?:0x)?[0-9a-f]{4,16}\b",
+        r"BUG: KASAN: (?:double-free|invalid-free|double-free or invalid-free) in "
+        rf"(?:(?:0x)?[0-9a-f]{{4,16}}\b|{NAME} \S{{1,200}} \[inline\])",
         "KASAN: invalid-free in {frame}",
         "invalid-free in {frame}",
         steps=_TRACE,

@@ -18,8 +18,9 @@ _TRACE: Final[tuple[Step, ...]] = (CALL_TRACE, STACK)
 _RIP_TRACE: Final[tuple[Step, ...]] = (RIP_OR_TRAP, STACK)
 
 # "WARNING: CPU: 0 PID: 1 at file:line function"; since 6.18 "WARNING: file:line at function, CPU#0: comm/1",
-# where the function is 0x0 if the warning was made by a shared trampoline.
-_CPU: Final = r"WARNING: (?:CPU: \d{1,4} PID: \d{1,9} at )?"
+# where the function is 0x0 if the warning was made by a shared trampoline. CONFIG_DEBUG_BUGVERBOSE_DETAILED
+# puts the condition before the file, in brackets.
+_CPU: Final = r"WARNING: (?:CPU: \d{1,4} PID: \d{1,9} at )?(?:\[[^\n]{1,300}?\] )?"
 _FILE: Final = r"[\w./-]{0,200}?"
 
 
