@@ -63,10 +63,13 @@ _SUPPRESSED: Final = (
     b"SYZFAIL: out of memory",
     b"INIT: PANIC: segmentation violation!",
     b"Killed process 1 (",
-    b"Out of memory: Killed process 1 ",
+    b"lowmemorykiller: Killing 'sshd'",
     b"Kernel panic - not syncing: Out of memory",
     b"Kernel panic - not syncing: System is deadlocked on memory",
 )
+# mm/oom_kill.c: "Kill process" before 5.1. Without these programs nobody talks to the guest any more.
+_OOM_KILLS: Final = b" process "
+_OOM_KILLED: Final = Pattern(rb"\bKill(?:ed)? process \d{1,9} \((?:sshd|dropbear|syz-fuzzer|syz-execprog)\)")
 _PANICKED: Final = b"Kernel panic - not syncing"
 # Google Compute Engine says so on the serial port itself; what the guest said meanwhile is lost.
 _DISCONNECTED: Final = b"serialport: VM disconnected."
@@ -151,7 +154,9 @@ class Console:
         if not self.disconnected:
             self.disconnected = data.find(_DISCONNECTED, start, end) >= 0
         if not self.suppressed:
-            self.suppressed = any(data.find(word, start, end) >= 0 for word in _SUPPRESSED)
+            self.suppressed = any(data.find(word, start, end) >= 0 for word in _SUPPRESSED) or (
+                data.find(_OOM_KILLS, start, end) >= 0 and _OOM_KILLED.search(data, start, end) is not None
+            )
         if not self.executor and data.find(b" Comm: syz.", start, end) >= 0:
             found = _EXECUTOR.search(data, start, end)
             if found is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from pytest_kbisect.crash.families.family import NAME, PC, Stack
@@ -41,6 +42,8 @@ FRAME: Final = Pattern(
     r"\+0x[0-9a-f]{1,16}/0x[0-9a-f]{1,16}"
     rf"|^\s{{0,4}}{_PC_ARM}"
 )
+# riscv prints the trace just below the registers since 5.13, without a word before it.
+_BELOW_REGISTERS: Final = Pattern(r"^status: [0-9a-f]{8,16} badaddr: [0-9a-f]{8,16} cause: ")
 _FAULT_INJECTED: Final = Pattern(r"\bshould_fail(?:_ex)?(?:\.[\w.]{1,80})?\+0x")
 
 
@@ -148,4 +151,8 @@ def trace_fault(lines: Sequence[str]) -> str:
                 break
         else:
             return "no frames in a stack trace"
+    if not whole and not begins:
+        whole = any(
+            _BELOW_REGISTERS.search(line) and frame_names(below) for line, below in pairwise(lines)
+        )
     return "" if whole else "no stack trace in report"
