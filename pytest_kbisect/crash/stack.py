@@ -152,7 +152,5 @@ def trace_fault(lines: Sequence[str]) -> str:
         else:
             return "no frames in a stack trace"
     if not whole and not begins:
-        whole = any(
-            _BELOW_REGISTERS.search(line) and frame_names(below) for line, below in pairwise(lines)
-        )
+        whole = any(_BELOW_REGISTERS.search(line) and frame_names(below) for line, below in pairwise(lines))
     return "" if whole else "no stack trace in report"
