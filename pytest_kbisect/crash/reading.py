@@ -74,7 +74,10 @@ _PANICKED: Final = b"Kernel panic - not syncing"
 # Google Compute Engine says so on the serial port itself; what the guest said meanwhile is lost.
 _DISCONNECTED: Final = b"serialport: VM disconnected."
 _EXECUTOR: Final = Pattern(rb" Comm: syz\.(\d{1,6})\.(\d{1,9}) ")
-_ALIVE: Final = Pattern(rb"(?m)^(?:<\d{1,2}>)?\[ *[1-9]\d{0,8}\.\d{3,9}\]")
+# A kernel runs: it has printed something after its first second, or syzkaller's programs have.
+_ALIVE: Final = Pattern(
+    rb"(?m)^(?:<\d{1,2}>)?\[ *[1-9]\d{0,8}\.\d{3,9}\]|^executing program|^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d "
+)
 _WORDS: Final = (
     *_OTHER_TRACE,
     b"Booting the kernel",
