@@ -13,11 +13,11 @@ _REPLACEMENTS: Final = (
     (Pattern(r"syzkaller\d{1,12}"), "syzkaller"),
     # A function's address within itself says nothing from one build to the next.
     (Pattern(r"\b([A-Za-z_][\w.]{0,200})\+0x[0-9a-f]{1,16}(?:/0x[0-9a-f]{1,16})?"), r"\1"),
+    # So does an address, be it a part of a name (bpf_prog_6deef7357e7b4530).
     (
-        Pattern(r"\b(?:0x)?(?=[0-9a-f]{0,32}[a-f])(?=[0-9a-f]{0,32}\d)[0-9a-f]{6,32}\b|\b0x[0-9a-f]{1,32}\b"),
+        Pattern(r"(?<![A-Za-z0-9])(?:0x)?[0-9a-f]{6,32}(?![A-Za-z0-9])|\b0x[0-9a-f]{1,32}\b"),
         "ADDR",
     ),
-    (Pattern(r"\b\d{8,32}\b"), "ADDR"),
     (Pattern(r"\b\d{1,3}(?:\.\d{1,3}){3}\b"), "IP"),
     (Pattern(r"\b([\w./-]{1,200}\.[chS]):\d{1,9}\b"), r"\1:LINE"),
     (Pattern(r"\bCPU#?\d{1,4}\b"), "CPU"),

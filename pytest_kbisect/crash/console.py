@@ -17,6 +17,13 @@ LONGEST_LINE: Final = 4096
 _STAMP = Pattern(rb"^[^\[]{0,128}?(?:<\d{1,2}>)?\[ *\d{1,9}\.\d{3,9}\](?:\[ *(?P<caller>[CT]\d{1,9})\])?")
 _ESCAPES = Pattern(rb"\x1b(?:\[[0-9;?]{0,16}[@-~]|[()][0-9A-B]|[=>78DEHMc])")
 _PREFIX_END: Final = "] "
+# The same line as other programs print it: netconsole's extended format and /dev/kmsg (level, number,
+# time, flags, caller), `dmesg -T`, the journal and syslog. Nothing of the prefix is the kernel's text.
+_RETOLD = Pattern(
+    rb"^\d{1,3},\d{1,12},\d{1,16},[^;\n]{0,24}?(?:caller=(?P<caller>[CT]\d{1,9}))?;"
+    rb"|^(?:<\d{1,2}>)?\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}\] "
+    rb"|^(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S{0,16}) \S{1,64} kernel: "
+)
 
 
 class Line(NamedTuple):
@@ -24,23 +31,15 @@ class Line(NamedTuple):
 
     `start` and `end` are byte offsets into the console, the line feed not included. `context` is
     "T<pid>" or "C<cpu>" where the kernel says so (CONFIG_PRINTK_CALLER), else STAMPED or BARE.
-    `text` is the line as printed, without carriage returns and terminal escapes.
+    `text` is the line as printed, without carriage returns and terminal escapes; `message` is that
+    without printk's prefix (level, time, caller).
     """
 
     start: int
     end: int
     context: str
     text: str
-
-    @property
-    def message(self) -> str:
-        """The text without printk's prefix (level, time, caller)."""
-        if self.context == BARE:
-            return self.text
-        cut = self.text.find(_PREFIX_END)
-        if cut >= 0:
-            return self.text[cut + len(_PREFIX_END) :]
-        return self.text.partition("]")[2] if self.text.endswith("]") else self.text
+    message: str
 
 
 def read_line(raw: bytes, start: int, end: int) -> Line:
@@ -50,13 +49,24 @@ def read_line(raw: bytes, start: int, end: int) -> Line:
         raw = raw.replace(b"\r", b"")
     if b"\x1b" in raw:
         raw = _ESCAPES.sub(b"", raw)
+    text = raw.decode("utf-8", "replace")
     stamp = _STAMP.match(raw)
-    if stamp is None:
-        context = BARE
+    if stamp is not None:
+        message = _after_stamp(text)
     else:
-        caller = stamp["caller"]
-        context = STAMPED if caller is None else caller.decode()
-    return Line(start, end, context, raw.decode("utf-8", "replace"))
+        stamp = _RETOLD.match(raw)
+        if stamp is None:
+            return Line(start, end, BARE, text, text)
+        message = raw[stamp.end() :].decode("utf-8", "replace")
+    caller = stamp["caller"]
+    return Line(start, end, STAMPED if caller is None else caller.decode(), text, message)
+
+
+def _after_stamp(text: str) -> str:
+    cut = text.find(_PREFIX_END)
+    if cut >= 0:
+        return text[cut + len(_PREFIX_END) :]
+    return text.partition("]")[2] if text.endswith("]") else text
 
 
 __all__ = ["BARE", "LONGEST_LINE", "STAMPED", "Line", "read_line"]

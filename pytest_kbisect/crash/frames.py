@@ -2,8 +2,8 @@
 
 A crash is titled by the function that did wrong, and that is rarely the innermost one: above it lie
 the sanitizer, the allocator, the list or lock primitive it called wrongly, the code that prints. The
-tables name those by what they are for. A name that begins with ^ must begin so (leading underscores
-aside); the others may be anywhere in a function's name.
+tables name those by what they are for. A word that begins with ^ is how a name must begin (leading
+underscores aside), one that begins with = is a whole name; the others may be anywhere in a name.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 
 _GENERIC: Final[dict[str, str]] = {
     "sanitizers and coverage": """
-        kasan kmsan kcsan ubsan kfence asan_ hwasan tsan_ msan_ sanitizer_ kcov
+        kasan kmsan kcsan ubsan kfence(?!_free) asan_ hwasan tsan_ msan_ sanitizer_ ^kcov_(?!remote)
         ^check_(?:memory_region|region|object|slab|bogus|page_span|stack_object|heap_object|poison) ^memory_is_
         ^object_err ^print_(?:address|report|error|trailer|page|section|track|bad|memory|shadow)
         ^start_report ^end_report ^describe_ ^stack_trace ^save_stack ^save_trace ^set_track
@@ -30,58 +30,58 @@ _GENERIC: Final[dict[str, str]] = {
         printk ^devkmsg ^_?dev_(?:printk|vprintk|err|warn|info|emerg|alert|crit|notice|dbg) ^netdev_(?:err|warn|info|printk)
         ^v?sc?n?printf ^vscnprintf ^vsnprintf ^snprintf ^scnprintf ^bstr_printf ^k(?:vas|as)printf ^seq_(?:v?printf|puts|putc|write)
         ^call_console ^wake_up_klogd ^defer_console
-        ^string$ ^string_nocheck ^pointer$ ^number$ ^format_decode ^va_format ^(?:mac_address|ip[46]_addr|ip[46]|ip6_compressed|uuid|symbol|resource|fwnode|bitmap|bitmap_list|escaped|flags|error|fourcc|device_node|time|date|rtc|widen)_string ^(?:file_)?dentry_name$ ^put_dec ^num_to_str ^special_hex ^hex_dump ^print_hex ^hex_string ^dynamic_ ^x86_indirect ^x86_return ^retpoline
-        ^nmi_(?:cpu|trigger|handle|panic) ^arch_trigger ^trigger_(?:all|single) ^sched_show_task ^watchdog ^lockup
+        string(?!_err) ^pointer$ ^number$ ^format_decode ^va_format ^(?:file_)?dentry_name$ ^put_dec ^num_to_str ^special_hex ^hex_dump ^print_hex ^dynamic_ ^x86_indirect ^x86_return ^retpoline
+        ^nmi_(?:cpu|trigger|handle|panic) ^arch_trigger ^trigger_(?:all|single) ^watchdog ^lockup
         ^rcu_(?:dump|print|check_callbacks|check_gp|sched_clock|stall|exp_print|pending) ^print_cpu_stall ^check_cpu_stall
-        ^ftrace_(?:call|caller|regs|graph|ops) ^trace_(?:hardirqs|softirqs|preempt|irq|lock|contention|call_bpf|event) ^perf_trace
+        ^ftrace_(?:call|caller|regs|graph|ops) ^trace_(?:hardirqs|softirqs|preempt|irq|lock|contention|call_bpf|event_(?!raw_init)) ^perf_trace
         ^debug_(?:object|smp|lockdep|locks|check_no_locks) ^check_preemption ^this_cpu_preempt ^vpanic
     """,
     "traps and interrupts": """
-        ^do_(?:error_trap|trap|invalid_op|general_protection|kern_addr|user_addr|DataAbort|PrefetchAbort|undefinstr
+        ^do_(?:error_trap|trap|invalid_op|general_protection|kern_addr|DataAbort|PrefetchAbort|undefinstr
         |mem_abort|translation_fault|bad_area|debug_exception|sp_pc_abort|double_fault|int3|divide|stack_segment|kernel_fault
         |tag_check|sea|serror|alignment|undef) ^die_kernel ^handle_bad_stack ^invalid_op ^general_protection ^page_fault ^bad_area ^no_context
         ^spurious_ ^kernelmode_fixup ^exc_(?!page) ^asm_exc ^asm_sysvec ^sysvec ^asm_common ^error_entry ^error_code ^common_interrupt ^common_exception
         ^ret_from_(?:exception|intr|irq) ^retint ^asm_call_irq ^call_on_irq_stack ^call_on_stack ^el[01]h?t?_(?!svc) ^brk_handler ^call_break_hook
         ^(?:und|irq|pabt|fiq)_(?:svc|usr|invalid) ^data_access ^program_check ^do_bad_page ^(?:do_)?pgm_check ^illegal_op ^monitor_event ^do_(?:protection|dat)_exception ^interrupt_(?:exit|return) ^int3 ^divide_error ^double_fault ^stack_segment ^df_debug
         ^apic_timer_interrupt ^smp_apic_timer ^smp_(?:reschedule|call_function_single_interrupt|call_function_interrupt) ^reboot_interrupt
-        ^alternatives? ^static_call ^arch_stack ^walk_stack ^kernel_text_address ^handle_exception$ ^exception_
+        ^alternatives? ^arch_stack ^walk_stack ^kernel_text_address ^handle_exception$ ^exception_
     """,
     "allocators": """
         malloc zalloc calloc kmem_cache ^kmem_
-        slab_ ^slab$ ^slob_(?:alloc|free|new|page) ^cache_(?:alloc|free|grow|flusharray) alloc_page ^mem_cgroup_(?:charge|try|from) ^memcg_(?:slab|alloc|charge|kmem) ^obj_cgroup
-        ^free_(?:pages?|unref|large|frozen|pcp|one_page|hot_cold|slab|block)(?:_prepare|_ok|_bulk|_page|_list|_kmalloc|_commit|$) ^(?:kv|kz|k|v)free(?!_skb_rea) ^vunmap
+        slab_ ^slab$ ^slob_(?:alloc|free|new|page) ^cache_(?:alloc|free|grow|flusharray) alloc_page ^memcg_slab
+        ^free_(?:pages?|unref|large|frozen|pcp|one_page|hot_cold|slab|block)(?:_prepare|_ok|_bulk|_page|_list|_kmalloc|_commit|$) ^(?:kv|kz|k|v)free(?!_skb_rea|_call_rcu) ^vunmap
         ^get_(?:free_page|zeroed) ^(?:re)?alloc_(?:pages?|fresh|slab|percpu|bulk|frozen|contig) ^new_slab ^do_slab ^get_partial ^put_cpu_partial
-        ^unfreeze_partials ^discard_slab ^allocate_slab ^pcpu_(?:alloc|create|mem|populate|block|find|balance) ^krealloc ^mem(?:dup) ^vmemdup ^strndup_user ^kstrn?dup ^kmemdup
-        ^prep_new ^post_alloc ^page_frag_(?:alloc|free) ^page_pool_alloc ^folio_ ^put_page ^get_page$ ^should_fail(?:_ex|slab|_alloc_page|$) ^fail_(?:dump|stacktrace) ^dma_pool
-        ^devm_k ^mempool_(?:alloc|free|k) ^sock_[kom]+alloc ^large_alloc ^poison_ ^unpoison ^rcu_free_slab ^bpf_map_area ^alloc_tag
+        ^unfreeze_partials ^discard_slab ^allocate_slab ^pcpu_(?:alloc_(?!noprof)|create|mem|populate|block|find|balance) ^krealloc ^mem(?:dup) ^vmemdup ^strndup_user ^kstrn?dup ^kmemdup
+        ^prep_new ^prepare_alloc ^post_alloc ^page_frag_(?:alloc|free) ^page_pool_alloc ^folio_(?:alloc|un?lock|trylock|wait|get|test|set|clear|mark_accessed)(?:_|$) ^filemap_alloc ^truncate_inode_pages_range ^should_fail(?:_ex|slab|_alloc_page|$) ^fail_(?:dump|stacktrace) ^dma_pool
+        ^devm_k ^mempool_(?:alloc_(?:slab|pages)|free_(?:slab|pages)|k) ^sock_[kom]+alloc ^large_alloc ^poison_ ^unpoison ^rcu_free_slab ^qlist_move ^bpf_map_area ^alloc_tag
     """,
     "locks, counters, atomics": """
-        ^lock_(?:acquire|release|set_|acquired|contended|pin|unpin|page|basic) ^lockdep ^mark_(?:lock|held|usage|buffer|page_acc) ^validate_chain ^lookup_chain ^look_up_lock ^hlock_
-        ^check_(?:prev|noncircular|deadlock|irq|usage|wait_context|flags|chain) ^register_lock ^find_held ^match_held ^reacquire ^lock$ ^unlock$ ^add_lock ^add_chain
+        ^lock_(?:acquire|release|set_|acquired|contended|pin|unpin|page|basic) lockdep_assert ^lockdep ^mark_(?:lock|held|usage|buffer|page_acc) ^validate_chain ^valid_state ^find_lock_entries ^lookup_chain ^look_up_lock ^hlock_
+        ^check_(?:prev|noncircular|deadlock|irq|usage|wait_context|flags|chain) ^register_lock ^find_held ^reacquire ^lock$ ^unlock$ ^add_lock ^add_chain
         ^print_(?:circular|deadlock|lock|usage|irq|unlock|kernel_ident|held|collision|bad_irq|freed) ^(?:un)?lock_page$ ^unlock_buffer ^lock_buffer
-        spin_lock spin_unlock spin_trylock read_lock read_unlock write_lock write_unlock ^(?:native_)?queued_ ^pv_
-        ^do_raw ^raw_(?:spin|read|write|local) ^rt_(?:spin|read|write|mutex) ^rtlock mutex ^down(?:_|$) ^up(?:_(?:read|write)|$) ^rwsem ^rwbase ^percpu_(?:down|up|rwsem) ^osq_
+        spin_lock spin_unlock spin_trylock read_lock read_unlock read_trylock write_trylock write_lock write_unlock ^(?:native_)?queued_ ^pv_
+        ^do_raw ^raw_(?:spin|read|write|local) ^rt_(?:spin|read|write) mutex(?!_slowlock_locked) down_(?:read|write)(?!_failed) ^down(?:_|$) ^up(?:_(?:read|write)|$) ^rwsem ^rwbase ^percpu_(?:down|up|rwsem) ^osq_
         ^might_ ^cant_ ^cond_resched ^seq(?:lock|count|prop) ^bit_spin ^hlist_bl ^local_bh ^local_lock ^(?:disable|enable)_bh
         ^arch_(?:atomic|spin|read|write|test|set|clear|local|static|irqs|raw) ^atomic(?:64)?_(?!notifier|open|write|pool) ^instrument ^(?:ex_handler_)?refcount ^kref ^ref_tracker ^cmpxchg ^xchg ^lockref
         ^(?:test|set|clear|change|assign)_(?:and_(?:set|clear|change)_)?bit ^find_(?:next|first|last)_(?:and_|zero_|andnot_)?(?:zero_)?bit ^bitmap_(?:find|set|clear|weight|zero|copy|and|or|xor|empty|full|subset|equal|intersects|release|allocate|parse|print)(?:_|$) ^variable_test ^constant_test
-        ^rcu_(?:read_(?:un)?lock|is_watching|lockdep) ^cleanup_srcu ^rhashtable_lookup ^rht_(?!deferred) ^list_(?!lru) ^hlist_ ^klist_(?:del|put|next|add|remove) ^plist ^llist ^rb_ ^rbtree ^dl_rb
-        ^prepare_to_s?wait ^finish_s?wait ^swake_up ^(?:out_of_line_)?wait_on_bit ^wait_woken ^wait_for_completion ^complete(?:_all)?$ ^wake_up ^autoremove ^debug_(?:mutex|rt|spin) ^(?:spin|rwlock)_(?:bug|dump) ^held_lock ^assign_lock_key
-        ^(?:soft|hard)irqs? ^preempt_(?:count|latency) ^irqentry ^context_tracking ^ct_(?:nmi|irq|idle|kernel|user) ^user_(?:enter|exit)
+        ^rcu_(?:read_(?:un)?lock|is_watching|lockdep) ^cleanup_srcu ^rhashtable_lookup ^xas_(?:load|find|start|descend) ^rht_(?!deferred) =device_list_add ^list_(?!lru) ^hlist_ ^klist_(?:del|put|next|add|remove) ^plist ^llist ^rb_ ^rbtree ^dl_rb
+        ^finish_s?wait ^swake_up ^(?:out_of_line_)?wait_on_bit ^wait_woken ^wait_for_completion ^wake_up =complete ^autoremove ^debug_(?:mutex|rt|spin) ^(?:spin|rwlock)_(?:bug|dump) ^held_lock ^assign_lock_key
+        ^(?:soft|hard)irqs? ^preempt_(?:count|latency) ^irqentry ^context_tracking ^ct_(?:nmi|irq|kernel|user) ^user_(?:enter|exit)
     """,
     "memory, strings, ports, sums, user space": """
-        ^mem(?:cpy|set|move|cmp|chr|scan|zero)[0-9]*(?:_|$) ^str(?:[ln]?c(?:py|at|mp|hr|spn)|scpy|n?len|n?casecmp|n?str|sep|pbrk|rchr|ncasecmp|ndup|lcpy|lcat|im|chrnul|spn)(?:_|$)
-        ^sized_strscpy ^match_string ^jhash ^crc ^xxh ^siphash ^hsiphash ^full_name_hash ^csum_
-        copy_(?:from|to)_(?:user|iter|sockptr|kernel|bpfptr) ^copy_user ^copyin ^copyout ^copy_mc ^raw_copy ^clear_user ^clear_page ^copy_page(?:$|_) ^rep_ ^(?:get|put)_user(?:_[0-9]|_no|_asm|_fn|$) ^probe_kernel
+        ^mem(?:cpy|set|move|cmp|chr|scan|zero)[0-9]*(?:_|$) strcmp ^str(?:n?c(?:py|at|mp|hr|spn)|lcpy|scpy|n?len|n?casecmp|n?str|sep|pbrk|rchr|ncasecmp|ndup|lcpy|im|chrnul|spn)(?:_|$)
+        ^sized_strscpy ^match_string ^jhash ^crc(?:16|32) ^siphash ^hsiphash ^full_name_hash ^csum_(?:partial|and_copy|tcpudp|ipv6|block)
+        copy_(?:from|to)_(?:user|iter|sockptr|kernel|bpfptr) ^copy_user ^copyin ^copyout ^copy_mc ^raw_copy ^clear_user$ ^clear_page ^copy_page(?:$|_) ^rep_ ^(?:get|put)_user(?:_[0-9]|_no|_asm|_fn|$) ^probe_kernel
         ^check_copy ^iterate_and ^fault_in ^read_word ^read_once ^READ_ONCE ^WRITE_ONCE ^(?:ins|outs|in|out)[bwlq]$ ^ioread ^iowrite ^(?:read|write)[bwlq]$ ^mmio ^logic_(?:in|out|pio)
-        ^(?:get|put)_unaligned ^skb_(?:panic|under_panic|over_panic|push|put|pull|trim)$ ^iov_iter_(?:zero|copy|fault)
+        ^(?:get|put)_unaligned ^skb_(?:panic|under_panic|over_panic)$ ^iov_iter_(?:zero|copy|fault)
     """,
     "deferred work and devices": """
-        ^kvfree_call ^kfree_call ^flush_(?:work|workqueue|delayed) ^start_flush ^drain_workqueue ^destroy_workqueue ^queue_(?:work_on|delayed) ^insert_work ^cancel_(?:work|delayed) ^mod_(?:timer|delayed) ^schedule_work ^try_to_grab
-        ^(?:try_to_)?del_timer ^timer_delete ^timer_shutdown ^add_timer ^lock_timer_base ^detach_ ^hrtimer_(?:cancel|try) ^lock_hrtimer ^remove_hrtimer ^init_timer ^sk_(?:stop|reset)_timer ^irq_work ^tasklet_kill ^kthread_(?:stop|queue|insert|flush|cancel|create|park) ^timer_(?:is_static|fixup)
-        ^kobject_ ^dpm_sysfs ^device_pm_(?:add|remove) ^device_release$ ^sysfs_(?:remove|delete|unlink) ^i2c_del_adapter ^device_(?:remove_file|create_file|destroy$|(?:add|del|register|unregister|initialize)$) ^(?:get|put)_device ^cdev_(?:add|del|put|device) ^bus_(?:add|remove)_
-        ^tty_(?:port_)?(?:un)?register_device ^add_uevent ^uevent
-        ^hwrng_unregister ^usb_(?:submit|kill|unlink|poison|anchor|unanchor|hcd_(?:submit|unlink|giveback)|start_wait|control_msg|bulk_msg|interrupt_msg)
-        ^dput ^fast_dput ^iput ^(?:drop|inc)_nlink ^ihold ^kfree_skb ^dev_kfree ^unregister_netdev(?:ice)?(?:_many|_queue|_many_notify|$) ^rollback_registered ^dev_(?:put|hold) ^netdev_(?:put|hold|tracker)
+        ^flush_(?:work$|workqueue) ^start_flush ^drain_workqueue ^destroy_workqueue queue_work(?!er) ^queue_delayed ^insert_work ^cancel_work_(?:sync|timer) =mod_timer =mod_timer_pending ^schedule_work ^try_to_grab
+        ^(?:try_to_)?del_timer ^timer_delete ^timer_shutdown ^add_timer ^lock_timer_base ^detach_(?:timer|if_pending) ^hrtimer_(?:cancel|try) ^lock_hrtimer ^remove_hrtimer ^sk_(?:stop|reset)_timer ^irq_work ^tasklet_kill ^kthread_(?:stop|insert|cancel|create) ^timer_(?:is_static|fixup)
+        ^kobject_ ^dpm_sysfs ^device_pm_(?:add|remove) ^device_release$ ^sysfs_(?:remove|delete|unlink) ^i2c_del_adapter ^device_(?:remove_file|create_file|destroy$|(?:add|del|register|initialize)(?:$|_)) device_unregister ^device_for_each_child ^(?:get|put)_device ^cdev_(?:add|del|put|device) ^bus_(?:add|remove)_
+        ^tty_(?:port_)?(?:un)?register_device ^add_uevent
+        ^hwrng_unregister usb_submit_urb ^usb_(?:kill|poison|hcd_(?:submit|giveback_urb_bh)|control_msg)
+        ^dput ^fast_dput ^iput drop_nlink ^inc_nlink ^ida_free ^ihold ^kfree_skb ^dev_kfree ^unregister_netdev ^rollback_registered ^dev_(?:put|hold) ^netdev_(?:put|hold|tracker)
     """,
     "the scheduler on the way to sleep": """
         ^schedule_(?:timeout|hrtimeout) ^io_schedule ^context_switch ^preempt_schedule ^do_nanosleep ^msleep ^usleep
@@ -96,8 +96,9 @@ def _compile(tables: tuple[str, ...]) -> re.Pattern[str]:
     """One expression for all names; ^ stands for "begins so, whatever number of underscores comes first"."""
     words = re.sub(r"\s*\|\s*", "|", " ".join(tables)).split()
     heads = [word[1:] for word in words if word.startswith("^")]
-    parts = [word for word in words if not word.startswith("^")]
-    return re.compile(rf"^_{{0,8}}(?:{'|'.join(heads)})|{'|'.join(parts)}")
+    whole = [word[1:] for word in words if word.startswith("=")]
+    parts = [word for word in words if word[0] not in "^="]
+    return re.compile(rf"^_{{0,8}}(?:{'|'.join(heads)})|^(?:{'|'.join(whole)})$|{'|'.join(parts)}")
 
 
 @lru_cache(maxsize=1)

@@ -54,7 +54,10 @@ _KINDS: Final = (
     ),
     (Pattern(r"memory leak in"), "LEAK"),
     (Pattern(r"kernel BUG|BUG: bad usercopy in"), "BUG"),
-    (Pattern(r"BUG: soft lockup in|INFO: (?:rcu detected stall|task (?:can't die|hung)) in"), "HANG"),
+    (
+        Pattern(r"BUG: (?:soft|hard) lockup in|INFO: (?:rcu detected stall|task (?:can't die|hung)) in"),
+        "HANG",
+    ),
     (Pattern(r"WARNING: (?:corrupted|kernel stack (?:frame pointer has bad value|regs has bad))"), ""),
     (Pattern(r"WARNING(?: in|:)"), "WARNING"),
     (

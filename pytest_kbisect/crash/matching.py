@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from pytest_kbisect.crash.frames import is_generic
-from pytest_kbisect.crash.guilty import guilty_file
+from pytest_kbisect.crash.cleaning import clean_title
+from pytest_kbisect.crash.frames import is_generic, plain_names
+from pytest_kbisect.crash.guilty import guilty_file, is_called_by_all
 from pytest_kbisect.crash.kinds import kind_of
 from pytest_kbisect.crash.naming import CUT, frame_of_title
 from pytest_kbisect.crash.pattern import Pattern
@@ -18,12 +19,30 @@ Kind = Literal["match", "related", "unrelated"]
 _NEAR: Final = 4
 """How many telling functions of a trace the key frame may move by: inlining moves it by one or two."""
 
-# Functions are renamed more often than replaced; these endings come and go between kernels.
+# Functions are renamed more often than replaced; these beginnings and endings come and go between kernels:
+# wrappers that check, profile (6.10) or lock, halves of a function that was split, endings of the compiler's.
 _DRIFT: Final = Pattern(
     r"^_+|(?:_checked|_saturate|_warn_saturate|_noprof|_nested|_locked|_unlocked|_common|_slow(?:path)?|_fast(?:path)?"
-    r"|_internal|_inner|_one|_core|_nolock)+$|_(?=_)"
+    r"|_internal|_inner|_one|_core|_nolock|_reason|_or_report|_sync|_rcu|_node|_cold|_func|_fn)+$|_(?=_)"
 )
-_NUMBERS: Final = Pattern(r"\d+|\b(?:ADDR|NUM)\b")
+_COMPILERS: Final = Pattern(r"\.(?:part|isra|constprop|cold|llvm|lto_priv)\b.*$")
+# A page became a folio in most names between 5.16 and 6.12.
+_REWORDED: Final = ((Pattern(r"(?<![a-z])(?:pages|folios|page)(?![a-z])"), "folio"),)
+_NUMBERS: Final = Pattern(r"(?:\d|ADDR|NUM)+")
+_SAME_WORDS: Final = 3
+"""Words that two names of a function have to share where one has a word more."""
+
+# A CPU that stalls lets no grace period end and no lock go that it holds.
+_STALLED: Final = Pattern(r"INFO: rcu detected stall|BUG: (?:soft|hard) lockup")
+_BLOCKED_BY_IT: Final = Pattern(
+    r"INFO: task (?:hung|can't die) in (?:synchronize_\w+|rcu_barrier|rtnl_lock)$|no output from test machine$"
+)
+
+_CYCLE: Final = Pattern(r"possible deadlock in (?!corrupted)")
+# A function in an address of a report.
+_FUNCTION: Final = Pattern(r"\b(?P<func>[A-Za-z_][\w.]{1,200})\+0x[0-9a-f]{1,8}/0x[0-9a-f]{1,8}")
+_OOPS_LINES: Final = 80
+"""Lines of a report in which its key frame stands, and all that the fault went through above it."""
 
 _CLASSES: Final = (
     ("memory access", Pattern(r"K(?:ASAN|FENCE|MSAN)|MEMORY_SAFETY|NULL-POINTER|REFCOUNT")),
@@ -34,6 +53,7 @@ _CLASSES: Final = (
     ("check", Pattern(r"WARNING|BUG|UBSAN")),
     ("machine", Pattern(r"LOST_CONNECTION|SYZ_FAILURE|REBOOT")),
 )
+_MANY_HEADLINES: Final = frozenset({"memory access", "hang"})
 _FAULT_TITLE: Final = Pattern(
     r"general protection fault|Unhandled fault|stack segment|BUG: unable to handle|bad-access"
 )
@@ -74,7 +94,7 @@ _STANDS_FOR: Final = (
         ),
         "bad-access",
     ),
-    (Pattern(r"(?:INFO: rcu detected stall|BUG: soft lockup) in (?P<frame>\S+)$"), "stall"),
+    (Pattern(r"(?:INFO: rcu detected stall|BUG: (?:soft|hard) lockup) in (?P<frame>\S+)$"), "stall"),
     (Pattern(r"INFO: task (?:hung|can't die) in (?P<frame>\S+)$"), "hang"),
     (Pattern(r"(?:KASAN: invalid-free|KFENCE: invalid free) in (?P<frame>\S+)$"), "invalid-free"),
 )
@@ -96,7 +116,22 @@ def _compare_frames(report: CrashReport, reference: CrashReport) -> Match:
     if ours and theirs and _root(ours) == _root(theirs):
         how = f"both in {ours}" if ours == theirs else f"{ours} is {theirs} by another name"
         return Match("related", f"{how}; {_both(our_class, their_class)}")
+    for one, other in ((report, reference), (reference, report)):
+        if _oops_line(one) == other.title:
+            return Match("related", f'"{one.title}" began with "{other.title}"')
+        if _STALLED.match(one.title) and _BLOCKED_BY_IT.match(other.title):
+            return Match("related", f'"{other.title}" is what a stall like "{one.title}" leads to')
     if alike:
+        if ours and theirs and _reworded(ours, theirs):
+            return Match("related", f"{ours} may be {theirs} by another name; both {our_class}")
+        for one, other in ((report, reference), (reference, report)):
+            if _frame(other) and _root(_frame(other)) in map(_root, _functions_above(one)):
+                return Match(
+                    "related", f"{_frame(other)} is on the way to the fault in {one.title}; both {our_class}"
+                )
+            # Which lock of a cycle is asked for last is chance; the others' places are in its chain.
+            if _CYCLE.match(one.title) and _CYCLE.match(other.title) and f" {_frame(other)}+0x" in one.report:
+                return Match("related", f"{_frame(other)} is in the cycle of {one.title}")
         if theirs and _root(theirs) in map(_root, _near_functions(report)):
             return Match(
                 "related",
@@ -108,7 +143,7 @@ def _compare_frames(report: CrashReport, reference: CrashReport) -> Match:
                 f"{ours} is near the top of the trace of {theirs or reference.title}; both {our_class}",
             )
         our_file, their_file = guilty_file(report.report), guilty_file(reference.report)
-        if our_file and our_file == their_file:
+        if our_file and our_file == their_file and not is_called_by_all(our_file):
             return Match("related", f"both blamed on {our_file}; both {our_class}")
         return Match("unrelated", f'"{report.title}" has no function in common with "{reference.title}"')
     return Match(
@@ -119,12 +154,12 @@ def _compare_frames(report: CrashReport, reference: CrashReport) -> Match:
 
 
 def _compare_cut(report: CrashReport, reference: CrashReport) -> Match:
-    """A report without its key frame can be anything of its class, and nothing outside it."""
+    """A report without its key frame can be any with its headline, or of a class with many headlines."""
     if _headline(report.title) == _headline(reference.title):
         return Match(
             "related", f'"{_headline(report.title)}" in both, but a report was cut before its key frame'
         )
-    if crash_class(report) and crash_class(report) == crash_class(reference):
+    if crash_class(report) in _MANY_HEADLINES and crash_class(report) == crash_class(reference):
         return Match("related", f"both {crash_class(report)}, but a report was cut before its key frame")
     return Match("unrelated", f'"{report.title}" is another kind of fault than "{reference.title}"')
 
@@ -159,7 +194,38 @@ def _headline(title: str) -> str:
 
 
 def _root(function: str) -> str:
-    return _DRIFT.sub("", function) or function
+    """A function's name without what changes between kernels and builds."""
+    name = _COMPILERS.sub("", function)
+    while (plain := plain_names(name)[0]) != name:
+        name = plain
+    name = _DRIFT.sub("", name) or name
+    for pattern, word in _REWORDED:
+        name = pattern.sub(word, name)
+    return _NUMBERS.sub("N", name)
+
+
+def _reworded(ours: str, theirs: str) -> bool:
+    """Whether one name is the other with a word put in: btf_tag_resolve, btf_decl_tag_resolve."""
+    fewer, more = sorted((_root(ours).split("_"), _root(theirs).split("_")), key=len)
+    rest = iter(more)
+    return len(fewer) >= _SAME_WORDS and len(more) == len(fewer) + 1 and all(word in rest for word in fewer)
+
+
+def _oops_line(report: CrashReport) -> str:
+    return clean_title(report.report.partition("\n")[0])
+
+
+def _functions_above(report: CrashReport) -> list[str]:
+    """What the fault went through above its key frame: other titlers name a crash by these."""
+    lines = report.report.split("\n", _OOPS_LINES)[:_OOPS_LINES]
+    functions = [found["func"] for found in _FUNCTION.finditer("\n".join(lines))]
+    key = _root(_frame(report))
+    stops = [at for at, function in enumerate(functions) if _root(function) == key][:2]
+    if not stops:
+        return []
+    above = functions[: stops[0]]
+    between = functions[stops[0] + 1 : stops[-1]]  # where the headline has the key frame, too
+    return above + between if all(map(is_generic, between)) else above
 
 
 def _near_functions(report: CrashReport) -> list[str]:

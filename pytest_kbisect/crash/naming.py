@@ -24,6 +24,7 @@ _LINES_READ: Final = 600
 
 _FRAME_IN_TITLE: Final = Pattern(r" in (?P<frame>[\w:]+|<[^>\n]{1,100}>(?:::[\w:]+)?)")
 _STAMP_IN_TITLE: Final = Pattern(r"\[ *\d{1,9}\.\d{6}\]")
+_STAMPED_TITLE: Final = "timestamp in report title"
 
 
 class Name(NamedTuple):
@@ -46,6 +47,8 @@ def name_crash(lines: Sequence[str], title_lines: int, header: Header) -> Name:
         signed = any(family.sign.search(lines[0]) for family in header.families)
         title = clean_title(lines[0])
         reason = "matched title but not report regexp" if signed else trace_fault(lines)
+        if _STAMP_IN_TITLE.search(lines[0]):
+            reason = _STAMPED_TITLE
         return Name(title, (), frame_of_title(title), reason)
     family, at, groups = found
     reason = ""
@@ -62,8 +65,8 @@ def name_crash(lines: Sequence[str], title_lines: int, header: Header) -> Name:
     if not reason:
         if family.cut_short:
             reason = "report format is marked as corrupted"
-        elif _STAMP_IN_TITLE.search(title):
-            reason = "timestamp in report title"
+        elif _STAMP_IN_TITLE.search(family.title.format_map({**groups, "frame": ""})):
+            reason = _STAMPED_TITLE
         elif not family.traceless:
             reason = trace_fault(lines)
     return Name(title, tuple(sorted({*titles[1:]} - {title})), frame_of_title(title), reason)

@@ -63,13 +63,21 @@ _SUPPRESSED: Final = (
     b"SYZFAIL: out of memory",
     b"INIT: PANIC: segmentation violation!",
     b"Killed process 1 (",
-    b"Out of memory: Killed process 1 ",
+    b"lowmemorykiller: Killing 'sshd'",
     b"Kernel panic - not syncing: Out of memory",
     b"Kernel panic - not syncing: System is deadlocked on memory",
 )
+# mm/oom_kill.c: "Kill process" before 5.1. Without these programs nobody talks to the guest any more.
+_OOM_KILLS: Final = b" process "
+_OOM_KILLED: Final = Pattern(rb"\bKill(?:ed)? process \d{1,9} \((?:sshd|dropbear|syz-fuzzer|syz-execprog)\)")
 _PANICKED: Final = b"Kernel panic - not syncing"
+# Google Compute Engine says so on the serial port itself; what the guest said meanwhile is lost.
+_DISCONNECTED: Final = b"serialport: VM disconnected."
 _EXECUTOR: Final = Pattern(rb" Comm: syz\.(\d{1,6})\.(\d{1,9}) ")
-_ALIVE: Final = Pattern(rb"(?m)^(?:<\d{1,2}>)?\[ *[1-9]\d{0,8}\.\d{3,9}\]")
+# A kernel runs: it has printed something after its first second, or syzkaller's programs have.
+_ALIVE: Final = Pattern(
+    rb"(?m)^(?:<\d{1,2}>)?\[ *[1-9]\d{0,8}\.\d{3,9}\]|^executing program|^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d "
+)
 _WORDS: Final = (
     *_OTHER_TRACE,
     b"Booting the kernel",
@@ -93,6 +101,7 @@ class Console:
         self.closed: list[Unfinished] = []
         self.suppressed = False
         self.panicked = False
+        self.disconnected = False
         self.executor = ""
         self._count = 0
         self._reported: set[str] = set()
@@ -145,8 +154,12 @@ class Console:
         """What counts for all reports of a console, wherever it stands."""
         if not self.panicked:
             self.panicked = data.find(_PANICKED, start, end) >= 0
+        if not self.disconnected:
+            self.disconnected = data.find(_DISCONNECTED, start, end) >= 0
         if not self.suppressed:
-            self.suppressed = any(data.find(word, start, end) >= 0 for word in _SUPPRESSED)
+            self.suppressed = any(data.find(word, start, end) >= 0 for word in _SUPPRESSED) or (
+                data.find(_OOM_KILLS, start, end) >= 0 and _OOM_KILLED.search(data, start, end) is not None
+            )
         if not self.executor and data.find(b" Comm: syz.", start, end) >= 0:
             found = _EXECUTOR.search(data, start, end)
             if found is not None:
@@ -240,6 +253,7 @@ class Console:
     def build(self, report: Unfinished) -> CrashReport:
         """The crash report as far as its text goes now."""
         name = name_crash(report.lines, report.title_lines or len(report.lines), report.header)
+        reason = name.reason or ("the serial port was disconnected" if self.disconnected else "")
         return CrashReport(
             title=name.title,
             alt_titles=name.alternatives,
@@ -248,8 +262,8 @@ class Console:
             frames=stacks(report.lines),
             lead="\n".join(report.lead),
             report="\n".join(report.lines),
-            corrupted=bool(name.reason),
-            corrupted_reason=name.reason,
+            corrupted=bool(reason),
+            corrupted_reason=reason,
             suppressed=self.suppressed,
             panicked=self.panicked,
             executor=self.executor,

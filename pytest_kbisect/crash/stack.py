@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from pytest_kbisect.crash.families.family import NAME, PC, Stack
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _BEGINS: Final = (
     r"\bCall Trace:",
     r"\bCall trace:",
-    r"(?<!stack )\b[Bb]acktrace:|\bStack traceback:",
+    r"(?<!stack )\b[Bb]acktrace(?: \(crc [0-9a-f]{1,8}\))?:|\bStack traceback:",
     r"\b[Aa]llocated(?: by (?:task|interrupt)[^\n]{0,60})?(?: on cpu[^\n]{0,60})?:\s*$",
     r"\b[Ff]reed(?: by (?:task|interrupt)[^\n]{0,60})?(?: on cpu[^\n]{0,60})?:\s*$",
     r"^(?:Last potentially related work creation|Second to last potentially related work creation):",
@@ -27,7 +28,7 @@ _BEGINS: Final = (
     r"^Uninit was created at:",
     r"^Local variable [^\n]{1,200} created at:",
     r"^(?:(?:Read|Write) at 0x|(?:Invalid|Use-after-free|Out-of-bounds) (?:read|write) at|Corrupted memory at|Invalid free of)",
-    r"^\s*(?:read|write|read-write|assert no accesses|assert no writes|race at unknown origin)[^\n]{0,60} (?:to|with) ",
+    r"^\s*(?:read|write|assert no|race at unknown origin)[^\n]{0,60} to 0x[0-9a-f]{4,16} of \d{1,9} bytes by ",
     r"^page last (?:allocated|free)",
 )
 # Arm's is one of registers.
@@ -41,6 +42,8 @@ FRAME: Final = Pattern(
     r"\+0x[0-9a-f]{1,16}/0x[0-9a-f]{1,16}"
     rf"|^\s{{0,4}}{_PC_ARM}"
 )
+# riscv prints the trace just below the registers since 5.13, without a word before it.
+_BELOW_REGISTERS: Final = Pattern(r"^status: [0-9a-f]{8,16} badaddr: [0-9a-f]{8,16} cause: ")
 _FAULT_INJECTED: Final = Pattern(r"\bshould_fail(?:_ex)?(?:\.[\w.]{1,80})?\+0x")
 
 
@@ -148,4 +151,6 @@ def trace_fault(lines: Sequence[str]) -> str:
                 break
         else:
             return "no frames in a stack trace"
+    if not whole and not begins:
+        whole = any(_BELOW_REGISTERS.search(line) and frame_names(below) for line, below in pairwise(lines))
     return "" if whole else "no stack trace in report"

@@ -25,6 +25,9 @@ _END: Final = Pattern(
 )
 
 
+_INLINED: Final = Pattern(r"\[inline\](?:, CPU#\d{1,4}: |$)")
+
+
 class Unfinished:
     """A report that is being read."""
 
@@ -63,7 +66,7 @@ class Unfinished:
         """Whether a headline repeats this report's: a symbolizer says it once for each inlined function."""
         return (
             line.context == self.context
-            and self.lines[-1].endswith("[inline]")
+            and _INLINED.search(self.lines[-1]) is not None
             and self.lines[-1].partition(": ")[0] == line.message.partition(": ")[0]
         )
 

@@ -44,6 +44,90 @@ TRACE = (("dump_stack", "kasan_report", "kbx_inner", "kbx_outer", "kbx_ioctl"),)
             CrashReport("WARNING in b", report=" b+0x1/0x2 drivers/misc/kbx.c:9"),
             "related",
         ),
+        # Names that changed with the kernel or the build.
+        (CrashReport("WARNING in __kbx_alloc_noprof"), CrashReport("WARNING in kbx_alloc"), "related"),
+        (CrashReport("WARNING in kbx_put.part.0"), CrashReport("WARNING in kbx_put"), "related"),
+        (CrashReport("WARNING in kbx_end_folio"), CrashReport("WARNING in kbx_end_page"), "related"),
+        (
+            CrashReport("INFO: task hung in SyS_reboot"),
+            CrashReport("INFO: task hung in __do_sys_reboot"),
+            "related",
+        ),
+        (
+            CrashReport("KASAN: use-after-free Read in kbx802154_x"),
+            CrashReport("KASAN: use-after-free Read in kbx8NUM_x"),
+            "related",
+        ),
+        (
+            CrashReport("general protection fault in kbx_decl_tag_resolve"),
+            CrashReport("general protection fault in kbx_tag_resolve"),
+            "related",
+        ),
+        (CrashReport("WARNING in kbx_read"), CrashReport("WARNING in kbx_read_page"), "unrelated"),
+        # Words of the detector that changed: 6.3 says slab- of what was freed.
+        (
+            CrashReport("KASAN: slab-use-after-free Read in a"),
+            CrashReport("KASAN: use-after-free Read in a"),
+            "match",
+        ),
+        # A title by the oops line, and one by a function that is no key frame here.
+        (
+            CrashReport(
+                "kernel BUG in kbx_iget",
+                report="kernel BUG at fs/kbx/inode.c:77!\nRIP: 0010:kbx_iget+0x1/0x2",
+            ),
+            CrashReport("kernel BUG at fs/kbx/inode.c:LINE!"),
+            "related",
+        ),
+        (
+            CrashReport(
+                "WARNING in kbx_send",
+                frames=(("queue_work_on", "kbx_send", "kbx_ioctl"),),
+                report="WARNING: kbx.c:1\nRIP: 0010:__queue_work+0x1/0x2\nCall Trace:\n queue_work_on+0x1/0x2\n kbx_send+0x1/0x2\n",
+            ),
+            CrashReport("WARNING in __queue_work"),
+            "related",
+        ),
+        # Callers of the key frame are not it.
+        (
+            CrashReport(
+                "WARNING in kbx_send", report="RIP: 0010:kbx_send+0x1/0x2\nCall Trace:\n kbx_ioctl+0x1/0x2\n"
+            ),
+            CrashReport("WARNING in kbx_ioctl"),
+            "unrelated",
+        ),
+        # What a stall leads to.
+        (
+            CrashReport("INFO: task hung in synchronize_rcu"),
+            CrashReport("INFO: rcu detected stall in kbx_loop"),
+            "related",
+        ),
+        (
+            CrashReport("INFO: task hung in kbx_read"),
+            CrashReport("INFO: rcu detected stall in kbx_loop"),
+            "unrelated",
+        ),
+        # The same cycle of locks, entered elsewhere.
+        (
+            CrashReport(
+                "possible deadlock in kbx_a", report="-> #1:\n _raw_spin_lock+0x1/0x2\n kbx_b+0x1/0x2\n"
+            ),
+            CrashReport("possible deadlock in kbx_b"),
+            "related",
+        ),
+        # A cut report can be what has its headline; another check is another bug.
+        (CrashReport("WARNING in corrupted"), CrashReport("kernel BUG in kbx_iget"), "unrelated"),
+        (
+            CrashReport("KASAN: use-after-free Read in corrupted"),
+            CrashReport("general protection fault in a"),
+            "related",
+        ),
+        # Files that everybody calls are nobody's guilt.
+        (
+            CrashReport("WARNING: refcount bug in a", report=" f+0x1/0x2 lib/refcount.c:28"),
+            CrashReport("WARNING: refcount bug in b", report=" f+0x1/0x2 lib/refcount.c:28"),
+            "unrelated",
+        ),
     ],
 )
 def test_same_bug(report, reference, kind):

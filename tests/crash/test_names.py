@@ -46,6 +46,9 @@ def test_demangle_anything(text, scheme):
         ("WARNING: kbx+0x12/0x34 failed", "WARNING: kbx failed"),
         ("kernel panic: disk 3 of 12345678", "kernel panic: disk NUM of ADDR"),
         ("a  b\x00\x1fc\xff", "a b c"),
+        ("BUG: a in bpf_prog_6deef7357e7b4530", "BUG: a in bpf_prog_ADDR"),
+        ("BUG: a in kbx802154_open", "BUG: a in kbx802154_open"),
+        ("a: CPU#3, syz-executor.4, 10.0.2.15, kbx.c:12", "a: CPU, syz-executor, IP, kbx.c:LINE"),
         ("x" * 500, "x" * 120),
     ],
 )
@@ -66,16 +69,30 @@ def test_plain_names():
     assert plain_names("kbx_open") == ("kbx_open",)
 
 
-@pytest.mark.parametrize(
-    "name", ["__kmalloc", "kasan_report", "_raw_spin_lock_irqsave", "memcpy", "list_del", "dump_stack"]
-)
+GENERIC = """
+    __kmalloc kasan_report _raw_spin_lock_irqsave memcpy list_del dump_stack __queue_work
+    ieee80211_queue_work nla_strcmp copy_string_kernel ip6_addr_string lockdown_write
+    usermodehelper_read_trylock media_device_unregister device_for_each_child folio_unlock
+    kmem_cache_alloc_noprof __flush_workqueue xas_load ida_free drop_nlink truncate_inode_pages_range
+    io_lockdep_assert_cq_locked complete dput
+"""
+
+
+@pytest.mark.parametrize("name", GENERIC.split())
 def test_generic(name):
     assert is_generic(name)
 
 
-@pytest.mark.parametrize(
-    "name", ["kbx_alloc", "lookup_object", "sg_read", "tty_open", "show_timer", "free_netdev"]
-)
+TELLING = """
+    kbx_alloc lookup_object sg_read tty_open show_timer free_netdev folio_end_read
+    folio_add_new_anon_rmap mempool_alloc pcpu_alloc_noprof __memcg_kmem_charge_page put_page skb_pull
+    skb_put prepare_to_wait complete_all cancel_delayed_work flush_delayed_work mod_delayed_work_on
+    kvfree_call_rcu usb_bulk_msg __usb_hcd_giveback_urb sched_show_task kcov_remote_start
+    touch_wq_lockdep_map try_to_wake_up sock_def_wakeup xa_find crc_ccitt
+"""
+
+
+@pytest.mark.parametrize("name", TELLING.split())
 def test_telling(name):
     assert not is_generic(name)
 

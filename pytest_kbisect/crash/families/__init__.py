@@ -12,18 +12,19 @@ from pytest_kbisect.crash.pattern import Pattern
 # what the kernel says about other programs.
 _HARMLESS_BUG: Final = Pattern(r"\w(?<!TASK )BUG:|DEBUG:")
 _HARMLESS_WARNING: Final = Pattern(
-    r"^(?!.{0,300}WARNING: (?:CPU: \d|\S{1,200}\.[chS]:\d))"  # WARN() itself is never harmless
+    r"^(?!.{0,300}WARNING: (?:CPU: \d|(?:\[.{1,300}?\] )?\S{1,200}\.[chS]:\d))"  # WARN() itself is never harmless
     r".{0,400}?(?i:spectre|\bebpf\b|fbcon: driver|workqueue cpumask|\bmitigation|permanently added|deprecated"
     r"|you are running|unsupported|not supported|experimental|insecure|\bmand\b|no swap|swap space|entropy"
     r"|host key|filesystem (?:is|was)|maximal mount count|unchecked|fsck|\bssh|apparmor|selinux|certificate"
-    r"|kernel lockdown)"
+    r"|kernel lockdown|ignor|perform|firmware|obsolete|will be removed|has been replaced by|fallback|insufficient"
+    r"|not compiled with|lvmetad|\budev|linker:|capabilit)"
 )
 # Go's run time begins a line so; others say "fatal error:" in the midst of one, or say what they could not do.
 _HARMLESS_FATAL: Final = Pattern(r"^(?!fatal error: (?!cannot |can't |could not |unable |failed ))")
 _HARMLESS_FAULT: Final = Pattern(r"traps: |general protection fault (?:ip|rip):|segfault at")
 _HARMLESS_INFO: Final = Pattern(
-    r"INFO: (?!rcu_|task |\w*\s?suspicious RCU|possible |inconsistent |trying to register"
-    r"|[A-Z_]{3,20}-safe -> |(?:Allocated|Freed) in |(?:Slab|Object) 0x|\s*$)"
+    r"INFO: (?!rcu_|task (?!.{1,64} is blocked on )|\w*\s?suspicious RCU|possible |inconsistent |trying to register"
+    r"|[A-Z_-]{3,20}-safe -> |(?:Allocated|Freed) in |(?:Slab|Object) 0x|\s*$)"
 )
 
 HEADERS: Final = (
@@ -46,10 +47,11 @@ HEADERS: Final = (
             *locking.PREEMPTION,
             *locking.LOCKDEP_LIMITS,
             *stalls.SOFT_LOCKUP,
+            *warnings.BUG,
         ),
         _HARMLESS_BUG,
     ),
-    Header("(Not tainted): ", memory.SLUB, Pattern(r"^(?!.{0,200}BUG )")),
+    Header("(Not tainted): ", memory.SLUB, Pattern(r"^(?!.{0,200}BUG )|Objects remaining")),
     Header("BUG kmalloc-", memory.SLUB),
     Header(
         "WARNING:",
@@ -68,6 +70,7 @@ HEADERS: Final = (
         ),
         _HARMLESS_INFO,
     ),
+    Header("Watchdog detected hard LOCKUP", stalls.HARD_LOCKUP),
     Header("Unable to handle kernel", memory.ARM_FAULT),
     Header("Unhandled fault:", memory.UNHANDLED_FAULT),
     Header("Unhandled prefetch abort:", memory.UNHANDLED_FAULT),

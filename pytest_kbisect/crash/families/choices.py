@@ -20,16 +20,16 @@ _DISPATCH: Final = Pattern(
     # files
     | ^_{0,2}vfs_(?:read|write|fsync|ioctl) | ^(?:do|new)_sync_(?:read|write) | ^call_(?:read|write)_iter
     | ^do_(?:vfs_ioctl|iter_readv|iter_read|iter_write|loop_readv|dentry_open|fsync)
-    | compat_ioctl | blkdev_ioctl | S(?:yS|YSC)_ioctl | ^_{0,3}(?:do_|se_|x64_|ia32_|arm64_)?sys_ioctl | ^ksys_ioctl | ^_{0,4}fput | ^mmap_region | ^call_mmap
+    | compat_ioctl | blkdev_ioctl | S(?:yS|YSC)_ioctl | ^_{0,3}(?:do_|se_|x64_|ia32_|arm64_)?sys_ioctl | ^ksys_ioctl | ^_{0,4}fput | ^mmap_region | ^call_mmap | ^__do_fault
     # sockets and netlink
-    | ^_{0,2}sock_(?:sendmsg|recvmsg|read_iter|write_iter|do_ioctl|ioctl|common_[sg]etsockopt) | ^do_sock_[sg]etsockopt
+    | ^sock_sendmsg | ^_{0,2}sock_(?:recvmsg|read_iter|write_iter|do_ioctl|ioctl|common_[sg]etsockopt) | ^do_sock_[sg]etsockopt
     | ^_{0,4}sys_[sg]etsockopt | ^__sys_(?:connect|bind|accept|listen|shutdown) | ^_{0,4}sock_release | rtnetlink_rcv_msg | ^netlink_dump | nfnetlink_rcv_msg | ^genl_.*rcv
     # packets
     | ^_{0,2}netif_receive_skb | ^netif_receive | ^process_backlog | napi_poll | ^net_rx_action
     # soft interrupts, timers, work items
-    | ^_{0,2}handle_irq_event | ^call_timer_fn | ^expire_timers | ^_{0,2}hrtimer_run_queues | ^_{0,2}run_hrtimer | ^tasklet_(?:hi_)?action
-    | irq_exit | ^do_softirq$ | ^__do_softirq$ | ^handle_softirqs$ | ^run_ksoftirqd | ^smpboot_thread_fn | ^process_(?:one|scheduled)_work | ^worker_thread
-    | ^kthread$ | ^task_work_run | ^rcu_do_batch | ^rcu_core
+    | ^_{0,2}handle_irq_event | ^call_timer_fn | ^expire_timers | ^run_timer_softirq | ^_{0,2}hrtimer_run_queues | ^_{0,2}run_hrtimer | ^tasklet_(?:hi_)?action
+    | irq_exit | ^do_softirq$ | ^run_ksoftirqd | ^smpboot_thread_fn | ^process_one_work | ^worker_thread
+    | ^kthread$ | ^task_work_run | ^rcu_do_batch
     # the idle loop and booting
     | ^cpu_startup_entry | ^start_secondary | ^start_kernel | ^do_one_initcall
     """,
@@ -63,6 +63,7 @@ def _above(dispatch: Pattern[str], functions: Sequence[str]) -> tuple[str, str] 
 _WAITING: Final = Pattern(
     r"sched|_lock|_slowlock|down|rwsem|completion|kthread|wait|synchronize|context_switch|__switch_to"
     r"|^do_read_cache|cancel_delayed_work|rcu_barrier|mutex|semaphore|^io_schedule|^msleep|^usleep|hung_task"
+    r"|flush_work|filemap_get_folio|pagecache_get_page|^truncate_inode_pages_range"
 )
 _GRACE_PERIOD: Final = Pattern(r"synchronize_(?:rcu|srcu|net|sched)")
 

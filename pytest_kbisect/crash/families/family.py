@@ -53,7 +53,9 @@ RIP: Final = anchor(rf"(?:{_PROGRAM_COUNTER})(?: {{0,2}}{PC}){{0,2}} {{0,2}}(?:{
 RIP_OR_TRAP: Final = anchor(
     rf"(?:{_PROGRAM_COUNTER}|^--- interrupt: \w{{1,8}} at )(?: {{0,2}}{PC}){{0,2}} {{0,2}}{FUNC}"
 )
-CALL_TRACE: Final = anchor(r"\bCall [Tt]race:|^\s*Backtrace:|(?<!stack )\bbacktrace:\s*$")
+CALL_TRACE: Final = anchor(
+    r"\bCall [Tt]race:|^\s*Backtrace:|(?<!stack )\bbacktrace(?: \(crc [0-9a-f]{1,8}\))?:\s*$"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ _TRACE = (CALL_TRACE, STACK)
 
 # print_lock() of kernel/locking/lockdep.c: "(name){usage}, at: function", before 4.17 with an address.
 _AT = anchor(rf", at: (?:{PC} )?{FUNC}")
-_HELD_AT = (_AT, _AT, CALL_TRACE, STACK)
+_HELD_AT = (_AT, _AT, STACK)
 
 # Before 4.13 lockdep's headlines were "[ INFO: ... ]" and "[ BUG: ... ]", afterwards "WARNING: ...".
 # The lock that was asked for says where the cycle closes.
@@ -119,7 +119,7 @@ PREEMPTION: Final = (
     family(
         r"BUG: workqueue leaked (?:lock or atomic|atomic, lock or RCU)",
         "BUG: workqueue leaked lock or atomic in {frame}",
-        steps=(anchor(rf"last function: (?P<func>{NAME})"),),
+        steps=(anchor(rf"(?:last function: |workfn=)(?P<func>{NAME})"),),
         traceless=True,
     ),
 )
@@ -129,6 +129,7 @@ NON_STATIC_KEY: Final = (
         r"INFO: trying to register non-static key",
         "INFO: trying to register non-static key in {frame}",
         steps=_TRACE,
+        skip=("lock_sock",),
     ),
 )
 LOCKDEP_LIMITS: Final = (

@@ -22,7 +22,8 @@ KASAN: Final = (
         steps=_TRACE,
     ),
     family(
-        r"BUG: KASAN: (?:double-free|invalid-free|double-free or invalid-free) in (?:0x)?[0-9a-f]{4,16}\b",
+        r"BUG: KASAN: (?:double-free|invalid-free|double-free or invalid-free) in "
+        rf"(?:(?:0x)?[0-9a-f]{{4,16}}\b|{NAME} \S{{1,200}} \[inline\])",
         "KASAN: invalid-free in {frame}",
         "invalid-free in {frame}",
         steps=_TRACE,
@@ -56,8 +57,15 @@ KMSAN: Final = (
         "KMSAN origin in {origin}",
         details=(_CREATED,),
         steps=(STACK,),
-        skip=(r"alloc",),
+        skip=(r"alloc|usb_start_wait_urb|usb_bulk_msg|usb_interrupt_msg",),
         origin_steps=(anchor(_CREATED), STACK),
+    ),
+    family(
+        r"BUG: KMSAN: (?P<kind>kernel-usb-infoleak)(?: in |$)",
+        "KMSAN: {kind} in {frame}",
+        _BAD_ACCESS,
+        steps=(STACK,),
+        skip=(r"usb_start_wait_urb|usb_bulk_msg|usb_interrupt_msg",),
     ),
     family(
         r"BUG: KMSAN: (?P<kind>[a-z][a-z-]{0,40})(?: in |$)",
@@ -65,7 +73,7 @@ KMSAN: Final = (
         _BAD_ACCESS,
         steps=(STACK,),
         skip=(
-            r"^_*(?:aes|crypto|cipher|drbg|rng|sha\d+|jent|chacha|blake|ghash|poly1305)",
+            r"^_*(?:aes|crypto|cipher|drbg|rng_(?!recvmsg)|sha\d+|jent|chacha|blake|ghash|poly1305)",
             r"^_*(?:skcipher|shash|ahash|aead|gcm|ctr|cbc|ecb|xts|md5|sm[34])_(?:walk|setkey|crypt|encrypt|decrypt|update|final)",
         ),
     ),
@@ -148,6 +156,14 @@ ARM_FAULT: Final = (
     family(
         r"Unable to handle kernel NULL pointer dereference",
         "BUG: unable to handle kernel NULL pointer dereference in {frame}",
+        _BAD_ACCESS,
+        steps=_RIP_TRACE,
+    ),
+    # arm64 says so of pages with other rights, s390 of everything.
+    family(
+        r"Unable to handle kernel (?P<what>write to read-only memory|read from unreadable memory"
+        r"|execute from non-executable memory|execution of user memory|pointer dereference)",
+        "BUG: unable to handle kernel {what} in {frame}",
         _BAD_ACCESS,
         steps=_RIP_TRACE,
     ),

@@ -30,7 +30,7 @@ PANIC: Final = (
         choose=handed_work,
     ),
     family(
-        rf"{_PANIC}kernel stack overflow",
+        rf"{_PANIC}[Kk]ernel stack overflow",
         "kernel stack overflow in {frame}",
         "stack-overflow in {frame}",
         steps=_TRACE,

@@ -34,6 +34,17 @@ SOFT_LOCKUP: Final = (
     ),
     family(r"BUG: workqueue lockup", "BUG: workqueue lockup", traceless=True),
 )
+# "Watchdog detected hard LOCKUP on cpu 0" before 6.2, "CPU0: Watchdog detected hard LOCKUP on cpu 0" since.
+HARD_LOCKUP: Final = (
+    family(
+        r"Watchdog detected hard LOCKUP",
+        "BUG: hard lockup in {frame}",
+        "stall in {frame}",
+        steps=(RIP, CALL_TRACE, STACK),
+        fallback_steps=(_TIMER_INTERRUPT, STACK),
+        choose=handed_work,
+    ),
+)
 HUNG: Final = (
     family(
         r"INFO: task [^\n]{1,64} blocked (?:in I/O wait )?for more than \d{1,9} seconds",
@@ -47,6 +58,6 @@ HUNG: Final = (
         "INFO: task can't die in {frame}",
         "hang in {frame}",
         steps=(CALL_TRACE, STACK),
-        choose=waiter,
+        skip=("^_*sched",),
     ),
 )

@@ -15,11 +15,12 @@ from pytest_kbisect.crash.families.family import (
 )
 
 _TRACE: Final[tuple[Step, ...]] = (CALL_TRACE, STACK)
-_RIP_TRACE: Final[tuple[Step, ...]] = (RIP_OR_TRAP, CALL_TRACE, STACK)
+_RIP_TRACE: Final[tuple[Step, ...]] = (RIP_OR_TRAP, STACK)
 
 # "WARNING: CPU: 0 PID: 1 at file:line function"; since 6.18 "WARNING: file:line at function, CPU#0: comm/1",
-# where the function is 0x0 if the warning was made by a shared trampoline.
-_CPU: Final = r"WARNING: (?:CPU: \d{1,4} PID: \d{1,9} at )?"
+# where the function is 0x0 if the warning was made by a shared trampoline. CONFIG_DEBUG_BUGVERBOSE_DETAILED
+# puts the condition before the file, in brackets.
+_CPU: Final = r"WARNING: (?:CPU: \d{1,4} PID: \d{1,9} at )?(?:\[[^\n]{1,300}?\] )?"
 _FILE: Final = r"[\w./-]{0,200}?"
 
 
@@ -38,12 +39,14 @@ WARNING: Final = (
     _warning(
         r"lib/debugobjects\.c",
         "WARNING: ODEBUG bug in {frame}",
-        skip=("debug_object|debug_check|debug_print|timer|rcu|work",),
+        name="debug_(?:print_object|check_no_obj)",
+        skip=("debug_object|debug_check|debug_print|timer|rcu|percpu_counter",),
     ),
     _warning(r"lib/refcount\.c", "WARNING: refcount bug in {frame}", skip=("^_*(?:refcount|kobject_|kref)",)),
     _warning(
-        r"kernel/locking/(?:lockdep|mutex|rwsem)\.c",
+        r"kernel/locking/lockdep\.c",
         "WARNING: locking bug in {frame}",
+        name=r"_{0,4}(?:lock_|look_up_lock|hlock_|register_lock|check_|mark_|validate_)",
         skip=("lock_sock|release_sock",),
     ),
     _warning(r"lib/kobject\.c", "WARNING: kobject bug in {frame}", skip=("kobject_|device_",)),
@@ -54,14 +57,20 @@ WARNING: Final = (
         skip=("proc_",),
     ),
     _warning(
-        r"mm/(?:slab_common|util|slub|slab)\.c",
+        r"mm/(?:slab_common|util|slab)\.c",
         "WARNING: kmalloc bug in {frame}",
         name=r"_{0,2}k(?:v?m|re)alloc",
         skip=(r"^_*(?:kv|kvm|kvz|km|kz|k|v)?[mzc]?alloc_?(?:array|node|slab|large|noprof|order|$)",),
     ),
+    _warning(r"mm/vmalloc\.c", "WARNING: kmalloc bug in {frame}", name="vmalloc_fix_flags"),
     _warning(r"mm/vmalloc\.c", "WARNING: zero-size vmalloc in {frame}", name="__vmalloc"),
     _warning(r"mm/usercopy\.c", "WARNING: bad usercopy in {frame}", skip=("usercopy|check_",)),
-    _warning(r"drivers/usb/core/urb\.c", "WARNING in {frame}/usb_submit_urb", name="usb_submit_urb"),
+    _warning(
+        r"drivers/usb/core/urb\.c",
+        "WARNING in {frame}/usb_submit_urb",
+        name="usb_submit_urb",
+        skip=("usb_start_wait_urb|usb_bulk_msg|usb_interrupt_msg",),
+    ),
     family(
         rf"{_CPU}{_FILE}[\w-]{{1,80}}\.[chS]:\d{{1,6}} |WARNING: CPU: \d{{1,4}} PID: \d{{1,9}} at ",
         "WARNING in {frame}",
@@ -86,7 +95,7 @@ WARNING: Final = (
         traceless=True,
     ),
     family(
-        r"WARNING: (?!possible |suspicious RCU|inconsistent lock|[A-Z_]{3,20}-safe ->)(?P<what>[^\n]{1,200})",
+        r"WARNING: (?!possible |suspicious RCU|inconsistent lock|[A-Z_-]{3,20}-safe ->)(?P<what>[^\n]{1,200})",
         "WARNING: {what}",
         traceless=True,
     ),
@@ -106,7 +115,22 @@ BUG_ON: Final = (
         steps=_RIP_TRACE,
         skip=("usercopy",),
     ),
-    family(r"[Kk]ernel BUG at ", "kernel BUG in {frame}", steps=_RIP_TRACE, fallback_steps=_TRACE),
+    family(
+        r"[Kk]ernel BUG at ",
+        "kernel BUG in {frame}",
+        steps=_RIP_TRACE,
+        fallback_steps=_TRACE,
+        skip=("^_*skb_(?:push|put)",),
+    ),
+)
+
+# What drivers and file systems call a bug in their own words.
+BUG: Final = (
+    family(
+        r"BUG: (?P<what>(?!K[A-Z]{3,5}: |memory leak|[Uu]nable to handle|kernel NULL|Invalid wait)[^\n]{1,200})",
+        "BUG: {what}",
+        traceless=True,
+    ),
 )
 
 # mm/slub.c prints an object's history with INFO lines: the rest of a report whose head was lost.
