@@ -4,6 +4,10 @@ A crash is titled by the function that did wrong, and that is rarely the innermo
 the sanitizer, the allocator, the list or lock primitive it called wrongly, the code that prints. The
 tables name those by what they are for. A word that begins with ^ is how a name must begin (leading
 underscores aside), one that begins with = is a whole name; the others may be anywhere in a name.
+
+Titles compare with syzbot's only if both look through the same functions. So where its mails of the last
+years (tests/benchmarks/crash_mails.py reads them) name a crash by a function, that is telling here, whatever
+it does: mempool_alloc, put_page or skb_put; and what they pass over is not: ida_free, __queue_work.
 """
 
 from __future__ import annotations
