@@ -4,6 +4,10 @@ A crash is titled by the function that did wrong, and that is rarely the innermo
 the sanitizer, the allocator, the list or lock primitive it called wrongly, the code that prints. The
 tables name those by what they are for. A word that begins with ^ is how a name must begin (leading
 underscores aside), one that begins with = is a whole name; the others may be anywhere in a name.
+
+Titles compare with syzbot's only if both look through the same functions. So where its mails of the last
+years (tests/benchmarks/crash_mails.py reads them) name a crash by a function, that is telling here, whatever
+it does: mempool_alloc, put_page or skb_put; and what they pass over is not: ida_free, __queue_work.
 """
 
 from __future__ import annotations
@@ -56,11 +60,11 @@ _GENERIC: Final[dict[str, str]] = {
         ^devm_k ^mempool_(?:alloc_(?:slab|pages)|free_(?:slab|pages)|k) ^sock_[kom]+alloc ^large_alloc ^poison_ ^unpoison ^rcu_free_slab ^qlist_move ^bpf_map_area ^alloc_tag
     """,
     "locks, counters, atomics": """
-        ^lock_(?:acquire|release|set_|acquired|contended|pin|unpin|page|basic) lockdep_assert ^lockdep ^mark_(?:lock|held|usage|buffer|page_acc) ^validate_chain ^valid_state ^find_lock_entries ^lookup_chain ^look_up_lock ^hlock_
+        ^lock_(?:acquire|release|set_|acquired|contended|pin|unpin|page|basic) lockdep_assert ^lockdep ^mark_(?:lock|held|usage|irqflags|buffer|page_acc) ^validate_chain ^valid_state ^find_lock_entries ^lookup_chain ^look_up_lock ^hlock_
         ^check_(?:prev|noncircular|deadlock|irq|usage|wait_context|flags|chain) ^register_lock ^find_held ^reacquire ^lock$ ^unlock$ ^add_lock ^add_chain
-        ^print_(?:circular|deadlock|lock|usage|irq|unlock|kernel_ident|held|collision|bad_irq|freed) ^(?:un)?lock_page$ ^unlock_buffer ^lock_buffer
+        ^print_(?:circular|deadlock|lock|shortest|usage|irq|unlock|kernel_ident|held|collision|bad_irq|freed) ^(?:un)?lock_page$ ^unlock_buffer ^lock_buffer
         spin_lock spin_unlock spin_trylock read_lock read_unlock read_trylock write_trylock write_lock write_unlock ^(?:native_)?queued_ ^pv_
-        ^do_raw ^raw_(?:spin|read|write|local) ^rt_(?:spin|read|write) mutex(?!_slowlock_locked) down_(?:read|write)(?!_failed) ^down(?:_|$) ^up(?:_(?:read|write)|$) ^rwsem ^rwbase ^percpu_(?:down|up|rwsem) ^osq_
+        ^do_raw ^raw_(?:spin|read|write|local) ^rt_(?:spin|read|write) mutex(?!_slowlock_locked) down_(?:read|write) ^down(?:_|$) ^up(?:_(?:read|write)|$) ^rwsem ^rwbase ^percpu_(?:down|up|rwsem) ^osq_
         ^might_ ^cant_ ^cond_resched ^seq(?:lock|count|prop) ^bit_spin ^hlist_bl ^local_bh ^local_lock ^(?:disable|enable)_bh
         ^arch_(?:atomic|spin|read|write|test|set|clear|local|static|irqs|raw) ^atomic(?:64)?_(?!notifier|open|write|pool) ^instrument ^(?:ex_handler_)?refcount ^kref ^ref_tracker ^cmpxchg ^xchg ^lockref
         ^(?:test|set|clear|change|assign)_(?:and_(?:set|clear|change)_)?bit ^find_(?:next|first|last)_(?:and_|zero_|andnot_)?(?:zero_)?bit ^bitmap_(?:find|set|clear|weight|zero|copy|and|or|xor|empty|full|subset|equal|intersects|release|allocate|parse|print)(?:_|$) ^variable_test ^constant_test

@@ -22,7 +22,8 @@ CUT: Final = "corrupted"
 _LINES_READ: Final = 600
 """Lines of a report that are looked at for its title; a stack trace of the kernel has 64 at most."""
 
-_FRAME_IN_TITLE: Final = Pattern(r" in (?P<frame>[\w:]+|<[^>\n]{1,100}>(?:::[\w:]+)?)")
+# The last "in": some titles have one of their own ("using x() in preemptible code in y").
+_FRAME_IN_TITLE: Final = Pattern(r".* in (?P<frame>[\w:]+|<[^>\n]{1,100}>(?:::[\w:]+)?)")
 _STAMP_IN_TITLE: Final = Pattern(r"\[ *\d{1,9}\.\d{6}\]")
 _STAMPED_TITLE: Final = "timestamp in report title"
 

@@ -21,8 +21,8 @@ import tempfile
 import time
 from pathlib import Path
 
-FUNCTIONS = 40
-TYPES = 3000
+FUNCTIONS = 60
+TYPES = 6000
 FLAGS = ["-g", "-O1", "-ffreestanding", "-fno-pic", "-mcmodel=kernel", "-fno-eliminate-unused-debug-types"]
 PROGRAMS = ("llvm-symbolizer", "addr2line")
 
@@ -47,7 +47,7 @@ def source(file: int) -> str:
         lines += [
             f"long kbx_{file}_{number}(struct kbx_type_{number} *one)",
             "{",
-            "\tlong sum = 1;",
+            "\tlong sum = one->member_0;",
             *(f"\tsum = fold(sum, one->member_{at});" for at in range(8)),
             "\treturn sum;",
             "}",

@@ -96,6 +96,11 @@ TRACE = (("dump_stack", "kasan_report", "kbx_inner", "kbx_outer", "kbx_ioctl"),)
             CrashReport("WARNING in kbx_ioctl"),
             "unrelated",
         ),
+        (
+            CrashReport("BUG: using smp_processor_id() in preemptible code in a"),
+            CrashReport("BUG: using smp_processor_id() in preemptible code in b"),
+            "unrelated",
+        ),
         # What a stall leads to.
         (
             CrashReport("INFO: task hung in synchronize_rcu"),
