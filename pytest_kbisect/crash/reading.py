@@ -102,6 +102,7 @@ class Console:
         self.suppressed = False
         self.panicked = False
         self.disconnected = False
+        self.held_back = False
         self.executor = ""
         self._count = 0
         self._reported: set[str] = set()
@@ -111,11 +112,19 @@ class Console:
         self._offset = 0  # of _buffer in the console
 
     def feed(self, chunk: bytes, *, last: bool = False) -> None:
-        """Read what has come; a line without its end waits for the next time, unless this is the last."""
+        """Read what has come; a line without its end waits for the next time, unless this is the last.
+
+        So does a line with which a report may begin: printk may say in the next that it repeats it.
+        """
         self._buffer += chunk
+        self.held_back = False
         stop = self._buffer.rfind(b"\n", self._read_to) + 1
         if last or (not stop and len(self._buffer) - self._read_to > _LONGEST_WAIT):
             stop = len(self._buffer)
+        elif stop:
+            final = max(self._buffer.rfind(b"\n", self._read_to, stop - 1) + 1, self._read_to)
+            if any(self._buffer.find(word, final, stop) >= 0 for word in _WORDS):
+                stop, self.held_back = final, True
         while self._read_to < stop:
             end = stop
             if stop - self._read_to > _BLOCK:
@@ -286,7 +295,7 @@ class ConsoleReader:
     @property
     def pending(self) -> bool:
         """A crash has begun whose report is not complete: wait a little for the rest."""
-        return bool(self._console.open)
+        return bool(self._console.open) or self._console.held_back
 
     def finish(self) -> tuple[CrashReport, ...]:
         """There comes no more; returns the reports not yet returned."""

@@ -78,6 +78,17 @@ def test_reader_is_pending_until_the_report_is_complete():
     assert reader.finish() == ()
 
 
+def test_a_headline_waits_for_the_next_line():
+    """printk may have lost the rest of it, and say it again."""
+    line = CRASH.splitlines(keepends=True)[2]
+    reader = ConsoleReader()
+    reader.feed(line)
+    assert reader.pending
+    reader.feed(b"** replaying previous printk message **\n" + line)
+    (report,) = reader.finish()
+    assert report.start == len(line) + len(b"** replaying previous printk message **\n")
+
+
 def test_reader_gives_what_there_is_at_the_end():
     reader = ConsoleReader()
     reader.feed(CRASH[: CRASH.index(b"[   12.000009]")])
