@@ -26,6 +26,7 @@ class Result:
     unclear, not-tried; `revert_why` says more). `fix`: a repair was looked for. `beside` is the good end
     that was named, where it lies on another branch and `range` begins at the branching. `crash_report`
     is the crash at `crash_commit`, with source lines where they could be had; `command` repeats the bisection.
+    `image` is the path of the guests' disk image, empty where they had the default user space.
     """
 
     kind: str
@@ -54,6 +55,7 @@ class Result:
     crash_report: str = ""
     crash_commit: str = ""
     command: tuple[str, ...] = ()
+    image: str = ""
 
 
 def versions() -> dict[str, str]:
