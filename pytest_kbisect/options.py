@@ -121,6 +121,12 @@ OPTIONS = (
     Option(
         "config", "FILE", "a whole .config, or a fragment over tinyconfig (repeatable)", default=(), many=True
     ),
+    Option(
+        "image",
+        "FILE",
+        "disk image (raw or qcow2, never written) whose user space guests have (default: the host's busybox)",
+        parse=_path,
+    ),
     Option("runs", "N", "runs of each reproducer", default=10, parse=_count),
     Option(
         "timeout",

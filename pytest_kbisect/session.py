@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pytest
 
     from pytest_kbisect.guest.accelerator import Accelerator
+    from pytest_kbisect.guest.disk import DiskImage
     from pytest_kbisect.guest.image import GuestImage
     from pytest_kbisect.guest.reached import Reached
     from pytest_kbisect.guest.snapshot import Guests
@@ -61,6 +62,7 @@ class Session:
         """What would fail at the first kernel or guest, said before. Raises HostError or UsageError."""
         from pytest_kbisect import host
 
+        _ = self.disk
         absent = host.missing(host.Purpose.BUILD, host.Purpose.GUEST)
         host.require(*(tool.name for tool in absent if not tool.optional))
         try:
@@ -91,7 +93,11 @@ class Session:
         """What the user's files and the selected reproducers ask of a configuration."""
         from pytest_kbisect.kernel import config
 
-        return config.request(options.value(self._config, "config"), self.fragments.get(configuration, ()))
+        return config.request(
+            options.value(self._config, "config"),
+            self.fragments.get(configuration, ()),
+            disk_image=self.disk is not None,
+        )
 
     def kernel(self, configuration: str = "") -> KernelImage:
         """The kernel of this session, built once whatever the number of workers; failures are kept too."""
@@ -150,12 +156,22 @@ class Session:
         return folder
 
     @cached_property
+    def disk(self) -> DiskImage | None:
+        """The user's disk image. Raises UsageError where it cannot be used."""
+        path = options.value(self._config, "image")
+        if path is None:
+            return None
+        from pytest_kbisect.guest import disk
+
+        return disk.look_at(path)
+
+    @cached_property
     def image(self) -> GuestImage:
         from pytest_kbisect.guest import image
         from pytest_kbisect.kernel import locks
 
         with locks.held(self.shared / "image.lock"):
-            return image.build(self.shared / "image")
+            return image.build(self.shared / "image", self.disk)
 
     @cached_property
     def _guests(self) -> Guests:
@@ -204,6 +220,7 @@ class Session:
         machine = Machine(
             kernel=kernel.image,
             initramfs=self.image.initramfs,
+            disk=self.disk,
             memory=memory,
             cpus=needs.cpus or options.value(self._config, "cpus"),
             accelerator=accelerator.name,

@@ -22,6 +22,7 @@ from pytest_kbisect.bisection.strategy import AnswerKind
 from pytest_kbisect.bisection.symbolizing import symbolized
 from pytest_kbisect.bisection.trials import Ahead, Trials
 from pytest_kbisect.errors import ExitCode, KbisectError, UsageError
+from pytest_kbisect.guest import disk
 from pytest_kbisect.kernel.config import request
 from pytest_kbisect.reports import folder as reports
 from pytest_kbisect.reports import result
@@ -103,7 +104,8 @@ def _bisect(config: pytest.Config, teller: Teller) -> int:
         with _ahead(config, selection, plan) as ahead:
             trials = Trials(lab, journal, teller, per_run=selection.per_run, ahead=ahead)
             finding = Course(plan, tree, trials, teller).run()
-        told = replace(conclusion.result_of(finding, tree), command=_command(config))
+        told = conclusion.result_of(finding, tree)
+        told = replace(told, command=_command(config), image=str(options.value(config, "image") or ""))
         told = replace(told, crash_report=_symbolized(config, selection, tree, told, teller))
         teller.lines(conclusion.last_words(finding, told, tree), level=ANSWER)
         _write(config, told, folder, teller)
@@ -218,7 +220,11 @@ def _check_selection(config: pytest.Config, selection: Selection) -> None:
 
 
 def _request(config: pytest.Config, fragments: Iterable[Sequence[str]]) -> ConfigRequest:
-    return request(options.value(config, "config"), [(source, line) for source, line in fragments])
+    return request(
+        options.value(config, "config"),
+        [(source, line) for source, line in fragments],
+        disk_image=options.value(config, "image") is not None,
+    )
 
 
 def _folder(config: pytest.Config, selection: Selection, ends: Range) -> Path:
@@ -244,6 +250,7 @@ def _subject(config: pytest.Config, selection: Selection, plan: Plan) -> dict[st
         "reproducers": {name: _digest(Path(name)) for name in selection.files},
         "fragments": selection.fragments,
         "config": [_digest(path) for path in options.value(config, "config")],
+        "image": _digest_of_image(options.value(config, "image")),
         "strategy": plan.strategy,
         "runs": plan.runs,
     }
@@ -251,6 +258,10 @@ def _subject(config: pytest.Config, selection: Selection, plan: Plan) -> dict[st
 
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def _digest_of_image(path: Path | None) -> str | None:
+    return None if path is None else disk.digest(disk.look_at(path))
 
 
 @contextlib.contextmanager

@@ -1,7 +1,13 @@
-"""The default user space of a guest: an initramfs from the host's busybox and dropbear.
+"""The user space of a guest: by default an initramfs from the host's busybox and dropbear.
 
 About 10 MB unpacked. Login is by a key pair that each directory of runs generates for itself, and the
 guest's host key is known beforehand, so that nobody has to trust a network.
+
+With a disk image of the user's (see disk) the initramfs holds busybox alone. It finds the root file
+system, however the disk is divided, gives root our public key, and goes away. So an image wants no key
+and no root= from the user, and may be one that many use. Its ssh server's key is not known beforehand,
+and need not be the same at the next boot (some make one when they first start); whatever it is, it is
+taken, because the port is one of 127.0.0.1 that our own QEMU holds, and its monitor has told us which.
 """
 
 from __future__ import annotations
@@ -14,30 +20,42 @@ import subprocess
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_kbisect import process
 from pytest_kbisect.errors import HostError
 from pytest_kbisect.guest.cpio import Archive
 
+if TYPE_CHECKING:
+    from pytest_kbisect.guest.disk import DiskImage
+
+INIT, FIND_ROOT = "init.sh", "find-root.sh"
+"""The first process of a guest with the default user space, and of one with a disk image."""
 # Where Debian, Fedora and Arch keep the two; /usr/sbin is not in everybody's PATH.
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True, slots=True)
 class GuestImage:
-    """Files a guest starts from. `host_key` is the guest's public ssh key in one line's base64."""
+    """What a guest starts from. `host_key` is the guest's public ssh key, of the type before it.
+
+    With a `disk` the key is not known, and empty.
+    """
 
     initramfs: Path
     client_key: Path
-    host_key_type: str
-    host_key: bytes
+    host_key_type: str = ""
+    host_key: bytes = b""
+    disk: DiskImage | None = None
 
 
-def build(directory: Path) -> GuestImage:
+def build(directory: Path, disk: DiskImage | None = None) -> GuestImage:
     """Make key pairs and an initramfs in `directory`; what is already there is used again.
 
     Raises HostError where busybox (static) or dropbear is missing.
     """
+    if disk is not None:
+        return _build_for(disk, directory)
     directory.mkdir(parents=True, exist_ok=True)
     directory.chmod(0o700)
     initramfs, client_key = directory / "initramfs.cpio", directory / "id_ecdsa"
@@ -46,11 +64,25 @@ def build(directory: Path) -> GuestImage:
         public = _generate_client_key(client_key)
         dropbear_key.unlink(missing_ok=True)
         process.run([_tool("dropbearkey"), "-t", "ed25519", "-f", dropbear_key])
-        unfinished = initramfs.with_suffix(".tmp")
-        unfinished.write_bytes(_archive(public, dropbear_key.read_bytes()))
-        unfinished.rename(initramfs)
+        _write(initramfs, _archive(public, dropbear_key.read_bytes()))
     kind, blob = _public_line(process.run([_tool("dropbearkey"), "-y", "-f", dropbear_key]))
     return GuestImage(initramfs, client_key, kind, blob)
+
+
+def _build_for(disk: DiskImage, directory: Path) -> GuestImage:
+    directory.mkdir(parents=True, exist_ok=True)
+    directory.chmod(0o700)
+    initramfs, client_key = directory / "find-root.cpio", directory / "id_ecdsa_disk"
+    if not initramfs.exists():
+        keys = _generate_client_key(client_key)
+        _write(initramfs, finding_root(Path(_static_busybox()), own_script(FIND_ROOT), keys).bytes())
+    return GuestImage(initramfs, client_key, disk=disk)
+
+
+def _write(path: Path, data: bytes) -> None:
+    unfinished = path.with_suffix(".tmp")
+    unfinished.write_bytes(data)
+    unfinished.rename(path)
 
 
 def _generate_client_key(path: Path) -> str:
@@ -92,19 +124,10 @@ def _libraries(program: str) -> list[str]:
 
 
 def _archive(authorized_keys: str, host_key: bytes) -> bytes:
-    archive = Archive()
-    for name in ("proc", "sys", "dev", "run", "mnt", "usr/bin", "usr/sbin", "sbin", "var/log"):
+    archive = _with_busybox(Path(_static_busybox()), own_script(INIT))
+    for name in ("run", "mnt", "usr/bin", "usr/sbin", "sbin", "var/log"):
         archive.directory(name)
     archive.directory("tmp", 0o1777)
-    # The kernel opens /dev/console for init before init can mount anything.
-    archive.character_device("dev/console", 5, 1)
-    busybox = _static_busybox()
-    archive.file("bin/busybox", Path(busybox).read_bytes(), 0o755)
-    for applet in subprocess.run(
-        [busybox, "--list"], capture_output=True, text=True, check=True
-    ).stdout.split():
-        if applet != "busybox":
-            archive.symlink(f"bin/{applet}", "busybox")
     dropbear = _tool("dropbear")
     archive.file("usr/sbin/dropbear", Path(dropbear).read_bytes(), 0o755)
     for library in _libraries(dropbear):
@@ -117,5 +140,34 @@ def _archive(authorized_keys: str, host_key: bytes) -> bytes:
     archive.directory("root", 0o700)
     archive.directory("root/.ssh", 0o700)
     archive.file("root/.ssh/authorized_keys", authorized_keys.encode(), 0o600)
-    archive.file("init", resources.files(__package__).joinpath("init.sh").read_bytes(), 0o755)
     return archive.bytes()
+
+
+def finding_root(busybox: Path, script: str, authorized_keys: str = "") -> Archive:
+    """What hands over to the root file system on a disk: FIND_ROOT, as it is or with more in it."""
+    archive = _with_busybox(busybox, script)
+    archive.directory("new")
+    archive.file("authorized_keys", authorized_keys.encode())
+    return archive
+
+
+def own_script(name: str) -> str:
+    """A first process, as a text."""
+    return resources.files(__package__).joinpath(name).read_text("utf-8")
+
+
+def _with_busybox(busybox: Path, script: str) -> Archive:
+    """Folders to mount on, busybox under all of its names, and a script as the first process."""
+    archive = Archive()
+    for name in ("proc", "sys", "dev"):
+        archive.directory(name)
+    # The kernel opens /dev/console for init before init can mount anything.
+    archive.character_device("dev/console", 5, 1)
+    archive.file("bin/busybox", busybox.read_bytes(), 0o755)
+    for applet in subprocess.run(
+        [busybox, "--list"], capture_output=True, text=True, check=True
+    ).stdout.split():
+        if applet != "busybox":
+            archive.symlink(f"bin/{applet}", "busybox")
+    archive.file("init", script.encode(), 0o755)
+    return archive

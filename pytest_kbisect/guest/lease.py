@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from pytest_kbisect.errors import HostError
+from pytest_kbisect.guest import disk
 from pytest_kbisect.guest.vm import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from pytest_kbisect.guest.disk import DiskImage
 
 MEMORY: Final = "kbisect-guest"
 """Name of the memory files, as /proc/PID/fd shows it."""
@@ -25,11 +28,12 @@ _SPARE = 128 << 20
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A frozen guest with the open file of its memory."""
+    """A frozen guest with the open file of its memory, and of what it wrote to its disk (None: it has none)."""
 
     ram: int
     frozen: Frozen
     boot_number: int
+    layer: int | None = None
 
 
 class Lease:
@@ -47,6 +51,7 @@ class Lease:
         self._folder = folder
         self._make_room = make_room
         self._ram = -1
+        self._layer: int | None = None
         self.lock = lock
         self.boot_number = boot_number
         self.filled = filled
@@ -64,10 +69,11 @@ class Lease:
         if not self.filled:
             with contextlib.suppress(OSError):
                 empty(self._folder)
-        for descriptor in (self._ram, self.lock):
-            if descriptor >= 0:
+        for descriptor in (self._ram, self._layer, self.lock):
+            if descriptor is not None and descriptor >= 0:
                 os.close(descriptor)
         self.lock = self._ram = -1
+        self._layer = None
 
     def memory_file(self, size: int) -> int:
         """An empty file for `size` bytes of guest memory. Raises HostError where there is no room for it.
@@ -87,14 +93,22 @@ class Lease:
         self._ram = _open_ram(self._folder)
         return self._ram
 
+    def layer_over(self, image: DiskImage) -> int:
+        """An empty layer for what the guest writes to its disk. Raises OSError on a full disk."""
+        self._layer = os.open(
+            self._folder / "layer", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600
+        )
+        disk.begin(image, self._layer)
+        return self._layer
+
     def keep(self, frozen: Frozen) -> Snapshot:
         """The guest in the memory file is frozen: keep the rest of it. Raises OSError on a full disk."""
         write_whole(self._folder / "state", frozen.state)
         write_whole(self._folder / "console", frozen.console)
-        write_whole(self._folder / "manifest.json", json.dumps(_facts(self._ram, frozen)).encode())
+        write_whole(self._folder / "manifest.json", json.dumps(self._facts(frozen)).encode())
         self.filled = True
         fcntl.flock(self.lock, fcntl.LOCK_SH)
-        return Snapshot(self._ram, frozen, self.boot_number)
+        return Snapshot(self._ram, frozen, self.boot_number, self._layer)
 
     def snapshot(self) -> Snapshot | None:
         """What is in the place; None if that is not all that was put there."""
@@ -106,21 +120,23 @@ class Lease:
                 waits=facts["waits"],
             )
             self._ram = _open_ram(self._folder)
+            if facts["layer"] is not None:
+                self._layer = os.open(self._folder / "layer", os.O_RDONLY | os.O_CLOEXEC)
         except (OSError, ValueError, KeyError):
             return None
-        if _facts(self._ram, frozen) != facts:
+        if self._facts(frozen) != facts:
             return None
-        return Snapshot(self._ram, frozen, self.boot_number)
+        return Snapshot(self._ram, frozen, self.boot_number, self._layer)
 
-
-def _facts(ram: int, frozen: Frozen) -> dict[str, Any]:
-    """By which a snapshot is known to be whole."""
-    return {
-        "ram": os.fstat(ram).st_size,
-        "state": hashlib.sha256(frozen.state).hexdigest(),
-        "console": hashlib.sha256(frozen.console).hexdigest(),
-        "waits": frozen.waits,
-    }
+    def _facts(self, frozen: Frozen) -> dict[str, Any]:
+        """By which a snapshot is known to be whole."""
+        return {
+            "ram": os.fstat(self._ram).st_size,
+            "layer": None if self._layer is None else os.fstat(self._layer).st_size,
+            "state": hashlib.sha256(frozen.state).hexdigest(),
+            "console": hashlib.sha256(frozen.console).hexdigest(),
+            "waits": frozen.waits,
+        }
 
 
 def _open_ram(folder: Path) -> int:
@@ -137,7 +153,7 @@ def empty(folder: Path) -> None:
     """Give back the memory and the files of a place."""
     with contextlib.suppress(FileNotFoundError):
         os.close(os.open(folder / "memory", os.O_RDWR | os.O_TRUNC | os.O_CLOEXEC))
-    for name in ("manifest.json", "ram", "state", "console"):
+    for name in ("manifest.json", "ram", "layer", "state", "console"):
         (folder / name).unlink(missing_ok=True)
 
 

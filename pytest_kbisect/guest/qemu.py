@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect import process
 from pytest_kbisect.errors import InfraError
+from pytest_kbisect.guest.disk import escaped
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from qemu.qmp import QMPClient
+
+    from pytest_kbisect.guest.disk import DiskImage, Layers
 
 QEMU = "qemu-system-x86_64"
 
@@ -51,10 +54,14 @@ class Ram:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """What to boot and on what. `memory` is in MiB; `accelerator` is "kvm" or "tcg"; `cpu` a -cpu model."""
+    """What to boot and on what. `memory` is in MiB; `accelerator` is "kvm" or "tcg"; `cpu` a -cpu model.
+
+    `disk` holds the user space, where the initramfs does not.
+    """
 
     kernel: Path
     initramfs: Path | None
+    disk: DiskImage | None = None
     memory: int = 512
     cpus: int = 2
     accelerator: str = "tcg"
@@ -62,10 +69,17 @@ class Machine:
     kernel_arguments: str = ""
     extra: tuple[str, ...] = field(default=())
 
-    def command(self, console: Path, monitor_fd: int, ram: Ram | None = None, line_fd: int = -1) -> list[str]:
+    def command(
+        self,
+        console: Path,
+        monitor_fd: int,
+        ram: Ram | None = None,
+        line_fd: int = -1,
+        layers: Layers | None = None,
+    ) -> list[str]:
         """The QEMU command line. The network reaches nothing but our ssh (restrict=on).
 
-        With `ram`, there is a second serial line, a socket.
+        With `ram`, there is a second serial line, a socket. A disk wants its `layers`.
         """
         initrd = ["-initrd", str(self.initramfs)] if self.initramfs else []
         return [
@@ -78,7 +92,7 @@ class Machine:
             *("-chardev", f"socket,id=monitor,fd={monitor_fd}", "-mon", "chardev=monitor,mode=control"),
             *(
                 "-chardev",
-                f"file,id=console,path={_escaped(console)},append=on",
+                f"file,id=console,path={escaped(console)},append=on",
                 "-serial",
                 "chardev:console",
             ),
@@ -86,6 +100,7 @@ class Machine:
             *("-device", "virtio-rng-pci", "-device", "vmgenid,guid=auto"),
             *("-netdev", "user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:0-:22"),
             *("-device", "virtio-net-pci,netdev=net0,romfile="),
+            *(self.disk.arguments(layers) if self.disk and layers else ()),
             *("-kernel", str(self.kernel), *initrd),
             *("-append", f"{KERNEL_ARGUMENTS} {self.kernel_arguments}".strip()),
             *self.extra,
@@ -98,14 +113,12 @@ class Machine:
         return ["-object", f"{backend},share={share}", *(["-incoming", "defer"] if ram.private else [])]
 
 
-def _escaped(path: Path) -> str:
-    return str(path).replace(",", ",,")  # QEMU's option syntax
-
-
 class Qemu:
     """A running QEMU. Dies with us, and with `close`."""
 
-    def __init__(self, machine: Machine, directory: Path, ram: Ram | None = None) -> None:
+    def __init__(
+        self, machine: Machine, directory: Path, ram: Ram | None = None, layers: Layers | None = None
+    ) -> None:
         self.machine = machine
         self.console_path = directory / "console.log"
         self._words = directory / "qemu.log"
@@ -113,8 +126,11 @@ class Qemu:
         self.line, their_line = socket.socketpair()
         """The guest's second serial line, where it has its memory in a file."""
         with theirs, their_line, self._words.open("wb") as words:
-            self.command = machine.command(self.console_path, theirs.fileno(), ram, their_line.fileno())
-            inherited = [theirs.fileno(), *((their_line.fileno(), ram.descriptor, *ram.also) if ram else ())]
+            self.command = machine.command(
+                self.console_path, theirs.fileno(), ram, their_line.fileno(), layers
+            )
+            inherited = [theirs.fileno(), *(layers.descriptors() if layers else ())]
+            inherited += (their_line.fileno(), ram.descriptor, *ram.also) if ram else ()
             self.process: subprocess.Popen[bytes] = process.start(
                 self.command, stdout=words, stderr=subprocess.STDOUT, pass_fds=inherited
             )
@@ -168,11 +184,15 @@ class Qemu:
     def _connections(self) -> str:
         return str(self.execute("human-monitor-command", {"command-line": "info usernet"}))
 
+    def stopped_by_disk(self) -> bool:
+        """Whether QEMU has stopped the guest because it cannot read or write what the guest's disk is made of."""
+        return bool(self.execute("query-status")["status"] == "io-error")
+
     # -- debugging -----------------------------------------------------------------------------------
 
     def serve_gdb(self, socket: Path) -> None:
         """Have QEMU's gdb stub listen at a unix socket."""
-        line = f"gdbserver unix:{_escaped(socket)},server=on,wait=off"
+        line = f"gdbserver unix:{escaped(socket)},server=on,wait=off"
         said = str(self.execute("human-monitor-command", {"command-line": line}))
         if not socket.exists():
             raise InfraError("qemu", f"QEMU does not listen for gdb: {said.strip()}")

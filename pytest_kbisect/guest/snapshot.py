@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from pytest_kbisect.crash import parse_console
 from pytest_kbisect.errors import BootError, HostError, InfraError, KbisectError, KernelCrash
+from pytest_kbisect.guest.disk import Layers
 from pytest_kbisect.guest.qemu import QEMU, Machine, Ram
 from pytest_kbisect.guest.vm import Guest
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from pytest_kbisect.guest.lease import Lease, Snapshot
     from pytest_kbisect.guest.pool import Pool
 
-_FORMAT = 1
+_FORMAT = 2
 """Of what is in a place; a frozen guest of another format is another kind of guest."""
 _RESTORE_LIMIT = 30.0
 """Seconds for a restored guest's first answer; a busy host needs 2."""
@@ -56,8 +57,9 @@ def _digest_of(path: Path, _size: int, _time: int) -> str:
 
 def key_of(machine: Machine) -> str:
     """What two guests must have in common to be restored from the same frozen one: 64 hex digits."""
-    command = machine.command(Path("console"), 0, Ram(0, private=True))
+    command = machine.command(Path("console"), 0, Ram(0, private=True), 0, Layers(0, 0))
     files = [_digest(machine.kernel), _digest(machine.initramfs) if machine.initramfs else ""]
+    files += [machine.disk.state()] if machine.disk else []
     words = [str(_FORMAT), qemu_identity(), *files, *command]
     return hashlib.sha256("\0".join(words).encode()).hexdigest()
 
@@ -144,7 +146,8 @@ class Guests:
         """Boot a guest and freeze it; returns what is left of it, and the seconds that took."""
         started = time.monotonic()
         ram = Ram(lease.memory_file(machine.memory << 20), private=False, also=(lease.lock,))
-        with Guest(machine, self._image, directory, ram=ram) as guest:
+        layer = lease.layer_over(machine.disk) if machine.disk else None
+        with Guest(machine, self._image, directory, ram=ram, layer=layer) as guest:
             guest.boot(self._boot_timeout)
             frozen = guest.freeze(self._thaw())
         return lease.keep(frozen), time.monotonic() - started
@@ -153,7 +156,8 @@ class Guests:
         self, machine: Machine, directory: Path, snapshot: Snapshot, lease: Lease, held: contextlib.ExitStack
     ) -> Guest:
         ram = Ram(snapshot.ram, private=True, also=(lease.lock,))
-        guest = Guest(machine, self._image, directory, ram=ram, console=snapshot.frozen.console)
+        said = snapshot.frozen.console
+        guest = Guest(machine, self._image, directory, ram=ram, console=said, frozen_layer=snapshot.layer)
         try:
             guest.restore(snapshot.frozen, _RESTORE_LIMIT)
         except BootError as error:  # it has booted before

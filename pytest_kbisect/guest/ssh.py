@@ -15,13 +15,14 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_kbisect.errors import GuestError, InfraError
+from pytest_kbisect.errors import BootError, GuestError, InfraError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import paramiko
 
+    from pytest_kbisect.guest.disk import DiskImage
     from pytest_kbisect.guest.image import GuestImage
 
 _POLL = 0.05
@@ -61,16 +62,33 @@ class Ssh:
     """One connection to one guest."""
 
     def __init__(self, port: int, image: GuestImage, *, timeout: float) -> None:
-        """Connect within `timeout` seconds. Raises OSError or paramiko's SSHException where that fails."""
+        """Connect within `timeout` seconds. Raises OSError or paramiko's SSHException where that fails.
+
+        Raises BootError where a disk image's ssh server does not let root in, whatever is tried.
+        """
         import paramiko
 
         logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # what fails is told by our errors
         host = f"[127.0.0.1]:{port}"
         self._client = paramiko.SSHClient()
-        key = paramiko.Ed25519Key(data=image.host_key)
-        self._client.get_host_keys().add(host, image.host_key_type, key)
-        self._client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        if image.disk is None:
+            key = paramiko.Ed25519Key(data=image.host_key)
+            self._client.get_host_keys().add(host, image.host_key_type, key)
+            self._client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        else:  # see image
+            self._client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
         connection = socket.create_connection(("127.0.0.1", port), timeout)
+        try:
+            self._log_in(port, connection, image, timeout)
+        except BaseException:
+            connection.close()
+            self._client.close()
+            raise
+
+    def _log_in(self, port: int, connection: socket.socket, image: GuestImage, timeout: float) -> None:
+        import paramiko
+
+        started = time.monotonic()
         try:
             self._client.connect(
                 "127.0.0.1",
@@ -84,10 +102,32 @@ class Ssh:
                 banner_timeout=timeout,
                 auth_timeout=timeout,
             )
-        except BaseException:
-            connection.close()
-            self._client.close()
-            raise
+        except paramiko.AuthenticationException:
+            if image.disk is None or time.monotonic() - started >= timeout:
+                raise
+            self._log_in_without_key(image.disk)
+
+    def _log_in_without_key(self, disk: DiskImage) -> None:
+        """As images made for tests allow it: with no password, or an empty one."""
+        import paramiko
+
+        ways: tuple[Callable[[paramiko.Transport], object], ...] = (
+            lambda transport: transport.auth_none("root"),
+            lambda transport: transport.auth_password("root", ""),
+        )
+        for log_in in ways:
+            transport = self._client.get_transport()
+            if transport is None or not transport.is_active():
+                raise paramiko.SSHException("the connection was lost while logging in")
+            with contextlib.suppress(paramiko.AuthenticationException):
+                log_in(transport)
+            if transport.is_authenticated():
+                return
+        raise BootError(
+            "ssh",
+            f"the ssh server of {disk.path} does not let root in: not with our key, which is in root's "
+            ".ssh/authorized_keys, not without a password and not with an empty one: allow one of these in it",
+        )
 
     def run(
         self,

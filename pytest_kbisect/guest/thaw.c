@@ -8,9 +8,9 @@
  * same ones. (A write to /dev/urandom alone would be mixed in and not be used
  * for minutes.)
  *
- * With a TTY, it waits there while the guest is frozen: says 'R' when it is
- * ready to read, and '.' when it has done its work. Otherwise it reads standard
- * input. Leaves no file behind.
+ * With a TTY, it waits there in the background while the guest is frozen: says
+ * 'R' when it is ready to read, and '.' when it has done its work. Otherwise it
+ * reads standard input. Leaves no file behind.
  */
 #include <err.h>
 #include <errno.h>
@@ -65,6 +65,8 @@ int main(int argc, char **argv)
 		err(1, "/dev/urandom");
 	if (argc > 1) {
 		from = open_raw(argv[1]);
+		if (daemon(1, 0))
+			err(1, "daemon");
 		if (write(from, "R", 1) != 1)
 			err(1, "%s", argv[1]);
 	}

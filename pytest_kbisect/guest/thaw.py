@@ -3,7 +3,8 @@
 The kernel's own way to new random numbers (the generation id) is there since 5.18; before it, this is
 all there is. The program waits at a second serial line while the guest is frozen: so it has what it
 needs before anything else runs, and costs no ssh command. A kernel without that line runs it by ssh;
-where it could not be compiled, the guest's shell does what a shell can.
+where it could not be compiled, or user space lets nothing run in /tmp, the guest's shell does what a
+shell can.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from pytest_kbisect.guest.vm import Guest
 
-_PROGRAM = "/run/kbisect-thaw"
+_PROGRAM = "/tmp/kbisect-thaw"  # where programs can be run, as reproducers are
 _LINE = "/dev/ttyS1"
 _READY, _DONE = b"R", b"."
 _LIMIT = 5.0
@@ -36,8 +37,8 @@ def message() -> bytes:
 def install(guest: Guest, program: Path, line: socket.socket) -> bool:
     """Put the program into a guest that will be frozen. True if it waits at the line."""
     guest.put(program, _PROGRAM, mode=0o755)
-    guest.run(f"setsid {_PROGRAM} {_LINE} </dev/null >/dev/null 2>&1 &")
-    if _heard(line) == _READY:
+    started = guest.run(f"{_PROGRAM} {_LINE}")
+    if started.exit_status == 0 and _heard(line) == _READY:
         return True
     guest.run(f"kill $(pidof {_PROGRAM}); true")
     guest.put(program, _PROGRAM, mode=0o755)  # it removes itself when it starts
@@ -57,8 +58,8 @@ def wait_until_done(line: socket.socket) -> None:
 
 def run(guest: Guest) -> None:
     """The same by ssh. Raises InfraError if it fails."""
-    by_shell = f"date -s @{int(time.time())} && cat >/dev/urandom"
-    answer = guest.run(f"if [ -x {_PROGRAM} ]; then {_PROGRAM}; else {by_shell}; fi", stdin=message())
+    by_shell = f"{{ rm -f {_PROGRAM}; date -s @{int(time.time())} && cat >/dev/urandom; }}"
+    answer = guest.run(f"[ -x {_PROGRAM} ] && {_PROGRAM} || {by_shell}", stdin=message())
     if answer.exit_status != 0:
         raise InfraError("thaw", f"a restored guest was not given time and randomness: {answer.stderr}")
 

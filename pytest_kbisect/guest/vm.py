@@ -8,12 +8,14 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from pytest_kbisect.errors import InfraError
-from pytest_kbisect.guest import migration, thaw
+from pytest_kbisect.errors import BootError, InfraError
+from pytest_kbisect.guest import disk, migration, thaw
 from pytest_kbisect.guest.clock import RunningTime
 from pytest_kbisect.guest.console import Console
+from pytest_kbisect.guest.disk import Layers
 from pytest_kbisect.guest.qemu import Machine, Qemu, Ram
 from pytest_kbisect.guest.reached import Reached
+from pytest_kbisect.guest.readiness import SERVICES_STARTED, sign_of
 from pytest_kbisect.guest.ssh import CommandResult, CommandTimeoutError, Ssh
 from pytest_kbisect.guest.watch import Watch
 
@@ -25,12 +27,11 @@ if TYPE_CHECKING:
     from pytest_kbisect.errors import KernelCrash
     from pytest_kbisect.guest.image import GuestImage
 
-READY = b"kbisect: guest ready"
-"""What the default image's init prints once sshd listens."""
-
 _QUIET = 0.1
 """Seconds of the guest's own clock that it is left alone after the reproducer is done: what has been put
 off (RCU callbacks, work queues, timers of a few ticks) happens in them."""
+_SERVICES = 60.0
+"""Seconds that the services of a disk image may take to start after its ssh server answers."""
 _ALIVE = 10.0
 """A guest that does not run `true` within so many seconds hangs (a busy TCG guest needs 1)."""
 
@@ -58,18 +59,17 @@ class Guest:
         *,
         ram: Ram | None = None,
         console: bytes = b"",
+        layer: int | None = None,
+        frozen_layer: int | None = None,
     ) -> None:
         """Start QEMU; `directory` receives console.log and qemu.log. Call `boot` or `restore` next.
 
         Raises InfraError where QEMU does not start or the folder cannot be written.
 
-        `ram` is a file for the guest's memory, `console` what a restored guest has said before.
+        `ram` is a file for the guest's memory, `console` what a restored guest has said before. `layer`
+        is a file for what it writes to its disk, where that is to be kept, and `frozen_layer` the one of
+        the guest that it is restored from.
         """
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            (directory / "console.log").write_bytes(console)
-        except OSError as error:
-            raise InfraError("disk", f"cannot write a guest's console: {error}") from None
         self.directory = directory
         self.machine = machine
         self.image = image
@@ -82,7 +82,17 @@ class Guest:
         self.boot_number: int | None = None
         """Which frozen boot it was restored from; None if it booted for itself."""
         self.boot_reports: tuple[CrashReport, ...] = ()
-        self._qemu = Qemu(machine, directory, ram)
+        with contextlib.ExitStack() as until_started:
+            layers = None
+            try:
+                directory.mkdir(parents=True, exist_ok=True)
+                (directory / "console.log").write_bytes(console)
+                if machine.disk is not None:
+                    own = until_started.enter_context(disk.layer(machine.disk, directory, layer))
+                    layers = Layers(own, frozen_layer)
+            except OSError as error:
+                raise InfraError("disk", f"cannot write a guest's console or disk: {error}") from None
+            self._qemu = Qemu(machine, directory, ram, layers)
         self.console = Console(self._qemu.console_path)
         self._watch = Watch(self._qemu, self.console)
 
@@ -116,24 +126,36 @@ class Guest:
     def boot(self, timeout: float = 120.0) -> None:
         """Wait until commands can be run.
 
-        Raises BootError (kinds: "panic", "reboot", "hang", "ssh") or InfraError ("qemu") after at
+        Raises BootError (kinds: "panic", "reboot", "hang", "ssh", "root") or InfraError ("qemu") after at
         most `timeout` seconds. Crash reports printed on the way up belong to the boot, not to a
         run: they are kept in `boot_reports`.
         """
         started = time.monotonic()
         port = self._qemu.ssh_port()
-        while True:
-            self._watch.read()
-            if READY in self._watch.recent:
-                break
-            if not self._qemu.running():
-                raise self._watch.boot_ended()
-            if time.monotonic() - started > timeout:
-                raise self._watch.boot_failure("hang", f"no sign of user space after {timeout:.0f} s")
-            time.sleep(0.02)
+        with sign_of(self.machine.disk, port, self._watch) as sign:
+            while True:
+                self._watch.read()
+                if sign.seen():
+                    break
+                if not self._qemu.running():
+                    raise self._watch.boot_ended()
+                if time.monotonic() - started > timeout:
+                    raise sign.missing(timeout)
+                time.sleep(0.02)
         self._ssh = self._connect(port, started + timeout)
+        if self.machine.disk:
+            self._wait_for_services(self._ssh, min(_SERVICES, started + timeout - time.monotonic()))
         self.boot_seconds = time.monotonic() - started
         self.boot_reports = self._watch.begin()
+
+    def _wait_for_services(self, ssh: Ssh, timeout: float) -> None:
+        """Until all are started, or the time is over: then commands can be run all the same."""
+        try:
+            ssh.run(SERVICES_STARTED, timeout=timeout)
+        except InfraError:
+            if not self.running():
+                raise self._watch.boot_ended() from None
+            raise
 
     def freeze(self, program: Path | None = None, *, timeout: float = 60.0) -> Frozen:
         """Stop a booted guest whose memory is in a shared file; returns the rest of its state.
@@ -302,8 +324,8 @@ class Guest:
         if answer.timed_out:
             raise self._no_response()
 
-    def _no_response(self) -> KernelCrash:
-        return self._watch.silent("no response from the guest", "HANG")
+    def _no_response(self) -> KernelCrash | InfraError:
+        return self._watch.disk_failure() or self._watch.silent("no response from the guest", "HANG")
 
     def _explained(self, error: InfraError) -> Exception:
         """Why ssh failed: a crash still being printed, a guest that is gone, or the host's side."""
@@ -335,5 +357,7 @@ class Guest:
             if time.monotonic() - asked >= _ALIVE:
                 return self._no_response()
             return self._watch.silent("lost connection to the guest", "LOST_CONNECTION")
+        except BootError:
+            pass  # it has become a guest that lets nobody in, and answers
         words = f"{error.args[0]} (the guest still answers)"
         return InfraError("ssh", words, console=self.console.tail())

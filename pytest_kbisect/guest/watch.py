@@ -109,6 +109,17 @@ class Watch:
         status = self._qemu.process.returncode
         return f"QEMU died (exit status {status}): {self._qemu.words() or 'it said nothing'}"
 
+    def disk_failure(self) -> InfraError | None:
+        """What to say where QEMU has stopped the guest because of what its disk is made of; else None."""
+        disk = self._qemu.machine.disk
+        if disk is None or not self._qemu.stopped_by_disk():
+            return None
+        folder = self._console.path.parent
+        words = (
+            f"QEMU stopped the guest: {disk.path} cannot be read, or {folder} has no room for what it writes"
+        )
+        return InfraError("disk", words, console=self._console.tail())
+
     def boot_ended(self) -> GuestError:
         """Why QEMU ended before the guest was up."""
         reason = self._qemu.ended_by()

@@ -59,10 +59,16 @@ class ConfigRequest:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of everything that reaches the kernel's Makefile; where it was said does not count."""
-        asked = sorted(self.settings().items())
-        wanted = [fragment.settings for fragment in self.wanted]
-        text = repr((self.base, wanted, asked, self.debug_info, built_in("build.config").text()))
+        """A hash of everything that reaches the kernel's Makefile; where it was said does not count.
+
+        Neither does what is wanted and asked for: it gives way.
+        """
+        asked = self.settings()
+        left = (tuple(pair for pair in one.settings if pair[0] not in asked) for one in self.wanted)
+        wanted = [settings for settings in left if settings]
+        text = repr(
+            (self.base, wanted, sorted(asked.items()), self.debug_info, built_in("build.config").text())
+        )
         return hashlib.sha256(text.encode()).hexdigest()
 
     def settings(self) -> dict[str, str]:
@@ -104,9 +110,9 @@ def request(
     """The configuration for a guest, with the user's files and reproducers' lines.
 
     `files` are whole configurations (one at most) or fragments; `lines` are (source, line or
-    lines), the source being how to name it to a person, such as a reproducer's path. Raises
-    UsageError if a file cannot be read or understood, or if two sources contradict each other
-    (y and m do not: y has it).
+    lines), the source being how to name it to a person, such as a reproducer's path. With
+    `disk_image` the guest's user space is on a disk of the user's. Raises UsageError if a file
+    cannot be read or understood, or if two sources contradict each other (y and m do not: y has it).
     """
     asked = [built_in("guest.config", source=GUEST)]
     if disk_image:
@@ -128,8 +134,10 @@ def request(
     asked.extend(parse("\n".join(texts), source) for source, texts in by_source.items())
     _require_agreement([*asked, built_in("build.config", source="what keeps equal code equal")])
     debug = built_in("debug-info.config" if debug_info else "no-debug-info.config")
-    wanted = built_in("reproducible.config" if base else "guest-wanted.config"), debug
-    return ConfigRequest(base, base_source, wanted, tuple(asked), debug_info)
+    wanted = [built_in("reproducible.config" if base else "guest-wanted.config")]
+    if disk_image and not base:
+        wanted.append(built_in("disk-image-wanted.config"))
+    return ConfigRequest(base, base_source, (*wanted, debug), tuple(asked), debug_info)
 
 
 def parse(text: str, source: str) -> Fragment:

@@ -1,7 +1,9 @@
 """`repeat.sh`: boots the kernel that crashed and runs the reproducer in it once, by hand.
 
 It needs QEMU and nothing else: no ssh, no cache, no Python. The reproducers are in an initramfs whose
-first process runs them; the console is the terminal.
+first process runs them; the console is the terminal. Where guests had a disk image (which must still be
+where it was), that process puts them into the image's root file system, into a layer that is thrown away.
+They run there once the image's ssh server listens, as runs did.
 """
 
 from __future__ import annotations
@@ -10,19 +12,22 @@ import re
 import shlex
 import shutil
 from dataclasses import dataclass
-from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_kbisect.guest.cpio import Archive
+from pytest_kbisect.guest.disk import escaped, look_at
+from pytest_kbisect.guest.image import FIND_ROOT, INIT, finding_root, own_script
 from pytest_kbisect.guest.qemu import KERNEL_ARGUMENTS, QEMU
+from pytest_kbisect.guest.readiness import SERVICES_STARTED
 from pytest_kbisect.reports.trailers import one_line
 from pytest_kbisect.reports.whole import replacing
 from pytest_kbisect.reports.words import short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
+    from pytest_kbisect.guest.disk import DiskImage
     from pytest_kbisect.needs import Needs
     from pytest_kbisect.reports.story import Story
 
@@ -34,6 +39,10 @@ _MEMORY, _CPUS, _SECONDS = 512, 2, 30.0
 """What a guest gets where its reproducer asks for nothing."""
 _SSHD = "\ndropbear "
 """In the guest's own init, what is before it sets the guest up."""
+_HAND_OVER = "\numount /proc /sys\n"
+"""In the init of a guest with a disk image, what is before it has mounted the image's root at /new."""
+_LISTENS = ":0016 0*:0000 0A "
+"""How /proc/net/tcp has a server at port 22."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +57,39 @@ class Program:
 def initramfs(programs: Sequence[Program], busybox: Path) -> bytes:
     """An initramfs whose init sets the guest up as runs have it, runs the programs in turn, and ends."""
     archive = Archive()
-    for name in ("proc", "sys", "dev", "run", "mnt", "repro"):
+    for name in ("proc", "sys", "dev", "run", "mnt"):
         archive.directory(name)
     archive.directory("tmp", 0o1777)
     archive.directory("root", 0o700)
     archive.character_device("dev/console", 5, 1)
     archive.file("bin/busybox", busybox.read_bytes(), 0o755)
     archive.symlink("bin/sh", "busybox")
-    setup = resources.files("pytest_kbisect.guest").joinpath("init.sh").read_text("utf-8").partition(_SSHD)[0]
+    setup = own_script(INIT).partition(_SSHD)[0]
     head, _, rest = setup.partition("\n")
-    lines = [head, "/bin/busybox --install -s /bin", rest, "cd /root"]
+    lines = [head, "/bin/busybox --install -s /bin", rest, "cd /root", *_running(programs, archive)]
+    archive.file("init", "\n".join(lines).encode() + b"\n", 0o755)
+    return archive.bytes()
+
+
+def initramfs_for_disk(programs: Sequence[Program], busybox: Path) -> bytes:
+    """The same for guests with a disk image: its init hands over to the image's, and has the programs run beside it."""
+    setup, _, rest = own_script(FIND_ROOT).partition(_HAND_OVER)
+    begin = "cp -r /repro /new/ && cp /bin/busybox /new/repro/\nchroot /new /repro/busybox sh /repro/run &"
+    archive = finding_root(busybox, f"{setup}\n{begin}{_HAND_OVER}{rest}")
+    own = "/repro/busybox "
+    lines = [
+        f"until {own}grep -q '{_LISTENS}' /proc/net/tcp /proc/net/tcp6; do {own}sleep 1; done 2>/dev/null",
+        SERVICES_STARTED,
+        "cd /root",
+        *_running(programs, archive, own),
+    ]
+    archive.file("repro/run", "\n".join(lines).encode() + b"\n")
+    return archive.bytes()
+
+
+def _running(programs: Sequence[Program], archive: Archive, busybox: str = "") -> list[str]:
+    """The lines that run programs, which go into the archive, and end the guest; `busybox` begins its commands."""
+    lines = []
     for program in programs:
         name = _safe(program.name)
         script = program.path.suffix == ".sh"
@@ -65,16 +97,20 @@ def initramfs(programs: Sequence[Program], busybox: Path) -> bytes:
         seconds = f"{program.needs.timeout or _SECONDS:g}"
         lines += [
             f'echo "repeat.sh: running {name} for at most {seconds} s"',
-            f"timeout -s KILL {seconds} {'sh ' if script else ''}/repro/{name}",
+            f"{busybox}timeout -s KILL {seconds} {'sh ' if script else ''}/repro/{name}",
             f'echo "repeat.sh: {name} ended with status $?"',
         ]
     # What the kernel has to say may come a little later; and init must not end, or it panics for that.
-    lines += ["sleep 2", 'echo "repeat.sh: done"', "reboot -f", "sleep 60"]
-    archive.file("init", "\n".join(lines).encode() + b"\n", 0o755)
-    return archive.bytes()
+    return [
+        *lines,
+        f"{busybox}sleep 2",
+        'echo "repeat.sh: done"',
+        f"{busybox}reboot -f",
+        f"{busybox}sleep 60",
+    ]
 
 
-def script(story: Story, programs: Sequence[Program]) -> str:
+def script(story: Story, programs: Sequence[Program], disk: DiskImage | None = None) -> str:
     """The shell script; without programs that a guest can run alone it runs pytest."""
     crashing = story.crashing
     commit = crashing.commit if crashing else story.result.culprit
@@ -85,10 +121,10 @@ def script(story: Story, programs: Sequence[Program]) -> str:
         f"# at {short(commit)} {one_line(title)}",
         "#",
     ]
-    return "\n".join(lines + (_qemu(programs) if programs else _pytest(story, commit))) + "\n"
+    return "\n".join(lines + (_qemu(programs, disk) if programs else _pytest(story, commit))) + "\n"
 
 
-def _qemu(programs: Sequence[Program]) -> list[str]:
+def _qemu(programs: Sequence[Program], disk: DiskImage | None) -> list[str]:
     memory = max(program.needs.memory or _MEMORY for program in programs)
     cpus = max(program.needs.cpus or _CPUS for program in programs)
     return [
@@ -102,9 +138,17 @@ def _qemu(programs: Sequence[Program]) -> list[str]:
         "    -chardev stdio,id=console,signal=on -serial chardev:console \\",
         "    -device virtio-rng-pci \\",
         "    -netdev user,id=net0,restrict=on -device virtio-net-pci,netdev=net0,romfile= \\",
+        *_drive(disk),
         f"    -kernel {KERNEL} -initrd {INITRAMFS} \\",
         f'    -append "{KERNEL_ARGUMENTS} ${{ARGUMENTS:-}}"',
     ]
+
+
+def _drive(disk: DiskImage | None) -> list[str]:
+    if disk is None:
+        return []
+    drive = f"if=none,id=disk,snapshot=on,format={disk.format},file={escaped(disk.path)}"
+    return [f"    -drive {shlex.quote(drive)} -device virtio-blk-pci,drive=disk \\"]
 
 
 def _pytest(story: Story, commit: str) -> list[str]:
@@ -117,7 +161,11 @@ def _pytest(story: Story, commit: str) -> list[str]:
 
 
 def write(story: Story, programs: Sequence[Program], kernel: Path | None, busybox: Path | None) -> None:
-    """Write repeat.sh, and what it boots. Without a kernel the one that is there stays. Raises OSError."""
+    """Write repeat.sh, and what it boots. Without a kernel the one that is there stays.
+
+    Raises OSError, and UsageError where the guests' disk image is not what it was.
+    """
+    disk = look_at(Path(story.result.image)) if story.result.image else None
     if programs and busybox is not None:
         (story.folder / FOLDER).mkdir(exist_ok=True)
         if kernel is not None:
@@ -126,11 +174,11 @@ def write(story: Story, programs: Sequence[Program], kernel: Path | None, busybo
         if not (story.folder / KERNEL).exists():
             return
         with replacing(story.folder / INITRAMFS) as unfinished:
-            unfinished.write_bytes(initramfs(programs, busybox))
+            unfinished.write_bytes((initramfs_for_disk if disk else initramfs)(programs, busybox))
     elif not story.command:
         return
     path = story.folder / "repeat.sh"
-    path.write_text(script(story, programs), encoding="utf-8")
+    path.write_text(script(story, programs, disk), encoding="utf-8")
     path.chmod(0o755)
 
 

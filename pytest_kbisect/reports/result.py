@@ -27,6 +27,7 @@ class Result:
     the runs that did not crash there. `fix`: a repair was looked for. `beside` is the good end
     that was named, where it lies on another branch and `range` begins at the branching. `crash_report`
     is the crash at `crash_commit`, with source lines where they could be had; `command` repeats the bisection.
+    `image` is the path of the guests' disk image, empty where they had the default user space.
     """
 
     kind: str
@@ -55,6 +56,7 @@ class Result:
     crash_report: str = ""
     crash_commit: str = ""
     command: tuple[str, ...] = ()
+    image: str = ""
 
 
 def versions() -> dict[str, str]:

@@ -1,9 +1,10 @@
 """What a guest costs: restored, booted, and booted by virtme-ng, in turns on one machine.
 
-    python tests/benchmarks/restoring.py BZIMAGE [--runs 20] [--vng VNG] [--at-once 4]
+    python tests/benchmarks/restoring.py BZIMAGE [--runs 20] [--vng VNG] [--at-once 4] [--image DISK]
 
 A run is: have a guest, run `true` in it, let it settle, end it. For virtme-ng (`pip install virtme-ng`)
-it is `vng --run BZIMAGE -- true`, which needs a kernel with 9p and a virtio console. Prints medians with
+it is `vng --run BZIMAGE -- true`, which needs a kernel with 9p and a virtio console. With a disk image,
+guests have its user space, and the kernel needs what kernel/fragments/disk-image.config has. Prints medians with
 the 10th and 90th percentile, ratios to a booted guest, where the time of a restored one goes, and time
 and memory of several restored at once, each in a process of its own.
 """
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_kbisect.guest import THAW_SOURCE, image
+from pytest_kbisect.guest.disk import DiskImage, look_at
 from pytest_kbisect.guest.pool import BOOTS, Pool
 from pytest_kbisect.guest.qemu import Machine
 from pytest_kbisect.guest.snapshot import Guests
@@ -42,14 +44,16 @@ class Bench:
 
     kernel: Path
     folder: Path
+    disk: DiskImage | None
 
     def machine(self) -> Machine:
-        return Machine(kernel=self.kernel, initramfs=image.build(self.folder / "image").initramfs)
+        user_space = image.build(self.folder / "image", self.disk)
+        return Machine(kernel=self.kernel, initramfs=user_space.initramfs, disk=self.disk)
 
     def guests(self, *, frozen: bool) -> Guests:
         pool = Pool(self.folder / "frozen", memory_available) if frozen else None
         thaw = compile_static(THAW_SOURCE, self.folder / "programs", name="thaw")
-        user_space = image.build(self.folder / "image")
+        user_space = image.build(self.folder / "image", self.disk)
         return Guests(pool, user_space, thaw=lambda: thaw, boot_timeout=300, say=print)
 
 
@@ -114,9 +118,11 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--vng", default="")
     parser.add_argument("--at-once", type=int, default=4)
+    parser.add_argument("--image", type=Path)
     asked = parser.parse_args()
+    disk = look_at(asked.image.absolute()) if asked.image else None
     with tempfile.TemporaryDirectory(prefix="restoring-") as name:
-        bench = Bench(asked.kernel.absolute(), Path(name))
+        bench = Bench(asked.kernel.absolute(), Path(name), disk)
         with Pool.create(bench.folder / "frozen"):
             _compare(bench, asked.runs, asked.vng)
             _together(bench, asked.at_once)

@@ -15,6 +15,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent / "plugin"))
 
 import readme
+import small_images
 
 from pytest_kbisect import commands, options
 
@@ -31,6 +32,7 @@ EXIT_CODES = {
     # HEAD has the bug; v6.1 has not.
     "pytest --kbisect-kernel ~/linux repro/crash.c": 1,
     "pytest --kbisect-kernel ~/linux --kbisect-config ~/syzbot.config --kbisect-memory 2048 repro/crash.c": 1,
+    "pytest --kbisect-kernel ~/linux --kbisect-image ~/bookworm.img repro/crash.c": 1,
     "pytest --kbisect-kernel ~/linux --kbisect-runs 1 --kbisect-shell repro/crash.c": 1,
     "pytest --kbisect-kernel ~/linux --kbisect-runs 1 --kbisect-gdb repro/crash.c": 1,
     "pytest --kbisect-kernel ~/linux --kbisect-commit v6.5 --kbisect-runs 20 --kbisect-cpus 4 -n 2 repro/race.c": 1,
@@ -121,6 +123,7 @@ def desk(linux_clone, buggy, buggy_kernel, configuration, tmp_path_factory) -> P
     (work / "repro" / "test_sample_rate.py").write_text(readme.blocks("python")[0].text)
     # A stand-in for a whole configuration, which would be one more kernel to build.
     shutil.copy(configuration, home / "syzbot.config")
+    small_images.make(home / "bookworm.img")  # a stand-in, too
     (work / "pytest.ini").write_text(f"[pytest]\nkbisect_config = {configuration}\nkbisect_runs = 3\n")
     (home / "pytest-kbisect").symlink_to(readme.ROOT)
     (work / "vmlinux").symlink_to(buggy_kernel.vmlinux)

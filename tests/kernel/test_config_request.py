@@ -123,6 +123,15 @@ class TestFingerprint:
         b = config.request([], [("c", "VETH=y\nTUN=y")])
         assert a.fingerprint == b.fingerprint
 
+    def test_is_not_of_what_gives_way(self):
+        wanted = dict(config.built_in("guest-wanted.config").settings)
+        assert wanted["SLUB"] == "y"
+        requests = [config.request([], [("a", line)]) for line in ("SLUB=y", "SLUB=y\nTUN=y", "SLUB=n")]
+        assert len({request.fingerprint for request in [config.request(), *requests]}) == 4
+        disk = [config.built_in(name).text() for name in ("disk-image.config", "disk-image-wanted.config")]
+        asked = config.request([], [("a", "".join(disk))])
+        assert asked.fingerprint == config.request([], [("a", disk[1])], disk_image=True).fingerprint
+
     def test_differs_by_value_base_and_debug_information(self, write):
         requests = [
             config.request(),
@@ -144,3 +153,16 @@ def test_a_whole_configuration_is_made_reproducible_unless_somebody_asks(tmp_pat
     fragment.write_text("CONFIG_IKCONFIG=y\n")
     assert config.request([whole, fragment]).settings()["IKCONFIG"] == "y"
     assert "IKCONFIG" not in str(config.request().wanted)
+
+
+def test_a_disk_image_wants_more_of_a_kernel(write):
+    assert "VIRTIO_BLK" not in config.request().settings()
+    request = config.request(disk_image=True)
+    assert {"VIRTIO_BLK", "EXT4_FS", "CGROUPS"} <= request.settings().keys()
+    assert ("AUTOFS_FS", "y") in request.wanted[1].settings
+    assert config.request([], [("a", "NAMESPACES=n")], disk_image=True).settings()["NAMESPACES"] == "n"
+    assert "AUTOFS_FS" not in str(config.request([write("w", WHOLE)], disk_image=True).wanted)
+    with pytest.raises(
+        UsageError, match=r"CONFIG_EXT4_FS=y \(what a disk image needs\), # CONFIG_EXT4_FS is"
+    ):
+        config.request([], [("a", "EXT4_FS=n")], disk_image=True)

@@ -88,3 +88,35 @@ def test_too_little_memory_for_a_guest(suite: pytest.Pytester, linux: Tree) -> N
     result = bisect(suite, linux.path, "HEAD~1..HEAD", "crash.sh", "--kbisect-memory=999999999")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: no free memory for a guest (needs * MiB, * MiB free)*"])
+
+
+def test_a_disk_image_that_is_none(suite: pytest.Pytester, linux: Tree) -> None:
+    suite.path.joinpath("disk.img.xz").write_bytes(b"\xfd7zXZ\0" + bytes(4096))
+    for name, words in (("disk.img.xz", "is packed by xz: unpack it first"), ("absent.img", "No such file")):
+        result = bisect(suite, linux.path, "HEAD~1..HEAD", "crash.sh", f"--kbisect-image={name}")
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        (error,) = [line for line in result.errlines if line.startswith("ERROR:")]
+        assert name in error
+        assert words in error
+        ordinary = suite.runpytest(f"--kbisect-kernel={linux.path}", "crash.sh", f"--kbisect-image={name}")
+        assert ordinary.ret == pytest.ExitCode.USAGE_ERROR
+        ordinary.stderr.fnmatch_lines([f"ERROR: *{name}*"])
+    assert not (suite.path / "kbisect-results").exists()
+
+
+def test_another_image_is_another_bisection(suite: pytest.Pytester, linux: Tree) -> None:
+    image, copy = suite.path / "disk.img", suite.path / "copy.img"
+    for path in (image, copy):
+        path.write_bytes(bytes(510) + b"\x55\xaa" + b"what is on it".ljust(1 << 20))
+
+    def refused(*words: str) -> list[str]:  # else it goes on, and nothing of this tree builds
+        result = bisect(suite, linux.path, "HEAD~2..HEAD", "crash.sh", *words)
+        return [line for line in result.errlines if "belongs to another bisection" in line]
+
+    assert refused(f"--kbisect-image={image}") == []
+    assert refused(f"--kbisect-image={copy}") == []
+    copy.write_bytes(image.read_bytes() + b"more")
+    for words in ([f"--kbisect-image={copy}"], []):
+        (error,) = refused(*words)
+        assert "its image is " in error
+        assert error.endswith("give another --kbisect-dir or move the folder away")
