@@ -12,7 +12,6 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "guest_kernel"))
 
 import bugs
 
-DISK_IMAGE = ("disk-image.config", "disk-image-wanted.config")
 TUN = [bug for bug in bugs.BUGS if bug.reproducer == "tun_napi_frags.c"]
 
 
@@ -27,12 +26,8 @@ def buggy(linux_clone, tmp_path_factory) -> str:
 @pytest.fixture(scope="session")
 def configuration(tmp_path_factory) -> Path:
     """What lets one kernel have all four, and run disk images, as a file for --kbisect-config."""
-    from pytest_kbisect.kernel import config
-
     path = tmp_path_factory.mktemp("config") / "bugs.config"
     path.write_text("\n".join(bugs.config()) + "\n")
-    with path.open("a") as file:
-        file.writelines(config.built_in(name).text() for name in DISK_IMAGE)
     return path
 
 

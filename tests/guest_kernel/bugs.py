@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pytest_kbisect.demo import story
 from pytest_kbisect.demo.change import Edit
+from pytest_kbisect.kernel.config import built_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +72,15 @@ BUGS = (
 )
 
 
+DISK_IMAGE = ("disk-image.config", "disk-image-wanted.config")
+
+
 def config() -> tuple[str, ...]:
-    """The configuration that lets one kernel have all four: all that the reproducers ask for and a guest has not."""
-    return tuple(line for bug in BUGS for line in bug.config)
+    """The configuration that lets one kernel have all four and run disk images: all slow tests build just this one."""
+    asked = [line for bug in BUGS for line in bug.config]
+    for name in DISK_IMAGE:
+        asked += built_in(name).text().splitlines()
+    return tuple(asked)
 
 
 def edits() -> tuple[Edit, ...]:
