@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING, Final
 
 from pytest_kbisect import process
-from pytest_kbisect.errors import KbisectError
+from pytest_kbisect.errors import HostError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -23,7 +24,7 @@ def entries(vmlinux: Path, functions: Collection[str]) -> dict[str, tuple[int, .
     """
     try:
         listing = process.run(["nm", "--defined-only", vmlinux]).decode("utf-8", "replace")
-    except KbisectError:
+    except (HostError, subprocess.CalledProcessError):
         return {}
     found: dict[str, list[int]] = {}
     for line in listing.splitlines():

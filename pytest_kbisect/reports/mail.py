@@ -162,7 +162,7 @@ def _findings(story: Story) -> Iterator[str]:
     if "no-op" in story.result.flags:
         yield "But the commit builds the same kernel as its parent, so this result is doubtful."
     if "unreached" in story.result.flags:
-        yield "But the runs without it never came to the function of the crash, so this result is doubtful."
+        yield "But the runs without it never came to all functions of the crash, so this result is doubtful."
 
 
 def _compiler(story: Story) -> str:

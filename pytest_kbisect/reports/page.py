@@ -52,7 +52,7 @@ _DOUBTS = {
     "merge": "The commit is a merge: either side is good by itself, together they are not.",
     "no-op": "The commit builds the same kernel as its parent, so it cannot be the cause.",
     "release": "The commit is a release, which changes nothing but its name: it is hardly the cause.",
-    "unreached": "The runs without it never came to the function of the crash: perhaps the bug is there too.",
+    "unreached": "The runs without it never came to all functions of the crash: perhaps the bug is there too.",
 }
 
 

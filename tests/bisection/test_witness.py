@@ -43,11 +43,16 @@ def test_nobody_watched():
 
 
 def test_it_came_to_the_function_of_the_crash():
-    watched = replace(OK, reached=("tun_get_user", "pskb_expand_head"), unreached=("tun_chr_write_iter",))
-    witness = witness_of(FUNCTIONS, [watched, OK])
-    assert witness == Witness(FUNCTIONS, ("pskb_expand_head", "tun_get_user"))
-    assert witness.unreached == ("tun_chr_write_iter",)
+    witness = witness_of(FUNCTIONS, [replace(OK, reached=FUNCTIONS[::-1]), OK])
+    assert witness == Witness(FUNCTIONS, FUNCTIONS)
     assert not witness.missing
+
+
+def test_who_else_calls_the_function_is_no_witness():
+    watched = replace(OK, reached=("pskb_expand_head",), unreached=("tun_chr_write_iter", "tun_get_user"))
+    witness = witness_of(FUNCTIONS, [watched])
+    assert witness.unreached == ("tun_get_user", "tun_chr_write_iter")
+    assert witness.missing == "tun_get_user"
 
 
 def test_one_of_several_runs_is_enough():
