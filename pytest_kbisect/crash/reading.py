@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from pytest_kbisect.crash.circumstances import Circumstances
 from pytest_kbisect.crash.console import BARE, LONGEST_LINE, STAMPED, Line, read_line
 from pytest_kbisect.crash.families import BANNER, HEADERS, Header
 from pytest_kbisect.crash.kinds import kind_of
@@ -46,34 +47,6 @@ _NO_CUT: Final = "PANIC: double fault"
 _ESCAPE: Final = b"\x1b"
 _SHORTEST_HEADLINE: Final = 16
 _REPLAY: Final = b"** replaying previous printk message **"
-# The guest was out of memory or its programs were broken: such a crash says nothing of the kernel.
-_SUPPRESSED: Final = (
-    b"*** stack smashing detected ***",
-    b"panic: out of memory",
-    b"panic: cannot allocate memory",
-    b"panic: Cannot allocate memory",
-    b"panic: too many open files",
-    b"panic: failed to create temp dir",
-    b"fatal error: runtime: out of memory",
-    b"fatal error: runtime: cannot allocate",
-    b"fatal error: out of memory",
-    b"fatal error: unexpected signal during runtime execution",
-    b"runtime: out of memory",
-    b"signal SIGBUS: bus error",
-    b"SYZFAIL: out of memory",
-    b"INIT: PANIC: segmentation violation!",
-    b"Killed process 1 (",
-    b"lowmemorykiller: Killing 'sshd'",
-    b"Kernel panic - not syncing: Out of memory",
-    b"Kernel panic - not syncing: System is deadlocked on memory",
-)
-# mm/oom_kill.c: "Kill process" before 5.1. Without these programs nobody talks to the guest any more.
-_OOM_KILLS: Final = b" process "
-_OOM_KILLED: Final = Pattern(rb"\bKill(?:ed)? process \d{1,9} \((?:sshd|dropbear|syz-fuzzer|syz-execprog)\)")
-_PANICKED: Final = b"Kernel panic - not syncing"
-# Google Compute Engine says so on the serial port itself; what the guest said meanwhile is lost.
-_DISCONNECTED: Final = b"serialport: VM disconnected."
-_EXECUTOR: Final = Pattern(rb" Comm: syz\.(\d{1,6})\.(\d{1,9}) ")
 # A kernel runs: it has printed something after its first second, or syzkaller's programs have.
 _ALIVE: Final = Pattern(
     rb"(?m)^(?:<\d{1,2}>)?\[ *[1-9]\d{0,8}\.\d{3,9}\]|^executing program|^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d "
@@ -99,11 +72,8 @@ class Console:
     def __init__(self) -> None:
         self.open: list[Unfinished] = []
         self.closed: list[Unfinished] = []
-        self.suppressed = False
-        self.panicked = False
-        self.disconnected = False
+        self.circumstances = Circumstances()
         self.held_back = False
-        self.executor = ""
         self._count = 0
         self._reported: set[str] = set()
         self._alive = False
@@ -139,7 +109,7 @@ class Console:
 
     def _read_block(self, start: int, end: int) -> None:
         data = self._buffer
-        self._note_flags(data, start, end)
+        self.circumstances.note(data, start, end)
         hits = self._hits(start, end) if self._count < MOST_REPORTS else []
         following = iter([*hits, end])
         hit = next(following)
@@ -158,21 +128,6 @@ class Console:
                 hit = next(following, end)
             self._read_line(line, at, stop, hit=is_hit)
             at = stop + 1
-
-    def _note_flags(self, data: bytes, start: int, end: int) -> None:
-        """What counts for all reports of a console, wherever it stands."""
-        if not self.panicked:
-            self.panicked = data.find(_PANICKED, start, end) >= 0
-        if not self.disconnected:
-            self.disconnected = data.find(_DISCONNECTED, start, end) >= 0
-        if not self.suppressed:
-            self.suppressed = any(data.find(word, start, end) >= 0 for word in _SUPPRESSED) or (
-                data.find(_OOM_KILLS, start, end) >= 0 and _OOM_KILLED.search(data, start, end) is not None
-            )
-        if not self.executor and data.find(b" Comm: syz.", start, end) >= 0:
-            found = _EXECUTOR.search(data, start, end)
-            if found is not None:
-                self.executor = f"proc={int(found[1])}, id={int(found[2])}"
 
     def _hits(self, start: int, end: int) -> list[int]:
         """Beginnings of the lines that have a word with which a report may begin."""
@@ -262,7 +217,8 @@ class Console:
     def build(self, report: Unfinished) -> CrashReport:
         """The crash report as far as its text goes now."""
         name = name_crash(report.lines, report.title_lines or len(report.lines), report.header)
-        reason = name.reason or ("the serial port was disconnected" if self.disconnected else "")
+        around = self.circumstances
+        reason = name.reason or ("the serial port was disconnected" if around.disconnected else "")
         return CrashReport(
             title=name.title,
             alt_titles=name.alternatives,
@@ -273,9 +229,9 @@ class Console:
             report="\n".join(report.lines),
             corrupted=bool(reason),
             corrupted_reason=reason,
-            suppressed=self.suppressed,
-            panicked=self.panicked,
-            executor=self.executor,
+            suppressed=around.suppressed,
+            panicked=around.panicked,
+            executor=around.executor,
             start=report.start,
             end=report.end,
         )
