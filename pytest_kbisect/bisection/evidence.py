@@ -103,7 +103,7 @@ class Evidence:
         elif self.count(tested.runs).kin and self.tally(index).matching >= SURELY_BAD:
             self._grow_reference(run for run in tested.runs if self._is_kin(run))
         if self._is_unlike_itself(index):
-            self._tell_apart(tested.signature)
+            self._tell_apart(self.signature(index))
 
     def imagine(self, index: int, outcome: Outcome, times: int) -> Evidence:
         """A copy in which these runs were made too; this evidence stays as it is."""

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from pytest_kbisect.bisection.bayes import Bayes
 from pytest_kbisect.bisection.classic import Classic
-from pytest_kbisect.bisection.likeness import match_crashes, why_related
-from pytest_kbisect.bisection.outcome import Outcome, Verdict
-from pytest_kbisect.bisection.reference import Match
+from pytest_kbisect.bisection.likeness import why_related
+from pytest_kbisect.bisection.outcome import Verdict
 from pytest_kbisect.bisection.strategy import GOOD_END
 
 if TYPE_CHECKING:
@@ -30,14 +29,10 @@ def remarks(search: Search, index: int) -> list[str]:
 
 def _kinships(search: Search, index: int) -> list[str]:
     """Crashes at a commit that may be the bug by another name, and why."""
-    reference = search.evidence.reference
-    kin = {
-        run.title: run
-        for run in search.evidence.runs(index)
-        if run.outcome is Outcome.CRASHED and match_crashes(run, reference) is Match.RELATED
-    }
+    evidence = search.evidence
+    kin = {run.title: run for run in evidence.runs(index) if evidence.count([run]).related}
     return [
-        f"# {title}: may be the same bug{f', {why}' if (why := why_related(run, reference)) else ''}"
+        f"# {title}: may be the same bug{f', {why}' if (why := why_related(run, evidence.reference)) else ''}"
         for title, run in kin.items()
     ]
 
