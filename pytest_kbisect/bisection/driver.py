@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-import re
 import signal
 import sys
 import traceback
@@ -14,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect import options, process
-from pytest_kbisect.bisection import conclusion, replaying
+from pytest_kbisect.bisection import conclusion, replaying, workplace
 from pytest_kbisect.bisection.course import Course, Plan
 from pytest_kbisect.bisection.journal import Journal
 from pytest_kbisect.bisection.lab import Lab, Selection
@@ -22,7 +20,6 @@ from pytest_kbisect.bisection.strategy import AnswerKind
 from pytest_kbisect.bisection.symbolizing import symbolized
 from pytest_kbisect.bisection.trials import Ahead, Trials
 from pytest_kbisect.errors import ExitCode, KbisectError, UsageError
-from pytest_kbisect.guest import disk
 from pytest_kbisect.kernel.config import request
 from pytest_kbisect.reports import folder as reports
 from pytest_kbisect.reports import result
@@ -93,10 +90,10 @@ def _bisect(config: pytest.Config, teller: Teller) -> int:
     selection = Lab(arguments, config.invocation_params.dir, folder=scratch, scratch=scratch).select()
     _check_selection(config, selection)
     plan = _plan(config, selection, ends)
-    folder = _folder(config, selection, ends)
+    folder = workplace.folder_of(config, selection, ends)
     lab = Lab(arguments, config.invocation_params.dir, folder=folder, scratch=scratch)
-    with _only_one(folder):
-        journal = Journal(folder / "journal.jsonl", _subject(config, selection, plan))
+    with workplace.held(folder):
+        journal = Journal(folder / "journal.jsonl", workplace.subject_of(config, selection, plan))
         teller.open(folder / "bisect.log")
         teller.line(f"results in {folder}", log=False)
         if chosen := config.stash.get(WORKERS, None):
@@ -105,7 +102,7 @@ def _bisect(config: pytest.Config, teller: Teller) -> int:
             trials = Trials(lab, journal, teller, per_run=selection.per_run, ahead=ahead)
             finding = Course(plan, tree, trials, teller).run()
         told = conclusion.result_of(finding, tree)
-        told = replace(told, command=_command(config), image=str(options.value(config, "image") or ""))
+        told = replace(told, command=_command(config), **_guests(config))
         told = replace(told, crash_report=_symbolized(config, selection, tree, told, teller))
         teller.lines(conclusion.last_words(finding, told, tree), level=ANSWER)
         _write(config, told, folder, teller)
@@ -171,6 +168,15 @@ def _ahead(config: pytest.Config, selection: Selection, plan: Plan) -> Iterator[
         yield Ahead(builder, spare)
 
 
+def _guests(config: pytest.Config) -> dict[str, Any]:
+    """What guests were, for those who boot one by hand."""
+    named = ("memory", "cpus", "timeout")
+    return {
+        "image": str(options.value(config, "image") or ""),
+        "guest": {name: options.value(config, name) for name in named},
+    }
+
+
 def _command(config: pytest.Config) -> tuple[str, ...]:
     return (*process.python_command(), "-m", "pytest", *map(str, config.invocation_params.args))
 
@@ -225,64 +231,6 @@ def _request(config: pytest.Config, fragments: Iterable[Sequence[str]]) -> Confi
         [(source, line) for source, line in fragments],
         disk_image=options.value(config, "image") is not None,
     )
-
-
-def _folder(config: pytest.Config, selection: Selection, ends: Range) -> Path:
-    """The folder of results: named by the reproducer and the range, so that people find it."""
-    named = options.value(config, "dir")
-    if named:
-        return Path(config.invocation_params.dir, named)
-    stems = sorted({Path(name).stem for name in selection.files})
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", "+".join(stems))[:60]
-    return Path(config.invocation_params.dir, "kbisect-results", f"{name}-{_named(ends)}")
-
-
-def _named(ends: Range) -> str:
-    return f"{(ends.beside or ends.good)[:8] or 'releases'}-{ends.bad[:8]}"
-
-
-def _subject(config: pytest.Config, selection: Selection, plan: Plan) -> dict[str, Any]:
-    """What a journal is of: another range, reproducer or configuration makes it another bisection."""
-    return {
-        "range": [plan.ends.good, plan.ends.bad],
-        "fix": plan.fix,
-        "tests": list(selection.tests),
-        "reproducers": {name: _digest(Path(name)) for name in selection.files},
-        "fragments": selection.fragments,
-        "config": [_digest(path) for path in options.value(config, "config")],
-        "image": _digest_of_image(options.value(config, "image")),
-        "strategy": plan.strategy,
-        "runs": plan.runs,
-    }
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-
-
-def _digest_of_image(path: Path | None) -> str | None:
-    return None if path is None else disk.digest(disk.look_at(path))
-
-
-@contextlib.contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    """Two bisections must not write one folder."""
-    import filelock
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / ".lock")
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise UsageError(
-            f"another bisection is running in {folder}: wait for it, or give another --kbisect-dir"
-        ) from None
-    except OSError as error:
-        raise UsageError(f"cannot write {folder}: {error.strerror}; give another --kbisect-dir") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @contextlib.contextmanager

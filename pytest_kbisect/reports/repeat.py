@@ -35,8 +35,8 @@ FOLDER = "repeat"
 KERNEL = f"{FOLDER}/bzImage"
 INITRAMFS = f"{FOLDER}/initramfs.cpio"
 
-_MEMORY, _CPUS, _SECONDS = 512, 2, 30.0
-"""What a guest gets where its reproducer asks for nothing."""
+_GUEST = {"memory": 512, "cpus": 2, "timeout": 30.0}
+"""What guests had, where the result is of a time that does not tell."""
 _SSHD = "\ndropbear "
 """In the guest's own init, what is before it sets the guest up."""
 _HAND_OVER = "\numount /proc /sys\n"
@@ -54,8 +54,11 @@ class Program:
     needs: Needs
 
 
-def initramfs(programs: Sequence[Program], busybox: Path) -> bytes:
-    """An initramfs whose init sets the guest up as runs have it, runs the programs in turn, and ends."""
+def initramfs(programs: Sequence[Program], busybox: Path, seconds: float) -> bytes:
+    """An initramfs whose init sets the guest up as runs have it, runs the programs in turn, and ends.
+
+    `seconds` a program may take that names no limit.
+    """
     archive = Archive()
     for name in ("proc", "sys", "dev", "run", "mnt"):
         archive.directory(name)
@@ -66,12 +69,12 @@ def initramfs(programs: Sequence[Program], busybox: Path) -> bytes:
     archive.symlink("bin/sh", "busybox")
     setup = own_script(INIT).partition(_SSHD)[0]
     head, _, rest = setup.partition("\n")
-    lines = [head, "/bin/busybox --install -s /bin", rest, "cd /root", *_running(programs, archive)]
+    lines = [head, "/bin/busybox --install -s /bin", rest, "cd /root", *_running(programs, archive, seconds)]
     archive.file("init", "\n".join(lines).encode() + b"\n", 0o755)
     return archive.bytes()
 
 
-def initramfs_for_disk(programs: Sequence[Program], busybox: Path) -> bytes:
+def initramfs_for_disk(programs: Sequence[Program], busybox: Path, seconds: float) -> bytes:
     """The same for guests with a disk image: its init hands over to the image's, and has the programs run beside it."""
     setup, _, rest = own_script(FIND_ROOT).partition(_HAND_OVER)
     begin = "cp -r /repro /new/ && cp /bin/busybox /new/repro/\nchroot /new /repro/busybox sh /repro/run &"
@@ -81,20 +84,20 @@ def initramfs_for_disk(programs: Sequence[Program], busybox: Path) -> bytes:
         f"until {own}grep -q '{_LISTENS}' /proc/net/tcp /proc/net/tcp6; do {own}sleep 1; done 2>/dev/null",
         SERVICES_STARTED,
         "cd /root",
-        *_running(programs, archive, own),
+        *_running(programs, archive, seconds, own),
     ]
     archive.file("repro/run", "\n".join(lines).encode() + b"\n")
     return archive.bytes()
 
 
-def _running(programs: Sequence[Program], archive: Archive, busybox: str = "") -> list[str]:
+def _running(programs: Sequence[Program], archive: Archive, default: float, busybox: str = "") -> list[str]:
     """The lines that run programs, which go into the archive, and end the guest; `busybox` begins its commands."""
     lines = []
     for program in programs:
         name = _safe(program.name)
         script = program.path.suffix == ".sh"
         archive.file(f"repro/{name}", program.path.read_bytes(), 0o644 if script else 0o755)
-        seconds = f"{program.needs.timeout or _SECONDS:g}"
+        seconds = f"{program.needs.timeout or default:g}"
         lines += [
             f'echo "repeat.sh: running {name} for at most {seconds} s"',
             f"{busybox}timeout -s KILL {seconds} {'sh ' if script else ''}/repro/{name}",
@@ -121,12 +124,17 @@ def script(story: Story, programs: Sequence[Program], disk: DiskImage | None = N
         f"# at {short(commit)} {one_line(title)}",
         "#",
     ]
-    return "\n".join(lines + (_qemu(programs, disk) if programs else _pytest(story, commit))) + "\n"
+    how = _qemu(programs, disk, _guest(story)) if programs else _pytest(story, commit)
+    return "\n".join(lines + how) + "\n"
 
 
-def _qemu(programs: Sequence[Program], disk: DiskImage | None) -> list[str]:
-    memory = max(program.needs.memory or _MEMORY for program in programs)
-    cpus = max(program.needs.cpus or _CPUS for program in programs)
+def _guest(story: Story) -> dict[str, float]:
+    return _GUEST | story.result.guest
+
+
+def _qemu(programs: Sequence[Program], disk: DiskImage | None, guest: dict[str, float]) -> list[str]:
+    memory = max(program.needs.memory or guest["memory"] for program in programs)
+    cpus = max(program.needs.cpus or guest["cpus"] for program in programs)
     return [
         "# Boots that kernel and runs the reproducer in it once. Ctrl-C ends the guest.",
         "# ACCEL=kvm is faster where KVM works; ARGUMENTS are added to the kernel's command line.",
@@ -174,7 +182,8 @@ def write(story: Story, programs: Sequence[Program], kernel: Path | None, busybo
         if not (story.folder / KERNEL).exists():
             return
         with replacing(story.folder / INITRAMFS) as unfinished:
-            unfinished.write_bytes((initramfs_for_disk if disk else initramfs)(programs, busybox))
+            make = initramfs_for_disk if disk else initramfs
+            unfinished.write_bytes(make(programs, busybox, _guest(story)["timeout"]))
     elif not story.command:
         return
     path = story.folder / "repeat.sh"

@@ -27,7 +27,8 @@ class Result:
     the runs that did not crash there. `fix`: a repair was looked for. `beside` is the good end
     that was named, where it lies on another branch and `range` begins at the branching. `crash_report`
     is the crash at `crash_commit`, with source lines where they could be had; `command` repeats the bisection.
-    `image` is the path of the guests' disk image, empty where they had the default user space.
+    `image` is the path of the guests' disk image, empty where they had the default user space; `guest` what
+    they and their runs had where a reproducer named nothing: `memory` (MiB), `cpus`, `timeout` (seconds).
     """
 
     kind: str
@@ -57,6 +58,7 @@ class Result:
     crash_commit: str = ""
     command: tuple[str, ...] = ()
     image: str = ""
+    guest: dict[str, float] = field(default_factory=dict)
 
 
 def versions() -> dict[str, str]:

@@ -10,11 +10,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import by_hand
 import pytest
 import small_images
 from junitparser import JUnitXml, Properties
 
-from pytest_kbisect import needs, properties
+from pytest_kbisect import properties
 from pytest_kbisect.errors import BootError, InfraError
 from pytest_kbisect.guest import THAW_SOURCE, disk, image, snapshot
 from pytest_kbisect.guest.pool import BOOTS, Pool
@@ -23,9 +24,6 @@ from pytest_kbisect.guest.snapshot import Guests
 from pytest_kbisect.guest.vm import Guest
 from pytest_kbisect.kernel.headroom import memory_available
 from pytest_kbisect.programs import compile_static
-from pytest_kbisect.reports import repeat
-from pytest_kbisect.reports.result import Result
-from pytest_kbisect.reports.story import Story
 
 pytestmark = pytest.mark.guest
 
@@ -227,19 +225,8 @@ def test_a_session(linux_clone, buggy, buggy_kernel, configuration, small, tmp_p
 
 
 def test_repeat_sh(buggy_kernel, small, tmp_path: Path) -> None:
-    executable = compile_static(TUN, tmp_path / "programs")
-    program = repeat.Program(executable.name, executable, needs.from_source(TUN.read_text(), TUN.name))
-    crash = "WARNING in pskb_expand_head"
-    found = Result(kind="culprit", range=("a", "b"), culprit="c", crash=crash, image=str(small))
-    results = tmp_path / "results"
-    results.mkdir()
     before = sha256(small)
-    busybox = Path(shutil.which("busybox") or "")
-    repeat.write(Story(results, found), [program], buggy_kernel.image, busybox)
-    done = subprocess.run(
-        ["sh", results / "repeat.sh"], stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=True
-    )
-    said = done.stdout.decode("utf-8", "replace")
+    said = by_hand.repeated(buggy_kernel.image, tmp_path / "results", tmp_path / "programs", image=str(small))
     assert said.count("WARNING: CPU:") == 1, said[-3000:]
     assert "repeat.sh: tun_napi_frags ended" in said
     assert "repeat.sh: done" in said

@@ -18,7 +18,7 @@ _ERRORS = {
     "KbisectError",
     "CommandTimeoutError",
 }
-_KINDS = {"qemu", "ssh", "reproducer"}
+_KINDS = {"qemu", "ssh", "disk", "thaw", "reproducer"}
 """First arguments of GuestError: words for programs."""
 
 

@@ -15,6 +15,7 @@ from folders import CRASH, Folder, culprit, sha
 
 from pytest_kbisect.commands import main
 from pytest_kbisect.errors import ExitCode, UsageError
+from pytest_kbisect.needs import Needs
 from pytest_kbisect.reports import consoles, folder, repeat
 from pytest_kbisect.reports.reading import read
 
@@ -110,6 +111,26 @@ def test_a_title_is_only_a_comment_in_the_script(tmp_path: Path) -> None:
     environment = {**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
     subprocess.run(["sh", "-c", script], check=True, env=environment, cwd=tmp_path)
     assert not (tmp_path / "owned").exists()
+
+
+def test_a_guest_by_hand_has_what_guests_had(tmp_path: Path) -> None:
+    results = made(tmp_path)
+    told = json.loads((results / "result.json").read_text())
+    program = tmp_path / "x.sh"
+    program.write_text("true\n")
+
+    def booted(needs: Needs, **guest: float) -> tuple[str, bytes]:
+        (results / "result.json").write_text(json.dumps({**told, "guest": guest}))
+        programs = [repeat.Program("x", program, needs)]
+        return repeat.script(read(results), programs), repeat.initramfs(programs, program, 45.0)
+
+    script, archive = booted(Needs(), memory=2048, cpus=4, timeout=45.0)
+    assert "-m 2048 -smp 4" in script
+    assert b"timeout -s KILL 45 sh /repro/x" in archive
+    script, archive = booted(Needs(memory=1024, timeout=7), memory=2048, cpus=4, timeout=45.0)
+    assert "-m 1024 -smp 4" in script
+    assert b"timeout -s KILL 7 sh /repro/x" in archive
+    assert "-m 512 -smp 2" in booted(Needs())[0]
 
 
 def test_what_cannot_be_written_is_said_and_the_rest_is_written(

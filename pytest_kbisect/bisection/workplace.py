@@ -1,0 +1,80 @@
+"""Where a bisection works: its folder, held by one process, and what its journal is the journal of."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_kbisect import options
+from pytest_kbisect.errors import UsageError
+from pytest_kbisect.guest import disk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pytest
+
+    from pytest_kbisect.bisection.course import Plan
+    from pytest_kbisect.bisection.lab import Selection
+    from pytest_kbisect.kernel.tree import Range
+
+
+def folder_of(config: pytest.Config, selection: Selection, ends: Range) -> Path:
+    """The folder of results: named by the reproducer and the range, so that people find it."""
+    named = options.value(config, "dir")
+    if named:
+        return Path(config.invocation_params.dir, named)
+    stems = sorted({Path(name).stem for name in selection.files})
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", "+".join(stems))[:60]
+    return Path(config.invocation_params.dir, "kbisect-results", f"{name}-{_named(ends)}")
+
+
+def _named(ends: Range) -> str:
+    return f"{(ends.beside or ends.good)[:8] or 'releases'}-{ends.bad[:8]}"
+
+
+def subject_of(config: pytest.Config, selection: Selection, plan: Plan) -> dict[str, Any]:
+    """What a journal is of: another range, reproducer or configuration makes it another bisection."""
+    return {
+        "range": [plan.ends.good, plan.ends.bad],
+        "fix": plan.fix,
+        "tests": list(selection.tests),
+        "reproducers": {name: _digest(Path(name)) for name in selection.files},
+        "fragments": selection.fragments,
+        "config": [_digest(path) for path in options.value(config, "config")],
+        "image": _digest_of_image(options.value(config, "image")),
+        "strategy": plan.strategy,
+        "runs": plan.runs,
+    }
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def _digest_of_image(path: Path | None) -> str | None:
+    return None if path is None else disk.digest(disk.look_at(path))
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Two bisections must not write one folder."""
+    import filelock
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(folder / ".lock")
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise UsageError(
+            f"another bisection is running in {folder}: wait for it, or give another --kbisect-dir"
+        ) from None
+    except OSError as error:
+        raise UsageError(f"cannot write {folder}: {error.strerror}; give another --kbisect-dir") from None
+    try:
+        yield
+    finally:
+        lock.release()

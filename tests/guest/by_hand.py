@@ -1,0 +1,29 @@
+"""repeat.sh made for a kernel with the bug of repro/tun_napi_frags.c, and started as somebody would."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from pytest_kbisect import needs
+from pytest_kbisect.programs import compile_static
+from pytest_kbisect.reports import repeat
+from pytest_kbisect.reports.result import Result
+from pytest_kbisect.reports.story import Story
+
+SOURCE = Path(__file__).parent.parent.parent / "repro" / "tun_napi_frags.c"
+
+
+def repeated(kernel: Path, folder: Path, programs: Path, *, image: str = "") -> str:
+    """What it says."""
+    executable = compile_static(SOURCE, programs)
+    program = repeat.Program(executable.name, executable, needs.from_source(SOURCE.read_text(), SOURCE.name))
+    crash = "WARNING in pskb_expand_head"
+    found = Result(kind="culprit", range=("a", "b"), culprit="c", crash=crash, image=image)
+    folder.mkdir()
+    repeat.write(Story(folder, found), [program], kernel, Path(shutil.which("busybox") or ""))
+    done = subprocess.run(
+        ["sh", folder / "repeat.sh"], stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=True
+    )
+    return done.stdout.decode("utf-8", "replace")
