@@ -24,6 +24,7 @@ _TESTS = {
         "-v",
         "-m",
         "guest or kernel",
+        "--durations=20",
     ),
 }
 

@@ -136,8 +136,9 @@ class LinuxTree:
 
     @property
     def identity(self) -> str:
-        """A name for this repository, the same from all of its worktrees: for folders in the cache."""
-        name = re.sub(r"[^A-Za-z0-9._-]+", "-", self.path.name).strip("-.") or "linux"
+        """A name for this repository, the same whichever way leads to it: for folders in the cache."""
+        top = self.git_dir.parent if self.git_dir.name == ".git" else self.git_dir
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", top.name).strip("-.") or "linux"
         return f"{name[:40]}-{hashlib.sha256(bytes(self.git_dir)).hexdigest()[:12]}"
 
     # Revisions

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,6 +19,9 @@ import readme
 import small_images
 
 from pytest_kbisect import commands, options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 NOT_RUN = {
     "python3 -m pytest_kbisect demo": "installs packages, and takes a quarter of an hour; tests/demo tests its parts",
@@ -98,25 +102,33 @@ def test_every_other_command_is_a_well_known_one() -> None:
 
 
 @pytest.fixture(scope="module")
-def desk(linux_clone, buggy, buggy_kernel, configuration, tmp_path_factory) -> Path:
-    """A reader's home: ~/linux with tags and a bug, ~/crash.c, and a folder to work in."""
-    home = tmp_path_factory.mktemp("home")
-    work = home / "work"
-    (work / "repro").mkdir(parents=True)
-    demo = linux_clone.demo
-    line = linux_clone.git("rev-list", "--first-parent", "--reverse", f"{demo.good}..{demo.bad}").split()
+def tagged(linux_clone, buggy, tmp_path_factory) -> Iterator[Path]:
+    """The tests' own clone, which has warm folders, with a reader's tags and his HEAD."""
+    demo, git = linux_clone.demo, linux_clone.git
+    line = git("rev-list", "--first-parent", "--reverse", f"{demo.good}..{demo.bad}").split()
     at = line.index(demo.culprit)
     index = tmp_path_factory.mktemp("index") / "index"
     repair = {"net/core/skbuff.c": linux_clone.read("net/core/skbuff.c", line[at - 1])}
     repaired = linux_clone.commit("Repair it", repair, index, line[at + 1])
-    subprocess.run(["git", "clone", "-q", "--bare", "--shared", linux_clone.path, home / "linux"], check=True)
     tags = {"v6.1": line[at - 3], "v6.2": line[at + 1], "v6.3": repaired, "v6.4": demo.bad, "v6.5": buggy}
-    for ref, commit in {
-        "refs/heads/main": line[at + 3],
-        **{f"refs/tags/{k}": v for k, v in tags.items()},
-    }.items():
-        subprocess.run(["git", "update-ref", ref, commit], cwd=home / "linux", check=True)
-    subprocess.run(["git", "symbolic-ref", "HEAD", "refs/heads/main"], cwd=home / "linux", check=True)
+    refs = {"refs/heads/reader": line[at + 3], **{f"refs/tags/{name}": tags[name] for name in tags}}
+    head = git("symbolic-ref", "HEAD").strip()
+    for ref, commit in refs.items():
+        git("update-ref", ref, commit)
+    git("symbolic-ref", "HEAD", "refs/heads/reader")
+    yield linux_clone.path
+    git("symbolic-ref", "HEAD", head)
+    for ref in refs:
+        git("update-ref", "-d", ref)
+
+
+@pytest.fixture(scope="module")
+def desk(tagged, buggy_kernel, configuration, tmp_path_factory) -> Path:
+    """A reader's home: ~/linux with tags and a bug, ~/crash.c, and a folder to work in."""
+    home = tmp_path_factory.mktemp("home")
+    work = home / "work"
+    (work / "repro").mkdir(parents=True)
+    (home / "linux").symlink_to(tagged)
     for place in (home, work / "repro"):
         shutil.copy(readme.ROOT / "repro" / "tun_napi_frags.c", place / "crash.c")
     shutil.copy(readme.ROOT / "repro" / "timerfd_cancel_race.c", work / "repro" / "race.c")

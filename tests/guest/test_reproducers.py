@@ -16,8 +16,16 @@ import pytest
 from junitparser import JUnitXml, Properties
 
 from pytest_kbisect import properties
+from pytest_kbisect.demo.change import Edit
 
 ROOT = Path(__file__).parent.parent.parent
+SHUT = Edit(
+    "drivers/net/tun.c",
+    r"(\nstatic ssize_t tun_chr_write_iter\([^{]*\{.*?return -EBADFD;\n)",
+    r"\1\n\tif (tun_napi_frags_enabled(tfile)) {\n\t\ttun_put(tun);\n\t\treturn -EOPNOTSUPP;\n\t}\n",
+    pattern=True,
+)
+"""The reproducer's write is refused before it comes near the bug."""
 
 
 def kbisect(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -128,6 +136,27 @@ def test_a_whole_bisection(linux_clone, configuration, small_range, tmp_path) ->
     again = kbisect(*words, cwd=tmp_path)
     assert again.returncode == 0
     assert json.loads((folder / "result.json").read_text())["culprit"] == demo.culprit
+
+
+@pytest.mark.kernel
+def test_an_answer_whose_parent_only_keeps_the_reproducer_out_is_flagged(
+    linux_clone, configuration, tmp_path
+) -> None:
+    """The bug is there all along; what the search finds is the commit that lets the reproducer in."""
+    index, bad = tmp_path / "index", linux_clone.demo.bad
+    tun = linux_clone.read("drivers/net/tun.c", bad)
+    shut = linux_clone.edited("tun: no writes to NAPI frags yet", [SHUT], index, bad)
+    words = linux_clone.commit("A word", {"Documentation/one.rst": "One.\n"}, index, shut)
+    opened = linux_clone.commit("tun: writes to NAPI frags", {"drivers/net/tun.c": tun}, index, words)
+    end = linux_clone.commit("One more", {"Documentation/two.rst": "Two.\n"}, index, opened)
+    folder = tmp_path / "result"
+    done = kbisect(*bisection(linux_clone, configuration, f"{shut}..{end}", folder), cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    answer = json.loads((folder / "result.json").read_text())
+    assert answer["culprit"] == opened
+    assert answer["flags"] == ["unreached"]
+    assert "tun_get_user" in answer["confirmation"]["unreached"]
+    assert "tun_get_user" not in answer["confirmation"]["reached"]
 
 
 @pytest.mark.kernel

@@ -48,6 +48,14 @@ class TestPath:
             assert LinuxTree(path, cache).resolve("HEAD") == linux.base
         assert LinuxTree(tmp_path / "wt", cache).objects == (linux.path / ".git/objects").resolve()
 
+    def test_one_repository_has_one_name_whichever_way_leads_to_it(self, linux, cache, tmp_path):
+        linux.git("worktree", "add", "-q", "--detach", str(tmp_path / "wt"))
+        (tmp_path / "link").symlink_to(linux.path)
+        ways = (linux.path, linux.path / ".git", tmp_path / "wt", tmp_path / "link")
+        names = {LinuxTree(way, cache).identity for way in ways}
+        assert len(names) == 1
+        assert names.pop().startswith(f"{linux.path.name}-")
+
     def test_nothing_is_made_before_a_build(self, tree, cache):
         tree.resolve("HEAD")
         assert not cache.exists()
