@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from pytest_kbisect.kernel.tree import LinuxTree, Range
     from pytest_kbisect.reports.teller import Teller
 
-_GUESS = {"build": 60.0, "run": 5.0}
-"""Seconds that a build and a run are thought to take until some were measured."""
+_GUESS = {"build": 60.0, "run": 5.0, "session": 4.0}
+"""Seconds that a build, a run and a session are thought to take until some were measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,10 +8,11 @@ and a journal is nothing else.
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
-from math import log
-from statistics import median
+from itertools import chain
+from math import ceil, log
+from statistics import fmean, median
 from typing import TYPE_CHECKING, Final
 
 from pytest_kbisect.bisection.outcome import Outcome, Run, Tested
@@ -31,11 +32,15 @@ UNLIKE: Final = 1000.0
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Seconds a build and a wave of runs take; `width` runs go side by side in a wave."""
+    """Seconds that a build takes, a wave of runs, and a session besides; `width` runs go side by side in a wave.
+
+    A session's own are what it takes however few its runs are: pytest, and the boots that runs begin from.
+    """
 
     build: float = 300.0
     run: float = 60.0
     width: int = 1
+    session: float = 0.0
 
 
 class _Kernel(Enum):
@@ -79,7 +84,8 @@ class Evidence:
         self._order: dict[int, None] = {}
         self._compilers: dict[int, str] = {}
         self._build_seconds: list[float] = []
-        self._run_seconds: list[float] = []
+        self._run_seconds: list[tuple[float, ...]] = []
+        self._test_seconds: list[float] = []
         self.spent = 0.0
         """Wall-clock seconds of all sessions so far."""
 
@@ -91,7 +97,9 @@ class Evidence:
             self._compilers[index] = tested.compiler
         if tested.build_seconds and not tested.cached:
             self._build_seconds.append(tested.build_seconds)
-        self._run_seconds.extend(run.seconds for run in tested.runs if run.seconds)
+        if seconds := tuple(run.own_seconds for run in tested.runs if run.seconds):
+            self._run_seconds.append(seconds)
+            self._test_seconds.append(tested.test_seconds)
         if not tested.runs and (tested.build_error or not tested.signature):
             self._kernel_of.setdefault(index, _FAILED)
             return
@@ -234,8 +242,10 @@ class Evidence:
         Medians: the first build from scratch says nothing about the ones that follow, and a hung
         guest nothing about the others.
         """
-        return Prices(
-            build=median(self._build_seconds) if self._build_seconds else guess.build,
-            run=median(self._run_seconds) if self._run_seconds else guess.run,
-            width=guess.width,
-        )
+        build = median(self._build_seconds) if self._build_seconds else guess.build
+        if not self._run_seconds:
+            return replace(guess, build=build)
+        waves = [ceil(len(runs) / guess.width) * fmean(runs) for runs in self._run_seconds]
+        besides = [max(0.0, all_ - runs) for all_, runs in zip(self._test_seconds, waves, strict=True)]
+        run = median(chain.from_iterable(self._run_seconds))
+        return Prices(build=build, run=run, width=guess.width, session=median(besides))

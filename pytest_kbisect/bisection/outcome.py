@@ -26,7 +26,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One execution of a reproducer in a pristine guest. `seconds` is boot and run together.
+    """One execution of a reproducer in a pristine guest. `seconds` is boot and run together, `seconds_by` by part.
 
     Of the functions of the crash that are in its kernel, `reached` were executed and `unreached` were
     not; both are empty where nobody watched.
@@ -43,6 +43,12 @@ class Run:
     seconds_by: dict[str, float] = field(default_factory=dict)
     reached: tuple[str, ...] = ()
     unreached: tuple[str, ...] = ()
+
+    @property
+    def own_seconds(self) -> float:
+        """What one more such run would take: without the boot, where others are restored from that too."""
+        shared = self.seconds_by.get("boot", 0.0) if self.seconds_by.get("restore") else 0.0
+        return max(0.0, self.seconds - shared)
 
 
 @dataclass(frozen=True, slots=True)

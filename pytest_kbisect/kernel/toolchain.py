@@ -42,6 +42,9 @@ _ARGUMENTS = (
     "EXTRAVERSION=-kbisect",
     # Set, though empty: unset, setlocalversion appends "+" to what is not a tagged commit.
     "LOCALVERSION=",
+    # The image is packed to be booted a few times: as fast as can be, instead of -9, the last word of
+    # kbuild's command, which becomes an argument of the shell's and is not heard.
+    "KGZIP=sh -c 'exec gzip -n -f -1'",
 )
 
 

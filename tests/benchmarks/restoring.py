@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import subprocess
 import tempfile
 import time
@@ -78,7 +79,15 @@ def by_virtme(vng: str, kernel: Path) -> dict[str, float]:
     started = time.monotonic()
     words = [vng, "--run", str(kernel), "--disable-kvm", "--disable-microvm", "--force-9p"]
     words += ["--cpus", "2", "--memory", "512M", "--", "true"]
-    subprocess.run(words, check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=600)
+    path = f"{Path(vng).absolute().parent}{os.pathsep}{os.environ['PATH']}"  # it calls virtme-run
+    subprocess.run(
+        words,
+        check=True,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        timeout=600,
+        env=os.environ | {"PATH": path},
+    )
     return {"all": time.monotonic() - started}
 
 

@@ -14,6 +14,7 @@ from worlds import BOOT, CRASH, INFRA, OK, drive, session, world
 from pytest_kbisect.bisection.bayes import FIRST_RUNS, Bayes
 from pytest_kbisect.bisection.evidence import Evidence, Prices
 from pytest_kbisect.bisection.history import History
+from pytest_kbisect.bisection.outcome import Outcome, Run
 from pytest_kbisect.bisection.outcome import Tested as Found
 from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind
 
@@ -195,3 +196,33 @@ def test_a_prior_saves_builds_and_a_wrong_one_costs_few():
     likely[60:64] += 0.8 / 4
     assert builds(likely, 62) < builds(None, 62) - 2
     assert builds(likely, 150) <= builds(None, 150) + 3
+
+
+def test_the_dearer_a_session_the_fewer_there_are():
+    def sessions(besides):
+        rng = random.Random(3)
+
+        def kernel(i, runs):
+            made = [CRASH if i >= 77 and rng.random() < 0.5 else OK for _ in range(runs)]
+            return Found("", tuple(made), f"s{i}", build_seconds=2, test_seconds=besides + runs)
+
+        answer, asked = drive(Bayes(HISTORY, prices=Prices(width=1)), Evidence(HISTORY), kernel)
+        assert answer.culprit == 77
+        return len(asked)
+
+    assert sessions(20.0) < 0.8 * sessions(0.0)
+
+
+def test_prices_are_what_sessions_took():
+    def run(boot):
+        parts = {"boot": boot, "restore": 0.5, "run": 1.5}
+        return Run(Outcome.OK, seconds=sum(parts.values()), seconds_by=parts)
+
+    evidence, guess = Evidence(HISTORY), Prices(build=1, run=1, width=2, session=1)
+    assert evidence.prices(guess) == guess
+    evidence.add(9, Found("", (), "s9", build_seconds=7))
+    assert evidence.prices(guess) == Prices(build=7, run=1, width=2, session=1)
+    evidence.add(8, Found("", (run(3), run(3), run(0)), "s8", build_seconds=7, test_seconds=9))
+    assert evidence.prices(guess) == Prices(build=7, run=2, width=2, session=5)
+    booted = Run(Outcome.OK, seconds=4, seconds_by={"boot": 3, "restore": 0, "run": 1})
+    assert booted.own_seconds == 4

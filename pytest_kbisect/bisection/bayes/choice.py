@@ -80,7 +80,8 @@ def _rates(
 ) -> tuple[Weights, Weights]:
     """By commit: expected bits a second of a batch of at most `waves` waves, 0 under `least`; expected bits."""
     bits, spent = information(model, posterior, options, waves, width)
-    cost = np.where(options.built, 0.0, prices.build) + options.testable * spent * prices.run
+    cost = np.where(options.built, 0.0, prices.build)
+    cost += options.testable * (prices.session + spent * prices.run)
     expected = options.testable * bits
     # What is not worth a test any more costs nothing either.
     return np.where(expected >= least, expected / np.maximum(cost, 1e-9), 0.0), expected
