@@ -111,7 +111,7 @@ def facts_of(search: Search, index: int, culprit: int | None) -> dict[str, Any]:
 
 
 def last_words(finding: Finding, told: Result, tree: LinuxTree) -> list[str]:
-    """The end of the log: the first bad commit as git shows it, signatures, times, people, the crash."""
+    """The end of the log but for the crash: the first bad commit as git shows it, signatures, times, people."""
     word = "good" if told.fix else "bad"
     lines = []
     if told.culprit:
@@ -135,9 +135,12 @@ def last_words(finding: Finding, told: Result, tree: LinuxTree) -> list[str]:
         lines += [sha for sha, _, _ in told.candidates]
     else:
         lines.append(f"error: {told.reason}")
-    if told.crash:
-        lines += [f"crash: {told.crash}", told.crash_report]
     return lines
+
+
+def crash_words(told: Result) -> list[str]:
+    """The very end: the crash, where one was seen."""
+    return [f"crash: {told.crash}", told.crash_report] if told.crash else []
 
 
 def _convinced(finding: Finding, told: Result) -> list[str]:

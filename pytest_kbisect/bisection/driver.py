@@ -103,8 +103,9 @@ def _bisect(config: pytest.Config, teller: Teller) -> int:
             finding = Course(plan, tree, trials, teller).run()
         told = conclusion.result_of(finding, tree)
         told = replace(told, command=_command(config), **_guests(config))
-        told = replace(told, crash_report=_symbolized(config, selection, tree, told, teller))
         teller.lines(conclusion.last_words(finding, told, tree), level=ANSWER)
+        told = replace(told, crash_report=_symbolized(config, selection, tree, told, teller))
+        teller.lines(conclusion.crash_words(told), level=ANSWER)
         _write(config, told, folder, teller)
     teller.line(f"results: {folder}", log=False, level=ANSWER)
     return _exit_code(finding, plan, told)
@@ -128,6 +129,8 @@ def _symbolized(
 ) -> str:
     """The crash with files and lines, where they can be had."""
     wanted = _request(config, next(iter(selection.fragments.values()), []))
+    if told.crash_report:
+        teller.line("-> what crashed is compiled with debug information, for files and lines", log=False)
     found = symbolized(
         told.crash_report,
         tree,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_kbisect.bisection.conclusion import last_words, result_of
+from pytest_kbisect.bisection.conclusion import crash_words, last_words, result_of
 from pytest_kbisect.bisection.course import Course, Plan
 from pytest_kbisect.bisection.journal import Journal
 from pytest_kbisect.bisection.outcome import Outcome, Run
@@ -117,7 +117,7 @@ def test_whether_the_parent_came_to_the_code_of_the_crash_is_told(linux, bisect,
         (["foo"], []) if arrives else ([], ["foo"])
     )
     assert ("unreached" in told.flags) is not arrives
-    words = "\n".join(last_words(finding, told, tree))
+    words = "\n".join([*last_words(finding, told, tree), *crash_words(told)])
     assert ("was never seen in foo (its runs came to none of these): perhaps the bug" in words) is not arrives
     assert ("does not crash, and its runs came to foo" in words) is arrives
 
