@@ -112,8 +112,9 @@ class Lab:
         folder.mkdir(parents=True)
         xml, log = folder / "junit.xml", folder / "session.log"
         started = time.monotonic()
+        # Nobody reads a summary, and plugins take their time for it (hypothesis' imports all of hypothesis).
         child = self._start(
-            [f"--kbisect-commit={commit}", f"--kbisect-runs={runs}", f"--junitxml={xml}"],
+            [f"--kbisect-commit={commit}", f"--kbisect-runs={runs}", f"--junitxml={xml}", "--no-summary"],
             log,
             scratch=folder,
             environment={
