@@ -129,8 +129,6 @@ def _symbolized(
 ) -> str:
     """The crash with files and lines, where they can be had."""
     wanted = _request(config, next(iter(selection.fragments.values()), []))
-    if told.crash_report:
-        teller.line("-> what crashed is compiled with debug information, for files and lines", log=False)
     found = symbolized(
         told.crash_report,
         tree,
@@ -138,6 +136,7 @@ def _symbolized(
         wanted,
         cache=options.cache_folder(config),
         jobs=options.value(config, "jobs") or os.cpu_count() or 1,
+        progress=lambda words: teller.line(f"   {told.crash_commit[:12]}: {words}", log=False),
     )
     if found.note:
         teller.line(f"note: {found.note}", log=False)

@@ -10,6 +10,7 @@ from pytest_kbisect.kernel.provide import provide
 from pytest_kbisect.kernel.symbols import functions_in, symbols_for
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pytest_kbisect.kernel.config import ConfigRequest
@@ -17,20 +18,29 @@ if TYPE_CHECKING:
 
 
 def symbolized(
-    report: str, tree: LinuxTree, commit: str, config: ConfigRequest, *, cache: Path, jobs: int
+    report: str,
+    tree: LinuxTree,
+    commit: str,
+    config: ConfigRequest,
+    *,
+    cache: Path,
+    jobs: int,
+    progress: Callable[[str], None],
 ) -> Symbolized:
     """A report symbolized by debug information made for the functions in it alone.
 
     The kernel itself was built without, and stays the one that crashed. Where the information cannot
-    be made the report stays as it is, and the note says why.
+    be made the report stays as it is, and the note says why. `progress` is told in a few words what is done.
     """
     functions = functions_in(report)
     if not functions:
         return Symbolized(report, done=False)
     try:
         with (
-            provide(tree, commit, config, cache=cache, jobs=jobs) as kernel,
-            symbols_for(kernel, functions, tree, config, cache=cache, jobs=jobs) as vmlinux,
+            provide(tree, commit, config, cache=cache, jobs=jobs, progress=progress) as kernel,
+            symbols_for(
+                kernel, functions, tree, config, cache=cache, jobs=jobs, progress=progress
+            ) as vmlinux,
         ):
             return symbolize(report, vmlinux)
     except KbisectError as error:

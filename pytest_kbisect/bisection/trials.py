@@ -141,7 +141,9 @@ class Trials:
 
         def hear(event: Mapping[str, Any]) -> None:
             self._say.hear(event)
-            if self._ahead is not None and "outcome" in event:  # the kernel is built, guests run
+            if self._ahead is None or "outcome" not in event:
+                return
+            if order.stop is None or event["outcome"] != "crashed":  # else that was the last run
                 self._ahead.start(foresee())
 
         try:

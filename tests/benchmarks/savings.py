@@ -11,8 +11,9 @@ else. The ways are
     prefetching  the next commit is built while guests run; without: when it is wanted
 
 The first three are measured with `-n 2`. Building ahead needs a processor that guests leave, so it is
-compared with `-n 1` on a machine of two; for that reason the three must not be measured on a machine
-of more (the process that builds ahead would still skip). This file is the pytest plugin that switches
+compared with `-n 1` on a machine of two, and shows with a flaky bug only: otherwise runs are over before a
+build is, and nothing is built ahead. For that reason the three must not be measured on a machine of more
+(the process that builds ahead would still skip). This file is the pytest plugin that switches
 off, too: SWITCH names what, in the environment of the driver and of its sessions.
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from worlds import world
@@ -42,8 +43,19 @@ def test_cuts_are_evenly_spread():
     assert commits == pytest.approx([250, 500, 750], abs=50)
 
 
+def slow(culprit):
+    """Kernels whose runs take as long as some builds."""
+    kernel = world(culprit)
+
+    def found(i, runs):
+        seen = kernel(i, runs)
+        return replace(seen, runs=tuple(replace(run, seconds=60.0) for run in seen.runs))
+
+    return found
+
+
 def test_builds_ahead_what_is_tested_next():
-    evidence, strategy, kernel = Evidence(HISTORY), Bayes(HISTORY, prices=PRICES), world(613)
+    evidence, strategy, kernel = Evidence(HISTORY), Bayes(HISTORY, prices=PRICES), slow(613)
     evidence.add(999, kernel(999, 10))
     for _ in range(6):
         experiment = strategy.decide(evidence)
@@ -52,3 +64,9 @@ def test_builds_ahead_what_is_tested_next():
         evidence.add(experiment.commit, kernel(experiment.commit, experiment.runs))
         following = strategy.decide(evidence)
         assert following.commit in ahead or evidence.built(following.commit)
+
+
+def test_builds_nothing_ahead_where_the_runs_are_over_first():
+    evidence, strategy, kernel = Evidence(HISTORY), Bayes(HISTORY, prices=PRICES), world(613)
+    evidence.add(999, kernel(999, 10))
+    assert strategy.foresee(evidence, strategy.decide(evidence)) == ()
