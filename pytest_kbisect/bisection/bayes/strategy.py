@@ -11,7 +11,14 @@ from pytest_kbisect.bisection.bayes.choice import Options, best
 from pytest_kbisect.bisection.bayes.crashchance import CrashChance
 from pytest_kbisect.bisection.bayes.partition import Partition
 from pytest_kbisect.bisection.bayes.posterior import infer
-from pytest_kbisect.bisection.bayes.testable import Testable, boot_failures, is_dead, is_mute, machine_fails
+from pytest_kbisect.bisection.bayes.testable import (
+    Testable,
+    boot_failures,
+    hardly_speaks,
+    is_dead,
+    is_mute,
+    machine_fails,
+)
 from pytest_kbisect.bisection.bayes.together import spread
 from pytest_kbisect.bisection.evidence import Prices
 from pytest_kbisect.bisection.outcome import Outcome
@@ -217,7 +224,7 @@ class Bayes:
         """What the evidence comes to."""
         failing = boot_failures(evidence)
         tallies = {i: evidence.tally(i) for i in evidence.tested}
-        dead = [i for i, tally in tallies.items() if is_dead(tally, failing) or is_mute(tally)]
+        dead = [i for i, tally in tallies.items() if is_dead(tally, failing) or hardly_speaks(tally)]
         partition = self._classes(tuple(i for i, tally in tallies.items() if tally.telling or tally.kin))
         posterior = infer(self._model, partition, evidence, UNFIXED if self.fix else OLDER, fix=self.fix)
         works = tuple(i for i in evidence.tested if i not in dead)

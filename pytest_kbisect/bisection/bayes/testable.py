@@ -29,9 +29,8 @@ FURTHEST = 1000
 """Distance beyond which one commit says nothing of another."""
 _DEAD = 0.05
 """Chance that a kernel which fails to boot once can never boot, before anything else is known."""
-
-
 _MUTE = 20
+"""Runs after which a kernel that says nothing is thought never to."""
 
 
 def is_dead(tally: Tally, boot_failures: float) -> bool:
@@ -52,6 +51,14 @@ def is_mute(tally: Tally) -> bool:
     Runs that cannot be made there, or somebody else's crash every time: more of them say no more.
     """
     return not tally.telling and tally.total >= _MUTE
+
+
+def hardly_speaks(tally: Tally) -> bool:
+    """Whether so few runs of a kernel say anything of the bug that more of them are not worth their time.
+
+    Where nineteen of twenty end otherwise, those few are a selection besides.
+    """
+    return tally.total >= _MUTE and _MUTE * tally.telling < tally.total
 
 
 def machine_fails(tallies: Sequence[Tally]) -> bool:
