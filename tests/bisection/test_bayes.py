@@ -9,7 +9,7 @@ import pytest
 from graphs import random_parents
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import BOOT, CRASH, INFRA, OK, drive, session, world
+from worlds import BOOT, CRASH, INFRA, OK, OTHER, drive, session, world
 
 from pytest_kbisect.bisection.bayes import FIRST_RUNS, Bayes
 from pytest_kbisect.bisection.evidence import Evidence, Prices
@@ -196,6 +196,22 @@ def test_a_prior_saves_builds_and_a_wrong_one_costs_few():
     likely[60:64] += 0.8 / 4
     assert builds(likely, 62) < builds(None, 62) - 2
     assert builds(likely, 150) <= builds(None, 150) + 3
+
+
+def test_where_few_runs_speak_more_are_asked_for():
+    def asked(others):
+        """Runs of the commits where of ten runs so many end in somebody else's crash."""
+
+        def kernel(i, runs):
+            made = [OTHER if n % 10 < others and i < 199 else CRASH if i >= 77 else OK for n in range(runs)]
+            return session(made, signature=f"s{i}")
+
+        answer, made = drive(Bayes(HISTORY, prices=PRICES), Evidence(HISTORY), kernel)
+        assert answer.culprit == 77
+        return max(one.runs for one in made)
+
+    assert asked(9) >= 4 * asked(0)
+    assert asked(3) <= 2 * asked(0)
 
 
 def test_the_dearer_a_session_the_fewer_there_are():

@@ -10,6 +10,8 @@ import numpy as np
 from pytest_kbisect.bisection.strategy import GOOD_END
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from pytest_kbisect.bisection.ancestry import Flags, Weights
     from pytest_kbisect.bisection.bayes.crashchance import CrashChance, Matrix
     from pytest_kbisect.bisection.bayes.posterior import Posterior
@@ -36,14 +38,22 @@ class Options:
     """What could be tested. Arrays by commit, the good end last.
 
     `share[i, k]` is the part of class k that i contains (the last column is for no culprit in
-    the range: 1 where every commit crashes for being bad); `testable` chances; `built` kernels cost no build any more; with `fix`
-    commits that contain the culprit do not crash.
+    the range: 1 where every commit crashes for being bad); `testable` chances; `built` kernels cost no build any more;
+    of their runs the part `speaks` can be expected to be evidence, of those that come up; with `fix` commits that
+    contain the culprit do not crash.
     """
 
     share: Matrix
     testable: Weights
     built: Flags
+    speaks: Weights
     fix: bool = False
+
+    def of(self, commits: NDArray[np.intp]) -> Options:
+        """The same of some commits."""
+        return Options(
+            self.share[commits], self.testable[commits], self.built[commits], self.speaks[commits], self.fix
+        )
 
 
 def best(
@@ -58,7 +68,7 @@ def best(
     for waves in FEW_WAVES:
         rate, _ = _rates(model, posterior, options, prices, width, least, waves)
         wanted = np.union1d(wanted, np.argsort(-rate, kind="stable")[:FINALISTS])
-    finalists = Options(options.share[wanted], options.testable[wanted], options.built[wanted], options.fix)
+    finalists = options.of(wanted)
     found: Choice | None = None
     for waves in WAVES:
         rate, expected = _rates(model, posterior, finalists, prices, width, least, waves)
@@ -81,7 +91,7 @@ def _rates(
     """By commit: expected bits a second of a batch of at most `waves` waves, 0 under `least`; expected bits."""
     bits, spent = information(model, posterior, options, waves, width)
     cost = np.where(options.built, 0.0, prices.build)
-    cost += options.testable * (prices.session + spent * prices.run)
+    cost += options.testable * (prices.session + spent * prices.run / options.speaks)
     expected = options.testable * bits
     # What is not worth a test any more costs nothing either.
     return np.where(expected >= least, expected / np.maximum(cost, 1e-9), 0.0), expected

@@ -18,6 +18,7 @@ from pytest_kbisect.bisection.bayes.testable import (
     is_dead,
     is_mute,
     machine_fails,
+    speaking,
 )
 from pytest_kbisect.bisection.bayes.together import spread
 from pytest_kbisect.bisection.evidence import Prices
@@ -239,7 +240,11 @@ class Bayes:
         share = partition.share
         if self.fix:
             share[:, -1] = 0.0
-        options = Options(share, testable, built, self.fix)
+        speaks = np.ones(len(self.history) + 1)
+        for i in works:
+            if tallies[i].telling:
+                speaks[i] = speaking(tallies[i], 1.0 - failing)
+        options = Options(share, testable, built, speaks, self.fix)
         return State(partition, posterior, options, 1.0 - failing, frozenset(broken))
 
     def _classes(self, tests: tuple[int, ...]) -> Partition:
@@ -311,7 +316,7 @@ class Bayes:
     def _experiment(self, choice: Choice, prices: Prices, state: State, tally: Tally) -> Experiment:
         known = "built" if state.options.built[choice.commit] else "not built"
         reason = f"{choice.bits:.2f} bits expected ({known})"
-        waves = choice.waves
+        waves = max(1, round(choice.waves / state.options.speaks[choice.commit]))
         settles = tally.matching < MANY_CRASHES
         if not settles:
             # Evidence that fits no hypothesis well: a quarter more each time, or it would be asked for ever.

@@ -61,6 +61,12 @@ def hardly_speaks(tally: Tally) -> bool:
     return tally.total >= _MUTE and _MUTE * tally.telling < tally.total
 
 
+def speaking(tally: Tally, usual: float) -> float:
+    """The part of a kernel's runs that says anything of the bug, over what is `usual`; 1 where that is most of them."""
+    share = tally.telling / (usual * tally.total) if tally.total >= _MUTE else 1.0
+    return share if share < 0.5 else 1.0
+
+
 def machine_fails(tallies: Sequence[Tally]) -> bool:
     """Whether the test machine, not the kernels, is what fails: most runs of the last two commits tried."""
     return len(tallies) > 1 and all(
