@@ -241,9 +241,7 @@ class Bayes:
         if self.fix:
             share[:, -1] = 0.0
         speaks = np.ones(len(self.history) + 1)
-        for i in works:
-            if tallies[i].telling:
-                speaks[i] = speaking(tallies[i], 1.0 - failing)
+        speaks[list(works)] = [speaking(tallies[i], 1.0 - failing) for i in works]
         options = Options(share, testable, built, speaks, self.fix)
         return State(partition, posterior, options, 1.0 - failing, frozenset(broken))
 

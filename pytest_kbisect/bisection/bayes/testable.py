@@ -1,4 +1,4 @@
-"""How likely a commit is to build and boot, from those that did and did not.
+"""How likely a commit is to build and boot, from those that did and did not; and what its runs are good for.
 
 Breakage comes in stretches: from the commit that broke the build to the one that repaired it. How
 long a stretch is nobody knows, so the chance to be still inside falls slowly with the distance
