@@ -49,6 +49,7 @@ def chaos(seed):
 @example(
     text="a0\0\x0010\0title\nb0\0\x0010\0title\n", seed=1638, fix=True
 )  # of twenty runs one says anything
+@example(text="a0\0\x0010\0title\n", seed=587996, fix=False)  # sums to more than 1, rounded
 @example(text="a0\0\x0010\0title\nb0\0\x0010\0title\nc0\0b0\x0010\0title\n", seed=1638, fix=True)  # of ten
 def test_any_graph_and_any_evidence_get_an_answer(text, seed, fix):
     history = History.from_log(text)

@@ -38,7 +38,7 @@ class Posterior:
     @cached_property
     def classes(self) -> Matrix:
         """Probability of each class, no culprit in the range last."""
-        masses: Matrix = self.joint.sum(axis=1)
+        masses: Matrix = np.minimum(self.joint.sum(axis=1), 1.0)  # rounded, a sum may be more
         return masses
 
     @property

@@ -293,7 +293,7 @@ class Bayes:
         return Answer(
             AnswerKind.CANDIDATES,
             None,
-            float(sum(p for _, p in candidates)),
+            min(1.0, sum(p for _, p in candidates)),
             candidates,
             f"{why}{len(candidates)} commits are not told apart by tests",
         )
