@@ -146,10 +146,11 @@ class Evidence:
         members = self.same_kernel(index)
         if len(members) < 2:
             return False
-        whole, own = self.tally(index), self.own_tally(index)
-        one, two = (own.matching, own.ok), (whole.matching - own.matching, whole.ok - own.ok)
-        apart = chance_of(*one) + chance_of(*two) - chance_of(whole.matching, whole.ok)
-        return apart > log(UNLIKE)
+        own = self.own_tally(index)
+        # Counted for themselves: what a run says may depend on those it is counted with.
+        others = self.count(run for i in members if i != index for run in self._own_runs.get(i, ()))
+        apart = chance_of(own.matching, own.ok) + chance_of(others.matching, others.ok)
+        return apart - chance_of(own.matching + others.matching, own.ok + others.ok) > log(UNLIKE)
 
     def _tell_apart(self, signature: str) -> None:
         """Commits of this signature share no evidence any more."""

@@ -65,6 +65,9 @@ def test_any_graph_and_any_evidence_get_an_answer(text, seed, fix):
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(logs(), st.integers(0, 10**6), st.integers(0, 8), st.booleans())
+@example(
+    text="".join(f"{name}\0\x0010\0title\n" for name in NAMES[:9]), seed=4, steps=4, fix=True
+)  # one kernel, its runs counted apart
 def test_stopped_anywhere_there_is_an_answer(text, seed, steps, fix):
     """As where a budget ends: what is known is told, and the same is told of the same evidence."""
     history = History.from_log(text)
