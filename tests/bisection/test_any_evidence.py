@@ -49,6 +49,23 @@ def chaos(seed):
 @example(
     text="a0\0\x0010\0title\nb0\0\x0010\0title\n", seed=1638, fix=True
 )  # of twenty runs one says anything
+@example(  # a kernel that was skipped is that of a bad commit
+    text="".join(
+        f"{name}\0{parents}\x0010\0title\n"
+        for name, parents in {
+            "a0": "",
+            "b0": "h0 a1",
+            "c0": "",
+            "d0": "b0",
+            "e0": "",
+            "f0": "",
+            "g0": "d0",
+        }.items()
+    )
+    + "h0\0\x0010\0title\na1\0\x0010\0title\n",
+    seed=895594,
+    fix=False,
+)
 @example(text="a0\0\x0010\0title\n", seed=587996, fix=False)  # sums to more than 1, rounded
 @example(text="a0\0\x0010\0title\nb0\0\x0010\0title\nc0\0b0\x0010\0title\n", seed=1638, fix=True)  # of ten
 def test_any_graph_and_any_evidence_get_an_answer(text, seed, fix):
