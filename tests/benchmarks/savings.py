@@ -100,13 +100,9 @@ def pytest(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("reproducer")
-    parser.add_argument("--kernel", required=True)
-    parser.add_argument("--range", required=True)
-    parser.add_argument("--culprit", required=True)
+    from whole import asking  # not where this file is a plugin
+
+    parser = asking(__doc__)
     parser.add_argument("--only", choices=WAYS, action="append")
     arguments = parser.parse_args()
     arguments.reproducer = str(Path(arguments.reproducer).absolute())

@@ -139,14 +139,20 @@ def step(arguments: argparse.Namespace, work: Path) -> int:
     return verdict
 
 
-def main() -> int:
+def asking(description: str | None) -> argparse.ArgumentParser:
+    """What every benchmark of a whole bisection is told."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("reproducer")
     parser.add_argument("--kernel", required=True)
     parser.add_argument("--range", required=True)
     parser.add_argument("--culprit", required=True)
+    return parser
+
+
+def main() -> int:
+    parser = asking(__doc__)
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--strategy", default="bayes")
     parser.add_argument("--warm", action="store_true")
