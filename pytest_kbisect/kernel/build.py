@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from pytest_kbisect import process
 from pytest_kbisect.errors import BuildError, ConfigError, HostError, KbisectError, UsageError
-from pytest_kbisect.kernel import ccache, configure, diagnosis, headroom, sources, worktrees
+from pytest_kbisect.kernel import ccache, configure, descent, diagnosis, headroom, sources, worktrees
 from pytest_kbisect.kernel.output import Output
 
 if TYPE_CHECKING:
@@ -72,9 +72,10 @@ class _Make:
     log: Path
     lines: list[str] = field(default_factory=list)
 
-    def targets(self, targets: Sequence[str], *, step: Callable[[], None] | None = None) -> None:
+    def targets(self, words: Sequence[str], *, step: Callable[[], None] | None = None) -> None:
+        """`words` are targets, and variables besides the toolchain's."""
         arguments = self.toolchain.arguments(self.output.path.name)
-        self._run(["make", f"-j{self.jobs}", *arguments, *targets], self.slot.tree, step)
+        self._run(["make", f"-j{self.jobs}", *arguments, *words], self.slot.tree, step)
 
     def merge(self, arguments: Sequence[str]) -> None:
         self._run(["sh", "../scripts/kconfig/merge_config.sh", *arguments], self.output.path, None)
@@ -189,8 +190,10 @@ def _attempt(
     architecture = make.toolchain.architecture
     began = time.monotonic()
     steps = _Steps(progress, first="built" not in output.state)
+    whole = output.state.pop("whole", "")
     if _config_may_differ(linux, output, commit):
         output.state.pop("configured", None)
+        whole = ""
     output.state |= {"commit": commit, "version": _version(slot.tree)}
     output.begin()
     try:
@@ -201,7 +204,9 @@ def _attempt(
             output.save()
         configured = time.monotonic()
         steps.begin(output.path / ".config")
-        make.targets([architecture.target], step=steps.one)
+        entered = _directories(linux, output, whole, commit)
+        narrowed = descent.arguments(make.cache, output.path, entered)
+        make.targets([architecture.target, *narrowed], step=steps.one)
     except subprocess.CalledProcessError:
         output.end()
         raise _failure(commit, make) from None
@@ -212,7 +217,7 @@ def _attempt(
     if not _is_of(output.path / architecture.image, output.path / "vmlinux"):
         # What guests would boot is not what the signature says: never to be believed, always a fault.
         raise KbisectError(f"the image built of {commit[:12]} holds another kernel than its vmlinux")
-    output.state["built"] = commit
+    output.state["built"] = output.state["whole"] = commit
     output.end()
     seconds["configure"] = configured - began
     seconds["make"] = time.monotonic() - configured
@@ -310,6 +315,18 @@ def _config_may_differ(linux: LinuxTree, output: Output, commit: str) -> bool:
         _SHAPES_CONFIG.search(change.path) and (not read.targets or read.matters(change))
         for change in changes
     )
+
+
+def _directories(linux: LinuxTree, output: Output, whole: str, commit: str) -> frozenset[str] | None:
+    """The directories that make has to enter; None: all. Of the commit `whole` is all that lies in O=, "": of none."""
+    if not whole:
+        return None
+    try:
+        changes = linux.changes(whole, commit)
+        read = sources.read(output.path / worktrees.SOURCES)
+        return descent.directories(output.path.parent, output.path, read, changes)
+    except (UsageError, subprocess.CalledProcessError):  # pruned from the user's repository; grep fell over
+        return None
 
 
 def _believable(error: BuildError, output: Output, before: Mapping[str, str]) -> bool:

@@ -10,6 +10,8 @@ import os
 from shlex import quote
 from typing import TYPE_CHECKING, Final
 
+from pytest_kbisect.kernel import scripts
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -51,19 +53,9 @@ def environment(cache: Path, ccache: str, compiler: str, path: str) -> dict[str,
     `ccache` and `compiler` are programs; `path` is the PATH so far.
     """
     users = {name: value for name, value in os.environ.items() if name.startswith("CCACHE_")}
-    folder = cache / "bin"
-    _write_script(folder / COMPILER, _SCRIPT.format(ccache=quote(ccache), compiler=quote(compiler)))
-    return {"CCACHE_DIR": str(cache / "ccache"), "PATH": f"{folder}{os.pathsep}{path}"} | _SETTINGS | users
-
-
-def _write_script(path: Path, text: str) -> None:
-    if path.exists() and path.read_text() == text:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f"{path.name}.{os.getpid()}")
-    new.write_text(text)
-    new.chmod(0o755)
-    new.rename(path)
+    scripts.write(cache, COMPILER, _SCRIPT.format(ccache=quote(ccache), compiler=quote(compiler)))
+    path = f"{scripts.folder(cache)}{os.pathsep}{path}"
+    return {"CCACHE_DIR": str(cache / "ccache"), "PATH": path} | _SETTINGS | users
 
 
 def logging(folder: Path) -> dict[str, str]:

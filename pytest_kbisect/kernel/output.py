@@ -20,13 +20,14 @@ from pathlib import Path
 CLOCK_SLACK = 1.0
 """Seconds by which clocks of a host may differ without having been set."""
 
-_MARKER = ".kbisect-building"
+MARKER = ".kbisect-building"
+"""File that lies there while make runs: what make has written is newer."""
 _STATE = ".kbisect-state"
 _SET_BACK = "clock set back"
 
 # conf writes these through temporary files, auto.conf last, and compares with the old one to decide
 # which include/config/* to touch (conf_write_autoconf()): deleting any would hide a changed symbol.
-_KCONFIG_OWN = ("include/config", "include/generated/autoconf.h", ".config", _MARKER, _STATE)
+_KCONFIG_OWN = ("include/config", "include/generated/autoconf.h", ".config", MARKER, _STATE)
 
 
 @dataclass(slots=True)
@@ -43,7 +44,7 @@ class Output:
 
         Returns whether what lay there was thrown away because the clock has been set back.
         """
-        marker = self.path / _MARKER
+        marker = self.path / MARKER
         written = [file.stat().st_mtime for file in (marker, self.path / _STATE) if file.exists()]
         if marker.exists():
             self._recover(marker)
@@ -60,7 +61,7 @@ class Output:
     def begin(self) -> None:
         """Say that make is about to write here."""
         self._ahead = time.time() - time.monotonic()
-        (self.path / _MARKER).write_text(json.dumps({"boot": _boot_id()}))
+        (self.path / MARKER).write_text(json.dumps({"boot": _boot_id()}))
         self.save()
 
     def end(self) -> None:
@@ -68,7 +69,7 @@ class Output:
         if time.time() - time.monotonic() < self._ahead - CLOCK_SLACK:
             self.state[_SET_BACK] = "during make"
         self.save()
-        (self.path / _MARKER).unlink(missing_ok=True)
+        (self.path / MARKER).unlink(missing_ok=True)
 
     def save(self) -> None:
         """Write the state down."""

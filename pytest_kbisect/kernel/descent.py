@@ -1,0 +1,180 @@
+"""The directories that make has to enter: those in which something may have to be made.
+
+kbuild starts a make for every directory and has it compare times, whether there is anything to do or not:
+after a change of one file that is half of a build. Where there is nothing to do is known beforehand, from
+what changed since the last build that came to its end, and from what its targets read, as their .cmd files
+list it. Make is given a script of ours to call instead of itself, which passes by what is not below ENTERED.
+
+A directory is entered for
+
+- a target there that read a changed file, and where the makefile of such a target lies
+- a changed file in it
+- a makefile in it that names a changed file: rules may read what no .cmd file lists
+- a directory below it
+
+All are entered where that does not tell everything: a file came or went, or is neither C nor assembly
+(makefiles, Kconfig, tables, scripts); something else than an object was made of it (a program, a linker
+script); what is generated in one of these directories is read in another. Headers below include/generated are
+made before any directory is entered: the script looks whether one is new, and then passes none by.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+from pytest_kbisect import process
+from pytest_kbisect.kernel import scripts
+from pytest_kbisect.kernel.output import MARKER
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from pytest_kbisect.kernel.sources import Sources
+    from pytest_kbisect.kernel.tree import Change
+
+ENTERED: Final = ".kbisect-entered"
+"""Folder in an O= folder: what lies below it is entered."""
+MOST: Final = 300
+"""Changed files from which on all is entered: compilers have so much to do that the rest hardly counts."""
+
+_MAKE: Final = f"""#!/bin/sh
+# Called by make instead of make. need-builtin= is there where kbuild descends, and nowhere else.
+folder= descends=
+for word; do
+    case $word in
+    obj=*) folder=${{word#obj=}} ;;
+    need-builtin=*) descends=yes ;;
+    esac
+done
+if [ -n "$descends" ] && [ -z "$kbisect_enter_all" ]; then
+    case $folder in
+    */*) ;;
+    *)
+        new=$(find include/config/auto.conf include/generated arch/*/include/generated \\
+              -type f -newer {MARKER} 2>&1)
+        # A word of complaint counts as one.
+        [ -z "$new" ] || export kbisect_enter_all=yes
+        ;;
+    esac
+    [ -n "$kbisect_enter_all" ] || [ -d "{ENTERED}/$folder" ] || exit 0
+fi
+exec make "$@"
+"""
+
+_COMPILED = (".c", ".h", ".S", ".s")
+# Their makefiles look at what is not in the tree: signing keys, an initramfs; or are cheap and often wanted.
+_ALWAYS = (".", "init", "usr", "certs")
+# What reads headers by script, or calls make anew.
+_UNLISTED = re.compile(
+    r"^CONFIG_(?:IKHEADERS|TRIM_UNUSED_KSYMS|RUST)=[ym]|^CONFIG_EXTRA_FIRMWARE=\"[^\"]", re.MULTILINE
+)
+_NONE = 1
+"""grep's exit status where nothing is found."""
+_MODULE = re.compile(r"-DKBUILD_MODFILE='\"([^\"]+)/[^/\"]+\"'")
+
+
+def directories(tree: Path, output: Path, read: Sources, changes: Iterable[Change]) -> frozenset[str] | None:
+    """The directories that make has to enter in a tree where this changed since all of O= was made; None: all.
+
+    `read` is what was read for what lies in O= (sources.collect). Paths are from the top of the tree.
+    """
+    changed = [change for change in changes if read.matters(change)]
+    if not read.targets or len(changed) > MOST or _UNLISTED.search((output / ".config").read_text()):
+        return None
+    if not all(_is_plain(change) and change.path in read.targets for change in changed):
+        return None
+    paths = [change.path for change in changed]
+    found = {_folder(path) for path in paths if _is_descended_to(output, _folder(path))}
+    # What a rule of the topmost makefile makes, it makes whatever is entered.
+    boot = f"arch/{read.architecture}/boot"
+    for command in _commands_naming(output, paths):
+        if _folder(command) != "." and not command.startswith(f"{boot}/"):
+            found |= _makers(output, command)
+    names = {path.rpartition("/")[2] for path in paths}
+    found |= {
+        folder for folder in _makefiles_naming(tree, output, names) if not f"{folder}/".startswith(f"{boot}/")
+    }
+    if not all(_is_descended_to(output, folder) for folder in found) or _is_read_elsewhere(output, found):
+        return None
+    above = {str(parent) for folder in found for parent in PurePosixPath(folder).parents}
+    return frozenset({*found, *above, *_ALWAYS})
+
+
+def arguments(cache: Path, output: Path, entered: Collection[str] | None) -> list[str]:
+    """What make is told besides, so that it enters these directories only; nothing where it enters all."""
+    shutil.rmtree(output / ENTERED, ignore_errors=True)
+    if entered is None:
+        return []
+    for folder in entered:
+        (output / ENTERED / folder).mkdir(parents=True, exist_ok=True)
+    return [f"MAKE={scripts.write(cache, 'kbisect-make', _MAKE)}"]
+
+
+def _is_plain(change: Change) -> bool:
+    return change.in_place and change.path.endswith(_COMPILED)
+
+
+def _folder(path: str) -> str:
+    return str(PurePosixPath(path).parent)
+
+
+def _is_descended_to(output: Path, folder: str) -> bool:
+    """Whether kbuild descends to a directory: then it has an archive of its own."""
+    return folder not in ("", ".") and (output / folder / "built-in.a").exists()
+
+
+def _commands_naming(output: Path, paths: Sequence[str]) -> list[str]:
+    """The .cmd files in O= that name one of these files."""
+    words = "".join(f"{path}\n" for path in paths)
+    return _grep(["-rlF", "--include=.*.cmd", "-f", "-", "."], output, words) if paths else []
+
+
+def _makers(output: Path, command: str) -> set[str]:
+    """The directories that are entered to make the target of a .cmd file; "" where that is not clear."""
+    if not command.endswith(".o.cmd"):
+        return {""}
+    makers = {_folder(command)} if _is_descended_to(output, _folder(command)) else set()
+    makers.update(_MODULE.findall((output / command).read_text("utf-8", "replace"))[:1])
+    return makers or {""}
+
+
+def _makefiles_naming(tree: Path, output: Path, names: Collection[str]) -> Iterator[str]:
+    """The directories, of those in O=, with a makefile that names one of these files."""
+    if not names:
+        return
+    named = re.compile("|".join(map(re.escape, sorted(names))))
+    for path, folders, _ in os.walk(output):
+        folder = os.path.relpath(path, output)
+        if folder == ENTERED:
+            folders.clear()
+            continue
+        makefiles = (file for kind in ("Makefile*", "Kbuild*") for file in (tree / folder).glob(kind))
+        if any(named.search(file.read_text("utf-8", "replace")) for file in makefiles):
+            yield folder
+
+
+def _is_read_elsewhere(output: Path, folders: Collection[str]) -> bool:
+    """Whether a target of another directory reads what is generated in one of these."""
+    if not folders:
+        return False
+    generated = "|".join(map(re.escape, sorted(folders)))
+    found = _grep(["-rlE", "--include=.*.cmd", rf"^  ({generated})/[^ ]+ \\$", "."], output)
+    return any(_folder(command) not in folders for command in found)
+
+
+def _grep(words: Sequence[str], folder: Path, stdin: str = "") -> list[str]:
+    """The files that grep finds, from the folder on."""
+    command = ["env", "LC_ALL=C", "grep", *words]
+    try:
+        found = process.run(command, cwd=folder, stdin=stdin.encode("utf-8", "surrogateescape"))
+    except subprocess.CalledProcessError as error:
+        if error.returncode != _NONE or error.output:
+            raise
+        return []
+    return [name.removeprefix("./") for name in found.decode("utf-8", "surrogateescape").splitlines()]

@@ -1,0 +1,27 @@
+"""Shell scripts that builds call, in the cache folder."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def folder(cache: Path) -> Path:
+    """Where they lie."""
+    return cache / "bin"
+
+
+def write(cache: Path, name: str, text: str) -> Path:
+    """Have a script there, whole at any time, whoever else writes it; its path."""
+    path = folder(cache) / name
+    if path.exists() and path.read_text() == text:
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f"{name}.{os.getpid()}")
+    new.write_text(text)
+    new.chmod(0o755)
+    new.rename(path)
+    return path

@@ -1,0 +1,79 @@
+"""Entering few directories of the real 6.1 leaves nothing undone: a make that enters all finds nothing to do."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+
+import bugs
+import pytest
+
+from pytest_kbisect.kernel import build, config, descent, sources, toolchain, worktrees
+from pytest_kbisect.kernel.tree import LinuxTree
+
+pytestmark = pytest.mark.kernel
+
+ROUNDS, FILES, WIDELY = int(os.environ.get("KBISECT_TEST_ROUNDS", "4")), 4, 60
+MADE = re.compile(r"^  [A-Z0-9_]+ +\S+$")
+
+
+@pytest.fixture(scope="module")
+def make(linux_clone, real_cache, tmp_path_factory):
+    """Build a commit in its slot: the steps of make, what was read, and the directories that were entered."""
+    tree = LinuxTree(linux_clone.path, real_cache)
+    request = config.request([], tuple(("bugs.py", line) for line in bugs.config()))
+
+    def make(commit):
+        log = tmp_path_factory.mktemp("log") / "build.log"
+        with build.build(
+            tree,
+            commit,
+            request,
+            toolchain.find(),
+            cache=real_cache,
+            jobs=os.cpu_count() or 1,
+            log=log,
+            progress=lambda _: None,
+        ) as built:
+            output = built.files["vmlinux"].parent
+            folders = {str(path.relative_to(output)) for path in output.glob(f"{descent.ENTERED}/**")}
+            steps = [line for line in log.read_text().splitlines() if MADE.match(line)]
+            return steps, sources.read(output / worktrees.SOURCES), len(folders)
+
+    return make
+
+
+@pytest.fixture
+def make_all(make, monkeypatch):
+    """The same, entering all directories."""
+
+    def make_all(commit):
+        with monkeypatch.context() as patched:
+            patched.setattr(descent, "directories", lambda *_: None)
+            return make(commit)
+
+    return make_all
+
+
+def test_nothing_is_left_undone(linux_clone, make, make_all, tmp_path):
+    chance = random.Random(0)
+    commit = linux_clone.base
+    make(commit)
+    idle, read, _ = make_all(commit)
+    paths = sorted(
+        path for path, count in read.targets.items() if re.search(r"\.[chS]$", path) and count < WIDELY
+    )
+    narrowed = 0
+    for n in range(ROUNDS):
+        changed = {
+            path: f"{linux_clone.read(path, commit)}\n/* changed {n} */\n"
+            for path in chance.sample(paths, chance.randint(1, FILES))
+        }
+        commit = linux_clone.commit(f"Comments {n}", changed, tmp_path / "index", commit)
+        made, _, entered = make(commit)
+        assert len(made) > len(idle), f"nothing was made for {sorted(changed)}"
+        narrowed += entered > 0
+        left, _, _ = make_all(commit)
+        assert left == idle, f"left undone after a change of {sorted(changed)}"
+    assert narrowed > ROUNDS / 2
