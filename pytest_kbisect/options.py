@@ -153,6 +153,12 @@ OPTIONS = (
         default="auto",
         parse=_one_of("auto", "kvm", "tcg"),
     ),
+    Option(
+        "at-once",
+        "N",
+        "commits that are tested at a time, the guests of -n divided among them (default: one for 8 guests, at most 4)",
+        parse=_count,
+    ),
     Option("jobs", "N", "processes of one build (default: the processors there are)", parse=_count),
     Option("dir", "DIR", "folder of a bisection's results (default: kbisect-results/NAME)", parse=_path),
     Option(

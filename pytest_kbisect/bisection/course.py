@@ -39,8 +39,8 @@ _GUESS = {"build": 60.0, "run": 5.0, "session": 4.0}
 class Plan:
     """What is wanted of a bisection.
 
-    `runs` of a commit where no strategy says how many; `width` runs go side by side; `crash` are the
-    titles that the reproducers name; `budget` in seconds of all sessions together.
+    `runs` of a commit where no strategy says how many; `width` runs go side by side, at each of `at_once` commits;
+    `crash` are the titles that the reproducers name; `budget` in seconds of all sessions together.
     """
 
     ends: Range
@@ -49,6 +49,7 @@ class Plan:
     confidence: float = 0.95
     runs: int = 10
     width: int = 1
+    at_once: int = 1
     budget: float | None = None
     crash: frozenset[str] = field(default_factory=frozenset)
 
@@ -137,6 +138,7 @@ class Course:
             Rules(
                 runs=plan.runs,
                 budget=plan.budget,
+                at_once=plan.at_once,
                 fix=plan.fix,
                 check_good=bool(ends.beside),
                 absent=(lambda commit, seen: self._absent(good, commit, seen)) if plan.fix else None,

@@ -18,7 +18,7 @@ from pytest_kbisect.bisection.journal import Journal
 from pytest_kbisect.bisection.lab import Lab, Selection
 from pytest_kbisect.bisection.strategy import AnswerKind
 from pytest_kbisect.bisection.symbolizing import symbolized
-from pytest_kbisect.bisection.trials import Ahead, Trials
+from pytest_kbisect.bisection.trials import Ahead, Share, Trials
 from pytest_kbisect.errors import ExitCode, KbisectError, UsageError
 from pytest_kbisect.kernel.config import request
 from pytest_kbisect.reports import folder as reports
@@ -42,6 +42,9 @@ EXIT_CODES = {
     AnswerKind.BAD_AT_GOOD_END: ExitCode.USAGE,
 }
 """Every other kind of answer is inconclusive."""
+
+GUESTS_EACH, MOST_AT_ONCE = 8, 4
+"""Guests that a session should have before two run at once; more than four sessions tell little more."""
 
 
 def main(config: pytest.Config) -> int:
@@ -99,7 +102,8 @@ def _bisect(config: pytest.Config, teller: Teller) -> int:
         if chosen := config.stash.get(WORKERS, None):
             teller.line(f"guests: {chosen.count} at a time, {chosen.why}", log=False)
         with _ahead(config, selection, plan) as ahead:
-            trials = Trials(lab, journal, teller, per_run=selection.per_run, ahead=ahead)
+            share = _share(config, plan)
+            trials = Trials(lab, journal, teller, per_run=selection.per_run, ahead=ahead, share=share)
             finding = Course(plan, tree, trials, teller).run()
         told = conclusion.result_of(finding, tree)
         told = replace(told, command=_command(config), **_guests(config))
@@ -112,13 +116,18 @@ def _bisect(config: pytest.Config, teller: Teller) -> int:
 
 
 def _plan(config: pytest.Config, selection: Selection, ends: Range) -> Plan:
+    guests, strategy = _width(config), options.value(config, "strategy")
+    at_once = options.value(config, "at-once") or max(1, min(guests // GUESTS_EACH, MOST_AT_ONCE))
+    if strategy == "classic":
+        at_once = 1
     return Plan(
         ends=ends,
         fix=options.value(config, "fix"),
-        strategy=options.value(config, "strategy"),
+        strategy=strategy,
         confidence=options.value(config, "confidence"),
         runs=_runs(config, selection),
-        width=_width(config),
+        width=max(1, guests // at_once),
+        at_once=at_once,
         budget=options.value(config, "budget"),
         crash=frozenset(selection.crash),
     )
@@ -151,11 +160,19 @@ def _width(config: pytest.Config) -> int:
     return workers if isinstance(workers, int) and workers > 0 else 1
 
 
+def _share(config: pytest.Config, plan: Plan) -> Share | None:
+    """What each session gets where several run at once."""
+    if plan.at_once == 1:
+        return None
+    jobs = options.value(config, "jobs") or os.cpu_count() or 1
+    return Share(jobs, plan.width if getattr(config.option, "numprocesses", None) else None)
+
+
 @contextlib.contextmanager
 def _ahead(config: pytest.Config, selection: Selection, plan: Plan) -> Iterator[Ahead | None]:
     """What builds while guests run, where they leave processors for it."""
     spare = (os.cpu_count() or 1) - plan.width
-    if spare < 1 or plan.strategy == "classic":
+    if spare < 1 or plan.at_once > 1 or plan.strategy == "classic":
         yield None
         return
     from pytest_kbisect.kernel.ahead import BuildAhead

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pytest_kbisect.bisection.outcome import Tested
 
 _POLL = 0.1
+_TOLD = (ExitCode.FOUND, ExitCode.FAILED, ExitCode.USAGE, ExitCode.INTERRUPTED)
+"""Exit codes of sessions whose XML tells what they found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ class Lab:
 
     # -- testing ------------------------------------------------------------------------------------
 
-    def test(
+    def begin(
         self,
         commit: str,
         runs: int,
@@ -93,19 +95,17 @@ class Lab:
         watch: Iterable[str] = (),
         strict: bool = False,
         number: int = 1,
+        extra: Iterable[str] = (),
         hear: Callable[[Mapping[str, Any]], None] = lambda _: None,
-    ) -> Tested:
+    ) -> Testing:
         """Build a commit and run the selection `runs` times on it.
 
         `per_run` is how many tests make one run. `stop`: a crash with one of these titles (any crash
         where there are none) ends the session; None makes all runs. Kernels whose signature is in `known` are built and
         not run: what is known of them holds. `watch` are functions of which the first run tells whether it
         executes them. `strict`: a configuration that the commit cannot have is
-        an error, not a reason to skip it. `number` counts the sessions at this commit; `hear` is told
-        what happens meanwhile, as Session.tell writes it.
-
-        Raises UsageError where the session says that something must be mended first, KbisectError
-        where it fell apart.
+        an error, not a reason to skip it. `number` counts the sessions at this commit; `extra` are more options
+        for pytest; `hear` is told what happens meanwhile, as Session.tell writes it.
         """
         folder = self.session_folder(commit, number)
         shutil.rmtree(folder, ignore_errors=True)
@@ -113,8 +113,14 @@ class Lab:
         xml, log = folder / "junit.xml", folder / "session.log"
         started = time.monotonic()
         # Nobody reads a summary, and plugins take their time for it (hypothesis' imports all of hypothesis).
+        options = [
+            f"--kbisect-commit={commit}",
+            f"--kbisect-runs={runs}",
+            f"--junitxml={xml}",
+            "--no-summary",
+        ]
         child = self._start(
-            [f"--kbisect-commit={commit}", f"--kbisect-runs={runs}", f"--junitxml={xml}", "--no-summary"],
+            [*options, *extra],
             log,
             scratch=folder,
             environment={
@@ -125,18 +131,16 @@ class Lab:
                 properties.STRICT: "1" if strict else "",
             },
         )
-        status = _wait(child, _Events(folder / "events.jsonl", hear))
-        seconds = time.monotonic() - started
-        if not xml.exists() or status not in (
-            ExitCode.FOUND,
-            ExitCode.FAILED,
-            ExitCode.USAGE,
-            ExitCode.INTERRUPTED,
-        ):
-            if status == ExitCode.USAGE:
-                raise UsageError(_complaint(log))
-            raise KbisectError(f"the session at {commit[:12]} ended with exit status {status}: see {log}")
-        return read(xml, commit, runs=runs if stop is None else 0, per_run=per_run, seconds=seconds)
+
+        def found(status: int) -> Tested:
+            seconds = time.monotonic() - started
+            if not xml.exists() or status not in _TOLD:
+                if status == ExitCode.USAGE:
+                    raise UsageError(_complaint(log))
+                raise KbisectError(f"the session at {commit[:12]} ended with exit status {status}: see {log}")
+            return read(xml, commit, runs=runs if stop is None else 0, per_run=per_run, seconds=seconds)
+
+        return Testing(child, _Events(folder / "events.jsonl", hear), found)
 
     def session_folder(self, commit: str, number: int = 1) -> Path:
         """Where the n-th session of a commit keeps its XML, log and consoles."""
@@ -175,16 +179,37 @@ class _Events:
             self._hear(json.loads(line))
 
 
-def _wait(child: subprocess.Popen[bytes], look: Callable[[], None] = lambda: None) -> int:
+class Testing:
+    """A session at a commit that is running, until it has ended or is closed."""
+
+    def __init__(
+        self, child: subprocess.Popen[bytes], look: Callable[[], None], found: Callable[[int], Tested]
+    ) -> None:
+        self._child, self._look, self._found = child, look, found
+
+    def poll(self, seconds: float) -> Tested | None:
+        """What it found; None where it has not ended within so many seconds.
+
+        Raises UsageError where the session says that something must be mended first, KbisectError
+        where it fell apart.
+        """
+        try:
+            status = self._child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self._look()
+            return None
+        self.close()
+        self._look()
+        return self._found(status)
+
+    def close(self) -> None:
+        """End it now, and all that it has started."""
+        process.kill(self._child)
+
+
+def _wait(child: subprocess.Popen[bytes]) -> int:
     try:
-        while True:
-            try:
-                status = child.wait(_POLL)
-            except subprocess.TimeoutExpired:
-                look()
-            else:
-                look()
-                return status
+        return child.wait()
     finally:
         process.kill(child)
 

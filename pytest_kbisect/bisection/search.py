@@ -39,13 +39,14 @@ class Rules:
     """What a search keeps to.
 
     `runs` is how often a commit is tested that no strategy asked for; `budget` the seconds it may take
-    in all; `check_good`: nobody has said that the good end is good. `absent` says why the bug cannot be
+    in all; `at_once` how many commits are tested side by side; `check_good`: nobody has said that the good end is good. `absent` says why the bug cannot be
     in a commit (a fix bisection must not take a commit older than the bug for a repaired one); `reweigh`
     is asked once, when the crash has been seen, for a strategy that makes use of what it looks like.
     """
 
     runs: int = 10
     budget: float | None = None
+    at_once: int = 1
     fix: bool = False
     check_good: bool = False
     absent: Callable[[str, Evidence], str] | None = None
@@ -78,6 +79,7 @@ class Search:
         self.tested: dict[int, Tested] = {}
         """All that was found, by commit, in the order in which commits were first tried."""
         self._say = teller
+        self._running: dict[int, Order] = {}
         self._names = names or {}
         self._weighed = rules.reweigh is None
         for tested in trials.made:
@@ -86,40 +88,51 @@ class Search:
 
     def run(self) -> Answer:
         """Go on from what is known to the answer; the culprit's parents have been tested too then."""
-        while True:
-            decision = self._decide()
-            if isinstance(decision, Answer):
-                return decision
-            if self.rules.budget is not None and self.trials.spent >= self.rules.budget:
-                return self._cut_short()
-            self._make(decision)
+        try:
+            while True:
+                decision = self._decide()
+                if isinstance(decision, Answer):
+                    return decision
+                if self.rules.budget is not None and self.trials.spent >= self.rules.budget:
+                    return self._cut_short()
+                self._make(decision)
+        finally:
+            self.trials.stop()
+            self._running.clear()
 
     # -- deciding ----------------------------------------------------------------------------------
 
-    def _decide(self) -> Experiment | Answer:
+    def _decide(self) -> tuple[Experiment, ...] | Answer:
+        """What is to be made now, side by side, what is being made included; or the answer."""
         if not self._weighed and self.rules.reweigh and self.evidence.tally(self.evidence.reported).matching:
             self._weighed = True
             self.strategy = self.rules.reweigh(self) or self.strategy
-        decision = self.strategy.decide(self.evidence)
-        if isinstance(decision, Experiment):
+        decision = self._asked()
+        if not isinstance(decision, Answer):
             return self._good_end_first(decision)
         doubt = self._doubt(decision)
         if doubt is not None:
-            return doubt  # what it shows may change the answer
+            return (doubt,)  # what it shows may change the answer
         confirmation = self.confirmation(decision)
         if confirmation is None:
             return decision
         return replace(decision, confidence=confirmation.confidence(decision.confidence))
 
-    def _good_end_first(self, wanted: Experiment) -> Experiment:
+    def _asked(self) -> tuple[Experiment, ...] | Answer:
+        """What the strategy says."""
+        if self.rules.at_once > 1 and isinstance(self.strategy, Bayes):
+            return self.strategy.decide_many(self.evidence, self.rules.at_once, tuple(self._running))
+        decision = self.strategy.decide(self.evidence)
+        return decision if isinstance(decision, Answer) else (decision,)
+
+    def _good_end_first(self, wanted: tuple[Experiment, ...]) -> tuple[Experiment, ...]:
         """A good end that nobody vouches for is tested as soon as the bad end has crashed."""
         reported = self.evidence.reported
-        if not self.rules.check_good or reported in {wanted.commit, GOOD_END}:
-            return wanted
-        if GOOD_END in self.tested:
+        asked = {experiment.commit for experiment in wanted}
+        if not self.rules.check_good or reported in {GOOD_END, *asked} or GOOD_END in {*asked, *self.tested}:
             return wanted
         runs = max(enough_runs(crash_chance(self.evidence.tally(reported))), 1)
-        return Experiment(GOOD_END, runs, reason="where the branches part: is it good?")
+        return (Experiment(GOOD_END, runs, reason="where the branches part: is it good?"),)
 
     def _doubt(self, answer: Answer) -> Experiment | None:
         """What to test before an answer is believed: the culprit's parent, and both till they convince."""
@@ -190,21 +203,32 @@ class Search:
         tested = self.tested.get(index)
         return witness_of(self.watched, tested.runs) if tested else Witness()
 
-    # -- one experiment ----------------------------------------------------------------------------
+    # -- experiments ---------------------------------------------------------------------------------
 
-    def _make(self, experiment: Experiment) -> None:
-        """Make an experiment; it is in the journal before anything is made of it."""
-        index = experiment.commit
-        order = self._order(experiment)
-        absent = ""
-        if self.rules.absent is not None and index != GOOD_END:
+    def _make(self, wanted: tuple[Experiment, ...]) -> None:
+        """Have these experiments made side by side, and no other, until one has ended.
+
+        What has ended is in the journal before anything is made of it.
+        """
+        asked = {experiment.commit for experiment in wanted}
+        for index in self._running.keys() - asked:
+            self.trials.give_up(self._running.pop(index), "what was found since tells as much")
+        for experiment in wanted:
+            if experiment.commit not in self._running and not self._begin(experiment, len(wanted)):
+                return
+        for order, tested in self.trials.wait():
+            del self._running[self._index(tested)]
+            self._found(order, tested)
+
+    def _begin(self, experiment: Experiment, at_once: int) -> bool:
+        """Begin an experiment; not where the bug cannot be in its commit, which is all there is to find then."""
+        order = self._order(experiment, at_once)
+        if self.rules.absent is not None and experiment.commit != GOOD_END:
             absent = self.rules.absent(order.commit, self.evidence)
-        tested = Tested(order.commit, absent=absent) if absent else self._tested(order, experiment)
-        self._add(tested)
-        self.trials.record(order, tested, position=index, **self._belief())
-        self._tell(tested)
-
-    def _tested(self, order: Order, experiment: Experiment) -> Tested:
+            if absent:
+                self._found(order, Tested(order.commit, absent=absent))
+                return False
+        self._running[experiment.commit] = order
         if isinstance(self.strategy, Bayes) and self.evidence.tally(self.evidence.reported).matching:
             suspects = self.strategy.suspects(self.evidence)
             likely = [(self.sha(i), p) for i, p in suspects[:3]]
@@ -213,12 +237,20 @@ class Search:
             def foresee() -> str:
                 return next((self.sha(i) for i in bayes.foresee(self.evidence, experiment)), "")
 
-            return self.trials.test(order, left=len(suspects), likely=likely, foresee=foresee)
-        if isinstance(self.strategy, Classic) and len(self.tested) > 1:
-            return self.trials.test(order, left=len(self.strategy.conclude(self.evidence).candidates) or None)
-        return self.trials.test(order)
+            self.trials.begin(order, left=len(suspects), likely=likely, foresee=foresee)
+        elif isinstance(self.strategy, Classic) and len(self.tested) > 1:
+            self.trials.begin(order, left=len(self.strategy.conclude(self.evidence).candidates) or None)
+        else:
+            self.trials.begin(order)
+        return True
 
-    def _order(self, experiment: Experiment) -> Order:
+    def _found(self, order: Order, tested: Tested) -> None:
+        """Take in and tell what an experiment found, once it is in the journal."""
+        self._add(tested)
+        self.trials.record(order, tested, position=self._index(tested), **self._belief())
+        self._tell(tested)
+
+    def _order(self, experiment: Experiment, at_once: int) -> Order:
         index = experiment.commit
         known = self.evidence.known_kernels - {self.evidence.signature(index)}
         return Order(
@@ -231,6 +263,7 @@ class Search:
             watch=self.watched,
             strict=index == self.evidence.reported,
             phase=self.rules.phase,
+            at_once=at_once,
         )
 
     def _take(self, tested: Tested) -> None:

@@ -18,10 +18,22 @@ if TYPE_CHECKING:
     from pytest_kbisect.reports.teller import Teller
 
 
+_POLL = 0.1
+"""Seconds between two looks at all sessions that run."""
+
+
+class Testing(Protocol):
+    """A test that is running (see lab.Testing)."""
+
+    def poll(self, seconds: float) -> Tested | None: ...
+
+    def close(self) -> None: ...
+
+
 class Tester(Protocol):
     """What tests a commit: the lab, which starts a session."""
 
-    def test(
+    def begin(
         self,
         commit: str,
         runs: int,
@@ -32,8 +44,9 @@ class Tester(Protocol):
         watch: Iterable[str],
         strict: bool,
         number: int,
+        extra: Iterable[str],
         hear: Callable[[Mapping[str, Any]], None],
-    ) -> Tested: ...
+    ) -> Testing: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +73,8 @@ class Order:
 
     `stop`: None makes all runs; else the first crash ends them, where titles are given one of these.
     `known` are signatures of kernels that need no run, `watch` functions of the crash. `phase` is "range" (looking for a good end),
-    "search", "base" (does a fix bisection's commit descend from the bug?) or "revert".
+    "search", "base" (does a fix bisection's commit descend from the bug?) or "revert". It is one of `at_once` that are
+    made side by side.
     """
 
     commit: str
@@ -72,19 +86,49 @@ class Order:
     watch: tuple[str, ...] = ()
     strict: bool = False
     phase: str = "search"
+    at_once: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What each of several sessions gets that run at once: `guests` at a time, and its part of `jobs` for its build.
+
+    `guests` is None where sessions run one guest each anyway.
+    """
+
+    jobs: int
+    guests: int | None = None
+
+    def options(self, at_once: int) -> list[str]:
+        """What pytest is told in one of so many sessions."""
+        guests = [] if self.guests is None else [f"-n{self.guests if self.guests > 1 else 0}"]
+        return [*guests, f"--kbisect-jobs={max(1, self.jobs // at_once)}"]
 
 
 class Trials:
-    """Makes experiments and remembers them; `per_run` tests make one run."""
+    """Makes experiments and remembers them; `per_run` tests make one run.
+
+    Several may run at once, where there is a `share` for each.
+    """
 
     def __init__(
-        self, lab: Tester, journal: Journal, teller: Teller, *, per_run: int, ahead: Ahead | None = None
+        self,
+        lab: Tester,
+        journal: Journal,
+        teller: Teller,
+        *,
+        per_run: int,
+        ahead: Ahead | None = None,
+        share: Share | None = None,
     ) -> None:
         self._ahead = ahead
         self._lab = lab
         self._journal = journal
         self._say = teller
         self._per_run = per_run
+        self._share = share
+        self._running: dict[Order, Testing] = {}
+        self._ended: dict[Order, Tested] = {}
 
     @property
     def made(self) -> tuple[Tested, ...]:
@@ -102,8 +146,12 @@ class Trials:
 
     @property
     def spent(self) -> float:
-        """Seconds of all sessions so far, those before an interruption included."""
-        return sum(tested.build_seconds + tested.test_seconds for tested in self.made)
+        """Seconds of all sessions so far, those before an interruption included; of several at once each has its part."""
+        records = zip(self._journal.records, self.made, strict=True)
+        return sum(
+            (tested.build_seconds + tested.test_seconds) / int(record.get("at_once", 1))
+            for record, tested in records
+        )
 
     def sessions(self, commit: str) -> int:
         """How many sessions a commit had."""
@@ -122,6 +170,24 @@ class Trials:
         `left` candidates remain, of which `likely` are the likeliest, for those who watch. `foresee`
         tells the commit that will probably be wanted next.
         """
+        try:
+            self.begin(order, left=left, likely=likely, foresee=foresee)
+            while order not in self._ended:
+                self._look()
+        except BaseException:
+            self.stop()
+            raise
+        return self._ended.pop(order)
+
+    def begin(
+        self,
+        order: Order,
+        *,
+        left: int | None = None,
+        likely: Sequence[tuple[str, float]] = (),
+        foresee: Callable[[], str] = lambda: "",
+    ) -> None:
+        """Begin an experiment; the rest is as for `test`."""
         self._say.line(f"-> {order.commit[:12]} {order.title}: {order.reason}", log=False)
         self._say.begin(
             Status(
@@ -140,29 +206,59 @@ class Trials:
             foresee = cache(foresee)
 
         def hear(event: Mapping[str, Any]) -> None:
-            self._say.hear(event)
+            self._say.hear(event, order.commit)
             if self._ahead is None or "outcome" not in event:
                 return
             if order.stop is None or event["outcome"] != "crashed":  # else that was the last run
                 self._ahead.start(foresee())
 
-        try:
-            return self._lab.test(
-                order.commit,
-                order.runs,
-                per_run=self._per_run,
-                stop=order.stop,
-                known=order.known,
-                watch=order.watch,
-                strict=order.strict,
-                number=self.sessions(order.commit) + 1,
-                hear=hear,
-            )
-        finally:
-            self._say.end()
+        self._running[order] = self._lab.begin(
+            order.commit,
+            order.runs,
+            per_run=self._per_run,
+            stop=order.stop,
+            known=order.known,
+            watch=order.watch,
+            strict=order.strict,
+            number=self.sessions(order.commit) + 1,
+            extra=self._share.options(order.at_once) if self._share else (),
+            hear=hear,
+        )
+
+    def wait(self) -> list[tuple[Order, Tested]]:
+        """The experiments that have ended, of those that were begun, and what they found; at least one."""
+        while not self._ended:
+            self._look()
+        ended = list(self._ended.items())
+        self._ended.clear()
+        return ended
+
+    def give_up(self, order: Order, why: str) -> None:
+        """End an experiment that was begun and is not wanted any more."""
+        self._say.end(order.commit)
+        self._say.line(f"   {order.commit[:12]}: given up, {why}", log=False)
+        self._running.pop(order).close()
+
+    def stop(self) -> None:
+        """End all that are running."""
+        for testing in self._running.values():
+            testing.close()
+        self._running.clear()
+        self._say.end()
+
+    def _look(self) -> None:
+        """See which of the running experiments have ended."""
+        for order, testing in list(self._running.items()):
+            tested = testing.poll(_POLL / len(self._running))
+            if tested is not None:
+                del self._running[order]
+                self._ended[order] = tested
+                self._say.end(order.commit)
 
     def record(self, order: Order, tested: Tested, **facts: Any) -> None:
         """Write an experiment down; it is on disk when this returns."""
+        if order.at_once > 1:
+            facts["at_once"] = order.at_once
         self._journal.add(
             tested,
             runs_asked=order.runs,

@@ -74,34 +74,38 @@ def event_line(before: Status, now: Status) -> str:
     return f"{name}: {now.stage}" if now.stage != before.stage else ""
 
 
-def render(status: Status, width: int, *, elapsed: float = 0.0) -> str:
-    """The status in at most `width` columns; what matters least is left out first.
+def render(steps: Sequence[Status], width: int, *, elapsed: float = 0.0) -> str:
+    """The steps that are being made, newest last, in at most `width` columns; what matters least is left out first.
 
-    `elapsed` are the seconds of this step so far.
+    `elapsed` are the seconds of the newest so far.
     """
-    step = short(status.commit)
-    if status.stage:
-        step += f" {status.stage}"
-    if status.percent is not None:
-        step += f" {status.percent}%"
-    time = clock(status.spent + elapsed)
-    if status.remaining is not None:
-        time += f" of ~{clock(status.spent + max(status.remaining, elapsed))}"
-    sha, probability = status.likely[0] if status.likely else ("", 0.0)
+    newest = steps[-1]
+    time = clock(newest.spent + elapsed)
+    if newest.remaining is not None:
+        time += f" of ~{clock(newest.spent + max(newest.remaining, elapsed))}"
+    sha, probability = newest.likely[0] if newest.likely else ("", 0.0)
     # In the order of the line, each with how early it is left out.
-    parts = [
-        (0, step),
-        (1, f"{status.done}/{status.runs}" if status.runs and (status.done or status.stage == "run") else ""),
-        (5, status.crash),
-        (2, f"{status.left} left" if status.left is not None else ""),
-        (6, f"likely {short(sha)} {probability:.0%}" if sha else ""),
-        (4, f"{status.builds} built" if status.builds else ""),
+    parts = [(0, _step(newest)), (1, _runs(newest)), (6, newest.crash)]
+    parts += [(4, " ".join(filter(None, (_step(step), _runs(step))))) for step in steps[:-1]]
+    parts += [
+        (2, f"{newest.left} left" if newest.left is not None else ""),
+        (7, f"likely {short(sha)} {probability:.0%}" if sha else ""),
+        (5, f"{newest.builds} built" if newest.builds else ""),
         (3, time),
     ]
     kept = [part for part in parts if part[1]]
     while len(kept) > 1 and columns(" | ".join(text for _, text in kept)) > width:
         kept.remove(max(kept))
     return cut(" | ".join(text for _, text in kept), width)
+
+
+def _step(status: Status) -> str:
+    stage = f" {status.stage}" if status.stage else ""
+    return short(status.commit) + stage + ("" if status.percent is None else f" {status.percent}%")
+
+
+def _runs(status: Status) -> str:
+    return f"{status.done}/{status.runs}" if status.runs and (status.done or status.stage == "run") else ""
 
 
 def clock(seconds: float) -> str:

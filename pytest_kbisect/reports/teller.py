@@ -40,8 +40,8 @@ class Teller:
         self._log: Path | None = None
         self._deaf = False
         self._notes: set[str] = set()
-        self._status: Status | None = None
-        self._began = 0.0
+        self._steps: dict[str, Status] = {}
+        self._began: dict[str, float] = {}
         self._drawn = False
 
     def open(self, log: Path) -> None:
@@ -74,32 +74,36 @@ class Teller:
     # -- what is going on --------------------------------------------------------------------------
 
     def begin(self, status: Status) -> None:
-        """A step begins."""
-        self._began = self._clock()
-        self._status = status
+        """A step begins; several may be made at once, at different commits."""
+        self._began[status.commit] = self._clock()
+        self._steps[status.commit] = status
         self._draw()
 
-    def hear(self, event: Mapping[str, Any]) -> None:
-        """Something happened in the step's session: a line of its events.jsonl."""
+    def hear(self, event: Mapping[str, Any], commit: str) -> None:
+        """Something happened in the session of the step at a commit: a line of its events.jsonl."""
         words = str(event.get("say") or "")
         if words.startswith("note: "):
             self.note(words)
             return
-        if self._status is None:
+        before = self._steps.get(commit)
+        if before is None:
             return
-        before, self._status = self._status, live.heard(self._status, event)
-        told = live.event_line(before, self._status)
-        if not told and self._status == before:  # of a kind unknown to the status line
+        now = self._steps[commit] = live.heard(before, event)
+        told = live.event_line(before, now)
+        if not told and now == before:  # of a kind unknown to the status line
             told = words
         if told and self._verbosity >= (DETAIL if self._is_terminal() else NORMAL):
             self.line(f"   {told}", log=False)
         else:
             self._draw()
 
-    def end(self) -> None:
-        """The step is over, or the bisection is: nothing is going on."""
+    def end(self, commit: str = "") -> None:
+        """The step at a commit is over; without one all are, or the bisection is: nothing is going on."""
         self._erase()
-        self._status = None
+        self._steps.pop(commit, None)
+        if not commit:
+            self._steps.clear()
+        self._draw()
 
     # -- the terminal ------------------------------------------------------------------------------
 
@@ -107,10 +111,11 @@ class Teller:
         return not self._deaf and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
     def _draw(self) -> None:
-        if self._status is None or self._verbosity < NORMAL or not self._is_terminal():
+        if not self._steps or self._verbosity < NORMAL or not self._is_terminal():
             return
         width = shutil.get_terminal_size().columns - 1  # the last column would begin a new line
-        text = live.render(self._status, width, elapsed=self._clock() - self._began)
+        newest = list(self._steps)[-1]
+        text = live.render(list(self._steps.values()), width, elapsed=self._clock() - self._began[newest])
         self._print(f"{_ERASE}{text}")
         self._drawn = True
 

@@ -20,6 +20,19 @@ CRASH = Run(Outcome.CRASHED, title="WARNING in foo", type="WARNING", frame="foo"
 OK = Run(Outcome.OK, seconds=1)
 
 
+class Ended:
+    """A session that is over as soon as anybody looks."""
+
+    def __init__(self, tested):
+        self.tested = tested
+
+    def poll(self, seconds):
+        return self.tested
+
+    def close(self):
+        pass
+
+
 class Lab:
     """Finds in a commit what its file `bug` says: yes, no, broken (does not build).
 
@@ -31,8 +44,11 @@ class Lab:
         self.arrives = arrives
         self.asked = []
 
-    def test(self, commit, runs, *, per_run, stop, known, watch, strict, number, hear):
+    def begin(self, commit, runs, *, stop, known, watch, **_):
         self.asked.append(commit)
+        return Ended(self._found(commit, runs, stop, known, watch))
+
+    def _found(self, commit, runs, stop, known, watch):
         word = self.tree._git("show", f"{commit}:bug").strip()
         if word == "broken":
             return Found(commit, build_error="error: it does not build", build_seconds=1)
@@ -45,11 +61,15 @@ class Lab:
         return Found(commit, tuple(ends), signature, "gcc", build_seconds=60, test_seconds=5)
 
 
-@pytest.fixture(params=["bayes", "classic"])
+@pytest.fixture(params=["bayes", "bayes, three at once", "classic"])
 def bisect(request, tmp_path, linux):
+    strategy, _, more = request.param.partition(", ")
+    at_once = 3 if more else 1
+
     def run(range_, *, folder="result", lab=None, **wishes):
         tree = LinuxTree(linux.path, tmp_path / "cache")
-        plan = Plan(ends=tree.parse_range(range_), strategy=request.param, **wishes)
+        ends = tree.parse_range(range_)
+        plan = Plan(ends=ends, strategy=strategy, at_once=at_once, **wishes)
         path = tmp_path / folder
         path.mkdir(exist_ok=True)
         teller = Teller()
@@ -58,6 +78,7 @@ def bisect(request, tmp_path, linux):
         trials = Trials(bench, Journal(path / "journal.jsonl", {"range": range_}), teller, per_run=1)
         return Course(plan, tree, trials, teller).run()
 
+    run.at_once = at_once
     return run
 
 
@@ -233,7 +254,7 @@ def test_a_budget_ends_with_what_is_known(linux, bisect):
     before = linux.grow(16, "before")
     culprit = linux.commit("the culprit", bug="yes\n")
     linux.grow(16, "after")
-    finding = bisect(f"{good}..HEAD", budget=200.0)
+    finding = bisect(f"{good}..HEAD", budget=200.0 / bisect.at_once)
     assert finding.answer.kind is AnswerKind.CANDIDATES
     assert finding.answer.reason.startswith("the budget is spent: ")
     left = {finding.search.sha(i) for i, _ in finding.answer.candidates}

@@ -43,6 +43,39 @@ def test_cuts_are_evenly_spread():
     assert commits == pytest.approx([250, 500, 750], abs=50)
 
 
+def test_what_still_tells_much_is_gone_on_with():
+    evidence, strategy, kernel = Evidence(HISTORY), Bayes(HISTORY, prices=PRICES), world(613)
+    evidence.add(999, kernel(999, 10))
+    low, high = sorted(experiment.commit for experiment in strategy.decide_many(evidence, 2))
+    evidence.add(low, kernel(low, 10))  # good
+    assert high in {experiment.commit for experiment in strategy.decide_many(evidence, 2, running=[high])}
+    evidence.add(high, kernel(high, 10))  # bad
+    between = {experiment.commit for experiment in strategy.decide_many(evidence, 2, running=[low // 2])}
+    assert low // 2 not in between
+    assert all(low < commit < high for commit in between)
+
+
+def seconds(builders, culprit):
+    """What a bisection takes by the clock on a machine for so many builders, whoever ends first."""
+    evidence, strategy, kernel = Evidence(HISTORY), Bayes(HISTORY, prices=PRICES), world(culprit)
+    now, running = 0.0, {}
+    while True:
+        what = strategy.decide_many(evidence, builders, tuple(running))
+        if isinstance(what, Answer):
+            assert what.culprit == culprit
+            return now
+        running = {e.commit: running.get(e.commit) or (now + 300 + 6 * e.runs, e.runs) for e in what}
+        commit = min(running, key=lambda commit: running[commit][0])
+        now, runs = running.pop(commit)
+        evidence.add(commit, kernel(commit, runs))
+
+
+def test_several_builders_take_less_time():
+    alone, two, four = (sum(seconds(n, culprit) for culprit in (77, 613)) for n in (1, 2, 4))
+    assert two < 0.75 * alone
+    assert four < 0.62 * alone
+
+
 def slow(culprit):
     """Kernels whose runs take as long as some builds."""
     kernel = world(culprit)

@@ -76,12 +76,12 @@ def session(teller: Teller) -> None:
         {"outcome": "ok", "title": ""},
         {"outcome": "crashed", "title": "WARNING in foo"},
     ):
-        teller.hear(event)
+        teller.hear(event, SHA)
 
 
 def test_a_wide_terminal_shows_all() -> None:
     status = live.heard(STATUS, {"outcome": "crashed", "title": "WARNING in foo"})
-    assert live.render(status, 120, elapsed=5.0) == (
+    assert live.render([status], 120, elapsed=5.0) == (
         "abc108fea9ee run | 1/10 | WARNING in foo | 36 left | likely 944d36135475 24% | 5 built | 12:45 of ~18:50"
     )
 
@@ -95,7 +95,23 @@ def test_a_wide_terminal_shows_all() -> None:
     ],
 )
 def test_a_narrow_one_shows_what_matters_most(width: int, text: str) -> None:
-    assert live.render(STATUS, width) == text
+    assert live.render([STATUS], width) == text
+
+
+def test_several_steps_share_the_line(on_terminal: Callable[[], Terminal]) -> None:
+    other = Status(commit="944d36135475" + "0" * 28, runs=10, left=36)
+    assert live.render([STATUS, live.heard(other, {"outcome": "ok"})], 79) == (
+        "944d36135475 run | 1/10 | abc108fea9ee build 45% | 36 left | 0:00"
+    )
+    terminal, teller = on_terminal(), Teller()
+    teller.begin(STATUS)
+    teller.begin(other)
+    teller.hear({"stage": "run"}, SHA)
+    teller.end(other.commit)
+    teller.hear({"outcome": "ok"}, other.commit)
+    assert terminal.screen()[0].startswith("abc108fea9ee run | 0/10 | 36 left")
+    teller.end()
+    assert terminal.screen() == [""]
 
 
 @given(
@@ -110,7 +126,7 @@ def test_a_narrow_one_shows_what_matters_most(width: int, text: str) -> None:
     st.integers(0, 200),
 )
 def test_it_always_fits(status: Status, width: int) -> None:
-    shown = live.render(live.heard(status, {"stage": status.stage}), width)
+    shown = live.render([live.heard(status, {"stage": status.stage})], width)
     assert live.columns(shown) <= width
 
 

@@ -68,6 +68,19 @@ def best(
     for waves in FEW_WAVES:
         rate, _ = _rates(model, posterior, options, prices, width, least, waves)
         wanted = np.union1d(wanted, np.argsort(-rate, kind="stable")[:FINALISTS])
+    return best_of(wanted, model, posterior, options, prices, width, least)
+
+
+def best_of(
+    wanted: NDArray[np.intp],
+    model: CrashChance,
+    posterior: Posterior,
+    options: Options,
+    prices: Prices,
+    width: int,
+    least: float,
+) -> Choice | None:
+    """The same of some commits only, in the order of the options' rows."""
     finalists = options.of(wanted)
     found: Choice | None = None
     for waves in WAVES:

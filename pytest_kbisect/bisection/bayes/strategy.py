@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_kbisect.bisection.bayes.choice import Options, best
+from pytest_kbisect.bisection.bayes.choice import Options, best, best_of
 from pytest_kbisect.bisection.bayes.crashchance import CrashChance
 from pytest_kbisect.bisection.bayes.partition import Partition
 from pytest_kbisect.bisection.bayes.posterior import infer
@@ -28,6 +28,8 @@ from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind, Expe
 from pytest_kbisect.bisection.verdict import crash_chance
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pytest_kbisect.bisection.ancestry import Weights
     from pytest_kbisect.bisection.bayes.choice import Choice
     from pytest_kbisect.bisection.bayes.posterior import Posterior
@@ -128,25 +130,46 @@ class Bayes:
         state = self.state(evidence)
         return self._sure(state) or self._unsure(state, "stopped early: ")
 
-    def decide_many(self, evidence: Evidence, count: int) -> tuple[Experiment, ...] | Answer:
+    def decide_many(
+        self, evidence: Evidence, count: int, running: Sequence[int] = ()
+    ) -> tuple[Experiment, ...] | Answer:
         """Up to `count` different experiments that are worth most together, for as many builders.
 
-        Fewer where fewer make sense: at the bad end first, or with few suspects left.
+        `running` are commits of experiments that have begun: those among them that are worth going on with are
+        among the answer. Fewer than `count` where fewer make sense: at the bad end first, or with few suspects left.
         """
         first = self.decide(evidence)
         if isinstance(first, Answer):
             return first
-        if count < 2 or self._first(evidence) is not None:
+        if (
+            count < 2
+            or self._first(evidence) is not None
+            or (self.fix and evidence.built(self.history.bad_end) is None)
+        ):
             return (first,)
         state = self.state(evidence)
-        width = max(1, round(self.guess.width * state.telling))
+        prices = evidence.prices(self.guess)
+        width = max(1, round(prices.width * state.telling))
         commits = spread(
-            self._model, state.partition, state.posterior, state.options, first.commit, count, width
+            *(self._model, state.partition, state.posterior, state.options, first.commit, count, width),
+            running=running,
         )
-        return tuple(
-            first if i == first.commit else replace(first, commit=i, reason="worth most beside the others")
+        wanted = [
+            first if i == first.commit else self._beside(first, i, evidence, state, prices, width)
             for i in commits
-        )
+        ]
+        return tuple(wanted)
+
+    def _beside(
+        self, first: Experiment, commit: int, evidence: Evidence, state: State, prices: Prices, width: int
+    ) -> Experiment:
+        """The experiment at a commit that is made beside the best one."""
+        rows = np.array([commit if commit >= 0 else len(self.history)])
+        choice = best_of(rows, self._model, state.posterior, state.options, prices, width, LEAST_BITS)
+        reason = "worth most beside the others"
+        if choice is None:
+            return replace(first, commit=commit, reason=reason)
+        return replace(self._experiment(choice, prices, state, evidence.tally(commit)), reason=reason)
 
     def foresee(self, evidence: Evidence, experiment: Experiment) -> tuple[int, ...]:
         """The commits likely to be wanted after this experiment, likelier first: to build while guests run.

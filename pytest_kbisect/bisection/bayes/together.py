@@ -1,4 +1,4 @@
-"""Several experiments at once: for several builders, or to build ahead while guests run.
+"""Several experiments at once, for a machine that can build and run several kernels side by side.
 
 With M builders the M commits that are worth most *together* are wanted, not M times the same half:
 on a line of equally likely commits the cuts at 1/(M+1), 2/(M+1), and so on.
@@ -14,6 +14,8 @@ from pytest_kbisect.bisection.bayes.choice import WAVES
 from pytest_kbisect.bisection.strategy import GOOD_END
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pytest_kbisect.bisection.ancestry import Weights
     from pytest_kbisect.bisection.bayes.choice import Options
     from pytest_kbisect.bisection.bayes.crashchance import CrashChance, Matrix
@@ -24,6 +26,10 @@ ROUNDS = 3
 """How often each experiment is chosen again in the light of the others; it settles in two."""
 MOST = 8
 """Experiments chosen together; more are chosen one after the other, each in the light of eight."""
+WORTH = 0.4
+"""The part of the best experiment's bits that one must be expected to tell to be gone on with."""
+LITTLE = 0.1
+"""The part of them below which one beside others is not worth beginning."""
 
 
 def spread(
@@ -34,24 +40,33 @@ def spread(
     first: int,
     count: int,
     width: int,
+    running: Sequence[int] = (),
 ) -> tuple[int, ...]:
-    """`count` different commits whose outcomes together tell most about the culprit, `first` among the start.
+    """At most `count` different commits whose outcomes together tell most about the culprit.
 
-    Each is chosen given the others, in turn, until nothing changes. An experiment is taken for
-    what it is when well done: a channel that errs with the chance that a batch errs.
+    Those of the `running` ones come first that are still worth it; then `first`, the best by itself, if it tells
+    something beside them. The others are chosen given all the others, in turn, until nothing changes. An
+    experiment is taken for what it is when well done: a channel that errs with the chance that a batch errs.
     """
     error = _batch_error(model, posterior, width)
     if options.fix:
         error = error[1], error[0]  # a commit that contains the culprit is one that does not crash
-    chosen = [first]
+    alone = _gains(partition, posterior, options, [], error)
+    kept = [commit for commit in running if alone[commit] >= WORTH * alone.max()][:count]
+    chosen = list(kept)
+    if first not in chosen and len(chosen) < count:
+        beside = _gains(partition, posterior, options, chosen[-MOST:], error)
+        if not kept or beside[first] >= WORTH * beside.max():
+            chosen.append(first)
+    least = LITTLE * float(alone.max())
     while len(chosen) < count:
-        more = _best_given(partition, posterior, options, chosen[-MOST:], chosen, error)
+        more = _best_given(partition, posterior, options, chosen[-MOST:], chosen, error, least)
         if more is None:
             break
         chosen.append(more)
     for _ in range(ROUNDS if 1 < len(chosen) <= MOST else 0):
         before = list(chosen)
-        for n in range(len(chosen)):
+        for n in range(len(kept), len(chosen)):
             others = chosen[:n] + chosen[n + 1 :]
             better = _best_given(partition, posterior, options, others, others, error)
             if better is not None:
@@ -76,8 +91,26 @@ def _best_given(
     others: list[int],
     taken: list[int],
     error: tuple[float, float],
+    least: float = 0.0,
 ) -> int | None:
-    """The commit that adds most bits to the experiments at `others`."""
+    """The commit that adds most bits, more than `least`, to the experiments at `others`, and is none of those `taken`."""
+    gain = _gains(partition, posterior, options, others, error)
+    order = np.argsort(-gain, kind="stable")
+    for i in order[: len(taken) + 1].tolist():
+        commit = i if i < len(gain) - 1 else GOOD_END
+        if commit not in taken:
+            return int(commit) if gain[i] > least else None
+    return None
+
+
+def _gains(
+    partition: Partition,
+    posterior: Posterior,
+    options: Options,
+    others: list[int],
+    error: tuple[float, float],
+) -> Weights:
+    """Bits that each commit adds to the experiments at `others`; the good end is last."""
     finer = partition.copy()
     for other in others:
         finer.split(other)
@@ -97,13 +130,8 @@ def _best_given(
     cells = _outcomes(inside, error)  # classes x outcomes of the others
     share = finer.share
     share[:, -1] = options.share[0, -1]
-    gain = options.testable * _added(share, masses, cells, error)
-    order = np.argsort(-gain, kind="stable")
-    for i in order[: len(taken) + 1].tolist():
-        commit = i if i < len(gain) - 1 else GOOD_END
-        if commit not in taken:
-            return int(commit) if gain[i] > 0 else None
-    return None
+    gains: Weights = options.testable * _added(share, masses, cells, error)
+    return gains
 
 
 def _outcomes(inside: Matrix, error: tuple[float, float]) -> Matrix:

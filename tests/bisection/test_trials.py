@@ -1,0 +1,106 @@
+"""Experiments side by side: who ends first, what is given up, and that nothing is left running."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_kbisect.bisection.journal import Journal
+from pytest_kbisect.bisection.outcome import Tested as Found
+from pytest_kbisect.bisection.trials import Order, Share, Trials
+from pytest_kbisect.reports.teller import Teller
+
+
+class Session:
+    """Ends when it has been looked at so often."""
+
+    def __init__(self, commit, looks):
+        self.commit, self.looks, self.closed = commit, looks, False
+
+    def poll(self, seconds):
+        assert not self.closed
+        self.looks -= 1
+        if isinstance(self.looks, float):
+            raise KeyboardInterrupt
+        return Found(self.commit, build_seconds=30, test_seconds=10) if self.looks <= 0 else None
+
+    def close(self):
+        self.closed = True
+
+
+class Lab:
+    """Starts sessions that take as many looks as the commit's name says."""
+
+    def __init__(self):
+        self.sessions, self.extra = {}, {}
+
+    def begin(self, commit, runs, *, extra, **_):
+        self.extra[commit] = list(extra)
+        looks = float("nan") if commit == "interrupted" else int(commit.removeprefix("takes"))
+        self.sessions[commit] = Session(commit, looks)
+        return self.sessions[commit]
+
+
+@pytest.fixture
+def lab():
+    return Lab()
+
+
+@pytest.fixture
+def trials(tmp_path, lab):
+    return Trials(lab, Journal(tmp_path / "journal.jsonl", {}), Teller(), per_run=1, share=Share(16, 4))
+
+
+def order(commit, at_once=1):
+    return Order(commit, 10, "to see", at_once=at_once)
+
+
+def test_whoever_ends_first_is_told_first(trials, lab):
+    for commit in ("takes5", "takes2", "takes3"):
+        trials.begin(order(commit, 3))
+    ended = [[tested.commit for _, tested in trials.wait()] for _ in range(3)]
+    assert ended == [["takes2"], ["takes3"], ["takes5"]]
+
+
+def test_one_that_is_waited_for_leaves_the_others_for_later(trials):
+    trials.begin(order("takes1", 2))
+    assert trials.test(order("takes4")).commit == "takes4"
+    assert [tested.commit for _, tested in trials.wait()] == ["takes1"]
+
+
+def test_what_is_given_up_is_ended(trials, lab, capsys):
+    trials.begin(order("takes9", 2))
+    trials.begin(order("takes2", 2))
+    trials.give_up(order("takes9", 2), "it would tell nothing")
+    assert lab.sessions["takes9"].closed
+    assert "takes9: given up, it would tell nothing" in capsys.readouterr().out
+    assert [tested.commit for _, tested in trials.wait()] == ["takes2"]
+
+
+@pytest.mark.parametrize(
+    "wait", [lambda trials: trials.stop(), lambda trials: trials.test(order("interrupted"))]
+)
+def test_nothing_is_left_running(trials, lab, wait):
+    trials.begin(order("takes9"))
+    trials.begin(order("takes8"))
+    try:
+        wait(trials)
+    except KeyboardInterrupt:
+        assert lab.sessions["interrupted"].closed
+    assert lab.sessions["takes8"].closed
+    assert lab.sessions["takes9"].closed
+
+
+def test_processors_and_guests_are_divided(trials, lab):
+    trials.test(order("takes1"))
+    trials.test(order("takes2", 3))
+    assert lab.extra == {"takes1": ["-n4", "--kbisect-jobs=16"], "takes2": ["-n4", "--kbisect-jobs=5"]}
+    assert Share(2, 1).options(2) == ["-n0", "--kbisect-jobs=1"]
+    assert Share(2).options(3) == ["--kbisect-jobs=1"]
+
+
+def test_time_of_several_at_once_counts_once(trials):
+    trials.record(order("takes1"), Found("takes1", build_seconds=30, test_seconds=10))
+    assert trials.spent == 40
+    for commit in ("takes2", "takes3"):
+        trials.record(order(commit, 2), Found(commit, build_seconds=30, test_seconds=10))
+    assert trials.spent == 80
