@@ -16,9 +16,10 @@ from pytest_kbisect.bisection import conclusion, replaying, workplace
 from pytest_kbisect.bisection.course import Course, Plan
 from pytest_kbisect.bisection.journal import Journal
 from pytest_kbisect.bisection.lab import Lab, Selection
+from pytest_kbisect.bisection.order import Share
 from pytest_kbisect.bisection.strategy import AnswerKind
 from pytest_kbisect.bisection.symbolizing import symbolized
-from pytest_kbisect.bisection.trials import Ahead, Share, Trials
+from pytest_kbisect.bisection.trials import Ahead, Trials
 from pytest_kbisect.errors import ExitCode, KbisectError, UsageError
 from pytest_kbisect.kernel.config import request
 from pytest_kbisect.reports import folder as reports

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 
@@ -72,3 +72,16 @@ class Tested:
     seconds_by: dict[str, float] = field(default_factory=dict)
     absent: str = ""
     sources: str = ""
+
+
+def merged(before: Tested, after: Tested) -> Tested:
+    """Two sessions at one commit as one."""
+    parts = before.seconds_by.keys() | after.seconds_by.keys()
+    return replace(
+        after,
+        runs=before.runs + after.runs,
+        build_seconds=before.build_seconds + after.build_seconds,
+        test_seconds=before.test_seconds + after.test_seconds,
+        cached=before.cached and after.cached,
+        seconds_by={part: before.seconds_by.get(part, 0) + after.seconds_by.get(part, 0) for part in parts},
+    )

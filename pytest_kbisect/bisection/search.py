@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from pytest_kbisect.bisection.bayes import Bayes
 from pytest_kbisect.bisection.bayes.confirm import Confirmation
 from pytest_kbisect.bisection.classic import Classic
-from pytest_kbisect.bisection.outcome import Tested, Verdict
+from pytest_kbisect.bisection.order import Order
+from pytest_kbisect.bisection.outcome import Tested
 from pytest_kbisect.bisection.releases import enough_runs
 from pytest_kbisect.bisection.remarks import remarks
+from pytest_kbisect.bisection.standing import Standing
 from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind, Experiment
-from pytest_kbisect.bisection.trials import Order, merged
 from pytest_kbisect.bisection.verdict import crash_chance
-from pytest_kbisect.bisection.witness import Witness, watched_functions, witness_of
 from pytest_kbisect.reports import bisectlog
 
 if TYPE_CHECKING:
@@ -27,11 +25,6 @@ if TYPE_CHECKING:
     from pytest_kbisect.bisection.strategy import Strategy
     from pytest_kbisect.bisection.trials import Trials
     from pytest_kbisect.reports.teller import Teller
-
-SLICES = 100
-"""Parts of the range for which the journal keeps how likely the culprit is there, for pictures."""
-_SLIGHT = 1e-4
-"""Chances this much smaller than the greatest are not drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +47,8 @@ class Rules:
     phase: str = "search"
 
 
-class Search:
-    """What is known so far of a range. `good` is the hash of its good end; commits are indices."""
+class Search(Standing):
+    """Finds out more of a range, until there is an answer."""
 
     def __init__(
         self,
@@ -70,14 +63,9 @@ class Search:
         names: Mapping[int, str] | None = None,
     ) -> None:
         """`names` are release tags by index, told before the commit they name is."""
-        self.good = good
-        self.history = history
-        self.evidence = evidence
-        self.strategy = strategy
+        super().__init__(good, history, evidence, strategy)
         self.trials = trials
         self.rules = rules
-        self.tested: dict[int, Tested] = {}
-        """All that was found, by commit, in the order in which commits were first tried."""
         self._say = teller
         self._running: dict[int, Order] = {}
         self._names = names or {}
@@ -161,48 +149,6 @@ class Search:
         reason = f"the budget is spent: {answer.reason}"
         return replace(answer, reason=reason)
 
-    # -- asking ------------------------------------------------------------------------------------
-
-    def sha(self, index: int) -> str:
-        return self.good if index == GOOD_END else self.history.commits[index]
-
-    def title(self, index: int) -> str:
-        return "(the good end)" if index == GOOD_END else self.history.title(index)
-
-    def parent_of(self, culprit: int | None) -> int | None:
-        """The first parent of a culprit; None where there is no culprit."""
-        if culprit is None:
-            return None
-        parents = self.history.parents[culprit]
-        return parents[0] if parents else GOOD_END
-
-    def verdict(self, index: int) -> Verdict:
-        """What git bisect would be told of a tested commit."""
-        if isinstance(self.strategy, Classic):
-            return self.strategy.judged(self.evidence).verdicts[index]
-        tally = self.evidence.tally(index)
-        if tally.kin and not tally.matching and isinstance(self.strategy, Bayes):
-            chance = self.strategy.chance_of_bug(self.evidence, index)
-            sure = self.strategy.confidence
-            return Verdict.BAD if chance >= sure else Verdict.GOOD if chance <= 1 - sure else Verdict.SKIP
-        if tally.matching:
-            return Verdict.BAD
-        return Verdict.GOOD if tally.ok else Verdict.SKIP
-
-    @property
-    def watched(self) -> tuple[str, ...]:
-        """The functions of the crash, once it was seen: whether runs execute them is watched."""
-        seen = self.tested.get(self.evidence.reported)
-        crash = (
-            next((run for run in seen.runs if self.evidence.count([run]).matching), None) if seen else None
-        )
-        return watched_functions(crash) if crash else ()
-
-    def witness(self, index: int) -> Witness:
-        """What the runs at a commit executed of the crash's functions."""
-        tested = self.tested.get(index)
-        return witness_of(self.watched, tested.runs) if tested else Witness()
-
     # -- experiments ---------------------------------------------------------------------------------
 
     def _make(self, wanted: tuple[Experiment, ...]) -> None:
@@ -217,7 +163,7 @@ class Search:
             if experiment.commit not in self._running and not self._begin(experiment, len(wanted)):
                 return
         for order, tested in self.trials.wait():
-            del self._running[self._index(tested)]
+            self._running.pop(self.index(tested), None)
             self._found(order, tested)
 
     def _begin(self, experiment: Experiment, at_once: int) -> bool:
@@ -246,8 +192,8 @@ class Search:
 
     def _found(self, order: Order, tested: Tested) -> None:
         """Take in and tell what an experiment found, once it is in the journal."""
-        self._add(tested)
-        self.trials.record(order, tested, position=self._index(tested), **self._belief())
+        self.add(tested)
+        self.trials.record(order, tested, position=self.index(tested), **self.belief())
         self._tell(tested)
 
     def _order(self, experiment: Experiment, at_once: int) -> Order:
@@ -268,54 +214,14 @@ class Search:
 
     def _take(self, tested: Tested) -> None:
         """Add what was found to the evidence, and tell it."""
-        self._add(tested)
+        self.add(tested)
         self._tell(tested)
 
-    def _add(self, tested: Tested) -> None:
-        index = self._index(tested)
-        self.evidence.add(index, tested)
-        self.tested[index] = merged(self.tested[index], tested) if index in self.tested else tested
-
     def _tell(self, tested: Tested) -> None:
-        index = self._index(tested)
+        index = self.index(tested)
         if index in self._names:
             self._say.line(f"testing release {self._names[index]}")
-        self._say.lines(bisectlog.commit(tested, same_as=self._twin(tested, index)))
+        self._say.lines(bisectlog.commit(tested, same_as=self.twin(tested, index)))
         if took := bisectlog.took([tested]):
             self._say.line(f"# took {took}")
         self._say.lines(remarks(self, index))
-
-    def _index(self, tested: Tested) -> int:
-        return GOOD_END if tested.commit == self.good else self.history.position[tested.commit]
-
-    def _twin(self, tested: Tested, index: int) -> str:
-        """The commit whose kernel this one shares, where it was not run again for that reason."""
-        if tested.runs or tested.build_error:
-            return ""
-        twins = (
-            i for i in self.evidence.tested if i != index and self.evidence.signature(i) == tested.signature
-        )
-        return next((self.sha(i) for i in twins), "")
-
-    def _belief(self) -> dict[str, Any]:
-        """How likely each commit is now, for those who look back: the likeliest, and slices of the range.
-
-        The slices begin at position `start` and are `width` commits each.
-        """
-        if not isinstance(self.strategy, Bayes) or not self.evidence.tally(self.evidence.reported).matching:
-            return {}
-        each = self.strategy.likelihood(self.evidence)
-        suspects = self.strategy.suspects(self.evidence)
-        held = np.flatnonzero(each > _SLIGHT * each.max(initial=0.0))
-        low, high = (int(held[0]), int(held[-1]) + 1) if len(held) else (0, len(each))
-        width = max(1, -(-(high - low) // SLICES))
-        slices = [each[at : min(at + width, high)] for at in range(low, high, width)]
-        return {
-            "belief": {
-                "candidates": len(suspects),
-                "top": [[self.sha(i), self.title(i), round(p, 4)] for i, p in suspects[:5]],
-                "start": low,
-                "width": width,
-                "spread": [round(float(part.sum()), 4) for part in slices],
-            }
-        }

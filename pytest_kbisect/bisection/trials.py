@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pytest_kbisect.bisection.journal import Journal
+    from pytest_kbisect.bisection.order import Order, Share
     from pytest_kbisect.bisection.outcome import Tested
     from pytest_kbisect.kernel.ahead import BuildAhead
     from pytest_kbisect.reports.teller import Teller
@@ -65,44 +66,6 @@ class Ahead:
         """Begin with a commit, unless it is begun already; "" is none."""
         if commit:
             self.builder.start(commit, jobs=self.spare)
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """One experiment, in the lab's terms.
-
-    `stop`: None makes all runs; else the first crash ends them, where titles are given one of these.
-    `known` are signatures of kernels that need no run, `watch` functions of the crash. `phase` is "range" (looking for a good end),
-    "search", "base" (does a fix bisection's commit descend from the bug?) or "revert". It is one of `at_once` that are
-    made side by side.
-    """
-
-    commit: str
-    runs: int
-    reason: str
-    title: str = ""
-    stop: tuple[str, ...] | None = None
-    known: tuple[str, ...] = ()
-    watch: tuple[str, ...] = ()
-    strict: bool = False
-    phase: str = "search"
-    at_once: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """What each of several sessions gets that run at once: `guests` at a time, and its part of `jobs` for its build.
-
-    `guests` is None where sessions run one guest each anyway.
-    """
-
-    jobs: int
-    guests: int | None = None
-
-    def options(self, at_once: int) -> list[str]:
-        """What pytest is told in one of so many sessions."""
-        guests = [] if self.guests is None else [f"-n{self.guests if self.guests > 1 else 0}"]
-        return [*guests, f"--kbisect-jobs={max(1, self.jobs // at_once)}"]
 
 
 class Trials:
@@ -234,10 +197,11 @@ class Trials:
         return ended
 
     def give_up(self, order: Order, why: str) -> None:
-        """End an experiment that was begun and is not wanted any more."""
-        self._say.end(order.commit)
-        self._say.line(f"   {order.commit[:12]}: given up, {why}", log=False)
-        self._running.pop(order).close()
+        """End an experiment that was begun and is not wanted any more, unless it has ended just now."""
+        if order in self._running:
+            self._running.pop(order).close()
+            self._say.end(order.commit)
+            self._say.line(f"   {order.commit[:12]}: given up, {why}", log=False)
 
     def stop(self) -> None:
         """End all that are running."""
@@ -268,16 +232,3 @@ class Trials:
             time=time.time() - tested.build_seconds - tested.test_seconds,
             **facts,
         )
-
-
-def merged(before: Tested, after: Tested) -> Tested:
-    """Two sessions at one commit as one."""
-    parts = before.seconds_by.keys() | after.seconds_by.keys()
-    return replace(
-        after,
-        runs=before.runs + after.runs,
-        build_seconds=before.build_seconds + after.build_seconds,
-        test_seconds=before.test_seconds + after.test_seconds,
-        cached=before.cached and after.cached,
-        seconds_by={part: before.seconds_by.get(part, 0) + after.seconds_by.get(part, 0) for part in parts},
-    )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pytest_kbisect.bisection.journal import Journal
+from pytest_kbisect.bisection.order import Order, Share
 from pytest_kbisect.bisection.outcome import Tested as Found
-from pytest_kbisect.bisection.trials import Order, Share, Trials
+from pytest_kbisect.bisection.trials import Trials
 from pytest_kbisect.reports.teller import Teller
 
 

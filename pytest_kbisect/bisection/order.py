@@ -1,0 +1,43 @@
+"""What the lab is asked for, and what each of several sessions gets that run at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One experiment, in the lab's terms.
+
+    `stop`: None makes all runs; else the first crash ends them, where titles are given one of these.
+    `known` are signatures of kernels that need no run, `watch` functions of the crash. `phase` is "range" (looking for a good end),
+    "search", "base" (does a fix bisection's commit descend from the bug?) or "revert". It is one of `at_once` that are
+    made side by side.
+    """
+
+    commit: str
+    runs: int
+    reason: str
+    title: str = ""
+    stop: tuple[str, ...] | None = None
+    known: tuple[str, ...] = ()
+    watch: tuple[str, ...] = ()
+    strict: bool = False
+    phase: str = "search"
+    at_once: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What each of several sessions gets that run at once: `guests` at a time, and its part of `jobs` for its build.
+
+    `guests` is None where sessions run one guest each anyway.
+    """
+
+    jobs: int
+    guests: int | None = None
+
+    def options(self, at_once: int) -> list[str]:
+        """What pytest is told in one of so many sessions."""
+        guests = [] if self.guests is None else [f"-n{self.guests if self.guests > 1 else 0}"]
+        return [*guests, f"--kbisect-jobs={max(1, self.jobs // at_once)}"]

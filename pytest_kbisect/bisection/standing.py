@@ -1,0 +1,117 @@
+"""What is known of a range so far, in the words of those who read it: commits by hash and title, verdicts, witnesses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pytest_kbisect.bisection.bayes import Bayes
+from pytest_kbisect.bisection.classic import Classic
+from pytest_kbisect.bisection.outcome import Tested, Verdict, merged
+from pytest_kbisect.bisection.strategy import GOOD_END
+from pytest_kbisect.bisection.witness import Witness, watched_functions, witness_of
+
+if TYPE_CHECKING:
+    from pytest_kbisect.bisection.evidence import Evidence
+    from pytest_kbisect.bisection.history import History
+    from pytest_kbisect.bisection.strategy import Strategy
+
+SLICES = 100
+"""Parts of the range for which the journal keeps how likely the culprit is there, for pictures."""
+_SLIGHT = 1e-4
+"""Chances this much smaller than the greatest are not drawn."""
+
+
+class Standing:
+    """`good` is the hash of the range's good end; commits are indices into the history."""
+
+    def __init__(self, good: str, history: History, evidence: Evidence, strategy: Strategy) -> None:
+        self.good = good
+        self.history = history
+        self.evidence = evidence
+        self.strategy = strategy
+        self.tested: dict[int, Tested] = {}
+        """All that was found, by commit, in the order in which commits were first tried."""
+
+    def add(self, tested: Tested) -> None:
+        """Take in what a session found."""
+        index = self.index(tested)
+        self.evidence.add(index, tested)
+        self.tested[index] = merged(self.tested[index], tested) if index in self.tested else tested
+
+    def index(self, tested: Tested) -> int:
+        """The commit that a session was of."""
+        return GOOD_END if tested.commit == self.good else self.history.position[tested.commit]
+
+    def sha(self, index: int) -> str:
+        return self.good if index == GOOD_END else self.history.commits[index]
+
+    def title(self, index: int) -> str:
+        return "(the good end)" if index == GOOD_END else self.history.title(index)
+
+    def parent_of(self, culprit: int | None) -> int | None:
+        """The first parent of a culprit; None where there is no culprit."""
+        if culprit is None:
+            return None
+        parents = self.history.parents[culprit]
+        return parents[0] if parents else GOOD_END
+
+    def verdict(self, index: int) -> Verdict:
+        """What git bisect would be told of a tested commit."""
+        if isinstance(self.strategy, Classic):
+            return self.strategy.judged(self.evidence).verdicts[index]
+        tally = self.evidence.tally(index)
+        if tally.kin and not tally.matching and isinstance(self.strategy, Bayes):
+            chance = self.strategy.chance_of_bug(self.evidence, index)
+            sure = self.strategy.confidence
+            return Verdict.BAD if chance >= sure else Verdict.GOOD if chance <= 1 - sure else Verdict.SKIP
+        if tally.matching:
+            return Verdict.BAD
+        return Verdict.GOOD if tally.ok else Verdict.SKIP
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """The functions of the crash, once it was seen: whether runs execute them is watched."""
+        seen = self.tested.get(self.evidence.reported)
+        crash = (
+            next((run for run in seen.runs if self.evidence.count([run]).matching), None) if seen else None
+        )
+        return watched_functions(crash) if crash else ()
+
+    def witness(self, index: int) -> Witness:
+        """What the runs at a commit executed of the crash's functions."""
+        tested = self.tested.get(index)
+        return witness_of(self.watched, tested.runs) if tested else Witness()
+
+    def twin(self, tested: Tested, index: int) -> str:
+        """The commit whose kernel this one shares, where it was not run again for that reason."""
+        if tested.runs or tested.build_error:
+            return ""
+        twins = (
+            i for i in self.evidence.tested if i != index and self.evidence.signature(i) == tested.signature
+        )
+        return next((self.sha(i) for i in twins), "")
+
+    def belief(self) -> dict[str, Any]:
+        """How likely each commit is now, for those who look back: the likeliest, and slices of the range.
+
+        The slices begin at position `start` and are `width` commits each.
+        """
+        if not isinstance(self.strategy, Bayes) or not self.evidence.tally(self.evidence.reported).matching:
+            return {}
+        each = self.strategy.likelihood(self.evidence)
+        suspects = self.strategy.suspects(self.evidence)
+        held = np.flatnonzero(each > _SLIGHT * each.max(initial=0.0))
+        low, high = (int(held[0]), int(held[-1]) + 1) if len(held) else (0, len(each))
+        width = max(1, -(-(high - low) // SLICES))
+        slices = [each[at : min(at + width, high)] for at in range(low, high, width)]
+        return {
+            "belief": {
+                "candidates": len(suspects),
+                "top": [[self.sha(i), self.title(i), round(p, 4)] for i, p in suspects[:5]],
+                "start": low,
+                "width": width,
+                "spread": [round(float(part.sum()), 4) for part in slices],
+            }
+        }
