@@ -4,47 +4,38 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import re
 import shutil
-import signal
 import subprocess
 import time
-from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
-from pytest_kbisect import process
 from pytest_kbisect.errors import BuildError, ConfigError, HostError, KbisectError, UsageError
 from pytest_kbisect.kernel import ccache, configure, descent, diagnosis, headroom, sources, worktrees
+from pytest_kbisect.kernel.make import Make, Steps
 from pytest_kbisect.kernel.output import Output
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from pytest_kbisect.kernel.config import ConfigRequest
     from pytest_kbisect.kernel.sources import Sources
     from pytest_kbisect.kernel.toolchain import Toolchain
     from pytest_kbisect.kernel.tree import LinuxTree
-    from pytest_kbisect.kernel.worktrees import Slot
 
 OUTPUTS = 4
 """O= folders (configurations, compilers) that a slot keeps."""
 
-STEPS_PER_SYMBOL = 2.6
-"""Lines that make prints in a first build, for each symbol that is on: 6.1, tinyconfig and up."""
-
 PHASES: Final = ("checkout", "configure", "make")
 
-_STEP = re.compile(r"^  [A-Z0-9+]+ (?:\[M\])? +\S")
 _VERSION = re.compile(r"^(?:VERSION|PATCHLEVEL) *= *(\d+)", re.MULTILINE)
 # Files that decide what a .config may be: Kconfig's own, the compiler checks they call, the defaults,
 # and the Makefiles that say how compilers are called.
 _SHAPES_CONFIG = re.compile(
     r"(?:^|/)(?:Kconfig[^/]*|[^/]*\.config|[^/]*defconfig)$|^scripts/|^(?:arch/[^/]+/)?Makefile[^/]*$"
 )
-_GRACE = 3.0  # seconds for make to delete the targets it was writing
-_SAY_EVERY = 10.0  # seconds: a build of minutes should not fill a log
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,78 +49,6 @@ class Built:
     sources: Sources
     ccache: tuple[int, int]
     """Compilations that the compiler cache had, and had not."""
-
-
-@dataclass(slots=True)
-class _Make:
-    """make and merge_config.sh in one O= folder, all they print appended to one log."""
-
-    toolchain: Toolchain
-    slot: Slot
-    output: Output
-    cache: Path
-    jobs: int
-    log: Path
-    lines: list[str] = field(default_factory=list)
-
-    def targets(self, words: Sequence[str], *, step: Callable[[], None] | None = None) -> None:
-        """`words` are targets, and variables besides the toolchain's."""
-        arguments = self.toolchain.arguments(self.output.path.name)
-        self._run(["make", f"-j{self.jobs}", *arguments, *words], self.slot.tree, step)
-
-    def merge(self, arguments: Sequence[str]) -> None:
-        self._run(["sh", "../scripts/kconfig/merge_config.sh", *arguments], self.output.path, None)
-
-    def _run(self, command: Sequence[str], cwd: Path, step: Callable[[], None] | None) -> None:
-        with self.log.open("ab") as log:
-            self._say(log, f"$ {' '.join(command)}\n".encode())
-            child = process.start(
-                command,
-                family=True,
-                cwd=cwd,
-                env=self.toolchain.environment(self.cache) | ccache.logging(self.log.parent),
-                stdout=subprocess.PIPE,
-                pass_fds=(self.slot.lock,),  # a compiler that outlives us keeps the slot locked
-            )
-            assert child.stdout is not None
-            try:
-                for line in child.stdout:
-                    self._say(log, line)
-                    if step and _STEP.match(self.lines[-1]):
-                        step()
-                status = child.wait()
-            except BaseException:
-                if _stopped_in_order(child):
-                    self.output.end()
-                raise
-            finally:
-                child.stdout.close()
-        if status:
-            raise subprocess.CalledProcessError(status, command)
-
-    def _say(self, log: IO[bytes], line: bytes) -> None:
-        log.write(line)
-        self.lines.append(line.decode("utf-8", "replace").rstrip("\n"))
-
-
-def _stopped_in_order(child: subprocess.Popen[bytes]) -> bool:
-    """End make by a signal on which it deletes half-written targets; whether it got that far.
-
-    It is SIGHUP, because a shell starts its background jobs with SIGINT ignored, and the group's
-    leader answers SIGTERM with kill -9.
-    """
-    try:
-        os.killpg(child.pid, signal.SIGHUP)
-        deadline = time.monotonic() + _GRACE
-        while time.monotonic() < deadline:
-            child.poll()
-            os.killpg(child.pid, 0)
-            time.sleep(0.02)
-    except ProcessLookupError:
-        return True
-    finally:
-        process.kill(child)
-    return False
 
 
 @contextlib.contextmanager
@@ -164,7 +83,7 @@ def build(
         for last_try in (False, True):
             before = dict(output.state)
             try:
-                make = _Make(toolchain, slot, output, cache, jobs, log)
+                make = Make(toolchain, slot, output, cache, jobs, log)
                 built = _attempt(linux, commit, request, make, progress=progress, seconds=seconds)
                 break
             except BuildError as error:
@@ -181,7 +100,7 @@ def _attempt(
     linux: LinuxTree,
     commit: str,
     request: ConfigRequest,
-    make: _Make,
+    make: Make,
     *,
     progress: Callable[[str], None],
     seconds: dict[str, float],
@@ -189,7 +108,7 @@ def _attempt(
     output, slot = make.output, make.slot
     architecture = make.toolchain.architecture
     began = time.monotonic()
-    steps = _Steps(progress, first="built" not in output.state)
+    steps = Steps(progress, first="built" not in output.state)
     whole = output.state.pop("whole", "")
     if _config_may_differ(linux, output, commit):
         output.state.pop("configured", None)
@@ -246,32 +165,6 @@ def _is_of(image: Path, vmlinux: Path) -> bool:
     if not (image.parent / "compressed" / "vmlinux").exists():
         return True
     return any(path.read_bytes() in image.read_bytes() for path in packed)
-
-
-class _Steps:
-    """How far make is: of what a first build takes, which is estimated, in per cent; else in steps."""
-
-    def __init__(self, progress: Callable[[str], None], *, first: bool) -> None:
-        self._progress = progress
-        self._first = first
-        self._expected = 0
-        self._done = 0
-        self._said = 0.0
-
-    def begin(self, config: Path) -> None:
-        if self._first:
-            self._expected = max(1, int(config.read_text().count("=y\n") * STEPS_PER_SYMBOL))
-        self._say("build 0%" if self._first else "build")
-
-    def one(self) -> None:
-        self._done += 1
-        if time.monotonic() - self._said >= _SAY_EVERY:
-            percent = min(99, 100 * self._done // self._expected) if self._expected else 0
-            self._say(f"build {percent}%" if self._expected else f"build, {self._done} steps")
-
-    def _say(self, text: str) -> None:
-        self._said = time.monotonic()
-        self._progress(text)
 
 
 def _version(tree: Path) -> str:
@@ -338,7 +231,7 @@ def _believable(error: BuildError, output: Output, before: Mapping[str, str]) ->
     return own and before.get("version") == output.state["version"]
 
 
-def _failure(commit: str, make: _Make) -> BuildError | HostError:
+def _failure(commit: str, make: Make) -> BuildError | HostError:
     trouble = diagnosis.host_trouble(make.lines)
     if trouble:
         return HostError(f"building {commit[:12]} failed because {trouble}")
