@@ -53,6 +53,7 @@ def result_of(finding: Finding, tree: LinuxTree) -> Result:
         builds=sum(not (one.cached or one.absent) for one in made),
         runs=sum(len(one.runs) for one in made),
         seconds={
+            "total": search.trials.spent,
             "build": sum(one.build_seconds for one in made),
             "test": sum(one.test_seconds for one in made),
             **{part: round(seconds, 3) for part, seconds in parts.items()},
@@ -119,10 +120,9 @@ def last_words(finding: Finding, told: Result, tree: LinuxTree) -> list[str]:
         lines += _convinced(finding, told)
         lines.append(f"culprit signature: {told.culprit_signature}")
         lines.append(f"parent  signature: {told.parent_signature}")
-    build, test = told.seconds["build"], told.seconds["test"]
+    total, build, test = (bisectlog.duration(told.seconds[part]) for part in ("total", "build", "test"))
     lines.append(
-        f"revisions tested: {told.revisions_tested}, total time: {bisectlog.duration(build + test)}"
-        f" (build: {bisectlog.duration(build)}, test: {bisectlog.duration(test)})"
+        f"revisions tested: {told.revisions_tested}, total time: {total} (build: {build}, test: {test})"
     )
     if took := bisectlog.took(finding.search.trials.made):
         lines.append(f"# took {took}")

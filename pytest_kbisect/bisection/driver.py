@@ -102,6 +102,8 @@ def _bisect(config: pytest.Config, teller: Teller) -> int:
         teller.line(f"results in {folder}", log=False)
         if chosen := config.stash.get(WORKERS, None):
             teller.line(f"guests: {chosen.count} at a time, {chosen.why}", log=False)
+        if plan.at_once > 1:
+            teller.line(f"commits: {plan.at_once} at a time, {plan.width} guests each", log=False)
         with _ahead(config, selection, plan) as ahead:
             share = _share(config, plan)
             trials = Trials(lab, journal, teller, per_run=selection.per_run, ahead=ahead, share=share)
