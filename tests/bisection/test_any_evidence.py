@@ -80,6 +80,25 @@ def test_any_graph_and_any_evidence_get_an_answer(text, seed, fix):
         assert {experiment.commit for experiment in asked} <= {GOOD_END, *range(len(history))}
 
 
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(logs(), st.integers(0, 10**6), st.integers(2, 4), st.booleans())
+def test_several_at_once_whoever_ends_first(text, seed, count, fix):
+    history = History.from_log(text)
+    kernel, strategy = chaos(seed), Bayes(history, prices=PRICES, fix=fix)
+    evidence, running, chance = Evidence(history, reported=GOOD_END if fix else None), {}, random.Random(seed)
+    for _ in range(300):
+        wanted = strategy.decide_many(evidence, count, tuple(running))
+        if not isinstance(wanted, tuple):
+            assert wanted.kind in AnswerKind
+            return
+        assert 1 <= len(wanted) <= count
+        running = {e.commit: running.get(e.commit, e.runs) for e in wanted}
+        assert len(running) == len(wanted)
+        commit = chance.choice(sorted(running))
+        evidence.add(commit, kernel(commit, running.pop(commit)))
+    raise AssertionError("no answer after 300 experiments")
+
+
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(logs(), st.integers(0, 10**6), st.integers(0, 8), st.booleans())
 @example(
