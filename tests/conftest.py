@@ -37,6 +37,13 @@ def _own_environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
         monkeypatch.setenv(CACHE, str(request.getfixturevalue("tmp_path") / "cache"))
 
 
+@pytest.fixture
+def pytester(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """Its sessions do without hypothesis: importing that takes longer than most of them."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest")
+    return pytester
+
+
 @pytest.fixture(scope="session")
 def linux_clone(real_cache: Path):
     """The demo's history, cloned, for commits of the tests' own."""
