@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+# A session inside a test forgets what it imported, and numpy cannot be imported twice.
+import pytest_kbisect.bisection.driver  # noqa: F401
+
 _IDENTITY = {
     "GIT_AUTHOR_NAME": "A U Thor",
     "GIT_AUTHOR_EMAIL": "author@example.org",

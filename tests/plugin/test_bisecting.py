@@ -17,9 +17,8 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
 
 
 def bisect(suite: pytest.Pytester, tree: object, range_: str, *words: str) -> pytest.RunResult:
-    return suite.runpytest_subprocess(
-        f"--kbisect-kernel={tree}", f"--kbisect-range={range_}", *(words or ["crash.sh"])
-    )
+    """The driver in this process; the sessions that it starts have processes of their own."""
+    return suite.runpytest(f"--kbisect-kernel={tree}", f"--kbisect-range={range_}", *(words or ["crash.sh"]))
 
 
 def test_ranges_that_cannot_be_bisected(suite: pytest.Pytester, linux: Tree) -> None:
@@ -41,7 +40,9 @@ def test_ranges_that_cannot_be_bisected(suite: pytest.Pytester, linux: Tree) -> 
 
 
 def test_a_repair_needs_both_ends(suite: pytest.Pytester, linux: Tree) -> None:
-    result = bisect(suite, linux.path, "..HEAD", "--kbisect-fix", "crash.sh")
+    """In a process of its own, as users have it: nothing was imported before."""
+    words = [f"--kbisect-kernel={linux.path}", "--kbisect-range=..HEAD", "--kbisect-fix", "crash.sh"]
+    result = suite.runpytest_subprocess(*words)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: --kbisect-fix needs both ends: A..B, A crashes and B does not"])
 
@@ -50,7 +51,7 @@ def test_no_tree(suite: pytest.Pytester) -> None:
     result = bisect(suite, suite.path / "nowhere", "HEAD~1..HEAD")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: no kernel tree at *nowhere: there is no such folder"])
-    result = suite.runpytest_subprocess("--kbisect-range=HEAD~1..HEAD", "crash.sh")
+    result = suite.runpytest("--kbisect-range=HEAD~1..HEAD", "crash.sh")
     result.stderr.fnmatch_lines(["ERROR: no kernel to bisect: give --kbisect-kernel DIR*"])
 
 

@@ -24,7 +24,7 @@ def line(linux: Tree) -> list[str]:
 
 
 def replay(pytester: pytest.Pytester, log: Path, *words: str) -> pytest.RunResult:
-    return pytester.runpytest_subprocess(f"--kbisect-replay={log}", *words)
+    return pytester.runpytest(f"--kbisect-replay={log}", *words)
 
 
 def test_a_git_bisect_log(pytester: pytest.Pytester, linux: Tree, line: list[str]) -> None:
