@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from pathlib import Path
@@ -19,6 +20,12 @@ def pytest_configure() -> None:
     """A shell ignores Ctrl-C for what it starts in the background, and that is inherited."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays: pytest, which looks for garbage five times at the end of each
+    session inside a test, need not look there."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
