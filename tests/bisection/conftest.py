@@ -20,16 +20,16 @@ class Linux:
         self.path = path
         path.mkdir()
         self.time = 1_700_000_000
-        self.git("init", "-q", "-b", "main")
+        self.git("init", "-q", "--template=", "-b", "main")
         self.commit("Linux 6.1", Makefile=MAKEFILE, Kconfig='mainmenu "Linux"\n', bug="no\n")
 
-    def git(self, *words):
+    def git(self, *words, stdin=""):
         names = ("GIT_AUTHOR", "GIT_COMMITTER")
         env = {f"{n}_{k}": v for n in names for k, v in (("NAME", "A"), ("EMAIL", "a@example.org"))}
         dates = {f"{n}_DATE": f"@{self.time} +0000" for n in names}
         env = {"PATH": "/usr/bin:/bin", "GIT_CONFIG_GLOBAL": "/dev/null", **env, **dates}
         return subprocess.run(
-            ["git", *words], cwd=self.path, env=env, check=True, capture_output=True, text=True
+            ["git", *words], cwd=self.path, env=env, input=stdin, check=True, capture_output=True, text=True
         ).stdout.strip()
 
     def commit(self, title, tag="", **files):
@@ -43,7 +43,17 @@ class Linux:
         return self.git("rev-parse", "HEAD")
 
     def grow(self, count, title="more"):
-        return [self.commit(f"{title} {n}", **{f"{title}{n}": "1\n"}) for n in range(count)]
+        """Commits of a new file each, imported at once: one by one they are three processes each."""
+        branch = self.git("symbolic-ref", "HEAD")
+        stream = []
+        for n in range(count):
+            self.time += 60
+            stream.append(f"commit {branch}\nmark :{n + 1}\ncommitter A <a@example.org> {self.time} +0000\n")
+            stream.append(f"data <<.\n{title} {n}\n.\n" + f"from {branch}^0\n" * (n == 0))
+            stream.append(f"M 100644 inline {title}{n}\ndata 2\n1\n\nget-mark :{n + 1}\n")
+        commits = self.git("fast-import", "--quiet", stdin="".join(stream)).split()
+        self.git("reset", "-q", "--hard")
+        return commits
 
 
 @pytest.fixture

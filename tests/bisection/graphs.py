@@ -26,21 +26,20 @@ def make_repo(
     touches: Sequence[str] | None = None,
 ) -> Path:
     """A bare repository; commit 0 is tagged A, the last one B. `touches` names a file by commit, "" for none."""
-    subprocess.run(["git", "init", "-q", "--bare", "-b", "master", str(path)], check=True)
+    subprocess.run(["git", "init", "-q", "--bare", "--template=", "-b", "master", str(path)], check=True)
     stream = []
     for i, (row, date) in enumerate(zip(parents, dates, strict=True)):
         title = titles[i] if titles else f"commit {i}"
-        stream.append(f"commit refs/heads/c{i}\nmark :{i + 1}\ncommitter A <a@b> {date} +0000\n")
+        stream.append("" if row else "reset refs/heads/master\n")
+        stream.append(f"commit refs/heads/master\nmark :{i + 1}\ncommitter A <a@b> {date} +0000\n")
         stream.append(f"data {len(title.encode())}\n{title}\n")
         stream += [f"{'merge' if n else 'from'} :{p + 1}\n" for n, p in enumerate(row)]
         if touches and touches[i]:
             stream.append(f"M 100644 inline {touches[i]}\ndata {len(str(i))}\n{i}\n")
+    stream.append(f"reset refs/tags/A\nfrom :1\n\nreset refs/tags/B\nfrom :{len(parents)}\n\n")
     subprocess.run(
         ["git", "-C", str(path), "fast-import", "--quiet"], input="".join(stream), text=True, check=True
     )
-    git(path, "branch", "master", f"c{len(parents) - 1}")
-    git(path, "tag", "A", "c0")
-    git(path, "tag", "B", f"c{len(parents) - 1}")
     return path
 
 

@@ -54,7 +54,7 @@ def test_reads_what_git_prints(tmp_path):
             ["git", "-C", tmp_path, *args], check=True, capture_output=True, text=True
         ).stdout
 
-    git("init", "-q")
+    git("init", "-q", "--template=")
     git("config", "user.email", "a@b")
     git("config", "user.name", "A")
     for name in ("one", "two"):

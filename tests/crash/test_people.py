@@ -85,7 +85,7 @@ def tree(tmp_path):
         git("commit", "-qm", "A change")
         return git("rev-parse", "HEAD")
 
-    git("init", "-q")
+    git("init", "-q", "--template=")
     script = tmp_path / "scripts" / "get_maintainer.pl"
     script.parent.mkdir()
     script.write_text(SCRIPT)

@@ -74,7 +74,7 @@ class FakeLinux:
         self.path = path
         path.mkdir(parents=True)
         self.counter = path.parent / "builds"
-        self.git("init", "-q", "-b", "master")
+        self.git("init", "-q", "--template=", "-b", "master")
         symbols = [symbol for symbol, _ in config.built_in("guest.config").settings]
         kconfig = "".join(f"config {symbol}\n\tbool\n\n" for symbol in [*symbols, "TUN", "VIRTIO_BLK"])
         self.base = self.commit(
@@ -112,7 +112,8 @@ class FakeLinux:
             path = self.path / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-            self.git("add", "-f", name)
+        if files:
+            self.git("add", "-f", *files)
         self.git("commit", "-q", "--allow-empty", "-m", message)
         return self.git("rev-parse", "HEAD")
 

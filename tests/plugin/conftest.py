@@ -26,7 +26,7 @@ class Tree:
     def __init__(self, path: Path) -> None:
         self.path = path
         path.mkdir()
-        self.git("init", "-q", "-b", "main")
+        self.git("init", "-q", "--template=", "-b", "main")
 
     def git(self, *words: str) -> str:
         return subprocess.run(

@@ -31,7 +31,7 @@ class Repository:
         self.path = path
         path.mkdir()
         self.time = 1_600_000_000
-        self.git("init", "-q", "-b", "main")
+        self.git("init", "-q", "--template=", "-b", "main")
 
     def git(self, *words: str, check: bool = True) -> str:
         self.time += 60

@@ -28,7 +28,7 @@ class Tree:
     def __init__(self, path: Path) -> None:
         self.path = path
         path.mkdir()
-        self.git("init", "-q", "-b", "main")
+        self.git("init", "-q", "--template=", "-b", "main")
         self.commit(
             "Linux",
             {"Makefile": MAKEFILE, "Kconfig": "\n", "init/main.c": "prevent_tail_call_optimization();\n"},
