@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import signal
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from pytest_kbisect import properties
 
 CACHE = "KBISECT_CACHE"
+_NUMBERS = itertools.count()
 
 sys.path.insert(0, str(Path(__file__).parent / "guest_kernel"))  # bugs.py, for whoever needs a buggy kernel
 
@@ -37,11 +39,14 @@ def real_cache() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _own_environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_environment(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     for name in (properties.LAB, properties.KNOWN, properties.STOP, properties.PREFLIGHT, "PYTEST_ADDOPTS"):
         monkeypatch.delenv(name, raising=False)
     if not {"guest", "kernel"} & {mark.name for mark in request.node.iter_markers()}:
-        monkeypatch.setenv(CACHE, str(request.getfixturevalue("tmp_path") / "cache"))
+        # A folder that is made by who uses it: most tests have no use for one.
+        monkeypatch.setenv(CACHE, str(tmp_path_factory.getbasetemp() / f"cache{next(_NUMBERS)}"))
 
 
 @pytest.fixture

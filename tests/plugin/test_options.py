@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -89,7 +91,7 @@ def test_an_unknown_revision_ends_the_session_before_it_begins(
     result = pytester.runpytest(f"--kbisect-kernel={linux.path}", "--kbisect-commit=nonsense")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: unknown revision 'nonsense' in *"])
-    assert not (pytester.path.parent / "cache").exists()
+    assert not Path(os.environ["KBISECT_CACHE"]).exists()
 
 
 @pytest.mark.parametrize("parallel", [[], ["-n2"]])
