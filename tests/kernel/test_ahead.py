@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import signal
 import time
@@ -119,9 +118,9 @@ def drive(path, cache, commit):
     time.sleep(100)
 
 
-def test_it_dies_with_the_driver(linux, cache):
+def test_it_dies_with_the_driver(linux, cache, processes):
     slow = linux.commit("Slow", {"scripts/slowly.sh": "sleep 100\n"})
-    driver = multiprocessing.get_context("spawn").Process(target=drive, args=(linux.path, cache, slow))
+    driver = processes.Process(target=drive, args=(linux.path, cache, slow))
     driver.start()
     try:
         wait_until(lambda: compiling(cache))

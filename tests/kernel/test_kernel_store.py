@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import time
 
@@ -135,17 +134,16 @@ def build(folder, source, started, waiting, turns):
             turns.put("taken")
 
 
-def test_one_builds_the_others_wait_and_take_it(tmp_path):
+def test_one_builds_the_others_wait_and_take_it(tmp_path, processes):
     source = tmp_path / "bzImage"
     source.write_text("x")
-    spawn = multiprocessing.get_context("spawn")
-    turns, started, waiting = spawn.Queue(), spawn.Event(), spawn.Semaphore(0)
+    turns, started, waiting = processes.Queue(), processes.Event(), processes.Semaphore(0)
     arguments = (tmp_path / "kernels", source, started, waiting, turns)
-    processes = [spawn.Process(target=build, args=arguments) for _ in range(3)]
-    processes[0].start()
+    three = [processes.Process(target=build, args=arguments) for _ in range(3)]
+    three[0].start()
     assert started.wait(30)
-    for process in processes[1:]:
+    for process in three[1:]:
         process.start()
-    for process in processes:
+    for process in three:
         process.join()
     assert sorted(turns.get() for _ in range(3)) == ["built", "taken", "taken"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import multiprocessing
 import os
 import shutil
 import signal
@@ -309,14 +308,13 @@ def child(path, cache, commit, begun, done):
 
 class TestProcesses:
     @pytest.fixture
-    def start(self, linux, cache):
-        spawn = multiprocessing.get_context("spawn")
-        done = spawn.Queue()
+    def start(self, linux, cache, processes):
+        done = processes.Queue()
         started = []
 
         def start(commit):
-            begun = spawn.Event()
-            process = spawn.Process(target=child, args=(linux.path, cache, commit, begun, done))
+            begun = processes.Event()
+            process = processes.Process(target=child, args=(linux.path, cache, commit, begun, done))
             process.start()
             started.append(process)
             assert begun.wait(30)
@@ -347,10 +345,10 @@ class TestProcesses:
 
     def test_killed_at_any_moment_leaves_nothing_running_or_half_written(self, linux, cache, start, give):
         commit = linux.commit("Slow", {"scripts/slowly.sh": "sleep 0.2\n"})
-        for moment in (0.05, 0.15, 0.3, 0.45, 0.6, 0.9):
+        for moment in (0.02, 0.05, 0.1, 0.15, 0.3, 0.45, 0.6):
             process = start(commit)
             time.sleep(moment)
-            os.kill(process.pid, signal.SIGKILL)
+            process.kill()
             process.join()
         deadline = time.monotonic() + 5
         while working_in(cache) and time.monotonic() < deadline:
