@@ -33,6 +33,16 @@ class Ended:
         pass
 
 
+_known = {}
+
+
+def contents(tree, commit):
+    """What a commit's file `bug` says, and the hash of its tree; equal commits of all tests are read once."""
+    if commit not in _known:
+        _known[commit] = tree._git("show", f"{commit}:bug").strip(), tree.tree_hash(commit)
+    return _known[commit]
+
+
 class Lab:
     """Finds in a commit what its file `bug` says: yes, no, broken (does not build).
 
@@ -49,10 +59,9 @@ class Lab:
         return Ended(self._found(commit, runs, stop, known, watch))
 
     def _found(self, commit, runs, stop, known, watch):
-        word = self.tree._git("show", f"{commit}:bug").strip()
+        word, signature = contents(self.tree, commit)
         if word == "broken":
             return Found(commit, build_error="error: it does not build", build_seconds=1)
-        signature = self.tree.tree_hash(commit)
         if signature in known:
             return Found(commit, signature=signature, build_seconds=1)
         ok = replace(OK, reached=watch) if self.arrives else replace(OK, unreached=watch)
