@@ -51,8 +51,9 @@ def _own_environment(
 
 @pytest.fixture
 def pytester(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """Its sessions do without hypothesis: importing that takes longer than most of them."""
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest")
+    """Its sessions do without hypothesis, which takes longer to import than most of them take, and rewrite
+    no asserts: of this package, which is a plugin, they would rewrite each module they import."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest --assert=plain")
     return pytester
 
 
