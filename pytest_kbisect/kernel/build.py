@@ -124,8 +124,7 @@ def _attempt(
         configured = time.monotonic()
         steps.begin(output.path / ".config")
         entered = _directories(linux, output, whole, commit)
-        narrowed = descent.arguments(make.cache, output.path, entered)
-        make.targets([architecture.target, *narrowed], step=steps.one)
+        make.targets([architecture.target], entered=entered, step=steps.one)
     except subprocess.CalledProcessError:
         output.end()
         raise _failure(commit, make) from None

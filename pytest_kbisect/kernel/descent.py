@@ -3,7 +3,7 @@
 kbuild starts a make for every directory and has it compare times, whether there is anything to do or not:
 after a change of one file that is half of a build. Where there is nothing to do is known beforehand, from
 what changed since the last build that came to its end, and from what its targets read, as their .cmd files
-list it. Make is given a script of ours to call instead of itself, which passes by what is not below ENTERED.
+list it. What make calls as make is a script of ours then, which passes by what is not below ENTERED.
 
 A directory is entered for
 
@@ -25,6 +25,7 @@ import re
 import shutil
 import subprocess
 from pathlib import PurePosixPath
+from shlex import quote
 from typing import TYPE_CHECKING, Final
 
 from pytest_kbisect import process
@@ -32,7 +33,7 @@ from pytest_kbisect.kernel import scripts
 from pytest_kbisect.kernel.output import MARKER
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pytest_kbisect.kernel.sources import Sources
@@ -43,8 +44,8 @@ ENTERED: Final = ".kbisect-entered"
 MOST: Final = 300
 """Changed files from which on all is entered: compilers have so much to do that the rest hardly counts."""
 
-_MAKE: Final = f"""#!/bin/sh
-# Called by make instead of make. need-builtin= is there where kbuild descends, and nowhere else.
+_MAKE: Final = """#!/bin/sh
+# Called by make as make. need-builtin= is there where kbuild descends, and nowhere else.
 folder= descends=
 for word; do
     case $word in
@@ -57,14 +58,14 @@ if [ -n "$descends" ] && [ -z "$kbisect_enter_all" ]; then
     */*) ;;
     *)
         new=$(find include/config/auto.conf include/generated arch/*/include/generated \\
-              -type f -newer {MARKER} 2>&1)
+              -type f -newer {marker} 2>&1)
         # A word of complaint counts as one.
         [ -z "$new" ] || export kbisect_enter_all=yes
         ;;
     esac
-    [ -n "$kbisect_enter_all" ] || [ -d "{ENTERED}/$folder" ] || exit 0
+    [ -n "$kbisect_enter_all" ] || [ -d "{entered}/$folder" ] || exit 0
 fi
-exec make "$@"
+exec {make} "$@"
 """
 
 _COMPILED = (".c", ".h", ".S", ".s")
@@ -106,14 +107,21 @@ def directories(tree: Path, output: Path, read: Sources, changes: Iterable[Chang
     return frozenset({*found, *above, *_ALWAYS})
 
 
-def arguments(cache: Path, output: Path, entered: Collection[str] | None) -> list[str]:
-    """What make is told besides, so that it enters these directories only; nothing where it enters all."""
+def environment(
+    cache: Path, output: Path, entered: Collection[str] | None, variables: Mapping[str, str]
+) -> dict[str, str]:
+    """A build's environment, in which make enters these directories only; `variables` as they are where it enters all."""
     shutil.rmtree(output / ENTERED, ignore_errors=True)
-    if entered is None:
-        return []
+    path = variables.get("PATH", os.defpath)
+    make = shutil.which("make", path=path)
+    if entered is None or make is None:
+        return dict(variables)
     for folder in entered:
         (output / ENTERED / folder).mkdir(parents=True, exist_ok=True)
-    return [f"MAKE={scripts.write(cache, 'kbisect-make', _MAKE)}"]
+    script = scripts.write(
+        cache, "descent/make", _MAKE.format(make=quote(make), marker=MARKER, entered=ENTERED)
+    )
+    return {**variables, "PATH": f"{script.parent}{os.pathsep}{path}"}
 
 
 def _is_plain(change: Change) -> bool:

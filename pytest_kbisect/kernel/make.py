@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
 from pytest_kbisect import process
-from pytest_kbisect.kernel import ccache
+from pytest_kbisect.kernel import ccache, descent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from pytest_kbisect.kernel.output import Output
@@ -41,22 +41,40 @@ class Make:
     log: Path
     lines: list[str] = field(default_factory=list)
 
-    def targets(self, words: Sequence[str], *, step: Callable[[], None] | None = None) -> None:
-        """`words` are targets, and variables besides the toolchain's."""
+    def targets(
+        self,
+        targets: Sequence[str],
+        *,
+        entered: Collection[str] | None = None,
+        step: Callable[[], None] | None = None,
+    ) -> None:
+        """Make targets; in the directories `entered` only, None: in all (see descent)."""
         arguments = self.toolchain.arguments(self.output.path.name)
-        self._run(["make", f"-j{self.jobs}", *arguments, *words], self.slot.tree, step)
+        environment = descent.environment(self.cache, self.output.path, entered, self._environment)
+        self._run(["make", f"-j{self.jobs}", *arguments, *targets], self.slot.tree, environment, step)
 
     def merge(self, arguments: Sequence[str]) -> None:
-        self._run(["sh", "../scripts/kconfig/merge_config.sh", *arguments], self.output.path, None)
+        command = ["sh", "../scripts/kconfig/merge_config.sh", *arguments]
+        self._run(command, self.output.path, self._environment)
 
-    def _run(self, command: Sequence[str], cwd: Path, step: Callable[[], None] | None) -> None:
+    @property
+    def _environment(self) -> dict[str, str]:
+        return self.toolchain.environment(self.cache) | ccache.logging(self.log.parent)
+
+    def _run(
+        self,
+        command: Sequence[str],
+        cwd: Path,
+        environment: Mapping[str, str],
+        step: Callable[[], None] | None = None,
+    ) -> None:
         with self.log.open("ab") as log:
             self._say(log, f"$ {' '.join(command)}\n".encode())
             child = process.start(
                 command,
                 family=True,
                 cwd=cwd,
-                env=self.toolchain.environment(self.cache) | ccache.logging(self.log.parent),
+                env=environment,
                 stdout=subprocess.PIPE,
                 pass_fds=(self.slot.lock,),  # a compiler that outlives us keeps the slot locked
             )

@@ -20,7 +20,7 @@ def write(cache: Path, name: str, text: str) -> Path:
     if path.exists() and path.read_text() == text:
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f"{name}.{os.getpid()}")
+    new = path.with_name(f"{path.name}.{os.getpid()}")
     new.write_text(text)
     new.chmod(0o755)
     new.rename(path)

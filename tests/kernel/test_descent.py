@@ -161,16 +161,10 @@ def make(tmp_path):
     (output / MARKER).touch()
 
     def make(entered, *words):
-        words = [*words, *descent.arguments(tmp_path / "cache", output, entered)]
-        env = os.environ | {"obj": "inherited", "descends": "inherited"}
-        done = subprocess.run(
-            ["make", "-s", "--no-print-directory", *words],
-            cwd=output,
-            env=env,
-            check=True,
-            capture_output=True,
-            text=True,
-        )
+        inherited = os.environ | {"obj": "inherited", "descends": "inherited"}
+        env = descent.environment(tmp_path / "cache", output, entered, inherited)
+        command = ["make", "-s", "--no-print-directory", "MAKE=make", *words]
+        done = subprocess.run(command, cwd=output, env=env, check=True, capture_output=True, text=True)
         assert not done.stderr
         return done.stdout.split()
 
