@@ -8,11 +8,12 @@ else. The ways are
     restoring    guests are restored from a frozen one; without: booted for each run
     sharing      equal kernels share their evidence; without: each commit is tested for itself
     skipping     a commit that changes nothing that was read takes the kernel there is; without: make
+    narrowing    make enters only directories in which something changed; without: all
     prefetching  the next commit is built while guests run; without: when it is wanted
 
-The first three are measured with `-n 2`. Building ahead needs a processor that guests leave, so it is
+All but the last are measured with `-n 2`. Building ahead needs a processor that guests leave, so it is
 compared with `-n 1` on a machine of two, and shows with a flaky bug only: otherwise runs are over before a
-build is, and nothing is built ahead. For that reason the three must not be measured on a machine of more
+build is, and nothing is built ahead. For that reason the others must not be measured on a machine of more
 (the process that builds ahead would still skip). This file is the pytest plugin that switches
 off, too: SWITCH names what, in the environment of the driver and of its sessions.
 """
@@ -31,7 +32,7 @@ import time
 from pathlib import Path
 
 SWITCH = "KBISECT_BENCHMARK_WITHOUT"
-WAYS = {"restoring": 2, "sharing": 2, "skipping": 2, "prefetching": 1}
+WAYS = {"restoring": 2, "sharing": 2, "skipping": 2, "narrowing": 2, "prefetching": 1}
 """Guests at a time with which each is measured."""
 
 
@@ -51,6 +52,10 @@ def switch_off(way: str) -> None:
         from pytest_kbisect.kernel import unchanged
 
         unchanged.take_over = lambda *_: None  # type: ignore[assignment]
+    elif way == "narrowing":
+        from pytest_kbisect.kernel import descent
+
+        descent.directories = lambda *_: None  # type: ignore[assignment]
     elif way == "prefetching":
         from pytest_kbisect.bisection import driver
 
