@@ -1,4 +1,4 @@
-"""How many guests run side by side where `-n auto` leaves that to us."""
+"""How many guests run side by side where `-n auto` leaves that to us, and at how many commits of a bisection."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ GUEST_OVERHEAD = 128
 """MiB that QEMU and its pytest worker need besides the guest's memory."""
 _RESERVE = 512
 """MiB for the driver, for frozen guests, and for everybody else."""
+GUESTS_EACH = 8
+"""Guests at a time that one commit's session can make use of: most commits are decided by a dozen runs."""
+MOST_AT_ONCE = 4
+"""Commits tested at a time: each more tells less, and wants a worktree and memory for a build."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +49,8 @@ def workers(processors: int, available: int, memory: int) -> Workers:
     if fitting < processors:
         return Workers(fitting, f"memory is enough for no more ({each}; {processors} processors)")
     return Workers(processors, f"one for each processor (memory is enough for {fitting}: {each})")
+
+
+def commits_at_once(guests: int) -> int:
+    """How many commits are tested at a time, where so many guests may run."""
+    return max(1, min(guests // GUESTS_EACH, MOST_AT_ONCE))

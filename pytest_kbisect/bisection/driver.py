@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_kbisect import options, process
+from pytest_kbisect import options, parallel, process
 from pytest_kbisect.bisection import conclusion, replaying, workplace
 from pytest_kbisect.bisection.course import Course, Plan
 from pytest_kbisect.bisection.journal import Journal
@@ -43,9 +43,6 @@ EXIT_CODES = {
     AnswerKind.BAD_AT_GOOD_END: ExitCode.USAGE,
 }
 """Every other kind of answer is inconclusive."""
-
-GUESTS_EACH, MOST_AT_ONCE = 8, 4
-"""Guests that a session should have before two run at once; more than four sessions tell little more."""
 
 
 def main(config: pytest.Config) -> int:
@@ -126,9 +123,9 @@ def _range(config: pytest.Config) -> tuple[LinuxTree, Range]:
 
 def _plan(config: pytest.Config, selection: Selection, ends: Range) -> Plan:
     guests, strategy = _width(config), options.value(config, "strategy")
-    at_once = options.value(config, "at-once") or max(1, min(guests // GUESTS_EACH, MOST_AT_ONCE))
+    at_once = options.value(config, "at-once") or parallel.commits_at_once(guests)
     if strategy == "classic":
-        at_once = 1
+        at_once = 1  # git bisect's order has one commit next
     return Plan(
         ends=ends,
         fix=options.value(config, "fix"),

@@ -30,6 +30,11 @@ def test_processors_and_memory_decide(
     assert workers.why.startswith(words)
 
 
+@pytest.mark.parametrize(("guests", "commits"), [(1, 1), (8, 1), (15, 1), (16, 2), (31, 3), (128, 4)])
+def test_guests_are_enough_for_so_many_commits(guests: int, commits: int) -> None:
+    assert parallel.commits_at_once(guests) == commits
+
+
 def test_the_processors_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 1 <= parallel.processors() <= (os.cpu_count() or 1)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3})
