@@ -29,7 +29,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Final
 
 from pytest_kbisect import process
-from pytest_kbisect.kernel import scripts
+from pytest_kbisect.kernel import scripts, sources
 from pytest_kbisect.kernel.output import MARKER
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ _ALWAYS = (".", "init", "usr", "certs")
 _UNLISTED = re.compile(
     r"^CONFIG_(?:IKHEADERS|TRIM_UNUSED_KSYMS|RUST)=[ym]|^CONFIG_EXTRA_FIRMWARE=\"[^\"]", re.MULTILINE
 )
+# Seen from O=; what is generated for all is looked after by the script.
+_GENERATED = r"^  (?!\.\./|/|include/|arch/[^/]+/include/)\S+(?= \\$)"
 _NONE = 1
 """grep's exit status where nothing is found."""
 _MODULE = re.compile(r"-DKBUILD_MODFILE='\"([^\"]+)/[^/\"]+\"'")
@@ -94,10 +96,10 @@ def directories(tree: Path, output: Path, read: Sources, changes: Iterable[Chang
     found = {_folder(path) for path in paths if _is_descended_to(output, _folder(path))}
     # What a rule of the topmost makefile makes, it makes whatever is entered.
     boot = f"arch/{read.architecture}/boot"
-    for command in _commands_naming(output, paths):
+    for command in _commands_naming(tree, output, paths):
         if _folder(command) != "." and not command.startswith(f"{boot}/"):
             found |= _makers(output, command)
-    names = {path.rpartition("/")[2] for path in paths}
+    names = set(map(_name, paths))
     found |= {
         folder for folder in _makefiles_naming(tree, output, names) if not f"{folder}/".startswith(f"{boot}/")
     }
@@ -132,15 +134,28 @@ def _folder(path: str) -> str:
     return str(PurePosixPath(path).parent)
 
 
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
 def _is_descended_to(output: Path, folder: str) -> bool:
     """Whether kbuild descends to a directory: then it has an archive of its own."""
     return folder not in ("", ".") and (output / folder / "built-in.a").exists()
 
 
-def _commands_naming(output: Path, paths: Sequence[str]) -> list[str]:
+def _commands_naming(tree: Path, output: Path, paths: Sequence[str]) -> list[str]:
     """The .cmd files in O= that name one of these files."""
-    words = "".join(f"{path}\n" for path in paths)
-    return _grep(["-rlF", "--include=.*.cmd", "-f", "-", "."], output, words) if paths else []
+    if not paths:
+        return []
+    # Some are named as ../block/partitions/../blk.h.
+    names = "".join(f"/{name}\n" for name in sorted(map(_name, paths)))
+    found = _grep(["-rlF", "--include=.*.cmd", "-f", "-", "."], output, names)
+    wanted = set(paths)
+    return [
+        command
+        for command in found
+        if not wanted.isdisjoint(sources.listed((output / command).read_bytes(), tree, output))
+    ]
 
 
 def _makers(output: Path, command: str) -> set[str]:
@@ -168,16 +183,19 @@ def _makefiles_naming(tree: Path, output: Path, names: Collection[str]) -> Itera
 
 
 def _is_read_elsewhere(output: Path, folders: Collection[str]) -> bool:
-    """Whether a target of another directory reads what is generated in one of these."""
+    """Whether a target of another directory reads what is generated in, or below, one of these."""
     if not folders:
         return False
-    generated = "|".join(map(re.escape, sorted(folders)))
-    found = _grep(["-rlE", "--include=.*.cmd", rf"^  ({generated})/[^ ]+ \\$", "."], output)
-    return any(_folder(command) not in folders for command in found)
+    for line in _grep(["-roP", "--include=.*.cmd", _GENERATED, "."], output):
+        command, _, path = line.partition(":")
+        above = {str(parent) for parent in PurePosixPath(os.path.normpath(path.strip())).parents}
+        if _folder(command) not in folders and not above.isdisjoint(folders):
+            return True
+    return False
 
 
 def _grep(words: Sequence[str], folder: Path, stdin: str = "") -> list[str]:
-    """The files that grep finds, from the folder on."""
+    """What grep prints, paths from the folder on."""
     command = ["env", "LC_ALL=C", "grep", *words]
     try:
         found = process.run(command, cwd=folder, stdin=stdin.encode("utf-8", "surrogateescape"))

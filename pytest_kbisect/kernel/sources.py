@@ -124,6 +124,12 @@ def collect(tree: Path, output: Path, architecture: str, kept: Path) -> Sources:
     return found
 
 
+def listed(command: bytes, tree: Path, output: Path) -> set[str]:
+    """The files of the tree that a .cmd file lists, whatever way their paths go."""
+    paths = {os.fsdecode(path) for path in _OF_TARGET.findall(command)}
+    return {inside for path in paths if (inside := _inside(path, tree, output))}
+
+
 def write(sources: Sources, path: Path) -> None:
     """Keep it in a file."""
     rows = (f"{count}\t{name}\n" for name, count in sorted(sources.targets.items()))

@@ -21,6 +21,9 @@ COMPILED = {
     "fs/xfs/libxfs/xfs_ag.o": ["fs/xfs/libxfs/xfs_ag.c"],
     "virt/kvm/kvm_main.o": ["virt/kvm/kvm_main.c"],
     "lib/crc32.o": ["lib/crc32.c"],
+    "block/blk-mq.o": ["block/blk-mq.c", "block/blk-stat.h"],
+    "block/partitions/core.o": ["block/partitions/core.c", "block/partitions/../blk-stat.h"],
+    "block/other.o": ["block/other.c", "include/net/blk-stat.h"],
     "lib/oid.o": ["lib/oid.c"],
     "arch/x86/kernel/asm-offsets.s": ["arch/x86/kernel/asm-offsets.c", "include/linux/offsets.h"],
     "arch/x86/boot/main.o": ["arch/x86/boot/main.c", "include/linux/boot.h"],
@@ -29,10 +32,25 @@ COMPILED = {
     "sound/core.o": ["sound/core.c"],
     "scripts/mod/modpost.o": ["scripts/mod/modpost.c"],
 }
-GENERATED = {"lib/crc32.o": ["lib/crc32table.h"], "security/lsm.o": ["sound/names.h"]}
+GENERATED = {
+    "lib/crc32.o": ["lib/crc32table.h", "include/generated/utsrelease.h"],
+    "security/lsm.o": ["security/../sound/names.h"],
+}
 MODULES = {"fs/xfs/libxfs/xfs_ag.o": "fs/xfs/xfs", "virt/kvm/kvm_main.o": "arch/x86/kvm/kvm"}
 DESCENDED = (
-    *("init", "mm", "fs", "fs/proc", "fs/xfs", "lib", "crypto", "security", "sound"),
+    *(
+        "init",
+        "mm",
+        "fs",
+        "fs/proc",
+        "fs/xfs",
+        "lib",
+        "crypto",
+        "security",
+        "sound",
+        "block",
+        "block/partitions",
+    ),
     *("arch/x86", "arch/x86/kernel", "arch/x86/kvm"),
 )
 ALWAYS = {".", "init", "usr", "certs"}
@@ -81,6 +99,8 @@ def enter(built):
         # its makefile is that of another directory
         (["fs/xfs/libxfs/xfs_ag.c"], {"fs", "fs/xfs"}),
         (["virt/kvm/kvm_main.c"], {"arch", "arch/x86", "arch/x86/kvm"}),
+        (["block/blk-stat.h"], {"block", "block/partitions"}),
+        (["include/net/blk-stat.h"], {"block"}),
         # named by a makefile, read by a script
         (["include/linux/oid.h"], {"crypto", "lib"}),
         # is made by a rule of its own, whatever is entered
