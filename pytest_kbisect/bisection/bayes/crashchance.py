@@ -46,10 +46,12 @@ CRASH_WEIGHTS = (1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 3, 6)
 # it rarer than it is gives wrong answers, and one that thinks it more frequent only takes longer.
 NOISES = (0.0002, 0.001, 0.003, 0.01, 0.03, 0.1)
 NOISE_WEIGHTS = (0.2, 0.2, 0.2, 0.25, 0.1, 0.05)
-# The same bug is hit more or less easily as the code around it changes, and runs restored from one
-# boot are alike: the chance at one commit is p times one of these.
+# The same bug may be hit more or less easily as the code around it changes: then the chance at one commit is p
+# times one of these. Whether it does is one more thing nobody knows beforehand, and the same for all commits.
 DRIFT = (0.6, 1.0, 1.4)
-DRIFT_WEIGHTS = (0.07, 0.86, 0.07)
+DRIFT_WEIGHTS = (0.3, 0.4, 0.3)
+STEADY_WEIGHTS = (0.0, 1.0, 0.0)
+DRIFTING = 0.1
 
 
 @dataclass(frozen=True)
@@ -67,18 +69,20 @@ class Plan:
 
 
 class CrashChance:
-    """The hypotheses (p, q) and what they make of tallies. Only p > 2 q is considered at all."""
+    """The hypotheses (p, q, whether p drifts) and what they make of tallies. Only p > 2 q is considered at all."""
 
     def __init__(self) -> None:
-        pairs = [
-            (p, q, wp * wq)
+        hypotheses = [
+            (p, q, shares, wp * wq * drifts)
             for p, wp in zip(CRASH_CHANCES, CRASH_WEIGHTS, strict=True)
             for q, wq in zip(NOISES, NOISE_WEIGHTS, strict=True)
+            for shares, drifts in ((STEADY_WEIGHTS, 1 - DRIFTING), (DRIFT_WEIGHTS, DRIFTING))
             if p > 2 * q
         ]
-        self.p: Matrix = np.array([p for p, _, _ in pairs])
-        self.q: Matrix = np.array([q for _, q, _ in pairs])
-        weights = np.array([w for _, _, w in pairs])
+        self.p: Matrix = np.array([p for p, *_ in hypotheses])
+        self.q: Matrix = np.array([q for _, q, *_ in hypotheses])
+        self._shares: Matrix = np.array([shares for _, _, shares, _ in hypotheses])
+        weights = np.array([weight for *_, weight in hypotheses])
         self.log_prior: Matrix = np.log(weights / weights.sum())
         self._plans: dict[tuple[int, int], Plan] = {}
 
@@ -88,10 +92,14 @@ class CrashChance:
         chances: Matrix = np.clip(self.p[:, None] * np.array(DRIFT), 0.0, 0.999)
         return chances
 
+    @cached_property
+    def _log_shares(self) -> Matrix:
+        return np.log(np.maximum(self._shares, 1e-300))
+
     def log_likelihood(self, tally: Tally) -> tuple[Matrix, Matrix]:
         """Log-probability of a tally on a bad and on a good commit, by hypothesis."""
         hits, oks = tally.matching, tally.ok
-        by_drift = hits * np.log(self._local) + oks * np.log1p(-self._local) + np.log(DRIFT_WEIGHTS)
+        by_drift = hits * np.log(self._local) + oks * np.log1p(-self._local) + self._log_shares
         bad: Matrix = np.logaddexp.reduce(by_drift, axis=1)
         good: Matrix = hits * np.log(self.q) + oks * np.log1p(-self.q)
         return bad, good
@@ -100,10 +108,10 @@ class CrashChance:
         """Outcomes of at most `waves` waves of `width` telling runs."""
         key = waves, width
         if key not in self._plans:
-            shares = np.array(DRIFT_WEIGHTS)
-            many = [_stopped(self._local[:, d], waves, width) for d in range(len(shares))]
+            many = [_stopped(self._local[:, d], waves, width) for d in range(len(DRIFT))]
+            shares = self._shares.T[:, :, None]
             bad = sum(share * outcome for share, (outcome, _) in zip(shares, many, strict=True))
-            waves_bad = sum(share * spent for share, (_, spent) in zip(shares, many, strict=True))
+            waves_bad = sum(share[:, 0] * spent for share, (_, spent) in zip(shares, many, strict=True))
             good, waves_good = _stopped(self.q, waves, width)
             self._plans[key] = Plan(np.asarray(bad), good, np.asarray(waves_bad), waves_good)
         return self._plans[key]
