@@ -281,6 +281,9 @@ def test_interrupted_anywhere_it_ends_the_same(releases, bisect, tmp_path):
         folder.mkdir()
         (folder / "journal.jsonl").write_text("".join(lines[:count]))
         again = bisect("..HEAD", folder=folder.name)
+        assert again.answer.culprit == whole.answer.culprit
+        if bisect.at_once > 1:
+            continue  # what was running then is not known, and chosen anew
         assert again.answer == whole.answer
         assert [one.commit for one in again.search.trials.made] == [
             one.commit for one in whole.search.trials.made

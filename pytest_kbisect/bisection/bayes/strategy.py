@@ -182,12 +182,11 @@ class Bayes:
         if experiment.runs / prices.width * prices.run < prices.build:
             return ()
         wanted: list[int] = []
-        bad = self.state(evidence)
-        crash = self._chance_of(bad, experiment.commit)
-        for outcome in (Outcome.CRASHED, Outcome.OK) if crash >= 0.5 else (Outcome.OK, Outcome.CRASHED):
-            imagined = evidence.imagine(
-                experiment.commit, outcome, 1 if outcome is Outcome.CRASHED else experiment.runs
-            )
+        crashes = crash_chance(evidence.tally(evidence.reported)) * min(prices.width, experiment.runs)
+        times = {Outcome.CRASHED: max(1, round(crashes)), Outcome.OK: experiment.runs}
+        likely = self._chance_of(self.state(evidence), experiment.commit) >= 0.5
+        for outcome in (Outcome.CRASHED, Outcome.OK) if likely else (Outcome.OK, Outcome.CRASHED):
+            imagined = evidence.imagine(experiment.commit, outcome, times[outcome])
             following = self.decide(imagined)
             if isinstance(following, Experiment) and evidence.built(following.commit) is None:
                 wanted.append(following.commit)
