@@ -139,6 +139,22 @@ def test_a_whole_bisection(linux_clone, configuration, small_range, tmp_path) ->
 
 
 @pytest.mark.kernel
+def test_two_commits_at_a_time(linux_clone, configuration, small_range, tmp_path) -> None:
+    folder = tmp_path / "result"
+    words = bisection(linux_clone, configuration, small_range, folder)
+    done = kbisect(*words, "--kbisect-at-once=2", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads((folder / "result.json").read_text())["culprit"] == linux_clone.demo.culprit
+    lines = map(json.loads, (folder / "journal.jsonl").read_text().splitlines())
+    beside = [line for line in lines if line.get("at_once") == 2]
+    spans = [
+        (one["time"], one["time"] + one["tested"]["build_seconds"] + one["tested"]["test_seconds"])
+        for one in beside
+    ]
+    assert any(a[0] < b[1] and b[0] < a[1] for n, a in enumerate(spans) for b in spans[:n])
+
+
+@pytest.mark.kernel
 def test_an_answer_whose_parent_only_keeps_the_reproducer_out_is_flagged(
     linux_clone, configuration, tmp_path
 ) -> None:
