@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from pytest_kbisect.bisection.trials import Trials
     from pytest_kbisect.reports.teller import Teller
 
+OWN_RUNS = 40
+"""Runs of the bad end without a crash of its own, after which one of a commit with the same signature is believed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -124,9 +127,11 @@ class Search(Standing):
 
     def _doubt(self, answer: Answer) -> Experiment | None:
         """What to test before an answer is believed: the culprit's parent, and both till they convince."""
-        parent = self.parent_of(answer.culprit)
         if answer.kind is AnswerKind.GOOD_RELEASE:
             return None
+        if answer.kind is AnswerKind.NOT_FIXED:
+            return self._crash_of_the_end()
+        parent = self.parent_of(answer.culprit)
         confirmation = self.confirmation(answer)
         runs = self.rules.runs
         if confirmation is not None:
@@ -134,6 +139,15 @@ class Search(Standing):
         if parent is not None and parent not in self.tested:
             return Experiment(parent, runs, reason="the culprit's parent", own=confirmation is not None)
         return confirmation.decide(runs) if confirmation else None
+
+    def _crash_of_the_end(self) -> Experiment | None:
+        """The end that is said to crash still, where only others of its signature did: it may not be their kernel."""
+        own = self.evidence.own_tally(self.history.bad_end)
+        if own.matching or own.total >= OWN_RUNS:
+            return None
+        return Experiment(
+            self.history.bad_end, self.rules.runs, reason="not repaired: by its own runs?", own=True
+        )
 
     def confirmation(self, answer: Answer) -> Confirmation | None:
         """Only a strategy that weighs evidence has odds to be sure of."""

@@ -8,10 +8,13 @@ import pytest
 
 from pytest_kbisect.bisection.conclusion import crash_words, last_words, result_of
 from pytest_kbisect.bisection.course import Course, Plan
+from pytest_kbisect.bisection.evidence import Evidence
+from pytest_kbisect.bisection.history import History
 from pytest_kbisect.bisection.journal import Journal
 from pytest_kbisect.bisection.outcome import Outcome, Run
 from pytest_kbisect.bisection.outcome import Tested as Found
-from pytest_kbisect.bisection.strategy import AnswerKind
+from pytest_kbisect.bisection.search import Rules, Search
+from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind
 from pytest_kbisect.bisection.trials import Trials
 from pytest_kbisect.kernel.tree import LinuxTree
 from pytest_kbisect.reports.teller import Teller
@@ -256,6 +259,25 @@ def test_a_branch_older_than_the_bug_is_no_repair(linux, bisect):
     linux.grow(2, "after")
     finding = bisect(f"{bad}..HEAD", fix=True)
     assert culprit_of(finding) == repair
+
+
+class Denies:
+    """A strategy that is sure of no repair, by the runs of others with the end's signature."""
+
+    def decide(self, evidence):
+        return Answer(AnswerKind.NOT_FIXED, confidence=0.97)
+
+
+@pytest.mark.parametrize(("bug", "asked"), [("yes", 1), ("no", 4)])
+def test_an_end_that_never_crashed_itself_is_asked_before_a_repair_is_denied(linux, tmp_path, bug, asked):
+    end = linux.commit("the end", bug=f"{bug}\n")
+    tree = LinuxTree(linux.path, tmp_path / "cache")
+    lab, history = Lab(tree), History.line([end])
+    trials = Trials(lab, Journal(tmp_path / "journal.jsonl", {}), Teller(), per_run=1)
+    evidence = Evidence(history, reported=GOOD_END)
+    search = Search("good", history, evidence, Denies(), trials, Teller(), Rules(runs=10, fix=True))
+    assert search.run().kind is AnswerKind.NOT_FIXED
+    assert lab.asked == [end] * asked
 
 
 def test_a_budget_ends_with_what_is_known(linux, bisect):
