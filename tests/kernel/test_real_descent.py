@@ -75,5 +75,5 @@ def test_nothing_is_left_undone(linux_clone, make, make_all, tmp_path):
         assert len(made) > len(idle), f"nothing was made for {sorted(changed)}"
         narrowed += entered > 0
         left, _, _ = make_all(commit)
-        assert left == idle, f"left undone after a change of {sorted(changed)}"
+        assert set(left) <= set(idle), f"left undone after a change of {sorted(changed)}"
     assert narrowed > ROUNDS / 2
