@@ -93,16 +93,14 @@ def directories(tree: Path, output: Path, read: Sources, changes: Iterable[Chang
     if not all(_is_plain(change) and change.path in read.targets for change in changed):
         return None
     paths = [change.path for change in changed]
+    boot = f"arch/{read.architecture}/boot/"  # as what lies at the top: made by rules of its own, and always
     found = {_folder(path) for path in paths if _is_descended_to(output, _folder(path))}
-    # What a rule of the topmost makefile makes, it makes whatever is entered.
-    boot = f"arch/{read.architecture}/boot"
     for command in _commands_naming(tree, output, paths):
-        if _folder(command) != "." and not command.startswith(f"{boot}/"):
+        if _folder(command) != "." and not command.startswith(boot):
             found |= _makers(output, command)
-    names = set(map(_name, paths))
-    found |= {
-        folder for folder in _makefiles_naming(tree, output, names) if not f"{folder}/".startswith(f"{boot}/")
-    }
+    for folder in _makefiles_naming(tree, output, set(map(_name, paths))):
+        if not f"{folder}/".startswith(boot):
+            found.add(folder)
     if not all(_is_descended_to(output, folder) for folder in found) or _is_read_elsewhere(output, found):
         return None
     above = {str(parent) for folder in found for parent in PurePosixPath(folder).parents}
