@@ -74,20 +74,25 @@ def _complain(words: str) -> None:
 
 
 def _bisect(config: pytest.Config, teller: Teller) -> int:
-    if options.value(config, "kernel") is None:
+    from pytest_kbisect.kernel.tree import LinuxTree
+
+    path = options.value(config, "kernel")
+    if path is None:
         raise UsageError("no kernel to bisect: give --kbisect-kernel DIR, a git tree of Linux")
     for option in options.OPTIONS:
         options.value(config, option.name)
+    tree = LinuxTree(path, options.cache_folder(config))
+    ends = tree.parse_range(options.value(config, "range"))
+    if options.value(config, "fix") and not ends.good:
+        raise UsageError("--kbisect-fix needs both ends: A..B, A crashes and B does not")
     Session(config).check_host()
     arguments = [str(argument) for argument in config.invocation_params.args]
-    here, scratch = config.invocation_params.dir, options.cache_folder(config) / "run"
-    with Lab(arguments, here, folder=scratch, scratch=scratch).selecting() as selected:
-        tree, ends = _range(config)
-        selection = selected()
+    scratch = options.cache_folder(config) / "run"
+    selection = Lab(arguments, config.invocation_params.dir, folder=scratch, scratch=scratch).select()
     _check_selection(config, selection)
     plan = _plan(config, selection, ends)
     folder = workplace.folder_of(config, selection, ends)
-    lab = Lab(arguments, here, folder=folder, scratch=scratch)
+    lab = Lab(arguments, config.invocation_params.dir, folder=folder, scratch=scratch)
     with workplace.held(folder):
         journal = Journal(folder / "journal.jsonl", workplace.subject_of(config, selection, plan))
         teller.open(folder / "bisect.log")
@@ -108,17 +113,6 @@ def _bisect(config: pytest.Config, teller: Teller) -> int:
         _write(config, told, folder, teller)
     teller.line(f"results: {folder}", log=False, level=ANSWER)
     return _exit_code(finding, plan, told)
-
-
-def _range(config: pytest.Config) -> tuple[LinuxTree, Range]:
-    """The tree, and the ends of the range in it."""
-    from pytest_kbisect.kernel.tree import LinuxTree
-
-    tree = LinuxTree(options.value(config, "kernel"), options.cache_folder(config))
-    ends = tree.parse_range(options.value(config, "range"))
-    if options.value(config, "fix") and not ends.good:
-        raise UsageError("--kbisect-fix needs both ends: A..B, A crashes and B does not")
-    return tree, ends
 
 
 def _plan(config: pytest.Config, selection: Selection, ends: Range) -> Plan:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -16,7 +15,7 @@ from pytest_kbisect.bisection.session_report import read
 from pytest_kbisect.errors import ExitCode, KbisectError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from pytest_kbisect.bisection.outcome import Tested
@@ -57,12 +56,8 @@ class Lab:
 
     # -- asking ------------------------------------------------------------------------------------
 
-    @contextlib.contextmanager
-    def selecting(self) -> Iterator[Callable[[], Selection]]:
-        """Find out what the arguments select, while the block does something else until it calls what it is given.
-
-        That raises UsageError for what would be wrong with any session.
-        """
+    def select(self) -> Selection:
+        """What the arguments select. Raises UsageError for what would be wrong with any session."""
         from pytest_kbisect.scratch import scratch_folder
 
         with scratch_folder(self._scratch) as scratch:
@@ -73,10 +68,19 @@ class Lab:
                 scratch=scratch,
                 environment={properties.PREFLIGHT: str(answer)},
             )
-            try:
-                yield lambda: _selection(child.wait(), answer, log)
-            finally:
-                process.kill(child)
+            status = _wait(child)
+            if status != ExitCode.FOUND or not answer.exists():
+                if status in (ExitCode.FOUND, ExitCode.NOTHING_COLLECTED):
+                    raise UsageError(
+                        "no reproducer selected: name one (for example repro/name.c), or mend -k and -m"
+                    )
+                raise UsageError(_complaint(log))
+            known = json.loads(answer.read_text())
+        if not known["tests"]:
+            raise UsageError("no reproducer selected: none of the tests uses a kernel")
+        for name in ("tests", "files", "crash"):
+            known[name] = tuple(known[name])
+        return Selection(**known)
 
     # -- testing ------------------------------------------------------------------------------------
 
@@ -203,18 +207,11 @@ class Testing:
         process.kill(self._child)
 
 
-def _selection(status: int, answer: Path, log: Path) -> Selection:
-    """What a session that only collected has written down."""
-    if status != ExitCode.FOUND or not answer.exists():
-        if status in (ExitCode.FOUND, ExitCode.NOTHING_COLLECTED):
-            raise UsageError("no reproducer selected: name one (for example repro/name.c), or mend -k and -m")
-        raise UsageError(_complaint(log))
-    known = json.loads(answer.read_text())
-    if not known["tests"]:
-        raise UsageError("no reproducer selected: none of the tests uses a kernel")
-    for name in ("tests", "files", "crash"):
-        known[name] = tuple(known[name])
-    return Selection(**known)
+def _wait(child: subprocess.Popen[bytes]) -> int:
+    try:
+        return child.wait()
+    finally:
+        process.kill(child)
 
 
 def _complaint(log: Path) -> str:
