@@ -70,7 +70,6 @@ class Search(Standing):
         self.trials = trials
         self.rules = rules
         self._say = teller
-        self._running: dict[int, Order] = {}
         self._names = names or {}
         self._weighed = rules.reweigh is None
         for tested in trials.made:
@@ -89,7 +88,6 @@ class Search(Standing):
                 self._make(decision)
         finally:
             self.trials.stop()
-            self._running.clear()
 
     # -- deciding ----------------------------------------------------------------------------------
 
@@ -112,7 +110,7 @@ class Search(Standing):
     def _asked(self) -> tuple[Experiment, ...] | Answer:
         """What the strategy says."""
         if self.rules.at_once > 1 and isinstance(self.strategy, Bayes):
-            return self.strategy.decide_many(self.evidence, self.rules.at_once, tuple(self._running))
+            return self.strategy.decide_many(self.evidence, self.rules.at_once, tuple(self._running()))
         decision = self.strategy.decide(self.evidence)
         return decision if isinstance(decision, Answer) else (decision,)
 
@@ -171,14 +169,18 @@ class Search(Standing):
         What has ended is in the journal before anything is made of it.
         """
         asked = {experiment.commit for experiment in wanted}
-        for index in self._running.keys() - asked:
-            self.trials.give_up(self._running.pop(index), "what was found since tells as much")
+        running = self._running()
+        for index in running.keys() - asked:
+            self.trials.give_up(running[index], "what was found since tells as much")
         for experiment in wanted:
-            if experiment.commit not in self._running and not self._begin(experiment, len(wanted)):
+            if experiment.commit not in running and not self._begin(experiment, len(wanted)):
                 return
         for order, tested in self.trials.wait():
-            self._running.pop(self.index(tested), None)
             self._found(order, tested)
+
+    def _running(self) -> dict[int, Order]:
+        """What is being made, by commit."""
+        return {self.index(order.commit): order for order in self.trials.running}
 
     def _begin(self, experiment: Experiment, at_once: int) -> bool:
         """Begin an experiment; not where the bug cannot be in its commit, which is all there is to find then."""
@@ -188,7 +190,6 @@ class Search(Standing):
             if absent:
                 self._found(order, Tested(order.commit, absent=absent))
                 return False
-        self._running[experiment.commit] = order
         if isinstance(self.strategy, Bayes) and self.evidence.tally(self.evidence.reported).matching:
             suspects = self.strategy.suspects(self.evidence)
             likely = [(self.sha(i), p) for i, p in suspects[:3]]
@@ -207,7 +208,7 @@ class Search(Standing):
     def _found(self, order: Order, tested: Tested) -> None:
         """Take in and tell what an experiment found, once it is in the journal."""
         self.add(tested)
-        self.trials.record(order, tested, position=self.index(tested), **self.belief())
+        self.trials.record(order, tested, position=self.index(tested.commit), **self.belief())
         self._tell(tested)
 
     def _order(self, experiment: Experiment, at_once: int) -> Order:
@@ -232,7 +233,7 @@ class Search(Standing):
         self._tell(tested)
 
     def _tell(self, tested: Tested) -> None:
-        index = self.index(tested)
+        index = self.index(tested.commit)
         if index in self._names:
             self._say.line(f"testing release {self._names[index]}")
         self._say.lines(bisectlog.commit(tested, same_as=self.twin(tested, index)))

@@ -36,13 +36,13 @@ class Standing:
 
     def add(self, tested: Tested) -> None:
         """Take in what a session found."""
-        index = self.index(tested)
+        index = self.index(tested.commit)
         self.evidence.add(index, tested)
         self.tested[index] = merged(self.tested[index], tested) if index in self.tested else tested
 
-    def index(self, tested: Tested) -> int:
-        """The commit that a session was of."""
-        return GOOD_END if tested.commit == self.good else self.history.position[tested.commit]
+    def index(self, sha: str) -> int:
+        """A commit by its hash."""
+        return GOOD_END if sha == self.good else self.history.position[sha]
 
     def sha(self, index: int) -> str:
         return self.good if index == GOOD_END else self.history.commits[index]

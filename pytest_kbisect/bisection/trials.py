@@ -196,6 +196,11 @@ class Trials:
         self._ended.clear()
         return ended
 
+    @property
+    def running(self) -> tuple[Order, ...]:
+        """The experiments that were begun, and of which nobody was told yet."""
+        return (*self._ended, *self._running)
+
     def give_up(self, order: Order, why: str) -> None:
         """End an experiment that was begun and is not wanted any more, unless it has ended just now."""
         if order in self._running:
@@ -204,10 +209,11 @@ class Trials:
             self._say.line(f"   {order.commit[:12]}: given up, {why}", log=False)
 
     def stop(self) -> None:
-        """End all that are running."""
+        """End all that are running; what had ended and was not asked for is forgotten."""
         for testing in self._running.values():
             testing.close()
         self._running.clear()
+        self._ended.clear()
         self._say.end()
 
     def _look(self) -> None:

@@ -97,12 +97,9 @@ class Bayes:
     def decide(self, evidence: Evidence) -> Experiment | Answer:
         if not len(self.history):
             return Answer(AnswerKind.UNTESTABLE, reason="the range holds no commit")
-        first = self._first(evidence)
-        if first is not None:
-            return first
-        if self.fix and evidence.built(self.history.bad_end) is None:
-            runs = enough_runs(crash_chance(evidence.tally(evidence.reported)))
-            return Experiment(self.history.bad_end, runs, stop_at_crash=True, reason="is it repaired there?")
+        opening = self._opening(evidence)
+        if opening is not None:
+            return opening
         state = self.state(evidence)
         if self.fix and state.posterior.outside > 0.1 and self.history.bad_end in state.untestable:
             return Answer(
@@ -141,11 +138,7 @@ class Bayes:
         first = self.decide(evidence)
         if isinstance(first, Answer):
             return first
-        if (
-            count < 2
-            or self._first(evidence) is not None
-            or (self.fix and evidence.built(self.history.bad_end) is None)
-        ):
+        if count < 2 or self._opening(evidence) is not None:
             return (first,)
         state = self.state(evidence)
         prices = evidence.prices(self.guess)
@@ -154,11 +147,10 @@ class Bayes:
             *(self._model, state.partition, state.posterior, state.options, first.commit, count, width),
             running=running,
         )
-        wanted = [
+        return tuple(
             first if i == first.commit else self._beside(first, i, evidence, state, prices, width)
             for i in commits
-        ]
-        return tuple(wanted)
+        )
 
     def _beside(
         self, first: Experiment, commit: int, evidence: Evidence, state: State, prices: Prices, width: int
@@ -212,6 +204,14 @@ class Bayes:
         """The probability that a commit has the bug."""
         chance: float = state.options.share[commit] @ state.posterior.classes
         return 1 - chance if self.fix else chance
+
+    def _opening(self, evidence: Evidence) -> Experiment | Answer | None:
+        """What comes before the search: the crash, and where a repair is looked for its end; None after that."""
+        first = self._first(evidence)
+        if first is not None or not self.fix or evidence.built(self.history.bad_end) is not None:
+            return first
+        runs = enough_runs(crash_chance(evidence.tally(evidence.reported)))
+        return Experiment(self.history.bad_end, runs, stop_at_crash=True, reason="is it repaired there?")
 
     def _first(self, evidence: Evidence) -> Experiment | Answer | None:
         """The bad end must crash before anything is worth building; None once it has."""

@@ -54,8 +54,8 @@ def spread(
     alone = _gains(partition, posterior, options, [], error)
     kept = [commit for commit in running if alone[commit] >= WORTH * alone.max()][:count]
     chosen = list(kept)
-    if first not in chosen and len(chosen) < count:
-        beside = _gains(partition, posterior, options, chosen[-MOST:], error)
+    if first not in kept and len(kept) < count:
+        beside = _gains(partition, posterior, options, kept[-MOST:], error) if kept else alone
         if not kept or beside[first] >= WORTH * beside.max():
             chosen.append(first)
     least = LITTLE * float(alone.max())
