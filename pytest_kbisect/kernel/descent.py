@@ -68,7 +68,6 @@ fi
 exec {make} "$@"
 """
 
-_COMPILED = (".c", ".h", ".S", ".s")
 # Their makefiles look at what is not in the tree: signing keys, an initramfs; or are cheap and often wanted.
 _ALWAYS = (".", "init", "usr", "certs")
 # What reads headers by script, or calls make anew.
@@ -125,7 +124,7 @@ def environment(
 
 
 def _is_plain(change: Change) -> bool:
-    return change.in_place and change.path.endswith(_COMPILED)
+    return change.in_place and change.path.endswith(sources.COMPILED)
 
 
 def _folder(path: str) -> str:

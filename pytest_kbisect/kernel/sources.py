@@ -31,7 +31,9 @@ FILE: Final = "sources"
 _OF_TARGET = re.compile(rb"^(?:  |source_\S+ := )([^\s$]\S*)", re.MULTILINE)
 _OF_KCONFIG = re.compile(r"^\t(\S+)", re.MULTILINE)
 
-_COMPILED = (".c", ".h", ".S", ".s")
+COMPILED: Final = (".c", ".h", ".S", ".s")
+"""How the names of files end that compilers read; what else a build reads nobody lists."""
+
 # Their files reach a build by being compiled or sourced by Kconfig only, both of which is listed.
 _LISTED_ONLY = ("Documentation/", "LICENSES/")
 _WORDS = re.compile(
@@ -77,7 +79,7 @@ class Sources:
             return False
         if _WORDS.search(path):
             return False
-        if path.startswith(_PROGRAMS) or not path.endswith(_COMPILED):
+        if path.startswith(_PROGRAMS) or not path.endswith(COMPILED):
             return True
         return not change.in_place and (
             _SEARCHED.match(path) is not None
