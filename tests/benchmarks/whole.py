@@ -1,10 +1,13 @@
 """A whole bisection against `git bisect run` with a plain script.
 
-    python tests/benchmarks/whole.py --kernel DIR --range A..B --culprit SHA [--runs 10] [--warm] REPRODUCER.c
+    python tests/benchmarks/whole.py --kernel DIR --range A..B --culprit SHA [--runs 10] [--warm]
+        [--image FILE] REPRODUCER.c
 
 DIR is a git tree of Linux. Both begin with nothing built, have a compiler cache of their own that is
 empty (CCACHE_DIR names one to share), and find the same commit; the plain one has the configuration that
 ours makes. `--warm`: the first kernel, which takes both the same minutes, is built before the clock starts.
+`--image`: guests of both have the user space of a disk image, which takes its time to start, instead of the
+small initramfs that is ours.
 The plain script does what people write: make in one tree, then RUNS times boot QEMU, wait for ssh, copy
 and run the reproducer, look for a crash on the console; good is a commit where none crashed. A script that
 ends the runs of a commit with the first crash takes less: what that one would have taken is told too.
@@ -25,7 +28,7 @@ from pathlib import Path
 
 from pytest_kbisect import programs
 from pytest_kbisect.errors import BootError, KernelCrash
-from pytest_kbisect.guest import image
+from pytest_kbisect.guest import disk, image
 from pytest_kbisect.guest.qemu import Machine
 from pytest_kbisect.guest.vm import Guest
 from pytest_kbisect.kernel import toolchain
@@ -40,6 +43,8 @@ def ours(arguments: argparse.Namespace, work: Path) -> dict[str, float]:
         *(sys.executable, "-m", "pytest", "-n", "2", f"--kbisect-cache={work / 'cache'}"),
         *(f"--kbisect-kernel={arguments.kernel}", arguments.reproducer),
     ]
+    if arguments.image:
+        common.append(f"--kbisect-image={arguments.image}")
     log = (work / "ours.log").open("wb")
     if arguments.warm:
         bad = arguments.range.split("..")[1]
@@ -79,6 +84,8 @@ def plain(arguments: argparse.Namespace, work: Path) -> dict[str, float]:
     began = time.monotonic()
     subprocess.run(["git", "bisect", "start", bad, good], cwd=tree, check=True, capture_output=True)
     script = [sys.executable, __file__, "--step", str(work), "--runs", str(arguments.runs)]
+    if arguments.image:
+        script += ["--image", arguments.image]
     common = ["--kernel", "-", "--range", "-", "--culprit", "-", arguments.reproducer]
     done = subprocess.run(
         ["git", "bisect", "run", *script, *common], cwd=tree, check=True, capture_output=True, text=True
@@ -118,9 +125,11 @@ def step(arguments: argparse.Namespace, work: Path) -> int:
         return 125
     program = programs.compile_static(Path(arguments.reproducer), work / "programs")
     began, verdict, decided = time.monotonic(), 0, 0.0
-    guest_image = image.build(work / f"image-{os.getpid()}")
+    user_disk = disk.look_at(Path(arguments.image)) if arguments.image else None
+    guest_image = image.build(work / f"image-{os.getpid()}", user_disk)
     for number in range(arguments.runs):
-        machine = Machine(kernel=Path(OUTPUT, "arch/x86/boot/bzImage"), initramfs=guest_image.initramfs)
+        kernel = Path(OUTPUT, "arch/x86/boot/bzImage")
+        machine = Machine(kernel=kernel, initramfs=guest_image.initramfs, disk=user_disk)
         with Guest(machine, guest_image, work / f"guest-{os.getpid()}-{number}") as guest:
             try:
                 guest.boot()
@@ -156,12 +165,15 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--strategy", default="bayes")
     parser.add_argument("--warm", action="store_true")
+    parser.add_argument("--image")
     parser.add_argument("--step", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.step:
         return step(arguments, Path(arguments.step))
     arguments.reproducer = str(Path(arguments.reproducer).absolute())
     arguments.kernel = str(Path(arguments.kernel).absolute())
+    if arguments.image:
+        arguments.image = str(Path(arguments.image).absolute())
     with tempfile.TemporaryDirectory(prefix="whole-", dir=os.environ.get("TMPDIR", "/var/tmp")) as folder:
         work = Path(folder)
         one = ours(arguments, work)
