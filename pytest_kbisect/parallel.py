@@ -1,4 +1,4 @@
-"""How many guests run side by side where `-n auto` leaves that to us, and at how many commits of a bisection."""
+"""How many guests run side by side if `-n auto` leaves that to us, and at how many commits of a bisection."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Workers:
 
 
 def processors() -> int:
-    """Processors that this process may use: those of its affinity, less where its control group has a quota."""
+    """Processors this process may use: those of its affinity, less where its control group has a quota."""
     allowed = len(os.sched_getaffinity(0))
     for group in Path("/proc/self/cgroup").read_text().splitlines():
         folder = Path("/sys/fs/cgroup") / group.rpartition(":")[2].lstrip("/")

@@ -1,4 +1,4 @@
-"""What can be known to be wrong before anything is built: sources that do not compile, a selection of none."""
+"""What can be known to be wrong before anything is built: sources that do not compile, an empty selection."""
 
 from __future__ import annotations
 

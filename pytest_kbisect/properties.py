@@ -66,11 +66,14 @@ USAGE: Final = "kbisect.usage"
 LAB: Final = "KBISECT_LAB"
 """Folder of the session's consoles and events; set by a bisection for the sessions it starts."""
 SHARED: Final = "KBISECT_SHARED"
-"""Folder of the guests' keys, image and frozen guests; set by the first process of ours for all later ones."""
+"""Folder of the guests' keys, image and frozen guests; set by our first process for all later ones."""
 KNOWN: Final = "KBISECT_KNOWN"
 """Signatures of kernels that need not be run again, separated by blanks."""
 STOP: Final = "KBISECT_STOP_AT_CRASH"
-"""A JSON list of titles, or empty: the first crash with one of them (any, if the list is empty) ends the session."""
+"""A JSON list of titles, or empty.
+
+The first crash with one of them (any, if the list is empty) ends the session.
+"""
 WATCH: Final = "KBISECT_WATCH"
 """Functions of the crash, separated by blanks: whether the first run executes them is told."""
 STRICT: Final = "KBISECT_STRICT"

@@ -146,7 +146,7 @@ class Session:
         return Path(given) if given and Path(given).is_dir() else self.share()
 
     def share(self) -> Path:
-        """Have the processes that are started from now on use this one's folder; it goes when this one ends."""
+        """Have processes that are started from now on use this one's folder; it goes when this one ends."""
         from pytest_kbisect.guest.pool import Pool
 
         folder = self.folder / "shared"
@@ -270,7 +270,7 @@ class Session:
         self.tell({"say": message})
 
     def tell(self, event: dict[str, Any]) -> None:
-        """Tell what happens: through the bisection's event file, else what it has to `say` on the terminal."""
+        """Tell what happens: in the bisection's event file, else what it has to `say` on the terminal."""
         if self.lab is not None:
             with (self.lab / "events.jsonl").open("a") as file:
                 file.write(json.dumps({"time": time.time(), **event}) + "\n")

@@ -102,7 +102,8 @@ class Classic:
 
     def _state(self, judged: Judged) -> Halving:
         new, old = (Verdict.GOOD, Verdict.BAD) if self.fix else (Verdict.BAD, Verdict.GOOD)
-        # The oldest, not the last one said: a verdict changes when another commit turns out to be the same kernel.
+        # The oldest, not the last one said: a verdict changes when another commit turns out to be the
+        # same kernel.
         oldest = min(judged.all(new))
         return Halving(oldest, frozenset(judged.all(old)), frozenset(judged.all(Verdict.SKIP)))
 

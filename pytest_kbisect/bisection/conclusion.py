@@ -112,7 +112,7 @@ def facts_of(search: Search, index: int, culprit: int | None) -> dict[str, Any]:
 
 
 def last_words(finding: Finding, told: Result, tree: LinuxTree) -> list[str]:
-    """The end of the log but for the crash: the first bad commit as git shows it, signatures, times, people."""
+    """The log's end but for the crash: the first bad commit as git shows it, signatures, times, people."""
     word = "good" if told.fix else "bad"
     lines = []
     if told.culprit:

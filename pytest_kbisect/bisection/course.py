@@ -39,8 +39,8 @@ _GUESS = {"build": 60.0, "run": 5.0, "session": 4.0}
 class Plan:
     """What is wanted of a bisection.
 
-    `runs` of a commit where no strategy says how many; `width` runs go side by side, at each of `at_once` commits;
-    `crash` are the titles that the reproducers name; `budget` in seconds of all sessions together.
+    `runs` of a commit where no strategy says how many; `width` runs go side by side, at each of `at_once`
+    commits; `crash` are the titles that the reproducers name; `budget` in seconds of all sessions together.
     """
 
     ends: Range

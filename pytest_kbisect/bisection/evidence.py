@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 SURELY_BAD: Final = 2
 """Crashes that match, from which on a commit has the bug and related crashes there are it by another name."""
 UNLIKE: Final = 1000.0
-"""How many times likelier runs must be of two kernels than of one, before an equal signature is not believed."""
+"""How many times likelier runs must be of two kernels than of one to disbelieve an equal signature."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Seconds that a build takes, a wave of runs, and a session besides; `width` runs go side by side in a wave.
+    """Seconds that a build takes, a wave of runs, a session besides; `width` runs go side by side in a wave.
 
     A session's own are what it takes however few its runs are: pytest, and the boots that runs begin from.
     """
@@ -229,7 +229,7 @@ class Evidence:
 
     @property
     def known_kernels(self) -> frozenset[str]:
-        """Signatures of kernels that were run: what is known of them holds for whichever commit gives them."""
+        """Signatures of kernels that were run: what is known of them holds for any commit that gives them."""
         return frozenset(
             kernel for kernel, members in self._commits.items() if isinstance(kernel, str) and members
         )

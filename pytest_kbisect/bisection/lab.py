@@ -101,11 +101,11 @@ class Lab:
         """Build a commit and run the selection `runs` times on it.
 
         `per_run` is how many tests make one run. `stop`: a crash with one of these titles (any crash
-        where there are none) ends the session; None makes all runs. Kernels whose signature is in `known` are built and
-        not run: what is known of them holds. `watch` are functions of which the first run tells whether it
-        executes them. `strict`: a configuration that the commit cannot have is
-        an error, not a reason to skip it. `number` counts the sessions at this commit; `extra` are more options
-        for pytest; `hear` is told what happens meanwhile, as Session.tell writes it.
+        where there are none) ends the session; None makes all runs. Kernels whose signature is in
+        `known` are built and not run: what is known of them holds. `watch` are functions of which the
+        first run tells whether it executes them. `strict`: a configuration that the commit cannot have
+        is an error, not a reason to skip it. `number` counts the sessions at this commit; `extra` are
+        more options for pytest; `hear` is told what happens meanwhile, as Session.tell writes it.
         """
         folder = self.session_folder(commit, number)
         shutil.rmtree(folder, ignore_errors=True)

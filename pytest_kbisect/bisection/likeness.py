@@ -1,7 +1,7 @@
 """Whether a crash is the bug's, by its trace as well: what titles alone cannot tell.
 
-A title drifts over history: a helper is inlined, another detector comes first, a function gets another
-name. Where the titles say no more than that two crashes may be one bug, or not even that, the reports are compared.
+A title drifts over history: a helper is inlined, another detector comes first, a function gets another name.
+Where the titles say no more than that two crashes may be one bug, or not even that, the reports are compared.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def match_crashes(run: Run, reference: Reference) -> Match:
 
 
 def why_related(run: Run, reference: Reference) -> str:
-    """What a crash that is not surely the bug's has in common with it, in words; "" if only the titles say so."""
+    """What a crash not surely the bug's has in common with it, in words; "" if only the titles say so."""
     return next((why for kind, why in _compared(run, reference) if kind is not Match.UNRELATED), "")
 
 
@@ -54,7 +54,7 @@ def _compared(run: Run, reference: Reference) -> list[tuple[Match, str]]:
 
 @lru_cache(maxsize=256)
 def _report(title: str, alt_titles: tuple[str, ...], kind: str, frame: str, text: str) -> CrashReport:
-    """A run's crash as it was read from the console; its text alone is read again for the functions of its traces."""
+    """A run's crash as read from the console; its text alone is read again for its traces' functions."""
     read = next((one for one in parse_console(text.encode()) if one.title == title), None)
     frames = read.frames if read is not None else ()
     return CrashReport(title, alt_titles, kind, frame, frames=frames, report=text)

@@ -10,9 +10,9 @@ class Order:
     """One experiment, in the lab's terms.
 
     `stop`: None makes all runs; else the first crash ends them, where titles are given one of these.
-    `known` are signatures of kernels that need no run, `watch` functions of the crash. `phase` is "range" (looking for a good end),
-    "search", "base" (does a fix bisection's commit descend from the bug?) or "revert". It is one of `at_once` that are
-    made side by side.
+    `known` are signatures of kernels that need no run, `watch` functions of the crash. `phase` is
+    "range" (looking for a good end), "search", "base" (does a fix bisection's commit descend from the
+    bug?) or "revert". It is one of `at_once` that are made side by side.
     """
 
     commit: str
@@ -29,7 +29,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What each of several sessions gets that run at once: `guests` at a time, and its part of `jobs` for its build.
+    """What each of several sessions at once gets: `guests` at a time, and its part of `jobs` for its build.
 
     `guests` is None where sessions run one guest each anyway.
     """

@@ -26,10 +26,10 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One execution of a reproducer in a pristine guest. `seconds` is boot and run together, `seconds_by` by part.
+    """One execution of a reproducer in a pristine guest.
 
-    Of the functions of the crash that are in its kernel, `reached` were executed and `unreached` were
-    not; both are empty where nobody watched.
+    `seconds` is boot and run together, `seconds_by` by part. Of the functions of the crash that are in
+    its kernel, `reached` were executed and `unreached` were not; both are empty where nobody watched.
     """
 
     outcome: Outcome
@@ -57,8 +57,8 @@ class Tested:
 
     `build_seconds` and `test_seconds` are wall-clock, `seconds_by` is the same time by what it went to;
     `cached` means no make was run. `absent` says why the bug cannot be in this commit at all, which
-    was then neither built nor run (a repair is looked for, and the commit is older than the bug). `sources` is the path of
-    the list of files that the build read, on the machine of the session.
+    was then neither built nor run (a repair is looked for, and the commit is older than the bug).
+    `sources` is the path of the list of files that the build read, on the machine of the session.
     """
 
     commit: str

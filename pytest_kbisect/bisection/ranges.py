@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 TAGS_COMMAND = ("git", "tag", "--list", "v*.*", "--merged")
-"""Followed by the bad commit, prints the tags reachable from it; with `--no-contains` it leaves out its own."""
+"""Followed by the bad commit, prints the tags reachable from it; `--no-contains` leaves out its own."""
 
 _RELEASE = re.compile(r"v(\d+)\.(\d+)(?:-rc(\d+))?(?:\.(\d+))?")
 

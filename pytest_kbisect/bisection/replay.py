@@ -30,7 +30,10 @@ _ANSWER = re.compile(rf"first (?:bad|good) commit: ({_FULL})")
 _LEFT = re.compile(rf"^(?:# )?({_FULL})$|^# (?:possible first bad commit): \[({_FULL})\]")
 _ERROR = re.compile(r"error: (.*)")
 _ONE_BATCH = 10
-"""Runs behind an `all runs:` line; the first test of a log makes 20 since 2021, the sign of one is not in it."""
+"""Runs behind an `all runs:` line.
+
+The first test of a log makes 20 since 2021, the sign of one is not in it.
+"""
 _OUTCOMES = (
     ("OK", Outcome.OK),
     ("crashed: ", Outcome.CRASHED),

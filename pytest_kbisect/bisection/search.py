@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pytest_kbisect.reports.teller import Teller
 
 OWN_RUNS = 40
-"""Runs of the bad end without a crash of its own, after which one of a commit with the same signature is believed."""
+"""Own runs of the bad end without a crash, after which one of a commit of the same signature is believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,10 @@ class Rules:
     """What a search keeps to.
 
     `runs` is how often a commit is tested that no strategy asked for; `budget` the seconds it may take
-    in all; `at_once` how many commits are tested side by side; `check_good`: nobody has said that the good end is good. `absent` says why the bug cannot be
-    in a commit (a fix bisection must not take a commit older than the bug for a repaired one); `reweigh`
-    is asked once, when the crash has been seen, for a strategy that makes use of what it looks like.
+    in all; `at_once` how many commits are tested side by side; `check_good`: nobody has said that the
+    good end is good. `absent` says why the bug cannot be in a commit (a fix bisection must not take a
+    commit older than the bug for a repaired one); `reweigh` is asked once, when the crash has been seen,
+    for a strategy that makes use of what it looks like.
     """
 
     runs: int = 10
@@ -139,7 +140,7 @@ class Search(Standing):
         return confirmation.decide(runs) if confirmation else None
 
     def _crash_of_the_end(self) -> Experiment | None:
-        """The end that is said to crash still, where only others of its signature did: it may not be their kernel."""
+        """The end said to crash still, where only others of its signature did: it may not be their kernel."""
         own = self.evidence.own_tally(self.history.bad_end)
         if own.matching or own.total >= OWN_RUNS:
             return None
@@ -183,7 +184,7 @@ class Search(Standing):
         return {self.index(order.commit): order for order in self.trials.running}
 
     def _begin(self, experiment: Experiment, at_once: int) -> bool:
-        """Begin an experiment; not where the bug cannot be in its commit, which is all there is to find then."""
+        """Begin an experiment, unless the bug cannot be in its commit, which is all there is to find then."""
         order = self._order(experiment, at_once)
         if self.rules.absent is not None and experiment.commit != GOOD_END:
             absent = self.rules.absent(order.commit, self.evidence)

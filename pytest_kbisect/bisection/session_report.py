@@ -89,7 +89,7 @@ def read(xml: Path, commit: str, *, runs: int, per_run: int, seconds: float) -> 
 
 
 def _add_costs(had: dict[str, dict[str, float]], told: _Told) -> None:
-    """What having a kernel took, by configuration: in the worker that built it, the others waited for that."""
+    """What having a kernel took, by configuration: in the worker that built it; the others waited."""
     configuration = told.get(properties.CONFIGURATION, [""])[0]
     names = properties.KERNEL_PARTS | {_BUILD: properties.BUILD_SECONDS}
     costs = {part: float(told.get(name, ["0"])[0] or 0) for part, name in names.items()}

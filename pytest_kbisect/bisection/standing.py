@@ -1,4 +1,4 @@
-"""What is known of a range so far, in the words of those who read it: commits by hash and title, verdicts, witnesses."""
+"""What is known of a range so far, in a reader's words: commits by hash and title, verdicts, witnesses."""
 
 from __future__ import annotations
 

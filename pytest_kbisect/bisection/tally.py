@@ -38,8 +38,10 @@ class Tally:
 
     @property
     def kin(self) -> int:
-        """Related crashes that may be the bug's. Beside as many strangers they are one more of them: of syzbot's
-        commits where related crashes were nearly all there was, 8 of 8 had the bug; else 0 of 4.
+        """Related crashes that may be the bug's.
+
+        Beside as many strangers they are one more of them: of syzbot's commits where related crashes were
+        nearly all there was, 8 of 8 had the bug; else 0 of 4.
         """
         return self.related if self.related > self.unrelated else 0
 

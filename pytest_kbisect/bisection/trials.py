@@ -109,7 +109,10 @@ class Trials:
 
     @property
     def spent(self) -> float:
-        """Seconds of all sessions so far, those before an interruption included; of several at once each has its part."""
+        """Seconds of all sessions so far, those before an interruption included.
+
+        Of several at once each has its part.
+        """
         records = zip(self._journal.records, self.made, strict=True)
         return sum(
             (tested.build_seconds + tested.test_seconds) / int(record.get("at_once", 1))

@@ -1,7 +1,7 @@
 """Whether runs that do not crash came to the code the bug is in: else they prove little.
 
-Half of syzbot's wrong bisections blame a commit because, before it, the reproducer no longer got to a bug that
-was there all the time.
+Half of syzbot's wrong bisections blame a commit because, before it, the reproducer no longer got to a
+bug that was there all the time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from pytest_kbisect.bisection.outcome import Run
 
 WATCHED: Final = 3
-"""Functions of the crash that are watched: the one it is titled by and its callers. Further out is how the kernel is entered."""
+"""Functions of the crash that are watched: the one it is titled by and its callers.
+
+Further out is how the kernel is entered.
+"""
 
 
 @dataclass(frozen=True, slots=True)

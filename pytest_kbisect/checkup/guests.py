@@ -1,4 +1,4 @@
-"""Guests: which accelerator really works, and whether one comes up. Proved by booting where there is a kernel."""
+"""Guests: which accelerator works, and whether one comes up. Proved by booting where there is a kernel."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def _check_disk(cache: Path) -> None:
 
 
 def _lay_out(folder: Path) -> Path:
-    """A place to run pytest in: a configuration of its own, so that no other one matters, and the reproducer."""
+    """A place to run pytest in: a configuration of its own, so that no other matters, and the reproducer."""
     reproducer = folder / "repro" / REPRODUCER
     reproducer.parent.mkdir(exist_ok=True)
     reproducer.write_bytes(resources.files("pytest_kbisect.demo").joinpath(REPRODUCER).read_bytes())

@@ -1,6 +1,7 @@
-"""Console text in, crash reports out. Pure, but for symbols: nothing else here reads a file or starts a program.
+"""Console text in, crash reports out.
 
-What reads consoles is loaded when it is first asked for: pytest must not start slower for its sake.
+Pure, but for symbols: nothing else here reads a file or starts a program. What reads consoles is loaded
+when it is first asked for: pytest must not start slower for its sake.
 """
 
 from __future__ import annotations

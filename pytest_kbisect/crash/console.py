@@ -12,7 +12,10 @@ STAMPED: Final = "console"
 """Context of a line with a time stamp only: without CONFIG_PRINTK_CALLER nobody says who printed it."""
 
 LONGEST_LINE: Final = 4096
-"""Bytes of a line that are read. printk's own limit is 1 KiB (LOG_LINE_MAX in kernel/printk); user space has none."""
+"""Bytes of a line that are read.
+
+printk's own limit is 1 KiB (LOG_LINE_MAX in kernel/printk); user space has none.
+"""
 
 _STAMP = Pattern(rb"^[^\[]{0,128}?(?:<\d{1,2}>)?\[ *\d{1,9}\.\d{3,9}\](?:\[ *(?P<caller>[CT]\d{1,9})\])?")
 _ESCAPES = Pattern(rb"\x1b(?:\[[0-9;?]{0,16}[@-~]|[()][0-9A-B]|[=>78DEHMc])")

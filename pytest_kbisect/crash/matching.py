@@ -70,8 +70,8 @@ def same_bug(report: CrashReport, reference: CrashReport) -> Match:
     """Whether `report` is the crash of `reference`, of which only the title need be known.
 
     "match": both have a title or an alternative title in common. "related": they may well be one bug
-    seen by two kernels: a title that drifted, a key frame moved by inlining, a report cut short. "unrelated": somebody
-    else's crash, which speaks neither for good nor for bad.
+    seen by two kernels: a title that drifted, a key frame moved by inlining, a report cut short.
+    "unrelated": somebody else's crash, which speaks neither for good nor for bad.
     """
     if _is_cut(report) or _is_cut(reference):
         return _compare_cut(report, reference)

@@ -28,7 +28,7 @@ _SPARE = 128 << 20
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A frozen guest with the open file of its memory, and of what it wrote to its disk (None: it has none)."""
+    """A frozen guest with the open file of its memory, and of what it wrote to disk (None: it has none)."""
 
     ram: int
     frozen: Frozen

@@ -44,7 +44,7 @@ def save(qemu: Qemu, *, timeout: float = 30) -> bytes:
 
 
 def load(qemu: Qemu, state: bytes, *, timeout: float = 30) -> None:
-    """Take over the state of a frozen guest; `cont` lets it run on. Raises InfraError where it does not fit."""
+    """Take over a frozen guest's state; `cont` lets it run on. Raises InfraError where it does not fit."""
     _ignore_shared_memory(qemu)
     deadline = time.monotonic() + timeout
     theirs, ours = os.pipe()

@@ -1,11 +1,11 @@
 """Places for frozen guests, shared by the processes of one session or bisection.
 
 A place is a folder: the guest's memory (`ram`), what else it is (`state`), what it wrote to its disk
-(`layer`), what its console said until then, and a manifest that is written last. `ram` is a link to a memory file without a name (memfd) that
-the outermost of our processes holds open: when that process is gone, kill -9 included, so is the
-memory, and nothing lies in /dev/shm, whose size does not matter either. Where there is too little
-memory, the guest's is a file in the place instead. The folder is the process' own scratch folder, and
-swept as such.
+(`layer`), what its console said until then, and a manifest that is written last. `ram` is a link to a
+memory file without a name (memfd) that the outermost of our processes holds open: when that process is
+gone, kill -9 included, so is the memory, and nothing lies in /dev/shm, whose size does not matter
+either. Where there is too little memory, the guest's is a file in the place instead. The folder is the
+process' own scratch folder, and swept as such.
 
 Who uses a place holds its lock shared, who fills it holds it exclusively; QEMU inherits it.
 """

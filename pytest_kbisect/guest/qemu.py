@@ -185,7 +185,7 @@ class Qemu:
         return str(self.execute("human-monitor-command", {"command-line": "info usernet"}))
 
     def stopped_by_disk(self) -> bool:
-        """Whether QEMU has stopped the guest because it cannot read or write what the guest's disk is made of."""
+        """Whether QEMU has stopped the guest because it cannot read or write what its disk is made of."""
         return bool(self.execute("query-status")["status"] == "io-error")
 
     # -- debugging -----------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _ANSWER: Final = 5.0
 """Seconds in which the stub answers; it does in one or two milliseconds."""
 _RIP: Final = slice(16 * 16, 17 * 16)
-"""Where the answer to `g` has the instruction pointer: after sixteen registers of eight bytes, in hexadecimal."""
+"""Where the answer to `g` has the instruction pointer: after sixteen registers of eight bytes, in hex."""
 
 
 class Reached:

@@ -22,7 +22,7 @@ _ASK_AGAIN = 10.0
 """Seconds that one connection may be without an answer: its first packet may have come before the network."""
 
 SERVICES_STARTED = "if [ -d /run/systemd/system ]; then systemctl is-system-running --wait; fi >/dev/null"
-"""An ssh server answers while services are still being started. systemd tells when they all are (since 240)."""
+"""An ssh server answers while services are being started. systemd tells when they all are (since 240)."""
 
 
 class Sign(Protocol):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _REPORT_LIMIT = 5.0
 """Seconds a begun crash report may take to be complete before it is taken as it is."""
 _SILENT = 0.4
-"""A console without the line that is waited for, and silent for so many seconds, has said what it had to say."""
+"""A console without the line waited for, and silent for so many seconds, has said what it had to say."""
 _READ_LIMIT = 5.0
 _KEPT = 4096
 """Bytes of what was read before that `recent` keeps: a line that is looked for may come in two pieces."""

@@ -155,7 +155,7 @@ def _attempt(
 
 
 def _is_of(image: Path, vmlinux: Path) -> bool:
-    """Whether an x86 image holds the kernel that was linked just now, compressed; True where it cannot be told."""
+    """Whether an x86 image holds the kernel linked just now, compressed; True where it cannot be told."""
     packed = [
         path
         for path in (image.parent / "compressed").glob("vmlinux.bin.*")
@@ -210,7 +210,10 @@ def _config_may_differ(linux: LinuxTree, output: Output, commit: str) -> bool:
 
 
 def _directories(linux: LinuxTree, output: Output, whole: str, commit: str) -> frozenset[str] | None:
-    """The directories that make has to enter; None: all. Of the commit `whole` is all that lies in O=, "": of none."""
+    """The directories that make has to enter; None: all.
+
+    Of the commit `whole` is all that lies in O=, "": of none.
+    """
     if not whole:
         return None
     try:

@@ -81,7 +81,7 @@ def write(
 
 
 def check(request: ConfigRequest, text: str, tree: Path) -> list[Missing]:
-    """What was asked for and is not in a .config's text, each with its unmet dependency where it can be told."""
+    """What is asked for and not in a .config's text, each with its unmet dependency where it can be told."""
     actual = config.values(text)
     wrong = [
         (symbol, asked)

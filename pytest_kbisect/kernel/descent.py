@@ -82,7 +82,7 @@ _MODULE = re.compile(r"-DKBUILD_MODFILE='\"([^\"]+)/[^/\"]+\"'")
 
 
 def directories(tree: Path, output: Path, read: Sources, changes: Iterable[Change]) -> frozenset[str] | None:
-    """The directories that make has to enter in a tree where this changed since all of O= was made; None: all.
+    """Directories that make has to enter in a tree where this changed since all of O= was made; None: all.
 
     `read` is what was read for what lies in O= (sources.collect). Paths are from the top of the tree.
     """
@@ -109,7 +109,7 @@ def directories(tree: Path, output: Path, read: Sources, changes: Iterable[Chang
 def environment(
     cache: Path, output: Path, entered: Collection[str] | None, variables: Mapping[str, str]
 ) -> dict[str, str]:
-    """A build's environment, in which make enters these directories only; `variables` as they are where it enters all."""
+    """A build's environment, in which make enters these directories only; `variables` where it enters all."""
     shutil.rmtree(output / ENTERED, ignore_errors=True)
     path = variables.get("PATH", os.defpath)
     make = shutil.which("make", path=path)

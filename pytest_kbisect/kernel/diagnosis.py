@@ -80,7 +80,7 @@ def root_cause(lines: Iterable[str], prefixes: Iterable[str] = ()) -> tuple[str,
 
 
 def host_trouble(lines: Iterable[str]) -> str:
-    """What the host lacks, if the output says so, as the end of a sentence; empty if the commit is to blame."""
+    """What the host lacks, if the output says so, as a sentence's end; empty if the commit is to blame."""
     trouble = ""
     for line in lines:
         if _OUT_OF_DISK.search(line):

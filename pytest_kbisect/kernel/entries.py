@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MOST: Final = 8
-"""Places of one name that are believed to be of one function: clones made by the compiler, statics of a header."""
+"""Places of one name that are believed to be of one function: the compiler's clones, statics of a header."""
 
 
 def entries(vmlinux: Path, functions: Collection[str]) -> dict[str, tuple[int, ...]]:
     """Addresses of the functions by name, clones (`.isra.0`, `.constprop.1`) among them.
 
-    Functions that are not there (not compiled in, or only inlined) are left out; so are all where binutils' nm
-    cannot read the file.
+    Functions that are not there (not compiled in, or only inlined) are left out; so are all where
+    binutils' nm cannot read the file.
     """
     try:
         listing = process.run(["nm", "--defined-only", vmlinux]).decode("utf-8", "replace")

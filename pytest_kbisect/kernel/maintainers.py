@@ -31,7 +31,7 @@ _EVERYBODY: Final = "linux-kernel@vger.kernel.org"
 _ENOUGH: Final = 2
 """People of a commit beyond whom the maintainers of its files need not be asked for."""
 _MOST_FILES: Final = 100
-"""Files of a commit beyond which it belongs to nobody in particular: an import, a change of the whole tree."""
+"""Files of a commit beyond which it is nobody's in particular: an import, a change of the whole tree."""
 _SCRIPT_SECONDS: Final = 60.0
 _NO_HISTORY: Final = ("--nogit", "--nogit-fallback")
 """Options with which get_maintainer.pl reads MAINTAINERS only: git can take minutes on a large history."""

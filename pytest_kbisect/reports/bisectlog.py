@@ -60,7 +60,7 @@ def commit(result: Tested, *, same_as: str = "") -> list[str]:
 
 
 def took(tested: Iterable[Tested]) -> str:
-    """What the time of some sessions went to; guests run side by side, so that their parts may add up to more."""
+    """What the time of some sessions went to; guests run side by side, so their parts may add up to more."""
     parts: Counter[str] = Counter()
     guests: Counter[str] = Counter()
     for one in tested:

@@ -34,7 +34,7 @@ _REPORTS: dict[str, Callable[[Story], str | bytes]] = {
 
 
 def write(folder: Path, cache: Path, *, also: Path | None = None) -> list[str]:
-    """Write all reports of a bisection whose journal and result are in `folder`; what went wrong, a line each.
+    """Write all reports of a bisection with journal and result in `folder`; what went wrong, a line each.
 
     The kernel that crashed and its configuration are copied from the store in `cache`, where they
     still are. `also` is another path for the JUnit XML. Raises UsageError where it is no folder of

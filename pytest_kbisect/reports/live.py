@@ -75,7 +75,7 @@ def event_line(before: Status, now: Status) -> str:
 
 
 def render(steps: Sequence[Status], width: int, *, elapsed: float = 0.0) -> str:
-    """The steps that are being made, newest last, in at most `width` columns; what matters least is left out first.
+    """The steps being made, newest last, in at most `width` columns; what matters least is left out first.
 
     `elapsed` are the seconds of the newest so far.
     """

@@ -75,7 +75,10 @@ def initramfs(programs: Sequence[Program], busybox: Path, seconds: float) -> byt
 
 
 def initramfs_for_disk(programs: Sequence[Program], busybox: Path, seconds: float) -> bytes:
-    """The same for guests with a disk image: its init hands over to the image's, and has the programs run beside it."""
+    """The same for guests with a disk image.
+
+    Its init hands over to the image's, and has the programs run beside it.
+    """
     setup, _, rest = own_script(FIND_ROOT).partition(_HAND_OVER)
     begin = "cp -r /repro /new/ && cp /bin/busybox /new/repro/\nchroot /new /repro/busybox sh /repro/run &"
     archive = finding_root(busybox, f"{setup}\n{begin}{_HAND_OVER}{rest}")
@@ -91,7 +94,10 @@ def initramfs_for_disk(programs: Sequence[Program], busybox: Path, seconds: floa
 
 
 def _running(programs: Sequence[Program], archive: Archive, default: float, busybox: str = "") -> list[str]:
-    """The lines that run programs, which go into the archive, and end the guest; `busybox` begins its commands."""
+    """The lines that run programs, which go into the archive, and end the guest.
+
+    `busybox` begins its commands.
+    """
     lines = []
     for program in programs:
         name = _safe(program.name)

@@ -21,14 +21,15 @@ class Result:
 
     `kind` is an AnswerKind; `candidates` are (hash, title, probability), most likely first; `tested`
     tells of each commit tried (commit, title, verdict, signature, runs and crashes counted).
-    `parents` are the culprit's. `commits` is the number of candidates at the start; `confirmation` has the crashed and all runs of
-    `culprit` and `parent`, and what became of the `revert` (passed, crashed, conflict, not-built,
-    unclear, not-tried; `revert_why` says more), and which functions of the crash were `reached` and `unreached` by
-    the runs that did not crash there. `fix`: a repair was looked for. `beside` is the good end
-    that was named, where it lies on another branch and `range` begins at the branching. `crash_report`
-    is the crash at `crash_commit`, with source lines where they could be had; `command` repeats the bisection.
-    `image` is the path of the guests' disk image, empty where they had the default user space; `guest` what
-    they and their runs had where a reproducer named nothing: `memory` (MiB), `cpus`, `timeout` (seconds).
+    `parents` are the culprit's. `commits` is the number of candidates at the start; `confirmation` has
+    the crashed and all runs of `culprit` and `parent`, and what became of the `revert` (passed, crashed,
+    conflict, not-built, unclear, not-tried; `revert_why` says more), and which functions of the crash
+    were `reached` and `unreached` by the runs that did not crash there. `fix`: a repair was looked for.
+    `beside` is the good end that was named, where it lies on another branch and `range` begins at the
+    branching. `crash_report` is the crash at `crash_commit`, with source lines where they could be had;
+    `command` repeats the bisection. `image` is the path of the guests' disk image, empty where they had
+    the default user space; `guest` what they and their runs had where a reproducer named nothing:
+    `memory` (MiB), `cpus`, `timeout` (seconds).
     """
 
     kind: str

@@ -64,7 +64,10 @@ class Belief:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One experiment. `time` is when it began (seconds since the epoch), `session` the how manieth at its commit."""
+    """One experiment.
+
+    `time` is when it began (seconds since the epoch), `session` the how manieth at its commit.
+    """
 
     number: int
     commit: str

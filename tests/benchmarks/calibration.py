@@ -2,10 +2,10 @@
 
     python tests/benchmarks/calibration.py [--trials 2000] [--seed 0]
 
-Every trial draws its own bug: how often it crashes, noise, failed boots, drift of the chance along the history, the
-size of the range, and the confidence that is asked for. After every experiment the strategy is also asked for
-what it would say if it had to stop there, as where a budget ends: the first such answer counts too. Printed by what
-answers say: how many, how often they are right, and the mean of what they say.
+Every trial draws its own bug: how often it crashes, noise, failed boots, drift of the chance along the
+history, the size of the range, and the confidence that is asked for. After every experiment the strategy
+is also asked for what it would say if it had to stop there, as where a budget ends: the first such answer
+counts too. Printed by what answers say: how many, how often they are right, and the mean of what they say.
 """
 
 from __future__ import annotations

@@ -3,10 +3,10 @@
     git clone --mirror https://lore.kernel.org/linux-usb/0 linux-usb.git
     python tests/benchmarks/crash_mails.py linux-usb.git [...] [--since 2024] [--odd | --even] [--wrong]
 
-A mail's subject is the title and its body the report of one task, already symbolized. Prints agreement by year;
-`--wrong` every disagreement. Some 5 % cannot agree: a bug keeps its first title, while the mail shows a later
-crash of it, or syzbot itself titled otherwise then. `--odd` and `--even` are two halves of the mails (by a hash
-of their ids), so that rules can be made by one and measured on the other.
+A mail's subject is the title and its body the report of one task, already symbolized. Prints agreement
+by year; `--wrong` every disagreement. Some 5 % cannot agree: a bug keeps its first title, while the mail
+shows a later crash of it, or syzbot itself titled otherwise then. `--odd` and `--even` are two halves of
+the mails (by a hash of their ids), so that rules can be made by one and measured on the other.
 """
 
 from __future__ import annotations

@@ -3,10 +3,10 @@
     pip install atheris
     python tests/benchmarks/fuzzing.py CORPUS [-max_total_time=1800] [libFuzzer's options]
 
-CORPUS is a folder that libFuzzer keeps inputs in; an empty one is filled with the project's own logs. An input
-is a console; its length says in what pieces it is also fed. Fails where reading raises, takes longer than
-linear time, gives other reports in pieces than at once, offsets outside of the console, or titles that are not
-titles. What it finds belongs into tests/crash/test_reading.py.
+CORPUS is a folder that libFuzzer keeps inputs in; an empty one is filled with the project's own logs. An
+input is a console; its length says in what pieces it is also fed. Fails where reading raises, takes
+longer than linear time, gives other reports in pieces than at once, offsets outside of the console, or
+titles that are not titles. What it finds belongs into tests/crash/test_reading.py.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@
 
 A run is: have a guest, run `true` in it, let it settle, end it. For virtme-ng (`pip install virtme-ng`)
 it is `vng --run BZIMAGE -- true`, which needs a kernel with 9p and a virtio console. With a disk image,
-guests have its user space, and the kernel needs what kernel/fragments/disk-image.config has. Prints medians with
-the 10th and 90th percentile, ratios to a booted guest, where the time of a restored one goes, and time
-and memory of several restored at once, each in a process of its own.
+guests have its user space, and the kernel needs what kernel/fragments/disk-image.config has. Prints
+medians with the 10th and 90th percentile, ratios to a booted guest, where the time of a restored one
+goes, and time and memory of several restored at once, each in a process of its own.
 """
 
 from __future__ import annotations

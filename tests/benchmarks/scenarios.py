@@ -1,11 +1,11 @@
-"""The bisection scenarios of syzkaller's own tests, played through a whole bisection of ours on a real repository.
+"""The bisection scenarios of syzkaller's own tests, played through our whole bisection on a real repository.
 
     python tests/benchmarks/scenarios.py SCENARIOS.json [NAME ...]
 
 The file says how the repository is made, how its kernels behave, what each scenario must end with, and
 how many builds and runs syzkaller took. Everything here is the shipped code from the range to the check by
-a revert; only the kernels are rules. Printed by scenario: what must come out, what came out, whether it holds, and
-builds and runs of syzkaller, of git bisect's order and of the Bayesian search.
+a revert; only the kernels are rules. Printed by scenario: what must come out, what came out, whether it
+holds, and builds and runs of syzkaller, of git bisect's order and of the Bayesian search.
 """
 
 from __future__ import annotations

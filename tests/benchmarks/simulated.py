@@ -1,8 +1,9 @@
-"""A world in which a strategy can be played many times: a line or a graph of commits, one of which is the culprit.
+"""A world in which to play a strategy many times: a line or a graph of commits, one of which is the culprit.
 
-A run on a commit that contains the culprit crashes with a chance p, on another with a chance q; before that it
-fails to boot with a chance b. With `drift` each twentieth of the history has a chance of its own, evenly from
-p (1 - drift) to p (1 + drift). What is built is remembered; time is 300 s a build and 60 s a wave of ten runs.
+A run on a commit that contains the culprit crashes with a chance p, on another with a chance q;
+before that it fails to boot with a chance b. With `drift` each twentieth of the history has a chance
+of its own, evenly from p (1 - drift) to p (1 + drift). What is built is remembered; time is 300 s a
+build and 60 s a wave of ten runs.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
 
 Without a vmlinux one is made: as many small C files as it takes, compiled with -g against one large header
 (so each has the debug information of thousands of types, as a kernel's files have), and linked where a kernel
-is. Then `kbisect crash --vmlinux` symbolizes a report with functions from all over it, by each of the programs
-that are installed. Prints seconds, and how many frames have a location.
+is. Then `kbisect crash --vmlinux` symbolizes a report with functions from all over it, by each of the
+programs that are installed. Prints seconds, and how many frames have a location.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ One JSON object a line: `tests` (each with `phase`, `commit`, `verdict`, `runs` 
 Three counts, in per cent: `false bad`, of the logs whose first wrong verdict was a bad one from a crash of
 another bug, those where the rule says bad still; `weakened` and `broken`, of the logs that found the right
 commit, those in which a verdict becomes skip or its opposite. Printed are the rule as shipped, on all logs,
-by year and by subsystem; the whole frontier, from limits on a grid; and a cross-validation: limits chosen on one half
-of the logs, measured on the other.
+by year and by subsystem; the whole frontier, from limits on a grid; and a cross-validation: limits
+chosen on one half of the logs, measured on the other.
 """
 
 from __future__ import annotations

@@ -2,9 +2,10 @@
 
     python tests/benchmarks/worth.py GRAPH[.gz] [--trials 40]
 
-GRAPH has a line a commit, oldest first: the indices of its parents (-1 and below: outside). Priors are simulated: a
-part of the commits, drawn at random, touch the files of the crash; the culprit is one of them (the hint is right),
-or any commit (it is wrong). Weights are those of `bisection/bayes/priors.py`, a fifth of the mass stays uniform.
+GRAPH has a line a commit, oldest first: the indices of its parents (-1 and below: outside). Priors are
+simulated: a part of the commits, drawn at random, touch the files of the crash; the culprit is one of
+them (the hint is right), or any commit (it is wrong). Weights are those of `bisection/bayes/priors.py`,
+a fifth of the mass stays uniform.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def bisect(world: World, prior: Weights | None = None, builders: int = 1) -> tup
 def simulated_prior(
     history: History, culprit: int, share: float, rng: random.Random, *, right: bool
 ) -> Weights:
-    """A prior from files: `share` of the commits touch the crash's file; the culprit does where the hint is right."""
+    """A prior from files: `share` of the commits touch the crash's file, the culprit if the hint is right."""
     files = {}
     for i, sha in enumerate(history.commits):
         stack = rng.random() < share if i != culprit else right

@@ -25,7 +25,7 @@ def make_repo(
     titles: Sequence[str] | None = None,
     touches: Sequence[str] | None = None,
 ) -> Path:
-    """A bare repository; commit 0 is tagged A, the last one B. `touches` names a file by commit, "" for none."""
+    """A bare repository; commit 0 is tagged A, the last B. `touches` names a file by commit, "" for none."""
     subprocess.run(["git", "init", "-q", "--bare", "--template=", "-b", "master", str(path)], check=True)
     stream = []
     for i, (row, date) in enumerate(zip(parents, dates, strict=True)):

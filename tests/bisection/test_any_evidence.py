@@ -1,4 +1,4 @@
-"""Whatever the graph and whatever is seen: an answer, never an exception, and never more than there is to test."""
+"""Whatever the graph and whatever is seen: an answer, no exception, never more than there is to test."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAMES = [f"{letter}{number}" for number in range(3) for letter in "abcdefgh"]
 
 @st.composite
 def logs(draw):
-    """What git might print: any commits with any parents, among them cycles, octopuses, roots and strangers."""
+    """What git might print: any commits with any parents, among them cycles, octopuses, roots, strangers."""
     names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=20, unique=True))
     parents = [draw(st.lists(st.sampled_from([*names, "x", "y"]), max_size=4)) for _ in names]
     return "".join(

@@ -1,4 +1,4 @@
-"""The Bayesian strategy from outside: how often it is right, what it costs, what it says when it cannot tell."""
+"""The Bayesian strategy from outside: how often it is right, its cost, what it says when it cannot tell."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ COUNTS = st.integers(0, 12)
 
 @given(st.builds(Tally, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS), st.none() | st.floats(0, 1))
 def test_what_is_no_evidence_never_decides(tally, chance):
-    """Nothing but crashes of the bug, or of its kin, makes a commit bad; nothing but ok runs makes it good."""
+    """Nothing but crashes of the bug or its kin makes a commit bad; nothing but ok runs makes it good."""
     verdict = judge(tally, chance=chance)
     if verdict is Verdict.BAD:
         assert tally.matching + tally.related >= 2

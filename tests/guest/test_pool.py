@@ -1,4 +1,4 @@
-"""Places for frozen guests, without a guest: who fills one, who waits, what is trusted, what is left behind."""
+"""Places for frozen guests, without a guest: who fills one, who waits, what is trusted, what left behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every command of README.md: known to the command line, and run on a real kernel as a reader would run it."""
+"""Every command of README.md: known to the command line, run on a real kernel as a reader would run it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Guests restored from a frozen one, really: like booted ones, each with its own memory, randomness and clock."""
+"""Guests really restored: like booted ones, each with its own memory, randomness and clock."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ def cache(tmp_path):
 
 @pytest.fixture(scope="session")
 def processes() -> ForkServerContext:
-    """Makes processes that share nothing with this one; what they import has been imported for all of them."""
+    """Makes processes that share nothing with this one; what they import was imported for all of them."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
         ["pytest", "git", "pytest_kbisect.kernel.ahead", "pytest_kbisect.kernel.provide"]

@@ -1,4 +1,4 @@
-"""Building ahead, on a miniature Linux with a real make: it is there when wanted, and gives way until then."""
+"""Building ahead, on a miniature Linux with a real make: it is there when wanted, gives way until then."""
 
 from __future__ import annotations
 

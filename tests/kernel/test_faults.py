@@ -1,4 +1,4 @@
-"""What goes wrong around a build: a full disk, a clock that was set back, two at once, trees that vanished."""
+"""What goes wrong around a build: a full disk, a clock set back, two at once, trees that vanished."""
 
 from __future__ import annotations
 

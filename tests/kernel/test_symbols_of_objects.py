@@ -1,4 +1,4 @@
-"""Symbols of a few objects, made from an O= folder in which compiler and linker have left what kbuild leaves."""
+"""Symbols of a few objects, made from an O= folder in which compiler and linker left what kbuild leaves."""
 
 from __future__ import annotations
 

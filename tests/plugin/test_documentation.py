@@ -1,4 +1,4 @@
-"""README.md tells what there is: its reference against the code, both ways; its examples against their schemas."""
+"""README.md tells what is: its reference against the code, both ways; its examples against their schemas."""
 
 from __future__ import annotations
 

@@ -284,7 +284,7 @@ def run_chromium(chromium: str, tmp_path: Path, *words: str) -> str:
 
 
 def test_in_a_browser(chromium: str, tmp_path: Path) -> None:
-    """The browser reads it as it was meant, no script of anybody's runs, and it is laid out within a second."""
+    """The browser reads it as meant, no script of anybody's runs, and it is laid out within a second."""
     folder = large(tmp_path / "f")
     lines = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
     lines[1]["title"] = HOSTILE[0]

@@ -1,4 +1,4 @@
-"""The default strategy: everything known is a probability, and the next experiment is the one that tells most per second.
+"""The default strategy: everything known is a probability, and what tells most per second is tried next.
 
 `strategy` decides. What it knows: which commits tests tell apart (`partition`), what runs say while nobody
 knows the crash chance (`crashchance`), both with all evidence (`posterior`), what speaks for a commit

@@ -38,9 +38,9 @@ class Options:
     """What could be tested. Arrays by commit, the good end last.
 
     `share[i, k]` is the part of class k that i contains (the last column is for no culprit in
-    the range: 1 where every commit crashes for being bad); `testable` chances; `built` kernels cost no build any more;
-    of their runs the part `speaks` can be expected to be evidence, of those that come up; with `fix` commits that
-    contain the culprit do not crash.
+    the range: 1 where every commit crashes for being bad); `testable` chances; `built` kernels cost no
+    build any more; of their runs the part `speaks` can be expected to be evidence, of those that come
+    up; with `fix` commits that contain the culprit do not crash.
     """
 
     share: Matrix
@@ -101,7 +101,7 @@ def _rates(
     least: float,
     waves: int,
 ) -> tuple[Weights, Weights]:
-    """By commit: expected bits a second of a batch of at most `waves` waves, 0 under `least`; expected bits."""
+    """By commit: expected bits a second of a batch of up to `waves` waves, 0 under `least`; expected bits."""
     bits, spent = information(model, posterior, options, waves, width)
     cost = np.where(options.built, 0.0, prices.build)
     cost += options.testable * (prices.session + spent * prices.run / options.speaks)

@@ -21,7 +21,7 @@ MOST_RUNS = 200
 
 @dataclass(frozen=True)
 class OwnOdds:
-    """Probability that a commit is what the answer says it is, from its own runs alone, starting at even odds."""
+    """Probability that a commit is what the answer says, from its own runs alone, starting at even odds."""
 
     commit: int
     should_crash: bool

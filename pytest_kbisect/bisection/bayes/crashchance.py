@@ -46,8 +46,9 @@ CRASH_WEIGHTS = (1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 3, 6)
 # it rarer than it is gives wrong answers, and one that thinks it more frequent only takes longer.
 NOISES = (0.0002, 0.001, 0.003, 0.01, 0.03, 0.1)
 NOISE_WEIGHTS = (0.2, 0.2, 0.2, 0.25, 0.1, 0.05)
-# The same bug may be hit more or less easily as the code around it changes: then the chance at one commit is p
-# times one of these. Whether it does is one more thing nobody knows beforehand, and the same for all commits.
+# The same bug may be hit more or less easily as the code around it changes: then the chance at one
+# commit is p times one of these. Whether it does is one more thing nobody knows beforehand, and the same
+# for all commits.
 DRIFT = (0.6, 1.0, 1.4)
 DRIFT_WEIGHTS = (0.3, 0.4, 0.3)
 STEADY_WEIGHTS = (0.0, 1.0, 0.0)
@@ -69,7 +70,7 @@ class Plan:
 
 
 class CrashChance:
-    """The hypotheses (p, q, whether p drifts) and what they make of tallies. Only p > 2 q is considered at all."""
+    """The hypotheses (p, q, whether p drifts) and what they make of tallies. Only p > 2 q is considered."""
 
     def __init__(self) -> None:
         hypotheses = [

@@ -21,7 +21,10 @@ KIN = 0.8
 """Chance that related crashes, where they outnumber strangers, are the bug's: so in 8 of 12 bisections of
 syzbot, in all 8 of which next to nothing else was seen; that much the counts of runs themselves tell."""
 SAME_KERNEL = 0.0002
-"""How much less likely a culprit is that changes nothing in the image: of 36 such answers of syzbot none was right."""
+"""How much less likely a culprit is that changes nothing in the image.
+
+Of 36 such answers of syzbot none was right.
+"""
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,8 @@ def infer(
 def _weigh(score: Matrix, model: CrashChance, tally: Tally, crashes: Flags, differ: Flags) -> None:
     """Add the log-probability of one kernel's runs, by class and hypothesis.
 
-    `crashes[k, 0]`: in class k the kernel has the bug; `differ[k]`: one of its commits would have it, another not.
+    `crashes[k, 0]`: in class k the kernel has the bug;
+    `differ[k]`: one of its commits would have it, another not.
     """
     bad, good = model.log_likelihood(tally)
     score[:-1] += np.where(crashes, bad, good)

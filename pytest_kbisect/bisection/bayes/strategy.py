@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 FIRST_CRASHES = 3
 """Crashes wanted at the bad end before anything else is built: they give the crash chance its scale."""
 FIRST_RUNS = 200
-"""Runs on the bad end after which the crash counts as not reproduced; at a chance of 2 % a run it shows in 98 %."""
+"""Runs on the bad end after which the crash counts as not reproduced; at 2 % a run it shows in 98 %."""
 OLDER = 0.01
 """Prior of a bug that is older than the range, although the user knows the good end to be good."""
 UNFIXED = 0.35
@@ -68,9 +68,9 @@ class Bayes:
     """Asks for the experiment with the most information per second until one commit is likely enough.
 
     `confidence` is what an answer must reach. With `fix` the repair is looked for: A crashes, B should
-    not, and the evidence's `reported` commit is GOOD_END. `prior` gives each commit's weight (uniform without).
-    `prices` are what builds and runs are thought to cost until they are measured, and how many runs
-    go side by side.
+    not, and the evidence's `reported` commit is GOOD_END. `prior` gives each commit's weight
+    (uniform without). `prices` are what builds and runs are thought to cost until they are measured,
+    and how many runs go side by side.
     """
 
     name = "bayes"
@@ -132,8 +132,9 @@ class Bayes:
     ) -> tuple[Experiment, ...] | Answer:
         """Up to `count` different experiments that are worth most together, for as many builders.
 
-        `running` are commits of experiments that have begun: those among them that are worth going on with are
-        among the answer. Fewer than `count` where fewer make sense: at the bad end first, or with few suspects left.
+        `running` are commits of experiments that have begun: those among them that are worth going
+        on with are among the answer. Fewer than `count` where fewer make sense: at the bad end
+        first, or with few suspects left.
         """
         first = self.decide(evidence)
         if isinstance(first, Answer):
@@ -166,9 +167,9 @@ class Bayes:
     def foresee(self, evidence: Evidence, experiment: Experiment) -> tuple[int, ...]:
         """The commits likely to be wanted after this experiment, likelier first: to build while guests run.
 
-        At most two: the next one if it crashes, the next one if it does not. None where the runs are
-        over sooner than a build is: what is begun and not finished, or of the wrong commit, puts a warm
-        folder further from what is wanted then (on two processors a search of certain crashes took 12 % longer).
+        At most two: the next one if it crashes, the next one if it does not. None where the runs are over
+        sooner than a build is: what is begun and not finished, or of the wrong commit, puts a warm folder
+        further from what is wanted then (on two processors a search of certain crashes took 12 % longer).
         """
         prices = evidence.prices(self.guess)
         if experiment.runs / prices.width * prices.run < prices.build:
@@ -206,7 +207,7 @@ class Bayes:
         return 1 - chance if self.fix else chance
 
     def _opening(self, evidence: Evidence) -> Experiment | Answer | None:
-        """What comes before the search: the crash, and where a repair is looked for its end; None after that."""
+        """What comes before the search: the crash, and where a repair is looked for its end; then None."""
         first = self._first(evidence)
         if first is not None or not self.fix or evidence.built(self.history.bad_end) is not None:
             return first

@@ -62,7 +62,7 @@ def hardly_speaks(tally: Tally) -> bool:
 
 
 def speaking(tally: Tally, usual: float) -> float:
-    """The part of a kernel's runs that says anything of the bug, over what is `usual`; 1 where that is most of them."""
+    """The part of a kernel's runs that is evidence, over what is `usual`; 1 where that is most of them."""
     share = tally.telling / (usual * tally.total) if tally.total >= _MUTE else 1.0
     return share if share < 0.5 else 1.0
 
@@ -140,7 +140,7 @@ class Testable:
         return nearest
 
     def _walk(self, start: int, *, newer: bool) -> Weights:
-        """Steps by which each commit is reached from `start`: its ancestors where `newer`, else its descendants."""
+        """Steps to each commit from `start`: its ancestors where `newer`, else its descendants."""
         parents = self._history.parents
         steps = np.full(len(parents), np.inf)
         if start < 0:

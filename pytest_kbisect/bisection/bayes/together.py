@@ -44,9 +44,10 @@ def spread(
 ) -> tuple[int, ...]:
     """At most `count` different commits whose outcomes together tell most about the culprit.
 
-    Those of the `running` ones come first that are still worth it; then `first`, the best by itself, if it tells
-    something beside them. The others are chosen given all the others, in turn, until nothing changes. An
-    experiment is taken for what it is when well done: a channel that errs with the chance that a batch errs.
+    Those of the `running` ones come first that are still worth it; then `first`, the best by
+    itself, if it tells something beside them. The others are chosen given all the others, in turn,
+    until nothing changes. An experiment is taken for what it is when well done: a channel that errs
+    with the chance that a batch errs.
     """
     error = _batch_error(model, posterior, width)
     if options.fix:
@@ -93,7 +94,7 @@ def _best_given(
     error: tuple[float, float],
     least: float = 0.0,
 ) -> int | None:
-    """The commit that adds most bits, more than `least`, to the experiments at `others`, and is none of those `taken`."""
+    """The commit, none of `taken`, that adds most bits, more than `least`, to the experiments at `others`."""
     gain = _gains(partition, posterior, options, others, error)
     order = np.argsort(-gain, kind="stable")
     for i in order[: len(taken) + 1].tolist():

@@ -19,7 +19,8 @@ _HARMLESS_WARNING: Final = Pattern(
     r"|kernel lockdown|ignor|perform|firmware|obsolete|will be removed|has been replaced by|fallback|insufficient"
     r"|not compiled with|lvmetad|\budev|linker:|capabilit)"
 )
-# Go's run time begins a line so; others say "fatal error:" in the midst of one, or say what they could not do.
+# Go's run time begins a line so; others say "fatal error:" in the midst of one, or say what they could
+# not do.
 _HARMLESS_FATAL: Final = Pattern(r"^(?!fatal error: (?!cannot |can't |could not |unable |failed ))")
 _HARMLESS_FAULT: Final = Pattern(r"traps: |general protection fault (?:ip|rip):|segfault at")
 _HARMLESS_INFO: Final = Pattern(

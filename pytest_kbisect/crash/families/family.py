@@ -64,9 +64,10 @@ class Family:
 
     `sign` finds it, in one line. `details` must then be found on the following lines, in that order;
     a kernel that printed the sign but not these was cut short. The named groups of both, and `frame`,
-    fill `title` and `alternatives`; so does `origin`, the key frame that `origin_steps` lead to. `steps` lead to the key frame; `fallback_steps` are gone where
-    `steps` find nothing. `choose` picks the key frame from the functions found (default: the first that
-    is not on the way to a fault in general, see frames); `skip` adds to those for this family alone.
+    fill `title` and `alternatives`; so does `origin`, the key frame that `origin_steps` lead to. `steps`
+    lead to the key frame; `fallback_steps` are gone where `steps` find nothing. `choose` picks the key
+    frame from the functions found (default: the first that is not on the way to a fault in general, see
+    frames); `skip` adds to those for this family alone.
     `traceless`: this report has no stack trace, so one that has none is not cut short.
     `cut_short`: the text itself says that the report was cut.
     """
