@@ -17,9 +17,6 @@ from pytest_kbisect.bisection.outcome import Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-TAGS_COMMAND = ("git", "tag", "--list", "v*.*", "--merged")
-"""Followed by the bad commit, prints the tags reachable from it; `--no-contains` leaves out its own."""
-
 _RELEASE = re.compile(r"v(\d+)\.(\d+)(?:-rc(\d+))?(?:\.(\d+))?")
 
 

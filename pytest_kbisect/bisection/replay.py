@@ -32,7 +32,7 @@ _ERROR = re.compile(r"error: (.*)")
 _ONE_BATCH = 10
 """Runs behind an `all runs:` line.
 
-The first test of a log makes 20 since 2021, the sign of one is not in it.
+Since 2021 the first test of a log makes 20; nothing in a log says which it was.
 """
 _OUTCOMES = (
     ("OK", Outcome.OK),

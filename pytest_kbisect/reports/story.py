@@ -66,7 +66,7 @@ class Belief:
 class Step:
     """One experiment.
 
-    `time` is when it began (seconds since the epoch), `session` the how manieth at its commit.
+    `time` is when it began (seconds since the epoch), `session` counts those at its commit.
     """
 
     number: int
