@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds import BOOT, CRASH, INFRA, OK, OTHER, drive, session, world
 
-from pytest_kbisect.bisection.bayes import FIRST_RUNS, Bayes
+from pytest_kbisect.bisection.bayes import FIRST_RUNS, Bayes, strategy
 from pytest_kbisect.bisection.evidence import Evidence, Prices
 from pytest_kbisect.bisection.history import History
 from pytest_kbisect.bisection.outcome import Outcome, Run
@@ -70,6 +70,21 @@ def test_right_as_often_as_it_says():
         )
         right += answer.culprit == culprit
     assert right >= 22
+
+
+def test_the_more_a_wrong_answer_costs_the_longer_a_rare_crash_is_looked_at(monkeypatch):
+    """Where a wave tells next to nothing, being surer than was asked for is dear."""
+
+    def waves(cost: float) -> int:
+        monkeypatch.setattr(strategy, "WRONG", cost)
+        spent = 0
+        for seed in range(4):
+            kernel = noisy(HISTORY, 120, random.Random(seed), p=0.08, q=0.005)
+            _, asked = drive(Bayes(HISTORY, prices=PRICES), Evidence(HISTORY), kernel)
+            spent += len(asked)
+        return spent
+
+    assert waves(0) < waves(1000)
 
 
 def test_stretch_that_does_not_build_is_left_by_jumping():

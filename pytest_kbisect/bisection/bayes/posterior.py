@@ -56,6 +56,12 @@ class Posterior:
         return shares
 
     @cached_property
+    def unknown(self) -> float:
+        """Bits that are missing to know the culprit."""
+        each, sizes = np.append(self.each, self.outside), np.append(self.sizes, 1.0)
+        return float(-(sizes * each * np.log2(np.maximum(each, 1e-300))).sum())
+
+    @cached_property
     def chances(self) -> Matrix:
         """Probability of each hypothesis of crash chance and noise."""
         marginal: Matrix = self.joint.sum(axis=0)
