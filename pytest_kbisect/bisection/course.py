@@ -170,7 +170,7 @@ class Course:
         """The prior for the journal; empty where the build left no list of what it read."""
         end = search.evidence.reported
         tested = search.tested[end]
-        sources = read_sources(Path(tested.sources)) if tested.sources else None
+        sources = read_sources(Path(tested.sources), whole=True) if tested.sources else None
         crash = next((run for run in tested.runs if search.evidence.count([run]).matching), None)
         if sources is None or not sources.targets or crash is None:
             return {}

@@ -135,10 +135,15 @@ def _attempt(
     if not _is_of(output.path / architecture.image, output.path / "vmlinux"):
         # What guests would boot is not what the signature says: never to be believed, always a fault.
         raise KbisectError(f"the image built of {commit[:12]} holds another kernel than its vmlinux")
-    output.state["built"] = output.state["whole"] = commit
-    output.end()
     seconds["configure"] = configured - began
     seconds["make"] = time.monotonic() - configured
+    output.state["built"] = commit
+    try:
+        read = sources.collect(slot.tree, output.path, architecture.folder, output.path / worktrees.SOURCES)
+        # Never before the list is there: by one of an earlier build, make would pass by what it lacks.
+        output.state["whole"] = commit
+    finally:
+        output.end()
     include = output.path / "include"
     return Built(
         files={
@@ -149,7 +154,7 @@ def _attempt(
         compiler=_compiler(include / "generated/compile.h") or make.toolchain.identity,
         release=(include / "config/kernel.release").read_text().strip(),
         seconds=seconds,
-        sources=sources.collect(slot.tree, output.path, architecture.folder, output.path / worktrees.SOURCES),
+        sources=read,
         ccache=ccache.counted(make.log.parent),
     )
 

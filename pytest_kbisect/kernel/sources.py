@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 FILE: Final = "sources"
 """The name under which a kernel's are kept: `architecture<tab>NAME`, then a line for each file,
-`TARGETS<tab>PATH`."""
+`TARGETS<tab>PATH`, then `end`."""
+_END = "end"
 
 _OF_TARGET = re.compile(rb"^(?:  |source_\S+ := )([^\s$]\S*)", re.MULTILINE)
 _OF_KCONFIG = re.compile(r"^\t(\S+)", re.MULTILINE)
@@ -133,15 +134,25 @@ def listed(command: bytes, tree: Path, output: Path) -> set[str]:
 
 
 def write(sources: Sources, path: Path) -> None:
-    """Keep it in a file."""
+    """Keep it in a file: all of it, or what was there before stays."""
     rows = (f"{count}\t{name}\n" for name, count in sorted(sources.targets.items()))
-    path.write_text(f"architecture\t{sources.architecture}\n{''.join(rows)}", "utf-8", "surrogateescape")
+    text = f"architecture\t{sources.architecture}\n{''.join(rows)}{_END}\n"
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(text, "utf-8", "surrogateescape")
+    new.rename(path)
 
 
-def read(path: Path) -> Sources:
-    """What write() wrote; nothing where there is no such file, or half of one."""
+def read(path: Path, *, whole: bool = False) -> Sources:
+    """What write() wrote; nothing where there is no such file, or half of one.
+
+    `whole`: it is known to be whole, as all is in the store; the end, which older lists lack, may be missing.
+    """
     try:
         first, *lines = path.read_text("utf-8", "surrogateescape").split("\n")[:-1]
+        if lines[-1:] == [_END]:
+            lines.pop()
+        elif not whole:
+            return Sources({}, "")
         rows = (line.split("\t", 1) for line in lines)
         return Sources({name: int(count) for count, name in rows}, first.split("\t")[1])
     except (FileNotFoundError, ValueError, IndexError):

@@ -30,7 +30,7 @@ def take_over(
         if entry is None:
             continue
         with entry:
-            read = sources.read(entry.folder / sources.FILE)
+            read = sources.read(entry.folder / sources.FILE, whole=True)
             if not read.targets:
                 continue
             try:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
 
 import pytest
 
 from pytest_kbisect.errors import HostError
-from pytest_kbisect.kernel import config, headroom, provide, worktrees
+from pytest_kbisect.kernel import config, headroom, provide, sources, worktrees
 from pytest_kbisect.kernel.output import Output
 from pytest_kbisect.kernel.tree import LinuxTree
 
@@ -71,6 +73,53 @@ class TestFullDisk:
         leave(None)
         with give() as changed:
             assert changed.signature != kernel.signature
+
+
+class TestListOfWhatWasRead:
+    """Which directories make enters rests on it: an O= folder is whole only once its list is."""
+
+    @pytest.fixture
+    def state(self, cache):
+        def state():
+            (folder,) = cache.glob("trees/*/0/tree/.obj-*")
+            output = Output(folder)
+            output.open()
+            return output.state
+
+        return state
+
+    def test_killed_before_it_is_there(self, linux, cache, give, state, processes):
+        with give():
+            pass
+        assert state()["whole"] == linux.base
+        commit = linux.commit("Code", {"init/main.c": MAIN.replace("42", "43")})
+        child = processes.Process(target=killed_while_collecting, args=(linux.path, cache, commit))
+        child.start()
+        child.join()
+        assert child.exitcode == -signal.SIGKILL
+        assert "whole" not in state()
+        with give() as kernel:
+            assert not kernel.cached
+        assert state()["whole"] == commit
+
+    def test_no_room_for_it_loses_nothing_else(self, linux, give, state, monkeypatch):
+        def full(*_):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(sources, "write", full)
+            with pytest.raises(HostError, match="No space left"), give():
+                pass
+        assert "whole" not in state()
+        with give():
+            assert linux.builds == 1
+        assert state()["whole"] == linux.base
+
+
+def killed_while_collecting(path, cache, commit):
+    sources.collect = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    with provide.provide(LinuxTree(path, cache), commit, config.request(), cache=cache, jobs=1):
+        pass
 
 
 class TestClock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 
 import pytest
 
@@ -102,6 +103,30 @@ def test_a_file_holds_it(tmp_path):
     sources.write(READ, tmp_path / "sources")
     assert sources.read(tmp_path / "sources") == READ
     assert sources.read(tmp_path / "missing") == Sources({}, "")
+
+
+def test_half_a_file_holds_nothing(tmp_path):
+    path = tmp_path / "sources"
+    sources.write(READ, path)
+    text = path.read_text()
+    for cut in range(len(text)):
+        path.write_text(text[:cut])
+        assert sources.read(path) == Sources({}, ""), text[:cut]
+    path.write_text(text.removesuffix("end\n"))  # as the store has them from before
+    assert sources.read(path, whole=True) == READ
+
+
+def test_a_full_disk_leaves_the_list_that_was_there(tmp_path):
+    path = tmp_path / "sources"
+    sources.write(READ, path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            sources.write(Sources({f"drivers/net/{n}.c": 1 for n in range(1000)}, "x86"), path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert sources.read(path) == READ
 
 
 def test_collected_from_what_kbuild_writes(tmp_path):

@@ -20,7 +20,7 @@ POISON = "#error this is read after all\n"
 
 def unread(linux, kernel):
     """Files of the base commit that its build did not read."""
-    read = sources.read(kernel.sources)
+    read = sources.read(kernel.sources, whole=True)
     paths = linux.git("ls-tree", "-r", "--name-only", linux.base).splitlines()
     return [path for path in paths if not read.matters(Change(path, in_place=True))]
 
