@@ -67,14 +67,16 @@ def build(
 
     What is run and what it prints goes to `log`. Raises BuildError, ConfigError, HostError.
     """
-    _require_host(linux, request, cache)
     jobs = headroom.jobs_that_fit(jobs)
+    room = headroom.DISK_FOR_DEBUG_BUILD if request.debug_info else headroom.DISK_FOR_BUILD
     name = f".obj-{_fingerprint(request, toolchain)}"
     progress("checkout")
     began = time.monotonic()
-    with worktrees.slot(
-        linux, commit, name, waiting=lambda: progress("wait for a build slot (other builds use them all)")
-    ) as slot:
+
+    def waiting() -> None:
+        progress("wait for a build slot (other builds use them all)")
+
+    with worktrees.slot(linux, commit, name, room=room, waiting=waiting) as slot:
         seconds = {"checkout": time.monotonic() - began - slot.waited, "waiting": slot.waited}
         output = Output(slot.tree / name)
         if output.open():
@@ -187,13 +189,6 @@ def _fingerprint(request: ConfigRequest, toolchain: Toolchain) -> str:
     """Names an O= folder: another compiler or configuration never meets the files of this one."""
     text = f"{request.fingerprint} {toolchain.identity} {toolchain.architecture.arch}"
     return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _require_host(linux: LinuxTree, request: ConfigRequest, cache: Path) -> None:
-    needed = headroom.DISK_FOR_DEBUG_BUILD if request.debug_info else headroom.DISK_FOR_BUILD
-    if worktrees.is_empty(linux):
-        needed += headroom.DISK_FOR_TREE
-    headroom.require_disk(cache, needed)
 
 
 def _config_may_differ(linux: LinuxTree, output: Output, commit: str) -> bool:

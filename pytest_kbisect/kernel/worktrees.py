@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from pytest_kbisect import process
 from pytest_kbisect.errors import HostError, KbisectError
-from pytest_kbisect.kernel import locks, sources
+from pytest_kbisect.kernel import headroom, locks, sources
 from pytest_kbisect.kernel.output import CLOCK_SLACK
 from pytest_kbisect.kernel.tree import LOCAL_VARIABLES, first_line
 
@@ -65,11 +65,6 @@ class Slot:
 
 def _home(linux: LinuxTree) -> Path:
     return linux.cache / "trees" / linux.identity
-
-
-def is_empty(linux: LinuxTree) -> bool:
-    """Whether the first build of this tree has yet to check it out, which takes disk."""
-    return not (_home(linux) / "0" / "head").exists()
 
 
 def _git(*words: str | Path, lock: int, cwd: Path | None = None) -> str:
@@ -183,9 +178,13 @@ def slot(
     output: str,
     *,
     slots: int = SLOTS,
+    room: int = 0,
     waiting: Callable[[], None] | None = None,
 ) -> Iterator[Slot]:
     """A slot with `commit` checked out, ours alone for the block.
+
+    `room` are the bytes that will be written there besides its files. Raises HostError where the disk
+    lacks them, or those of a slot's first checkout.
 
     Of the free slots the one is taken whose O= folder `output` is warm and has least to build anew:
     what a checkout does not write, make does not build. A sequential bisection stays in one slot: a
@@ -198,6 +197,7 @@ def slot(
     lock, number = _take(linux, commit, output, slots=slots, waiting=waiting)
     taken = Slot(home / str(number) / "tree", lock, time.monotonic() - began)
     try:
+        headroom.require_disk(linux.cache, room + (0 if _head(taken.tree) else headroom.DISK_FOR_TREE))
         _check_out(repository, taken, commit)
         yield taken
     finally:
@@ -249,6 +249,19 @@ def _head(tree: Path) -> str:
     return head.read_text().strip() if head.exists() else ""
 
 
+def _own_git(tree: Path) -> Path:
+    """The part of our repository that is this worktree's alone, with its HEAD and index."""
+    return tree / (tree / ".git").read_text().removeprefix("gitdir:").strip()
+
+
+def _is_worktree(tree: Path) -> bool:
+    """Whether the slot's worktree was ever added whole: git locks it while it adds it."""
+    if not (tree / ".git").exists():
+        return False
+    own = _own_git(tree)
+    return (own / "HEAD").exists() and not (own / "locked").exists()
+
+
 def _check_out(repository: Path, slot: Slot, commit: str) -> None:
     """Make the slot's files the commit's, exactly; the O= folders stay.
 
@@ -264,17 +277,18 @@ def _check_out(repository: Path, slot: Slot, commit: str) -> None:
         return
     broken = not head.exists()
     head.unlink(missing_ok=True)
-    if not (tree / ".git").exists():
+    if not _is_worktree(tree):
         shutil.rmtree(tree, ignore_errors=True)
         # The repository's list of worktrees is shared by all slots, and written here only.
         with locks.held(repository.parent / "git.lock"):
             _git("worktree", "prune", cwd=repository, lock=lock)
-            add = ["worktree", "add", "--force", "--detach", "--no-checkout"]
+            # Forced twice: one that was killed while it was added is registered and locked.
+            add = ["worktree", "add", "--force", "--force", "--detach", "--no-checkout"]
             _git(*add, tree, commit, cwd=repository, lock=lock)
     if broken:
-        # A checkout that was killed leaves its lock; this slot's index is nobody else's.
-        index_lock = _git("rev-parse", "--git-path", "index.lock", cwd=tree, lock=lock).strip()
-        (tree / index_lock).unlink(missing_ok=True)
+        # A checkout that was killed leaves locks: of the index, of HEAD. They are nobody else's.
+        for left in _own_git(tree).glob("*.lock"):
+            left.unlink()
     _git("checkout", "-q", "--force", "--detach", commit, cwd=tree, lock=lock)
     if broken:
         _git("clean", "-q", "-ffdx", "--exclude=/.obj-*", cwd=tree, lock=lock)

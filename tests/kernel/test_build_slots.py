@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from pytest_kbisect.kernel import locks, worktrees
+from pytest_kbisect.kernel import headroom, locks, worktrees
 from pytest_kbisect.kernel.tree import LinuxTree
 
 
@@ -41,7 +41,8 @@ def test_after_an_interrupted_checkout(linux, tree, cache):
     (slot.tree / ".obj-1/main.o").write_text("kept")
     (slot.tree.parent / "head").unlink()
     for lock in (cache / "trees").glob("*/git/worktrees/*"):
-        (lock / "index.lock").write_text("")
+        for name in ("index.lock", "HEAD.lock"):
+            (lock / name).write_text("")
     with worktrees.slot(tree, linux.base, ".obj-1") as slot:
         assert files(slot) == clean | {".obj-1/main.o"}
         assert (slot.tree / "init/main.c").read_text() == linux.git(
@@ -56,6 +57,33 @@ def test_after_an_interrupted_creation(linux, tree, cache):
     (slot.tree.parent / "head").unlink()
     with worktrees.slot(tree, linux.base, ".obj-1") as slot:
         assert files(slot) == clean
+
+
+@pytest.mark.parametrize("moment", ["while it was added", "before HEAD was there"])
+def test_after_a_worktree_was_added_by_half(linux, tree, cache, moment):
+    with worktrees.slot(tree, linux.base, ".obj-1") as slot:
+        clean = files(slot)
+    (own,) = (cache / "trees").glob("*/git/worktrees/*")
+    (own / "locked").write_text("initializing")
+    if moment == "before HEAD was there":
+        (own / "HEAD").unlink()
+        (own / "commondir").unlink()
+    (slot.tree.parent / "head").unlink()
+    with worktrees.slot(tree, linux.base, ".obj-1") as slot:
+        assert files(slot) == clean
+
+
+def test_each_slot_needs_the_room_of_its_first_checkout(linux, tree, monkeypatch):
+    needed = []
+    monkeypatch.setattr(headroom, "require_disk", lambda _, bytes_: needed.append(bytes_ >> 20))
+
+    def slot():
+        return worktrees.slot(tree, linux.base, ".obj-1", room=600 << 20)
+
+    with slot(), slot():
+        pass
+    with slot(), slot():
+        assert needed == [2200, 2200, 600, 600]
 
 
 def test_unchanged_files_keep_their_times(linux, tree):
