@@ -61,8 +61,10 @@ class Session:
     def check_host(self) -> None:
         """What would fail at the first kernel or guest, said before. Raises HostError or UsageError."""
         from pytest_kbisect import host
+        from pytest_kbisect.kernel import headroom
 
         _ = self.disk
+        headroom.require_path(self.cache)
         absent = host.missing(host.Purpose.BUILD, host.Purpose.GUEST)
         host.require(*(tool.name for tool in absent if not tool.optional))
         try:

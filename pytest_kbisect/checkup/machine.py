@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pytest_kbisect import host
 from pytest_kbisect.checkup import Finding, State
+from pytest_kbisect.errors import UsageError
 from pytest_kbisect.guest.qemu import QEMU
 from pytest_kbisect.kernel import headroom
 
@@ -78,6 +79,10 @@ def cache_folder(cache: Path) -> Finding:
     free = shutil.disk_usage(existing).free // _MIB
     needed = (headroom.DISK_FOR_TREE + headroom.DISK_FOR_BUILD) // _MIB
     elsewhere = "another folder: --kbisect-cache DIR, or the variable KBISECT_CACHE"
+    try:
+        headroom.require_path(cache)
+    except UsageError as error:
+        return Finding("cache", State.PROBLEM, str(error).partition(": give")[0], elsewhere)
     if not os.access(existing, os.W_OK | os.X_OK) or not existing.is_dir():
         return Finding("cache", State.PROBLEM, f"{cache} cannot be written", elsewhere)
     if free < needed:

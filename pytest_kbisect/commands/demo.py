@@ -58,9 +58,11 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def run(arguments: argparse.Namespace) -> int:
     """Make the history, bisect it, and check the answer. Raises KbisectError if that is wrong."""
     from pytest_kbisect.demo import repository
+    from pytest_kbisect.kernel import headroom
 
     _check_host(arguments.tarball)
     cache = (arguments.cache or options.default_cache()).absolute()
+    headroom.require_path(cache)
     folder = cache / "demo"
     _check_disk(cache)
     started = time.monotonic()

@@ -1,13 +1,14 @@
-"""Disk and memory that a build needs, and whether the host has them."""
+"""Disk and memory that a build needs, and a folder it can be made in: whether the host has them."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_kbisect.errors import HostError
+from pytest_kbisect.errors import HostError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,6 +65,16 @@ def require_disk(folder: Path, needed: int) -> None:
             f"too little disk to build a kernel: {folder} needs {needed // MIB} MiB, {free // MIB} MiB free: "
             "free some, or choose another cache folder"
         )
+
+
+def require_path(cache: Path) -> None:
+    """Raise UsageError where kernels cannot be built in a folder because of its path: kbuild refuses it."""
+    for path in (cache, cache.resolve()):
+        if re.search(r"[\s:]", str(path)):
+            raise UsageError(
+                f"no kernel can be built in {path}, for the blank or colon in its path: "
+                "give another --kbisect-cache, or KBISECT_CACHE"
+            )
 
 
 @contextlib.contextmanager

@@ -91,6 +91,21 @@ def test_too_little_memory_for_a_guest(suite: pytest.Pytester, linux: Tree) -> N
     result.stderr.fnmatch_lines(["ERROR: no free memory for a guest (needs * MiB, * MiB free)*"])
 
 
+@pytest.mark.parametrize("name", ["my cache", "my:cache"])
+def test_a_cache_that_no_kernel_builds_in(suite: pytest.Pytester, linux: Tree, name: str) -> None:
+    (suite.path / name).mkdir()
+    (suite.path / "link").symlink_to(name)
+    for cache in (name, "link"):
+        refused = f"ERROR: no kernel can be built in *{name}, for the blank or colon in its path: give *"
+        result = bisect(suite, linux.path, "HEAD~1..HEAD", "crash.sh", f"--kbisect-cache={cache}")
+        ordinary = suite.runpytest(f"--kbisect-kernel={linux.path}", "crash.sh", f"--kbisect-cache={cache}")
+        for one in (result, ordinary):
+            assert one.ret == pytest.ExitCode.USAGE_ERROR
+            one.stderr.fnmatch_lines([refused])
+    assert not (suite.path / name / "trees").exists()
+    assert not (suite.path / "kbisect-results").exists()
+
+
 def test_a_disk_image_that_is_none(suite: pytest.Pytester, linux: Tree) -> None:
     suite.path.joinpath("disk.img.xz").write_bytes(b"\xfd7zXZ\0" + bytes(4096))
     for name, words in (("disk.img.xz", "is packed by xz: unpack it first"), ("absent.img", "No such file")):

@@ -165,6 +165,13 @@ def test_too_little_of_everything(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     assert "cannot be written" in machine.cache_folder(tmp_path / "file").text
 
 
+def test_a_folder_that_no_kernel_builds_in(tmp_path: Path) -> None:
+    found = machine.cache_folder(tmp_path / "my cache")
+    assert found.state == "problem"
+    assert found.text.endswith("my cache, for the blank or colon in its path")
+    assert "--kbisect-cache" in found.remedy
+
+
 def test_a_folder_that_runs_no_programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     done = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "noexec", "tmpfs", tmp_path], capture_output=True, check=False
