@@ -272,17 +272,18 @@ class Session:
         self.tell({"say": message})
 
     def tell(self, event: dict[str, Any]) -> None:
-        """Tell what happens: in the bisection's event file, else what it has to `say` on the terminal."""
-        if self.lab is not None:
-            with (self.lab / "events.jsonl").open("a") as file:
-                file.write(json.dumps({"time": time.time(), **event}) + "\n")
-            return
-        if "say" not in event:
-            return
-        message = event["say"]
-        capture = self._config.pluginmanager.getplugin("capturemanager")
-        with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
-            os.write(2, f"kbisect: {message}\n".encode())
+        """Tell what happens: in the bisection's event file, else what it has to `say` on the terminal.
+
+        What cannot be written is not told: nothing rests on it.
+        """
+        with contextlib.suppress(OSError):
+            if self.lab is not None:
+                with (self.lab / "events.jsonl").open("a") as file:
+                    file.write(json.dumps({"time": time.time(), **event}) + "\n")
+            elif "say" in event:
+                capture = self._config.pluginmanager.getplugin("capturemanager")
+                with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+                    os.write(2, f"kbisect: {event['say']}\n".encode())
 
     def say_once(self, message: str) -> None:
         """The same, once per session: of xdist's workers only the first one says it."""

@@ -69,8 +69,9 @@ def main(config: pytest.Config) -> int:
 
 
 def _complain(words: str) -> None:
-    sys.stdout.flush()
-    print(f"ERROR: {words}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # whoever hears it or not, the exit code tells
+        sys.stdout.flush()
+        print(f"ERROR: {words}", file=sys.stderr, flush=True)
 
 
 def _bisect(config: pytest.Config, teller: Teller) -> int:

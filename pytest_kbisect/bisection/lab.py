@@ -176,7 +176,11 @@ class _Events:
         whole = text[: text.rfind("\n") + 1]
         self._offset += len(whole)
         for line in whole.splitlines():
-            self._hear(json.loads(line))
+            try:
+                event = json.loads(line)
+            except ValueError:  # cut short by a full disk, and another worker's glued to it
+                continue
+            self._hear(event)
 
 
 class Testing:

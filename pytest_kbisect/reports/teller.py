@@ -132,7 +132,7 @@ class Teller:
                 print(text, end="", flush=True)
             except UnicodeEncodeError:  # a terminal in another encoding
                 print(text.encode("ascii", "replace").decode(), end="", flush=True)
-        except BrokenPipeError:
+        except OSError:  # a reader or a terminal that went away, a full disk
             self._deaf = True
             with contextlib.suppress(OSError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

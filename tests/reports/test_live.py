@@ -233,6 +233,26 @@ def test_a_reader_that_goes_away(tmp_path: Path) -> None:
     assert log.read_text().count("\n") == 20000
 
 
+@pytest.mark.parametrize("where", ["a full disk", "a terminal that was closed"])
+def test_where_nothing_can_be_printed(tmp_path: Path, where: str) -> None:
+    program = (
+        "import sys; from pathlib import Path; from pytest_kbisect.reports.teller import Teller\n"
+        "teller = Teller(); teller.open(Path(sys.argv[1]))\n"
+        "for i in range(3): teller.line(f'line {i}')\n"
+        "sys.exit(7)"
+    )
+    if where == "a full disk":
+        stdout = os.open("/dev/full", os.O_WRONLY)
+    else:
+        master, stdout = os.openpty()
+        os.close(master)
+    log = tmp_path / "log"
+    done = subprocess.run([sys.executable, "-c", program, str(log)], stdout=stdout, check=False)
+    os.close(stdout)
+    assert done.returncode == 7
+    assert log.read_text() == "line 0\nline 1\nline 2\n"
+
+
 def test_an_ascii_terminal() -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     program = "from pytest_kbisect.reports.teller import Teller; Teller().line('Ñandú')"

@@ -1,0 +1,59 @@
+"""What a session says while it runs: heard where it can be, and nothing rests on it."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_kbisect import properties
+from pytest_kbisect.bisection.lab import _Events
+from pytest_kbisect.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@pytest.fixture
+def session(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Session:
+    monkeypatch.setenv(properties.LAB, str(pytester.path))
+    return Session(pytester.parseconfig())
+
+
+@pytest.fixture
+def heard(pytester: pytest.Pytester) -> list[Mapping[str, Any]]:
+    return []
+
+
+@pytest.fixture
+def events(pytester: pytest.Pytester, heard: list[Mapping[str, Any]]) -> _Events:
+    return _Events(pytester.path / "events.jsonl", heard.append)
+
+
+def test_are_heard_in_order(session: Session, events: _Events, heard: list[Mapping[str, Any]]) -> None:
+    for word in ("one", "two"):
+        session.say(word)
+    events()
+    session.say("Ñandú")
+    events()
+    assert [event["say"] for event in heard] == ["one", "two", "Ñandú"]
+
+
+def test_a_full_disk_keeps_nobody_from_building(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "open", full)
+    session.tell({"say": "build 10%", "percent": 10})
+
+
+def test_a_line_cut_short_is_passed_by(
+    pytester: pytest.Pytester, events: _Events, heard: list[Mapping[str, Any]]
+) -> None:
+    lines = [json.dumps({"say": word}) for word in ("one", "two", "three")]
+    (pytester.path / "events.jsonl").write_text(f"{lines[0]}\n{lines[1][:8]}{lines[1]}\n{lines[2]}\n")
+    events()
+    assert [event["say"] for event in heard] == ["one", "three"]
