@@ -159,7 +159,7 @@ OPTIONS = (
         "commits that are tested at a time, the guests of -n divided among them (default: one for 8 guests, at most 4)",
         parse=_count,
     ),
-    Option("jobs", "N", "processes of one build (default: the processors there are)", parse=_count),
+    Option("jobs", "N", "processes of one build (default: one for each processor)", parse=_count),
     Option("dir", "DIR", "folder of a bisection's results (default: kbisect-results/NAME)", parse=_path),
     Option(
         "cache", "DIR", "folder of trees, objects and built kernels (default: the user's cache)", parse=_path
@@ -259,6 +259,14 @@ def in_use(config: pytest.Config) -> bool:
         config.getoption(option.key) is not None or config.getini(option.key) not in (None, "", [])
         for option in OPTIONS
     )
+
+
+def jobs(config: pytest.Config) -> int:
+    """Processes of one build: as many as processors may be used, where the user names no number."""
+    from pytest_kbisect import parallel
+
+    named: int | None = value(config, "jobs")
+    return named or parallel.processors()
 
 
 def cache_folder(config: pytest.Config) -> Path:

@@ -125,7 +125,7 @@ class Session:
                 self.commit,
                 self.config_request(configuration),
                 cache=self.cache,
-                jobs=options.value(self._config, "jobs") or os.cpu_count() or 1,
+                jobs=options.jobs(self._config),
                 progress=self._progress,
                 store_limit=options.value(self._config, "store-size") << 30,
                 owner=os.environ.get("PYTEST_XDIST_TESTRUNUID", ""),

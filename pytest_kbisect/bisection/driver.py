@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import sys
 import traceback
@@ -145,7 +144,7 @@ def _symbolized(
         told.crash_commit,
         wanted,
         cache=options.cache_folder(config),
-        jobs=options.value(config, "jobs") or os.cpu_count() or 1,
+        jobs=options.jobs(config),
         progress=lambda words: teller.line(f"   {told.crash_commit[:12]}: {words}", log=False),
     )
     if found.note:
@@ -165,14 +164,13 @@ def _share(config: pytest.Config, plan: Plan) -> Share | None:
     """What each session gets where several run at once."""
     if plan.at_once == 1:
         return None
-    jobs = options.value(config, "jobs") or os.cpu_count() or 1
-    return Share(jobs, plan.width if getattr(config.option, "numprocesses", None) else None)
+    return Share(options.jobs(config), plan.width if getattr(config.option, "numprocesses", None) else None)
 
 
 @contextlib.contextmanager
 def _ahead(config: pytest.Config, selection: Selection, plan: Plan) -> Iterator[Ahead | None]:
     """What builds while guests run, where they leave processors for it."""
-    spare = (os.cpu_count() or 1) - plan.width
+    spare = parallel.processors() - plan.width
     if spare < 1 or plan.at_once > 1 or plan.strategy == "classic":
         yield None
         return

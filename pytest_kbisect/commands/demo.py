@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import shutil
 import signal
@@ -12,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_kbisect import host, options, process
+from pytest_kbisect import host, options, parallel, process
 from pytest_kbisect.errors import ExitCode, HostError, KbisectError, UsageError
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
         *("-m", "pytest"),
         *(f"--kbisect-kernel={demo.path}", f"--kbisect-range={repository.GOOD}..{repository.BAD}"),
         *(f"--kbisect-dir={result}", f"--kbisect-cache={cache}"),
-        *(str(reproducer), *(["-n", "2"] if (os.cpu_count() or 1) > 1 else []), *arguments.arguments),
+        *(str(reproducer), *(["-n", "2"] if parallel.processors() > 1 else []), *arguments.arguments),
     ]
     print(f"\nBisecting, with the line that you would use:\n\n    {shlex.join(command)}\n", flush=True)
     exit_code = _in_foreground(command, folder)

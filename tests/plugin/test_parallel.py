@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_kbisect import parallel
+from pytest_kbisect import options, parallel
 
 if TYPE_CHECKING:
     from conftest import Tree
@@ -39,6 +39,12 @@ def test_the_processors_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> Non
     assert 1 <= parallel.processors() <= (os.cpu_count() or 1)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3})
     assert parallel.processors() == 1
+
+
+def test_a_build_has_a_job_for_each(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3})
+    assert options.jobs(pytester.parseconfig()) == 1
+    assert options.jobs(pytester.parseconfig("--kbisect-jobs=5")) == 5
 
 
 def test_the_header_says_how_many_and_why(pytester: pytest.Pytester, linux: Tree) -> None:
