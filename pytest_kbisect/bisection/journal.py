@@ -31,7 +31,7 @@ class Journal:
         _mend(path)
         self.records = [record for record in lines if record.get("kind") == "tested"]
         self._tested = [tested_of(record["tested"]) for record in self.records]
-        self._notes = {record["kind"]: record for record in lines[1:] if record.get("kind") != "tested"}
+        self._notes = [record for record in lines[1:] if record.get("kind") != "tested"]
         header = {"kind": "subject", "format": _FORMAT, **json.loads(json.dumps(dict(subject)))}
         if lines:
             _compare(lines[0], header, path)
@@ -52,14 +52,18 @@ class Journal:
         self._tested.append(tested)
 
     def note(self, kind: str, facts: Mapping[str, Any]) -> None:
-        """Write down something else that later decisions rest on; the last of a kind counts."""
+        """Write down something else that later decisions rest on."""
         record = {"kind": kind, **facts}
         self._append(record)
-        self._notes[kind] = record
+        self._notes.append(record)
+
+    def notes(self, kind: str) -> tuple[Mapping[str, Any], ...]:
+        """The notes of a kind, in order."""
+        return tuple(record for record in self._notes if record.get("kind") == kind)
 
     def noted(self, kind: str) -> Mapping[str, Any] | None:
         """The last note of a kind; None where there is none."""
-        return self._notes.get(kind)
+        return next(reversed(self.notes(kind)), None)
 
     def _append(self, record: Mapping[str, Any]) -> None:
         with self.path.open("a", encoding="utf-8") as file:

@@ -36,9 +36,9 @@ class Rules:
 
     `runs` is how often a commit is tested that no strategy asked for; `budget` the seconds it may take
     in all; `at_once` how many commits are tested side by side; `check_good`: nobody has said that the
-    good end is good. `absent` says why the bug cannot be in a commit (a fix bisection must not take a
-    commit older than the bug for a repaired one); `reweigh` is asked once, when the crash has been seen,
-    for a strategy that makes use of what it looks like.
+    good end is good. `absent` says why the bug cannot be in a commit, and may have a session made to find
+    out (a fix bisection must not take a commit older than the bug for a repaired one); `reweigh` is asked
+    once, when the crash has been seen, for a strategy that makes use of what it looks like.
     """
 
     runs: int = 10
@@ -111,7 +111,7 @@ class Search(Standing):
     def _asked(self) -> tuple[Experiment, ...] | Answer:
         """What the strategy says."""
         if self.rules.at_once > 1 and isinstance(self.strategy, Bayes):
-            return self.strategy.decide_many(self.evidence, self.rules.at_once, tuple(self._running()))
+            return self.strategy.decide_many(self.evidence, self.rules.at_once, tuple(self._pending()))
         decision = self.strategy.decide(self.evidence)
         return decision if isinstance(decision, Answer) else (decision,)
 
@@ -167,21 +167,21 @@ class Search(Standing):
     def _make(self, wanted: tuple[Experiment, ...]) -> None:
         """Have these experiments made side by side, and no other, until one has ended.
 
-        What has ended is in the journal before anything is made of it.
+        What has ended is in the journal before it is told and before anything else is begun.
         """
         asked = {experiment.commit for experiment in wanted}
-        running = self._running()
-        for index in running.keys() - asked:
-            self.trials.give_up(running[index], "what was found since tells as much")
+        pending = self._pending()
+        for index in pending.keys() - asked:
+            self.trials.give_up(pending[index], "what was found since tells as much")
         for experiment in wanted:
-            if experiment.commit not in running and not self._begin(experiment, len(wanted)):
+            if experiment.commit not in pending and not self._begin(experiment, len(wanted)):
                 return
         for order, tested in self.trials.wait():
             self._found(order, tested)
 
-    def _running(self) -> dict[int, Order]:
-        """What is being made, by commit."""
-        return {self.index(order.commit): order for order in self.trials.running}
+    def _pending(self) -> dict[int, Order]:
+        """What is being made, or has ended and is not taken in yet, by commit."""
+        return {self.index(order.commit): order for order in self.trials.pending}
 
     def _begin(self, experiment: Experiment, at_once: int) -> bool:
         """Begin an experiment, unless the bug cannot be in its commit, which is all there is to find then."""
@@ -207,7 +207,7 @@ class Search(Standing):
         return True
 
     def _found(self, order: Order, tested: Tested) -> None:
-        """Take in and tell what an experiment found, once it is in the journal."""
+        """Take in what an experiment found, write it down with what is believed now, and tell it."""
         self.add(tested)
         self.trials.record(order, tested, position=self.index(tested.commit), **self.belief())
         self._tell(tested)

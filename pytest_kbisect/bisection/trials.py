@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _POLL = 0.1
 """Seconds between two looks at all sessions that run."""
+_GIVEN_UP = "given-up"
+"""The journal's kind of note on a session that was ended before it had found anything: what it took."""
 
 
 class Testing(Protocol):
@@ -83,6 +86,7 @@ class Trials:
         per_run: int,
         ahead: Ahead | None = None,
         share: Share | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ahead = ahead
         self._lab = lab
@@ -90,6 +94,8 @@ class Trials:
         self._say = teller
         self._per_run = per_run
         self._share = share
+        self._clock = clock
+        self._began: dict[Order, float] = {}
         self._running: dict[Order, Testing] = {}
         self._ended: dict[Order, Tested] = {}
 
@@ -109,15 +115,17 @@ class Trials:
 
     @property
     def spent(self) -> float:
-        """Seconds of all sessions so far, those before an interruption included.
+        """Seconds of all sessions so far, those given up and those before an interruption included.
 
         Of several at once each has its part.
         """
         records = zip(self._journal.records, self.made, strict=True)
-        return sum(
+        ended = sum(
             (tested.build_seconds + tested.test_seconds) / int(record.get("at_once", 1))
             for record, tested in records
         )
+        notes = self._journal.notes(_GIVEN_UP)
+        return ended + sum(float(note["seconds"]) / int(note["at_once"]) for note in notes)
 
     def sessions(self, commit: str) -> int:
         """How many sessions a commit had."""
@@ -178,6 +186,7 @@ class Trials:
             if order.stop is None or event["outcome"] != "crashed":  # else that was the last run
                 self._ahead.start(foresee())
 
+        self._began[order] = self._clock()
         self._running[order] = self._lab.begin(
             order.commit,
             order.runs,
@@ -200,14 +209,15 @@ class Trials:
         return ended
 
     @property
-    def running(self) -> tuple[Order, ...]:
-        """The experiments that were begun, and of which nobody was told yet."""
+    def pending(self) -> tuple[Order, ...]:
+        """The experiments that were begun, and of which nobody was told yet: they run, or have just ended."""
         return (*self._ended, *self._running)
 
     def give_up(self, order: Order, why: str) -> None:
         """End an experiment that was begun and is not wanted any more, unless it has ended just now."""
         if order in self._running:
             self._running.pop(order).close()
+            self._note_given_up(order)
             self._say.end(order.commit)
             self._say.line(f"   {order.commit[:12]}: given up, {why}", log=False)
 
@@ -215,9 +225,18 @@ class Trials:
         """End all that are running; what had ended and was not asked for is forgotten."""
         for testing in self._running.values():
             testing.close()
+        orders = [*self._running, *self._ended]
         self._running.clear()
         self._ended.clear()
+        with contextlib.suppress(OSError):  # on a full disk: what made us stop is told, not this
+            for order in orders:
+                self._note_given_up(order)
         self._say.end()
+
+    def _note_given_up(self, order: Order) -> None:
+        """Write down what an experiment took that found nothing: it belongs to what is spent."""
+        seconds = round(self._clock() - self._began[order], 3)
+        self._journal.note(_GIVEN_UP, {"commit": order.commit, "seconds": seconds, "at_once": order.at_once})
 
     def _look(self) -> None:
         """See which of the running experiments have ended."""

@@ -105,3 +105,23 @@ def test_time_of_several_at_once_counts_once(trials):
     for commit in ("takes2", "takes3"):
         trials.record(order(commit, 2), Found(commit, build_seconds=30, test_seconds=10))
     assert trials.spent == 80
+
+
+def test_time_of_what_is_given_up_counts_too(tmp_path, lab):
+    now = [0.0]
+
+    def trials():
+        journal = Journal(tmp_path / "journal.jsonl", {})
+        return Trials(lab, journal, Teller(), per_run=1, clock=lambda: now[0])
+
+    first = trials()
+    for commit in ("takes9", "takes8"):
+        first.begin(order(commit, 2))
+    now[0] = 40.0
+    first.give_up(order("takes9", 2), "it would tell nothing")
+    assert first.spent == 20
+    now[0] = 60.0
+    first.stop()
+    assert first.spent == 50
+    again = trials()
+    assert (again.spent, again.made) == (50, ())

@@ -146,7 +146,7 @@ def test_two_commits_at_a_time(linux_clone, configuration, small_range, tmp_path
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads((folder / "result.json").read_text())["culprit"] == linux_clone.demo.culprit
     lines = map(json.loads, (folder / "journal.jsonl").read_text().splitlines())
-    beside = [line for line in lines if line.get("at_once") == 2]
+    beside = [line for line in lines if line["kind"] == "tested" and line.get("at_once") == 2]
     spans = [
         (one["time"], one["time"] + one["tested"]["build_seconds"] + one["tested"]["test_seconds"])
         for one in beside

@@ -45,6 +45,7 @@ def test_a_journal_that_is_not_at_its_end(pytester: pytest.Pytester, linux: Tree
     path = pytester.path / "journal.jsonl"
     journal = Journal(path, {"range": [line[0], line[-1]], "fix": False})
     journal.add(Tested(line[-1], (CRASH,) * 4, "s1"), reason="")
+    journal.note("given-up", {"commit": line[8], "seconds": 60.0, "at_once": 4})
     journal.add(Tested(line[6], (OK,) * 12, "s2"), reason="")
     path.write_bytes(path.read_bytes() + b'{"kind": "tes')
     before = path.read_bytes()
