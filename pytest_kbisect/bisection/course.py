@@ -40,7 +40,8 @@ class Plan:
     """What is wanted of a bisection.
 
     `runs` of a commit where no strategy says how many; `width` runs go side by side, at each of `at_once`
-    commits; `crash` are the titles that the reproducers name; `budget` in seconds of all sessions together.
+    commits (more at one that is tested alone); `crash` are the titles that the reproducers name; `budget`
+    in seconds of all sessions together.
     """
 
     ends: Range
@@ -141,7 +142,7 @@ class Course:
                 at_once=plan.at_once,
                 fix=plan.fix,
                 check_good=bool(ends.beside),
-                absent=(lambda commit, seen: self._absent(good, commit, seen)) if plan.fix else None,
+                absent=(lambda commit, seen: self._test_base(good, commit, seen)) if plan.fix else None,
                 reweigh=None if plan.strategy == "classic" else self._reweigh,
             ),
         )
@@ -180,8 +181,8 @@ class Course:
 
     # -- what else is tested ---------------------------------------------------------------------------
 
-    def _absent(self, known_bad: str, commit: str, evidence: Evidence) -> str:
-        """Why a commit on the way to a repair never had the bug; "" where it had.
+    def _test_base(self, known_bad: str, commit: str, evidence: Evidence) -> str:
+        """Test where a commit on the way to a repair branched off: why it never had the bug; "" where it had.
 
         A commit that branched off before the bug came in does not crash, and is no repair. Where the
         branches part tells: descendants of a commit that crashes have the bug or its repair.
@@ -200,6 +201,8 @@ class Course:
                 f"does {commit[:12]}, which branched off here, have the bug?",
                 stop=tuple(sorted(evidence.reference.main)),
                 phase="base",
+                # Beside others it has the share that each of them has.
+                at_once=max((other.at_once for other in self._trials.pending), default=1),
             )
             known = [self._trials.test(order)]
             self._trials.record(order, known[0])

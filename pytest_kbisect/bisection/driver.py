@@ -164,7 +164,8 @@ def _share(config: pytest.Config, plan: Plan) -> Share | None:
     """What each session gets where several run at once."""
     if plan.at_once == 1:
         return None
-    return Share(options.jobs(config), plan.width if getattr(config.option, "numprocesses", None) else None)
+    guests = plan.width if getattr(config.option, "numprocesses", None) else None
+    return Share(options.jobs(config), guests, plan.at_once)
 
 
 @contextlib.contextmanager

@@ -31,13 +31,18 @@ class Order:
 class Share:
     """What each of several sessions at once gets: `guests` at a time, and its part of `jobs` for its build.
 
-    `guests` is None where sessions run one guest each anyway.
+    `guests` is None where sessions run one guest each anyway. At most `sessions` run at once; one that runs
+    alone has the guests of all.
     """
 
     jobs: int
     guests: int | None = None
+    sessions: int = 1
 
-    def options(self, at_once: int) -> list[str]:
-        """What pytest is told in one of so many sessions."""
-        guests = [] if self.guests is None else [f"-n{self.guests if self.guests > 1 else 0}"]
-        return [*guests, f"--kbisect-jobs={max(1, self.jobs // at_once)}"]
+    def options(self, at_once: int, tests: int) -> list[str]:
+        """What pytest is told in one of so many sessions, which runs so many tests."""
+        jobs = f"--kbisect-jobs={max(1, self.jobs // at_once)}"
+        if self.guests is None:
+            return [jobs]
+        guests = self.guests if at_once > 1 else min(self.guests * self.sessions, tests)
+        return [f"-n{guests if guests > 1 else 0}", jobs]

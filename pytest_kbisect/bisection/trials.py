@@ -196,7 +196,7 @@ class Trials:
             watch=order.watch,
             strict=order.strict,
             number=self.sessions(order.commit) + 1,
-            extra=self._share.options(order.at_once) if self._share else (),
+            extra=self._share.options(order.at_once, order.runs * self._per_run) if self._share else (),
             hear=hear,
         )
 

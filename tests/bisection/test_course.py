@@ -11,6 +11,7 @@ from pytest_kbisect.bisection.course import Course, Plan
 from pytest_kbisect.bisection.evidence import Evidence
 from pytest_kbisect.bisection.history import History
 from pytest_kbisect.bisection.journal import Journal
+from pytest_kbisect.bisection.order import Order
 from pytest_kbisect.bisection.outcome import Outcome, Run
 from pytest_kbisect.bisection.outcome import Tested as Found
 from pytest_kbisect.bisection.search import Rules, Search
@@ -259,6 +260,20 @@ def test_a_branch_older_than_the_bug_is_no_repair(linux, bisect):
     linux.grow(2, "after")
     finding = bisect(f"{bad}..HEAD", fix=True)
     assert culprit_of(finding) == repair
+
+
+def test_where_it_branched_off_is_tested_beside_the_others_with_a_share_as_theirs(linux, tmp_path):
+    base = linux.git("rev-parse", "HEAD")
+    linux.git("checkout", "-q", "-b", "old")
+    old = linux.commit("old")
+    linux.git("checkout", "-q", "main")
+    bad = linux.commit("the bug", bug="yes\n")
+    tree, history = LinuxTree(linux.path, tmp_path / "cache"), History.line([bad])
+    trials = Trials(Lab(tree), Journal(tmp_path / "journal.jsonl", {}), Teller(), per_run=1)
+    course = Course(Plan(ends=tree.parse_range(f"{base}..{bad}"), fix=True), tree, trials, Teller())
+    trials.begin(Order(bad, 4, "", at_once=3))
+    assert base[:12] in course._test_base(bad, old, Evidence(history))
+    assert [record["at_once"] for record in trials.journal.records] == [3]
 
 
 class Denies:

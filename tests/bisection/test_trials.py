@@ -48,7 +48,7 @@ def lab():
 
 @pytest.fixture
 def trials(tmp_path, lab):
-    return Trials(lab, Journal(tmp_path / "journal.jsonl", {}), Teller(), per_run=1, share=Share(16, 4))
+    return Trials(lab, Journal(tmp_path / "journal.jsonl", {}), Teller(), per_run=1, share=Share(16, 4, 3))
 
 
 def order(commit, at_once=1):
@@ -91,12 +91,16 @@ def test_nothing_is_left_running(trials, lab, wait):
     assert lab.sessions["takes9"].closed
 
 
-def test_processors_and_guests_are_divided(trials, lab):
+def test_processors_and_guests_are_divided_among_those_that_run(trials, lab):
     trials.test(order("takes1"))
     trials.test(order("takes2", 3))
-    assert lab.extra == {"takes1": ["-n4", "--kbisect-jobs=16"], "takes2": ["-n4", "--kbisect-jobs=5"]}
-    assert Share(2, 1).options(2) == ["-n0", "--kbisect-jobs=1"]
-    assert Share(2).options(3) == ["--kbisect-jobs=1"]
+    assert lab.extra == {
+        "takes1": ["-n10", "--kbisect-jobs=16"],  # ten runs have no use for more
+        "takes2": ["-n4", "--kbisect-jobs=5"],
+    }
+    assert Share(16, 4, 3).options(1, 50) == ["-n12", "--kbisect-jobs=16"]
+    assert Share(2, 1, 2).options(2, 50) == ["-n0", "--kbisect-jobs=1"]
+    assert Share(2).options(3, 50) == ["--kbisect-jobs=1"]
 
 
 def test_time_of_several_at_once_counts_once(trials):
