@@ -106,10 +106,13 @@ def directories(tree: Path, output: Path, read: Sources, changes: Iterable[Chang
     return frozenset({*found, *above, *_ALWAYS})
 
 
-def environment(
+def prepare(
     cache: Path, output: Path, entered: Collection[str] | None, variables: Mapping[str, str]
 ) -> dict[str, str]:
-    """A build's environment, in which make enters these directories only; `variables` where it enters all."""
+    """Lay out in O= what is entered, write the script, and tell the environment of a make that keeps to it.
+
+    Where all directories are to be entered (None) that is `variables`.
+    """
     shutil.rmtree(output / ENTERED, ignore_errors=True)
     path = variables.get("PATH", os.defpath)
     make = shutil.which("make", path=path)

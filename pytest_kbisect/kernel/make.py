@@ -50,7 +50,7 @@ class Make:
     ) -> None:
         """Make targets; in the directories `entered` only, None: in all (see descent)."""
         arguments = self.toolchain.arguments(self.output.path.name)
-        environment = descent.environment(self.cache, self.output.path, entered, self._environment)
+        environment = descent.prepare(self.cache, self.output.path, entered, self._environment)
         self._run(["make", f"-j{self.jobs}", *arguments, *targets], self.slot.tree, environment, step)
 
     def merge(self, arguments: Sequence[str]) -> None:

@@ -182,7 +182,7 @@ def make(tmp_path):
 
     def make(entered, *words):
         inherited = os.environ | {"obj": "inherited", "descends": "inherited"}
-        env = descent.environment(tmp_path / "cache", output, entered, inherited)
+        env = descent.prepare(tmp_path / "cache", output, entered, inherited)
         command = ["make", "-s", "--no-print-directory", "MAKE=make", *words]
         done = subprocess.run(command, cwd=output, env=env, check=True, capture_output=True, text=True)
         assert not done.stderr
