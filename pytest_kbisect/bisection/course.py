@@ -161,11 +161,12 @@ class Course:
         if note is None:
             note = self._hints(search)
             journal.note("prior", note)
-        if not note.get("levels") or len(note["of"]) != len(search.history):
+        prior = hints.from_note(note, len(search.history))
+        if prior is None:
             return None
         if note["stack"]:
             self._say.line(f"# files of the crash: {' '.join(note['stack'])}")
-        return self._strategy(search.history, hints.from_note(note))
+        return self._strategy(search.history, prior)
 
     def _hints(self, search: Search) -> dict[str, Any]:
         """The prior for the journal; empty where the build left no list of what it read."""

@@ -65,8 +65,10 @@ def to_note(prior: Weights, stack: Iterable[str]) -> dict[str, Any]:
     return {"stack": sorted(stack), "levels": levels.tolist(), "of": "".join(_DIGITS[i] for i in of.tolist())}
 
 
-def from_note(note: Mapping[str, Any]) -> Weights:
-    """The prior that `to_note` wrote."""
+def from_note(note: Mapping[str, Any] | None, commits: int) -> Weights | None:
+    """The prior that `to_note` wrote; None where there is none, or not of a history of so many commits."""
+    if not note or not note.get("levels") or len(note["of"]) != commits:
+        return None
     levels = np.array(note["levels"])
     found: Weights = levels[[_DIGITS.index(digit) for digit in note["of"]]]
     return found

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _FORMAT = 1
+_LATER = frozenset({"crash"})
+"""Facts of a subject that journals had not from the beginning: one without is of the same bisection."""
 
 
 class Journal:
@@ -99,7 +101,7 @@ def _mend(path: Path) -> None:
 
 def _compare(found: Mapping[str, Any], wanted: Mapping[str, Any], path: Path) -> None:
     for key in wanted:
-        if found.get(key) != wanted[key]:
+        if found.get(key) != wanted[key] and not (key in _LATER and key not in found):
             raise UsageError(
                 f"{path} belongs to another bisection: its {key} is {_short(found.get(key))}, now it is "
                 f"{_short(wanted[key])}; give another --kbisect-dir or move the folder away"

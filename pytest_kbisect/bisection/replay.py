@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect.bisection.outcome import Outcome, Run, Tested, Verdict
-from pytest_kbisect.bisection.reference import Reference
+from pytest_kbisect.bisection.reference import Match, Reference, match_names
 from pytest_kbisect.bisection.tally import tally_of
 from pytest_kbisect.bisection.verdict import crash_chance, judge, judge_reported
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 _FULL = "[0-9a-f]{40}"
 _RESULT = re.compile(r"(?:all runs|run #\d+): (.*)")
@@ -58,6 +58,8 @@ class Trial:
 class Log:
     """A bisection read back. `fix` means it looked for a repair: bad and good are exchanged in `marks`.
 
+    Of one of ours also the titles that its reproducers `expected`, and its note of the `prior` (see hints).
+
     `marks` are the verdicts given to git in order, the ends of the range among them; `culprit` and
     `candidates` are what the log ended with, `error` why it did not.
     """
@@ -68,6 +70,8 @@ class Log:
     culprit: str = ""
     candidates: tuple[str, ...] = ()
     error: str = ""
+    expected: frozenset[str] = frozenset()
+    prior: Mapping[str, Any] | None = None
 
     @property
     def reported(self) -> Tested | None:
@@ -174,7 +178,9 @@ def second_opinion(log: Log) -> tuple[Second, ...]:
     """What our verdicts make of a log's tests, the first of which is the reported commit's."""
     if log.reported is None:
         return ()
-    reference = Reference().grown(log.reported.runs)
+    expected = Reference(log.expected)
+    own = [run for run in log.reported.runs if match_names(run, expected) is Match.MATCH]
+    reference = expected.grown(own)
     chance = crash_chance(tally_of(log.reported.runs, reference))
     opinions = []
     for n, trial in enumerate(log.trials):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_kbisect import options
+from pytest_kbisect.bisection import hints
 from pytest_kbisect.bisection.bayes import Bayes
 from pytest_kbisect.bisection.classic import Classic
 from pytest_kbisect.bisection.evidence import Evidence
@@ -16,6 +17,7 @@ from pytest_kbisect.bisection.history import LOG_FORMAT, History
 from pytest_kbisect.bisection.journal import read_records, tested_of
 from pytest_kbisect.bisection.likeness import match_crashes
 from pytest_kbisect.bisection.outcome import Outcome, Run, Tested, Verdict
+from pytest_kbisect.bisection.reference import Reference
 from pytest_kbisect.bisection.replay import Log, Trial, read_log, second_opinion
 from pytest_kbisect.bisection.strategy import GOOD_END, Experiment
 from pytest_kbisect.errors import ExitCode, UsageError
@@ -67,17 +69,30 @@ def _read(path: Path) -> tuple[Log, str]:
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
     if text.startswith("{"):
-        subject, *records = read_records(path)
+        records = read_records(path)
+        if not records or records[0].get("kind") != "subject":
+            raise _no_bisection(path)
+        subject = records[0]
+        notes = [record for record in records if record.get("kind") == "prior"]
         trials = [Trial(tested_of(record["tested"])) for record in records if record.get("kind") == "tested"]
-        log = Log(trials, fix=bool(subject.get("fix")))
+        log = Log(
+            trials,
+            fix=bool(subject.get("fix")),
+            expected=frozenset(subject.get("crash", ())),
+            prior=notes[-1] if notes else None,
+        )
         good, bad = subject.get("range", ("", ""))
         return log, f"{good}..{bad}" if good else ""
     log = read_log(text)
     if not log.trials and not log.marks:
-        raise UsageError(
-            f"{path} holds no bisection: a journal.jsonl, a bisection log or a git bisect log is wanted"
-        )
+        raise _no_bisection(path)
     return log, ""
+
+
+def _no_bisection(path: Path) -> UsageError:
+    return UsageError(
+        f"{path} holds no bisection: a journal.jsonl, a bisection log or a git bisect log is wanted"
+    )
 
 
 def _range(config: pytest.Config, tree: LinuxTree, log: Log, ends: str) -> Range:
@@ -92,7 +107,12 @@ def _range(config: pytest.Config, tree: LinuxTree, log: Log, ends: str) -> Range
 
 def _conclude(config: pytest.Config, log: Log, ends: Range, tree: LinuxTree, teller: Teller) -> None:
     history = History.from_log(tree.log_text(ends.good, ends.bad, line=LOG_FORMAT))
-    evidence = Evidence(history, matcher=match_crashes, reported=GOOD_END if log.fix else history.bad_end)
+    evidence = Evidence(
+        history,
+        matcher=match_crashes,
+        reference=Reference(log.expected),
+        reported=GOOD_END if log.fix else history.bad_end,
+    )
     strangers = 0
     for tested in _evidence(log):
         if tested.commit == ends.good:
@@ -103,7 +123,7 @@ def _conclude(config: pytest.Config, log: Log, ends: Range, tree: LinuxTree, tel
             strangers += 1
     if strangers:
         teller.line(f"{strangers} tests are of commits outside {ends.good[:12]}..{ends.bad[:12]}: left out")
-    strategy = _strategy(config, history, fix=log.fix)
+    strategy = _strategy(config, history, log)
     answer = strategy.conclude(evidence)
     teller.line(f"here: {answer.kind.value}, {answer.confidence:.1%} sure: {answer.reason}")
     for i, chance in answer.candidates[:_SHOWN]:
@@ -125,7 +145,8 @@ def _evidence(log: Log) -> list[Tested]:
     return [Tested(sha, _WORD[verdict], signature=f"unknown {sha}") for verdict, sha in marks]
 
 
-def _strategy(config: pytest.Config, history: History, *, fix: bool) -> Strategy:
+def _strategy(config: pytest.Config, history: History, log: Log) -> Strategy:
     if options.value(config, "strategy") == "classic":
-        return Classic(history, options.value(config, "runs"), fix=fix)
-    return Bayes(history, confidence=options.value(config, "confidence"), fix=fix)
+        return Classic(history, options.value(config, "runs"), fix=log.fix)
+    prior = hints.from_note(log.prior, len(history))
+    return Bayes(history, confidence=options.value(config, "confidence"), prior=prior, fix=log.fix)

@@ -45,6 +45,7 @@ def subject_of(config: pytest.Config, selection: Selection, plan: Plan) -> dict[
         "reproducers": {name: _digest(Path(name)) for name in selection.files},
         "fragments": selection.fragments,
         "config": [_digest(path) for path in options.value(config, "config")],
+        "crash": sorted(plan.crash),
         "image": _digest_of_image(options.value(config, "image")),
         "strategy": plan.strategy,
         "runs": plan.runs,

@@ -60,4 +60,6 @@ def test_commits_by_what_they_touch(linux, tree):
     assert stack > folder > makefile > unread > 0
     assert prior.sum() == pytest.approx(1)
     note = hints.to_note(prior, ["drivers/net/tun.c"])
-    assert np.array_equal(hints.from_note(note), prior)
+    assert np.array_equal(hints.from_note(note, len(history)), prior)
+    assert hints.from_note(note, len(history) + 1) is None
+    assert hints.from_note({}, len(history)) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -118,6 +119,13 @@ def test_a_disk_image_that_is_none(suite: pytest.Pytester, linux: Tree) -> None:
         assert ordinary.ret == pytest.ExitCode.USAGE_ERROR
         ordinary.stderr.fnmatch_lines([f"ERROR: *{name}*"])
     assert not (suite.path / "kbisect-results").exists()
+
+
+def test_the_journal_notes_the_crashes_that_are_expected(suite: pytest.Pytester, linux: Tree) -> None:
+    suite.path.joinpath("crash.sh").write_text("# kbisect-crash: WARNING in foo\ntrue\n")
+    bisect(suite, linux.path, "HEAD~2..HEAD", "crash.sh", "--kbisect-dir=result")
+    (header, *_) = (suite.path / "result" / "journal.jsonl").read_text().splitlines()
+    assert json.loads(header)["crash"] == ["WARNING in foo"]
 
 
 def test_another_image_is_another_bisection(suite: pytest.Pytester, linux: Tree) -> None:

@@ -61,6 +61,16 @@ def test_another_bisection_is_refused_with_the_difference(tmp_path: Path) -> Non
         Journal(path, {**SUBJECT, "range": ["a", "c"]})
 
 
+def test_one_from_before_crashes_were_noted_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    Journal(path, SUBJECT).add(Tested("a"), reason="")
+    assert Journal(path, {**SUBJECT, "crash": ["WARNING in foo"]}).tested == (Tested("a"),)
+    other = tmp_path / "other.jsonl"
+    Journal(other, {**SUBJECT, "crash": []})
+    with pytest.raises(UsageError, match=r"its crash is \[\], now it is \[\"WARNING in foo\"\]"):
+        Journal(other, {**SUBJECT, "crash": ["WARNING in foo"]})
+
+
 def test_a_damaged_line_is_named(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     Journal(path, SUBJECT)

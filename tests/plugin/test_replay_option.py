@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
+from pytest_kbisect.bisection import hints
 from pytest_kbisect.bisection.journal import Journal
 from pytest_kbisect.bisection.outcome import Outcome, Run, Tested
 
@@ -57,11 +59,28 @@ def test_a_journal_that_is_not_at_its_end(pytester: pytest.Pytester, linux: Tree
     assert path.read_bytes() == before
 
 
+def test_a_journal_is_weighed_as_it_was(pytester: pytest.Pytester, linux: Tree, line: list[str]) -> None:
+    """By the titles that its reproducers name, and by what spoke for a commit beforehand."""
+    path = pytester.path / "journal.jsonl"
+    other = Run(Outcome.CRASHED, title="INFO: task hung in bar")
+    journal = Journal(path, {"range": [line[0], line[-1]], "fix": False, "crash": [CRASH.title]})
+    journal.add(Tested(line[-1], (CRASH, other) * 4, "s1"), reason="")
+    journal.note("prior", hints.to_note(np.array([0.01] * 8 + [0.9] + [0.01] * 3), []))
+    journal.add(Tested(line[6], (other,) * 4, "s2"), reason="")
+    result = replay(pytester, path, f"--kbisect-kernel={linux.path}")
+    result.stdout.fnmatch_lines([f"{line[6][:12]} skip", "here: candidates, *", f"*% {line[9][:12]} *"])
+    assert result.outlines[result.outlines.index(f"{line[6][:12]} skip") + 2].split()[1] == line[9][:12]
+
+
 def test_what_is_no_bisection(pytester: pytest.Pytester, linux: Tree) -> None:
     (pytester.path / "x.log").write_text("hello\n")
+    (pytester.path / "cut.jsonl").write_text('{"kind": "subject", "form')
+    (pytester.path / "other.json").write_text('{"culprit": ""}\n')
     (pytester.path / "short.log").write_text(f"testing commit {'a' * 40}\nall runs: OK\n")
     for words, error in (
         (["x.log"], "ERROR: *x.log holds no bisection: *"),
+        (["cut.jsonl"], "ERROR: *cut.jsonl holds no bisection: *"),
+        (["other.json"], "ERROR: *other.json holds no bisection: *"),
         (["nowhere.log"], "ERROR: cannot read *nowhere.log: No such file or directory"),
         (
             ["short.log", f"--kbisect-kernel={linux.path}"],
