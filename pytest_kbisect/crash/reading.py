@@ -249,9 +249,14 @@ class ConsoleReader:
         return self._take(complete_only=True)
 
     @property
+    def begun(self) -> bool:
+        """A crash has begun whose report is not complete."""
+        return bool(self._console.open)
+
+    @property
     def pending(self) -> bool:
-        """A crash has begun whose report is not complete: wait a little for the rest."""
-        return bool(self._console.open) or self._console.held_back
+        """A crash has begun, or may have in the last line: wait a little for the rest."""
+        return self.begun or self._console.held_back
 
     def finish(self) -> tuple[CrashReport, ...]:
         """There comes no more; returns the reports not yet returned."""

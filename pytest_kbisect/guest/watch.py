@@ -47,6 +47,8 @@ class Watch:
     def read(self) -> None:
         """Read on, and raise nothing."""
         if chunk := self._console.read_new():
+            if not self._reader.begun:  # a report's time begins with it, not with a line held back
+                self._pending_since = None
             self._read_bytes += len(chunk)
             self.recent = self.recent[-_KEPT:] + chunk
             self._reports.extend(self._reader.feed(chunk))
@@ -58,8 +60,8 @@ class Watch:
 
     def look(self) -> None:
         """Read on. Raises KernelCrash for a crash or a reboot, InfraError where QEMU itself died."""
+        ended = not self._qemu.running()  # asked first: what was printed until then is read
         self.read()
-        ended = not self._qemu.running()
         now = time.monotonic()
         if self._reader.pending and not self._reports:
             self._pending_since = self._pending_since or now
@@ -68,7 +70,6 @@ class Watch:
         if self._reports:
             raise KernelCrash(self._reports[0])
         if ended:
-            self.read()  # what came between the two looks
             self._look_at_the_end()
             if self._qemu.ended_by():
                 raise self.silent("unexpected kernel reboot", "REBOOT")
