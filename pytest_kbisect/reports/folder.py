@@ -66,6 +66,8 @@ def _try(troubles: list[str], words: str, action: Callable[[], None]) -> None:
         troubles.append(f"{words}: {error.strerror or error}")
     except KbisectError as error:
         troubles.append(f"{words}: {str(error).partition(chr(10))[0]}")
+    except Exception as error:  # noqa: BLE001 - a fault of ours, that costs this report only
+        troubles.append(f"{words}: {type(error).__name__}: {str(error).partition(chr(10))[0]}")
 
 
 def _render(path: Path, render: Callable[[Story], str | bytes], story: Story) -> None:

@@ -7,6 +7,7 @@ regressions list in copy, regzbot's line, plain text.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import re
 import textwrap
@@ -101,8 +102,10 @@ def _addresses(texts: Iterable[str]) -> tuple[Address, ...]:
     for text in texts:
         named = _NAMED.fullmatch(one_line(text))
         name, address = (named[1], named[2]) if named else ("", one_line(text))
+        address = address.rstrip(".")
         if _ADDRESS.fullmatch(address):
-            found[address] = Address(display_name=_unquoted(name.strip()), addr_spec=address)
+            with contextlib.suppress(Exception):  # whatever the parser finds: a..b@x.org, x@y..org
+                found[address] = Address(display_name=_unquoted(name.strip()), addr_spec=address)
     return tuple(found.values())
 
 

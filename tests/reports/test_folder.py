@@ -154,6 +154,19 @@ def test_what_cannot_be_written_is_said_and_the_rest_is_written(
     assert (results / "report.eml").exists()
 
 
+def test_a_fault_of_ours_costs_one_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object) -> str:
+        raise AttributeError("no such thing\nat all")
+
+    results = made(tmp_path)
+    monkeypatch.setitem(folder._REPORTS, "report.eml", broken)
+    assert folder.write(results, tmp_path / "cache") == [
+        "report.eml was not written: AttributeError: no such thing"
+    ]
+    for name in ("git-bisect.log", "junit.xml", "repeat.sh"):
+        assert (results / name).stat().st_size, name
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_is_read_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = made(tmp_path)

@@ -112,6 +112,29 @@ def test_names_with_commas_quotes_and_any_letters(tmp_path: Path) -> None:
     assert message["Bcc"] is None
 
 
+def test_what_only_looks_like_an_address_is_left_out(tmp_path: Path) -> None:
+    odd = [
+        "Dot <dot@example.org.>",
+        "a..b@example.org",
+        "x@example..org",
+        "y@[::1]:",
+        "z@-.",
+        "Z <b@example.org>",
+    ]
+    message = parsed(mail.render(read(made(tmp_path / "f", recipients_to=odd).path)))
+    to = [address.addr_spec for address in message["To"].addresses]
+    assert to[0] == "dot@example.org"
+    assert to[-1] == "b@example.org"
+    assert not {"a..b@example.org", "x@example..org"} & set(to)
+
+
+@given(st.lists(st.from_regex(mail._ADDRESS, fullmatch=True), min_size=1, max_size=5))
+@settings(max_examples=60, deadline=None)
+def test_no_address_keeps_the_mail_from_being_written(people: list[str]) -> None:
+    found = Result(kind="culprit", range=(sha(0), sha(9)), culprit=sha(5), recipients_to=tuple(people))
+    assert mail.render(Story(Path("/nowhere"), found))
+
+
 @given(title=st.text(), crash=st.text(), person=st.text(), report=st.text())
 @settings(max_examples=60, deadline=None)
 def test_nothing_from_outside_adds_a_header(title: str, crash: str, person: str, report: str) -> None:
