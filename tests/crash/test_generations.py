@@ -168,6 +168,12 @@ PRINTED = [
     ),
     ("BUG: held lock freed in kbx_ioctl", held("[ BUG: held lock freed! ]", "prog/4242 is freeing memory ffff8801-ffff8802\n")),
     ("BUG: still has locks held in kbx_ioctl", held("[ BUG: prog/4242 still has locks held! ]")),
+    ("WARNING: still has locks held in kbx_ioctl", held("WARNING: sshd/4242 still has locks held!")),
+    ("WARNING: still has locks held in kbx_ioctl", held("WARNING: systemd-udevd/77 still has locks held!")),
+    (
+        "WARNING: kernel stack regs has bad 'bp' value",
+        "WARNING: kernel stack regs at ffff8801 in sshd:77 has bad 'bp' value ffff8802\n",
+    ),
     ("WARNING: lock held when returning to user space in kbx_ioctl", held("WARNING: lock held when returning to user space!")),
     (
         "BUG: bad unlock balance in kbx_ioctl",

@@ -12,7 +12,9 @@ from pytest_kbisect.crash.pattern import Pattern
 # what the kernel says about other programs.
 _HARMLESS_BUG: Final = Pattern(r"\w(?<!TASK )BUG:|DEBUG:")
 _HARMLESS_WARNING: Final = Pattern(
-    r"^(?!.{0,300}WARNING: (?:CPU: \d|(?:\[.{1,300}?\] )?\S{1,200}\.[chS]:\d))"  # WARN() itself is never harmless
+    # WARN() itself is never harmless, nor is what names a task: that may be sshd or systemd-udevd.
+    r"^(?!.{0,300}WARNING: (?:CPU: \d|(?:\[.{1,300}?\] )?\S{1,200}\.[chS]:\d"
+    r"|kernel stack |.{1,64} still has locks held!))"
     r".{0,400}?(?i:spectre|\bebpf\b|fbcon: driver|workqueue cpumask|\bmitigation|permanently added|deprecated"
     r"|you are running|unsupported|not supported|experimental|insecure|\bmand\b|no swap|swap space|entropy"
     r"|host key|filesystem (?:is|was)|maximal mount count|unchecked|fsck|\bssh|apparmor|selinux|certificate"
