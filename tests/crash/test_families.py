@@ -369,6 +369,8 @@ def test_family(title, printed):
         "usb 1-1: endpoint3: unknown",
         "ALSA: seq fatal error: cannot create timer (-22)",
         "rcu: INFO: Stall ended before state dump start",
+        "INFO:root:hello",
+        "BPF: INVALID BTF_INFO:72000001",
     ],
 )
 def test_what_only_sounds_like_a_crash(line):

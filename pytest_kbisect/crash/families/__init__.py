@@ -26,8 +26,8 @@ _HARMLESS_WARNING: Final = Pattern(
 _HARMLESS_FATAL: Final = Pattern(r"^(?!fatal error: (?!cannot |can't |could not |unable |failed ))")
 _HARMLESS_FAULT: Final = Pattern(r"traps: |general protection fault (?:ip|rip):|segfault at")
 _HARMLESS_INFO: Final = Pattern(
-    r"INFO: (?!rcu_|task (?!.{1,64} is blocked on )|\w*\s?suspicious RCU|possible |inconsistent |trying to register"
-    r"|[A-Z_-]{3,20}-safe -> |(?:Allocated|Freed) in |(?:Slab|Object) 0x|\s*$)"
+    r"INFO:(?!\s*$| (?:rcu_|task (?!.{1,64} is blocked on )|\w*\s?suspicious RCU|possible |inconsistent "
+    r"|trying to register|[A-Z_-]{3,20}-safe -> |(?:Allocated|Freed) in |(?:Slab|Object) 0x))"
 )
 
 HEADERS: Final = (
