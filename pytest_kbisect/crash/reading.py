@@ -43,7 +43,8 @@ _OTHER_TRACE: Final = (
     b"allocation failure:",
     b" allocation failure, ",
 )
-_NO_CUT: Final = "PANIC: double fault"
+# These begin a report of their own, and never end another's.
+_NO_CUT: Final = Pattern(r"PANIC: double fault|unregister_netdevice: waiting for")
 _ESCAPE: Final = b"\x1b"
 _SHORTEST_HEADLINE: Final = 16
 _REPLAY: Final = b"** replaying previous printk message **"
@@ -165,7 +166,7 @@ class Console:
             )
             inlined = any(report.continues(line) for report in self.open)
             for report in self.open:
-                if not follows_up and not inlined and _NO_CUT not in line.text:
+                if not follows_up and not inlined and _NO_CUT.search(line.text) is None:
                     report.cut_title(line)
                 report.add(line)
             if not follows_up and not inlined and self._count < MOST_REPORTS:

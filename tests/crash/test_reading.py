@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from pathlib import Path
 
@@ -50,6 +51,19 @@ def test_what_follows_a_crash_is_not_another_one():
     more = CRASH + b"[   12.000010][  T412] Kernel panic - not syncing: panic_on_warn set ...\n"
     (report,) = parse_console(more)
     assert report.panicked
+
+
+@pytest.mark.parametrize("stamp", [rb"\1", b""])
+def test_a_device_that_is_waited_for_cuts_no_report(stamp):
+    """Without CONFIG_PRINTK_CALLER nobody says that another task printed it."""
+    lines = re.sub(rb"(?m)^(\[[ .\d]+\])\[.{6}\] ", stamp + (b" " if stamp else b""), CRASH).splitlines(True)
+    lines.insert(
+        4, lines[0][: lines[0].index(b"random")] + b"unregister_netdevice: waiting for lo to become free.\n"
+    )
+    first, second = parse_console(b"".join(lines))
+    assert first.title == "WARNING in kbx_set_rate"
+    assert not first.corrupted
+    assert second.title == "unregister_netdevice: waiting for DEV to become free"
 
 
 def test_two_tasks_crash_at_once():
