@@ -59,6 +59,15 @@ def leak(head):
     )
 
 
+def slub(headline):
+    return (
+        f"{'=' * 77}\n{headline}\n{'-' * 77}\n\nINFO: Allocated in kbx_open+0x1/0x20 age=5 cpu=1 pid=4242\n"
+        "INFO: Freed in kbx_release+0x1/0x20 age=4 cpu=1 pid=4242\nINFO: Slab 0xffffea0000 objects=1 used=1 fp=0x0\n"
+        f"Object ffff8801: 6b 6b 6b 6b 6b 6b 6b a5  kkkkkkk.\n{CPU}"
+        + trace("dump_stack", "print_trailer", "check_bytes_and_report", "check_object", *IOCTL)
+    )
+
+
 def hung(*above, line="INFO: task prog:4242 blocked for more than 143 seconds."):
     return f"{line}\n{BLOCKED}" + trace("__schedule", "schedule", *above, "vfs_read", "ksys_read")
 
@@ -254,6 +263,10 @@ PRINTED = [
         ("BUG: KCSAN: data-race in kbx_get\n\nrace at unknown origin, with read to 0xffff88800009a628 of 8 bytes by task 487 on cpu 0:\n"
         " kbx_get+0x12/0x30\n kbx_ioctl+0x1/0x30\n"),
     ),
+    # mm/slub.c says how the kernel is tainted.
+    ("BUG: Poison overwritten", slub("BUG filp (Not tainted): Poison overwritten")),
+    ("BUG: Poison overwritten", slub("BUG filp (Tainted: G    B   W         ): Poison overwritten")),
+    ("BUG: Object already free", slub("BUG kmalloc-64 (Tainted: G        W          ): Object already free")),
     ("BUG: Bad page cache", f"BUG: Bad page cache in process prog  pfn:1cbd2\n{STACK}"),
     ("BUG: MAX_STACK_TRACE_ENTRIES too low!", "BUG: MAX_STACK_TRACE_ENTRIES too low!\nturning off the locking correctness validator.\n"),
     ("BUG: bad host security descriptor; not enough data (NUM vs NUM left)", "usb 1-1: BUG: bad host security descriptor; not enough data (3 vs 5 left)\n"),

@@ -21,6 +21,8 @@ _HARMLESS_WARNING: Final = Pattern(
     r"|kernel lockdown|ignor|perform|firmware|obsolete|will be removed|has been replaced by|fallback|insufficient"
     r"|not compiled with|lvmetad|\budev|linker:|capabilit)"
 )
+# What KASAN says through SLUB (4.4) has its headline before it.
+_HARMLESS_SLUB: Final = Pattern(r"^(?!.{0,200}BUG )|Objects remaining|kasan: bad access")
 # Go's run time begins a line so; others say "fatal error:" in the midst of one, or say what they could
 # not do.
 _HARMLESS_FATAL: Final = Pattern(r"^(?!fatal error: (?!cannot |can't |could not |unable |failed ))")
@@ -54,7 +56,8 @@ HEADERS: Final = (
         ),
         _HARMLESS_BUG,
     ),
-    Header("(Not tainted): ", memory.SLUB, Pattern(r"^(?!.{0,200}BUG )|Objects remaining")),
+    Header("(Not tainted): ", memory.SLUB, _HARMLESS_SLUB),
+    Header("(Tainted: ", memory.SLUB, _HARMLESS_SLUB),
     Header("BUG kmalloc-", memory.SLUB),
     Header(
         "WARNING:",
