@@ -28,7 +28,7 @@ _CALLED_BY_ALL: Final[dict[str, str]] = {
     """,
     "memory": r"""
         mm/(?:kasan|kmsan|kfence)/.*
-        mm/(?:slab|slub|slob|slab_common|page_alloc|util|memory|vmalloc|percpu|filemap|fault\S*|gup|maccess|kmemleak)\.c
+        mm/(?:slab|slub|slob|slab_common|page_alloc|util|memory|vmalloc|percpu\S*|filemap|fault\S*|gup|maccess|kmemleak)\.c
         mm/(?:page_poison|page_owner|debug|dmapool|usercopy|mempool|vmscan|vmstat|oom_kill|list_lru|shrinker|truncate|folio-compat)\.c
         mm/(?:kasan|kmsan)\w*\.c
     """,

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 # and page owner, "Allocated by task 1:" and so on of the sanitizers, "read to 0x.." of KCSAN. Each of these
 # kinds has to be followed by functions at its first appearance, or the report was cut.
 _BEGINS: Final = (
-    r"\bCall Trace:",
-    r"\bCall trace:",
+    r"Call Trace:",
+    r"Call trace:",
     r"(?<!stack )\b[Bb]acktrace(?: \(crc [0-9a-f]{1,8}\))?:|\bStack traceback:",
     r"\b[Aa]llocated(?: by (?:task|interrupt)[^\n]{0,60})?(?: on cpu[^\n]{0,60})?:\s*$",
     r"\b[Ff]reed(?: by (?:task|interrupt)[^\n]{0,60})?(?: on cpu[^\n]{0,60})?:\s*$",

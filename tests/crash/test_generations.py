@@ -124,6 +124,14 @@ PRINTED = [
     ("WARNING in kbx_ioctl", warn("WARNING: CPU: 0 PID: 4242 at kbx.c:2 kbx_ioctl+0x12/0x40()", "kbx_ioctl")),
     ("WARNING in kbx_ioctl", warned("drivers/misc/kbx.c:2", "kbx_ioctl")),
     ("WARNING in kbx_ioctl", warn("WARNING: kbx.c:2 at kbx_ioctl+0x12/0x40, CPU#0: prog/4242", "kbx_ioctl")),
+    ("WARNING in kbx_ioctl", warn("WARNING: kbx/node.rs:12 at kbx_ioctl+0x1/0x20, CPU#0: prog/4242", "kbx_ioctl")),
+    # An oops of 4.9, where the stack's words have no line feed after them.
+    (
+        "BUG: unable to handle kernel paging request in kbx_ioctl",
+        ("BUG: unable to handle kernel paging request at ffff8801\nIP: [<ffffffff8123ab12>] kbx_ioctl+0x12/0x40\n"
+        f"Oops: 0000 [#1] SMP\n{CPU}Stack:\n ffff8801d3577888 dffffc0000000000Call Trace:\n"
+        " [<ffffffff8123ab13>] vfs_ioctl+0x1/0x20\n [<ffffffff8123ab14>] SyS_ioctl+0x1/0x20\n"),
+    ),
     (
         "WARNING in kbx_ioctl",
         warn("WARNING: [list->n > 0 && !x] kbx.c:2 at kbx_ioctl+0x12/0x40, CPU#0: prog/4242", "kbx_ioctl"),

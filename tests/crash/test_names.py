@@ -128,6 +128,7 @@ def test_guilty_file():
     assert guilty_file(REPORT) == "drivers/misc/kbx.c"
     assert guilty_file("no location at all") == ""
     assert guilty_file(" kfree+0x1/0x2 mm/slab_common.c:1\n") == "mm/slab_common.c"
+    assert guilty_file(" pcpu_alloc_noprof+0x1/0x2 mm/percpu-vm.c:1\n kbx+0x1/0x2 fs/b.c:1\n") == "fs/b.c"
     assert guilty_file(" #0: x, at: kbx+0x1/0x2 fs/a.c:1\n kbx+0x1/0x2 fs/b.c:1\n") == "fs/b.c"
 
 

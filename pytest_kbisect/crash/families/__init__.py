@@ -13,7 +13,7 @@ from pytest_kbisect.crash.pattern import Pattern
 _HARMLESS_BUG: Final = Pattern(r"\w(?<!TASK )BUG:|DEBUG:")
 _HARMLESS_WARNING: Final = Pattern(
     # WARN() itself is never harmless, nor is what names a task: that may be sshd or systemd-udevd.
-    r"^(?!.{0,300}WARNING: (?:CPU: \d|(?:\[.{1,300}?\] )?\S{1,200}\.[chS]:\d"
+    r"^(?!.{0,300}WARNING: (?:CPU: \d|(?:\[.{1,300}?\] )?\S{1,200}\.(?:[chS]|rs):\d"
     r"|kernel stack |.{1,64} still has locks held!))"
     r".{0,400}?(?i:spectre|\bebpf\b|fbcon: driver|workqueue cpumask|\bmitigation|permanently added|deprecated"
     r"|you are running|unsupported|not supported|experimental|insecure|\bmand\b|no swap|swap space|entropy"

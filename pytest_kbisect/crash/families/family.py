@@ -53,8 +53,9 @@ RIP: Final = anchor(rf"(?:{_PROGRAM_COUNTER})(?: {{0,2}}{PC}){{0,2}} {{0,2}}(?:{
 RIP_OR_TRAP: Final = anchor(
     rf"(?:{_PROGRAM_COUNTER}|^--- interrupt: \w{{1,8}} at )(?: {{0,2}}{PC}){{0,2}} {{0,2}}{FUNC}"
 )
+# Before 4.10 x86 may print its "Call Trace:" at the end of the line of the stack's words.
 CALL_TRACE: Final = anchor(
-    r"\bCall [Tt]race:|^\s*Backtrace:|(?<!stack )\bbacktrace(?: \(crc [0-9a-f]{1,8}\))?:\s*$"
+    r"Call [Tt]race:|^\s*Backtrace:|(?<!stack )\bbacktrace(?: \(crc [0-9a-f]{1,8}\))?:\s*$"
 )
 
 

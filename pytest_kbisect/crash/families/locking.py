@@ -55,7 +55,7 @@ RCU_USAGE: Final = (
     family(
         r"WARNING: suspicious RCU usage",
         "WARNING: suspicious RCU usage in {frame}",
-        details=(r"stack backtrace:|\bCall [Tt]race:",),
+        details=(r"stack backtrace:|Call [Tt]race:",),
         steps=_TRACE,
     ),
 )

@@ -72,7 +72,7 @@ WARNING: Final = (
         skip=("usb_start_wait_urb|usb_bulk_msg|usb_interrupt_msg",),
     ),
     family(
-        rf"{_CPU}{_FILE}[\w-]{{1,80}}\.[chS]:\d{{1,6}} |WARNING: CPU: \d{{1,4}} PID: \d{{1,9}} at ",
+        rf"{_CPU}{_FILE}[\w-]{{1,80}}\.(?:[chS]|rs):\d{{1,6}} |WARNING: CPU: \d{{1,4}} PID: \d{{1,9}} at ",
         "WARNING in {frame}",
         steps=_RIP_TRACE,
         fallback_steps=_TRACE,
