@@ -180,6 +180,14 @@ PRINTED = [
         deadlock("WARNING: possible circular locking dependency detected", "vprintk_emit", "__queue_work"),
     ),
     (
+        "possible deadlock in kbx_chain",
+        deadlock("WARNING: possible circular locking dependency detected", "process_one_work", "process_one_work"),
+    ),
+    (
+        "possible deadlock in process_one_work",
+        deadlock("WARNING: possible recursive locking detected", "process_one_work", "process_one_work"),
+    ),
+    (
         "possible deadlock in kbx_open",
         deadlock("WARNING: possible circular locking dependency detected", "__might_fault", "kbx_open"),
     ),
@@ -275,6 +283,10 @@ PRINTED = [
     ("BUG: Poison overwritten", slub("BUG filp (Not tainted): Poison overwritten")),
     ("BUG: Poison overwritten", slub("BUG filp (Tainted: G    B   W         ): Poison overwritten")),
     ("BUG: Object already free", slub("BUG kmalloc-64 (Tainted: G        W          ): Object already free")),
+    (
+        "kernel BUG in kbx_ioctl",
+        fault("kernel BUG at ./include/linux/skbuff.h:2724!\ninvalid opcode: 0000 [#1] SMP", "__skb_pull", "skb_pull"),
+    ),
     ("BUG: Bad page cache", f"BUG: Bad page cache in process prog  pfn:1cbd2\n{STACK}"),
     ("BUG: MAX_STACK_TRACE_ENTRIES too low!", "BUG: MAX_STACK_TRACE_ENTRIES too low!\nturning off the locking correctness validator.\n"),
     ("BUG: bad host security descriptor; not enough data (NUM vs NUM left)", "usb 1-1: BUG: bad host security descriptor; not enough data (3 vs 5 left)\n"),

@@ -18,8 +18,7 @@ _DEADLOCK_DETAILS = (r"is trying to acquire|just changed the state of lock", rf"
 
 
 _DEADLOCK_SIGNS = (
-    r"possible circular locking dependency detected"
-    r"|possible recursive locking detected"
+    r"possible recursive locking detected"
     r"|possible irq lock inversion dependency detected"
     r"|possible filesystem reclaim deadlock"
 )
@@ -31,6 +30,14 @@ DEADLOCK: Final = (
         details=_DEADLOCK_DETAILS,
         steps=(anchor(r"which became [\w-]{3,40}-safe at:"), STACK),
         fallback_steps=_HELD_AT,
+    ),
+    # A work item is a lock, too, and so is its queue: every work item has its place in process_one_work().
+    family(
+        r"possible circular locking dependency detected",
+        "possible deadlock in {frame}",
+        details=_DEADLOCK_DETAILS,
+        steps=_HELD_AT,
+        skip=("process_one_work",),
     ),
     family(
         _DEADLOCK_SIGNS,

@@ -115,12 +115,13 @@ BUG_ON: Final = (
         steps=_RIP_TRACE,
         skip=("usercopy",),
     ),
+    # skb_pull() and its like check what they are given: the caller is wrong.
     family(
         r"[Kk]ernel BUG at ",
         "kernel BUG in {frame}",
         steps=_RIP_TRACE,
         fallback_steps=_TRACE,
-        skip=("^_*skb_(?:push|put)",),
+        skip=("^_*skb_",),
     ),
 )
 
