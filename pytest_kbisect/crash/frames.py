@@ -35,7 +35,9 @@ _GENERIC: Final[dict[str, str]] = {
         ^v?sc?n?printf ^vscnprintf ^vsnprintf ^snprintf ^scnprintf ^bstr_printf ^k(?:vas|as)printf ^seq_(?:v?printf|puts|putc|write)
         ^call_console ^wake_up_klogd ^defer_console
         string(?!_err) ^pointer$ ^number$ ^format_decode ^va_format ^(?:file_)?dentry_name$ ^put_dec ^num_to_str ^special_hex ^hex_dump ^print_hex ^dynamic_ ^x86_indirect ^x86_return ^retpoline
-        ^nmi_(?:cpu|trigger|handle|panic) ^arch_trigger ^trigger_(?:all|single) ^watchdog ^lockup
+        ^nmi_(?:cpu|trigger|handle|panic) ^arch_trigger ^trigger_(?:all|single)
+        ^watchdog(?:$|_(?:timer_(?:fn|interrupt)|overflow|hardlockup|buddy|check_(?:timestamp|hardlockup)|nmi|interrupt|smp))
+        ^lockup
         ^rcu_(?:dump|print|check_callbacks|check_gp|sched_clock|stall|exp_print|pending) ^print_cpu_stall ^check_cpu_stall
         ^ftrace_(?:call|caller|regs|graph|ops) ^trace_(?:hardirqs|softirqs|preempt|irq|lock|contention|call_bpf|event_(?!raw_init)) ^perf_trace
         ^debug_(?:object|smp|lockdep|locks|check_no_locks) ^check_preemption ^this_cpu_preempt ^vpanic
@@ -56,33 +58,43 @@ _GENERIC: Final[dict[str, str]] = {
         ^free_(?:pages?|unref|large|frozen|pcp|one_page|hot_cold|slab|block)(?:_prepare|_ok|_bulk|_page|_list|_kmalloc|_commit|$) ^(?:kv|kz|k|v)free(?!_skb_rea|_call_rcu) ^vunmap
         ^get_(?:free_page|zeroed) ^(?:re)?alloc_(?:pages?|fresh|slab|percpu|bulk|frozen|contig) ^new_slab ^do_slab ^get_partial ^put_cpu_partial
         ^unfreeze_partials ^discard_slab ^allocate_slab ^pcpu_(?:alloc_(?!noprof)|create|mem|populate|block|find|balance) ^krealloc ^mem(?:dup) ^vmemdup ^strndup_user ^kstrn?dup ^kmemdup
-        ^prep_new ^prepare_alloc ^post_alloc ^page_frag_(?:alloc|free) ^page_pool_alloc ^folio_(?:alloc|un?lock|trylock|wait|get|test|set|clear|mark_accessed)(?:_|$) ^filemap_alloc ^truncate_inode_pages_range ^should_fail(?:_ex|slab|_alloc_page|$) ^fail_(?:dump|stacktrace) ^dma_pool
+        ^prep_new ^prepare_alloc ^post_alloc ^page_frag_(?:alloc|free) ^page_pool_alloc
+        ^folio_(?:alloc|un?lock|trylock|wait|get|test|set(?!_bh)|clear(?!_dirty_for_io)|mark_accessed)(?:_|$)
+        ^filemap_alloc =__filemap_get_folio =do_read_cache_folio =pagecache_get_page ^truncate_inode_pages_range ^should_fail(?:_ex|slab|_alloc_page|$) ^fail_(?:dump|stacktrace) ^dma_pool
         ^devm_k ^mempool_(?:alloc_(?:slab|pages)|free_(?:slab|pages)|k) ^sock_[kom]+alloc ^large_alloc ^poison_ ^unpoison ^rcu_free_slab ^qlist_move ^bpf_map_area ^alloc_tag
     """,
     "locks, counters, atomics": """
         ^lock_(?:acquire|release|set_|acquired|contended|pin|unpin|page|basic) lockdep_assert ^lockdep ^mark_(?:lock|held|usage|irqflags|buffer|page_acc) ^validate_chain ^valid_state ^find_lock_entries ^lookup_chain ^look_up_lock ^hlock_
-        ^check_(?:prev|noncircular|deadlock|irq|usage|wait_context|flags|chain) ^register_lock ^find_held ^reacquire ^lock$ ^unlock$ ^add_lock ^add_chain
+        ^check_(?:prevs?_add|noncircular|deadlock|irq_usage|usage|wait_context|flags$|chain_key|lock_chain) ^register_lock ^find_held ^reacquire ^lock$ ^unlock$ ^add_lock ^add_chain
         ^print_(?:circular|deadlock|lock|shortest|usage|irq|unlock|kernel_ident|held|collision|bad_irq|freed) ^(?:un)?lock_page$ ^unlock_buffer ^lock_buffer
         spin_lock spin_unlock spin_trylock read_lock read_unlock read_trylock write_trylock write_lock write_unlock ^(?:native_)?queued_ ^pv_
-        ^do_raw ^raw_(?:spin|read|write|local) ^rt_(?:spin|read|write) mutex(?!_slowlock_locked) down_(?:read|write) ^down(?:_|$) ^up(?:_(?:read|write)|$) ^rwsem ^rwbase ^percpu_(?:down|up|rwsem) ^osq_
+        ^do_raw_(?:spin|read|write)_ ^raw_(?:spin_|(?:read|write)_(?:lock|unlock|trylock|seq)|(?:read|write)[bwlq]$|local_(?:irq|save))
+        ^rt_(?:spin|read|write)
+        ^(?:class_|ww_|ww_rt_|rt_?)?mutex(?!_slowlock_locked) ^(?:try_to_take|task_blocks_on|mark|fixup|clear|unlock)_rt_mutex
+        down_(?:read|write) ^down(?:_|$) ^up(?:_(?:read|write)|$) ^rwsem ^rwbase ^percpu_(?:down|up|rwsem) ^osq_
         ^might_ ^cant_ ^cond_resched ^seq(?:lock|count|prop) ^bit_spin ^hlist_bl ^local_bh ^local_lock ^(?:disable|enable)_bh
         ^arch_(?:atomic|spin|read|write|test|set|clear|local|static|irqs|raw) ^atomic(?:64)?_(?!notifier|open|write|pool) ^instrument ^(?:ex_handler_)?refcount ^kref ^ref_tracker ^cmpxchg ^xchg ^lockref
         ^(?:test|set|clear|change|assign)_(?:and_(?:set|clear|change)_)?bit ^find_(?:next|first|last)_(?:and_|zero_|andnot_)?(?:zero_)?bit ^bitmap_(?:find|set|clear|weight|zero|copy|and|or|xor|empty|full|subset|equal|intersects|release|allocate|parse|print)(?:_|$) ^variable_test ^constant_test
-        ^rcu_(?:read_(?:un)?lock|is_watching|lockdep) ^cleanup_srcu ^rhashtable_lookup ^xas_(?:load|find|start|descend) ^rht_(?!deferred) =device_list_add ^list_(?!lru) ^hlist_ ^klist_(?:del|put|next|add|remove) ^plist ^llist ^rb_ ^rbtree ^dl_rb
-        ^finish_s?wait ^swake_up ^(?:out_of_line_)?wait_on_bit ^wait_woken ^wait_for_completion ^wake_up =complete ^autoremove ^debug_(?:mutex|rt|spin) ^(?:spin|rwlock)_(?:bug|dump) ^held_lock ^assign_lock_key
+        ^rcu_(?:read_(?:un)?lock|is_watching|lockdep) ^cleanup_srcu ^rhashtable_lookup ^xas_(?:load|find|start|descend) ^rht_(?!deferred) =device_list_add
+        ^list_(?:(?:add|del|move|replace|splice|empty)(?:_(?:tail|init|entry|valid|or_report|rcu|careful|all))*$
+        |bulk_|cut_|rotate_|is_(?:first|last|head|singular)|(?:sort|swap|count_nodes)$)
+        ^hlist_ ^klist_(?:del|put|next|add|remove) ^plist ^llist ^rb_ ^rbtree ^dl_rb
+        ^finish_s?wait ^swake_up ^(?:out_of_line_)?wait_on_bit ^wait_woken ^wait_for_completion
+        ^wake_up(?:$|_(?:common|sync|locked|on_current|bit|page|all$|process|state|q$|var|pollfree|nohz|if_idle|worker$))
+        =complete ^autoremove ^debug_(?:mutex|rt|spin) ^(?:spin|rwlock)_(?:bug|dump) ^held_lock ^assign_lock_key
         ^(?:soft|hard)irqs? ^preempt_(?:count|latency) ^irqentry ^context_tracking ^ct_(?:nmi|irq|kernel|user) ^user_(?:enter|exit)
     """,
     "memory, strings, ports, sums, user space": """
         ^mem(?:cpy|set|move|cmp|chr|scan|zero)[0-9]*(?:_|$) strcmp ^str(?:n?c(?:py|at|mp|hr|spn)|lcpy|scpy|n?len|n?casecmp|n?str|sep|pbrk|rchr|ncasecmp|ndup|lcpy|im|chrnul|spn)(?:_|$)
-        ^sized_strscpy ^match_string ^jhash ^crc(?:16|32) ^siphash ^hsiphash ^full_name_hash ^csum_(?:partial|and_copy|tcpudp|ipv6|block)
-        copy_(?:from|to)_(?:user|iter|sockptr|kernel|bpfptr) ^copy_user ^copyin ^copyout ^copy_mc ^raw_copy ^clear_user$ ^clear_page ^copy_page(?:$|_) ^rep_ ^(?:get|put)_user(?:_[0-9]|_no|_asm|_fn|$) ^probe_kernel
+        ^sized_strscpy ^match_string ^jhash ^crc(?:16|32) =crc_itu_t ^siphash ^hsiphash ^full_name_hash ^csum_(?:partial|and_copy|tcpudp|ipv6|block)
+        copy_(?:from|to)_(?:user|iter|sockptr|kernel|bpfptr) ^copy_user ^copyin ^copyout ^copy_mc ^raw_copy ^clear_user$ ^clear_page ^copy_page(?:$|_(?:regs|mc|to|from)) ^rep_ ^(?:get|put)_user(?:_[0-9]|_no|_asm|_fn|$) ^probe_kernel
         ^check_copy ^iterate_and ^fault_in ^read_word ^read_once ^READ_ONCE ^WRITE_ONCE ^(?:ins|outs|in|out)[bwlq]$ ^ioread ^iowrite ^(?:read|write)[bwlq]$ ^mmio ^logic_(?:in|out|pio)
         ^(?:get|put)_unaligned ^skb_(?:panic|under_panic|over_panic)$ ^iov_iter_(?:zero|copy|fault)
     """,
     "deferred work and devices": """
         ^flush_(?:work$|workqueue) ^start_flush ^drain_workqueue ^destroy_workqueue queue_work(?!er) ^queue_delayed ^insert_work ^cancel_work_(?:sync|timer) =mod_timer =mod_timer_pending ^schedule_work ^try_to_grab
-        ^(?:try_to_)?del_timer ^timer_delete ^timer_shutdown ^add_timer ^lock_timer_base ^detach_(?:timer|if_pending) ^hrtimer_(?:cancel|try) ^lock_hrtimer ^remove_hrtimer ^sk_(?:stop|reset)_timer ^irq_work ^tasklet_kill ^kthread_(?:stop|insert|cancel|create) ^timer_(?:is_static|fixup)
-        ^kobject_ ^dpm_sysfs ^device_pm_(?:add|remove) ^device_release$ ^sysfs_(?:remove|delete|unlink) ^i2c_del_adapter ^device_(?:remove_file|create_file|destroy$|(?:add|del|register|initialize)(?:$|_)) device_unregister ^device_for_each_child ^(?:get|put)_device ^cdev_(?:add|del|put|device) ^bus_(?:add|remove)_
+        ^(?:try_to_)?del_timer ^timer_delete ^timer_shutdown ^add_timer ^lock_timer_base ^detach_(?:timer|if_pending) ^hrtimer_(?:cancel|try) ^lock_hrtimer ^remove_hrtimer ^sk_(?:stop|reset)_timer ^irq_work ^tasklet_kill ^kthread_(?:stop|insert|cancel|create) ^timer_(?:is_static|fixup) =work_is_static_object
+        ^kobject_ ^dpm_sysfs ^device_pm_(?:add|remove) ^device_release$ ^sysfs_(?:remove|delete|unlink) ^i2c_del_adapter =__unregister_client ^device_(?:remove_file|create_file|destroy$|(?:add|del|register|initialize)(?:$|_)) device_unregister ^device_for_each_child ^(?:get|put)_device ^cdev_(?:add|del|put|device) ^bus_(?:add|remove)_
         ^tty_(?:port_)?(?:un)?register_device ^add_uevent
         ^hwrng_unregister usb_submit_urb ^usb_(?:kill|poison|hcd_(?:submit|giveback_urb_bh)|control_msg)
         ^dput ^fast_dput ^iput drop_nlink ^inc_nlink ^ida_free ^ihold ^kfree_skb ^dev_kfree ^unregister_netdev ^rollback_registered ^dev_(?:put|hold) ^netdev_(?:put|hold|tracker)

@@ -7,7 +7,7 @@ printk calls of 4.4 to 6.19.
 from __future__ import annotations
 
 import pytest
-from test_families import BLOCKED, CPU, IOCTL, STACK, at, cycle, fault, held, stall, trace, warned
+from test_families import BLOCKED, CPU, IOCTL, STACK, at, cycle, fault, held, locked, stall, trace, warned
 
 from pytest_kbisect.crash import parse_console
 
@@ -253,6 +253,11 @@ PRINTED = [
     ),
     # Memory.
     ("memory leak in kbx_ioctl", leak("backtrace:")),
+    ("memory leak in kbx_ioctl", leak("backtrace:\n    [<000000004bb5aa0e>] idr_get_free+0x1d3/0x3f0")),
+    (
+        "BUG: spinlock bad magic in kbx_ioctl",
+        locked("spinlock bad magic", "spin_bug", "kbx_queue_lock").replace("_raw_spin_lock_bh", "kbx_queue_unlock"),
+    ),
     ("memory leak in kbx_ioctl", leak("backtrace (crc 6e3b1c2d):")),
     (
         "KASAN: null-ptr-deref Read",

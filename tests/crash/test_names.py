@@ -75,6 +75,11 @@ GENERIC = """
     usermodehelper_read_trylock media_device_unregister device_for_each_child folio_unlock
     kmem_cache_alloc_noprof __flush_workqueue xas_load ida_free drop_nlink truncate_inode_pages_range
     io_lockdep_assert_cq_locked complete dput
+    do_raw_spin_lock _raw_write_lock_bh raw_local_irq_restore __raw_readb watchdog_timer_fn check_prev_add
+    check_chain_key list_del __list_add_valid_or_report list_splice_tail_init list_is_last wake_up_process
+    __wake_up_common_lock __wake_up copy_page copy_page_to_iter folio_clear_dirty folio_wait_writeback
+    mutex_lock_nested __mutex_lock rt_mutex_lock __ww_mutex_lock __rt_mutex_slowlock try_to_take_rt_mutex
+    crc_itu_t work_is_static_object __filemap_get_folio do_read_cache_folio pagecache_get_page __unregister_client
 """
 
 
@@ -89,6 +94,10 @@ TELLING = """
     skb_put prepare_to_wait complete_all cancel_delayed_work flush_delayed_work mod_delayed_work_on
     kvfree_call_rcu usb_bulk_msg __usb_hcd_giveback_urb sched_show_task kcov_remote_start
     touch_wq_lockdep_map try_to_wake_up sock_def_wakeup xa_find crc_ccitt
+    do_raw_setsockopt do_rawv6_setsockopt raw_local_deliver watchdog_ping watchdog_cdev_unregister
+    check_chainloops check_prev_ino list_netdevice list_version_get_info list_lru_add list_del_event
+    wake_up_new_task copy_page_range folio_clear_dirty_for_io ffs_mutex_lock rt_mutex_slowlock_locked
+    devres_release_all __mod_timer
 """
 
 

@@ -104,6 +104,7 @@ SPIN: Final = (
         r"|lockup suspected|cpu recursion|trylock failure on UP|lockup)",
         "BUG: {lock} {what} in {frame}",
         steps=_TRACE,
+        skip=("_lock|_unlock",),
     ),
 )
 PREEMPTION: Final = (

@@ -234,7 +234,7 @@ LEAK: Final = (
         "memory leak in {frame}",
         details=(r"unreferenced object",),
         steps=(STACK,),
-        skip=(r"alloc|^create_object|list_lru_init|^sget_userns",),
+        skip=(r"alloc|^create_object|list_lru_init|^sget_userns|^idr_get",),
     ),
 )
 VFS: Final = (
