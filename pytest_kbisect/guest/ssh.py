@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _POLL = 0.05
 """Seconds between two looks at the console while a command runs."""
+_REST = 1.0
+"""Seconds for what comes after a command's status; a daemon it left may keep the output open for ever."""
 _OPEN, _HELD = 30.0, 86400.0
 """Seconds in which a guest begins a command; one that a debugger may hold has a day."""
 
@@ -164,10 +166,10 @@ class Ssh:
                 pending = _send(channel, pending)
                 self._receive(channel, out, err)
                 if channel.exit_status_ready():
-                    self._receive(channel, out, err)
                     status = channel.recv_exit_status()
                     if status < 0 and not transport.is_active():
                         raise InfraError("ssh", f"the ssh connection was lost during {line!r}")
+                    self._receive_rest(channel, out, err)
                     break
                 if not transport.is_active():
                     raise InfraError("ssh", f"the ssh connection was lost during {line!r}")
@@ -206,6 +208,17 @@ class Ssh:
             out += channel.recv(1 << 16)
         while channel.recv_stderr_ready():
             err += channel.recv_stderr(1 << 16)
+
+    @classmethod
+    def _receive_rest(cls, channel: paramiko.Channel, out: bytearray, err: bytearray) -> None:
+        """What a command that has ended had said: its status may come first (RFC 4254 knows no order)."""
+        deadline = time.monotonic() + _REST
+        while True:
+            over = channel.eof_received or channel.closed or time.monotonic() > deadline
+            cls._receive(channel, out, err)
+            if over:  # asked before: what came until then is received
+                return
+            select.select([channel], [], [], _POLL)
 
     def close(self) -> None:
         with contextlib.suppress(Exception):
