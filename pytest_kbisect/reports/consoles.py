@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 KEPT = 4 << 20
 """Bytes of a console that a finished bisection keeps: its beginning, and mostly its end."""
 _BEGINNING = 256 << 10
+_MARK = 64
+"""Bytes kept free for the line that says how many were left out."""
 
 _ESCAPES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -85,8 +87,9 @@ def bound(paths: Iterable[Path], limit: int = KEPT) -> None:
         if size <= limit:
             continue
         beginning = min(_BEGINNING, limit // 4)
+        ending = limit - beginning - _MARK
         with replacing(path) as unfinished, path.open("rb") as old, unfinished.open("wb") as new:
             new.write(old.read(beginning))
-            new.write(f"\n--- {size - limit} bytes left out ---\n".encode())
-            old.seek(size - (limit - beginning))
+            new.write(f"\n--- {size - beginning - ending} bytes left out ---\n".encode())
+            old.seek(size - ending)
             new.write(old.read())
