@@ -5,6 +5,7 @@ One place, because the writer (fixtures) and the reader (lab) may be on differen
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 OUTCOME: Final = "kbisect.outcome"
@@ -95,3 +96,13 @@ RUN_PARTS: Final = {
     "teardown": TEARDOWN_SECONDS,
 }
 """What a run took, by part."""
+
+_RUN_IN_NAME: Final = re.compile(r"[\[-]run(\d+)(?=[-\]])")
+
+
+def run_number(told: str, name: str) -> int | None:
+    """The number of the run a test belongs to, by its RUN; where its worker died, by the test's name."""
+    if told:
+        return int(told)
+    found = _RUN_IN_NAME.search(name)
+    return int(found[1]) if found else None

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Final
+
+UNREPORTED: Final = "the run was never reported: its worker died"
+"""Title of a run of which the session's XML has nothing."""
 
 
 class Outcome(StrEnum):

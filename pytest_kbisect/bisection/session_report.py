@@ -7,12 +7,11 @@ the host's side, and never good.
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect import properties
-from pytest_kbisect.bisection.outcome import Outcome, Run, Tested
+from pytest_kbisect.bisection.outcome import UNREPORTED, Outcome, Run, Tested
 from pytest_kbisect.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,13 +19,12 @@ if TYPE_CHECKING:
 
     from junitparser import TestCase
 
-_NUMBER = re.compile(r"[\[-]run(\d+)(?=[-\]])")
 _REPORT_LIMIT = 20_000
 """Characters of a crash's text that are kept."""
 
 # Where tests of the same run end differently (several reproducers at once), the worst one counts.
 _WORST = (Outcome.CRASHED, Outcome.BUILD_FAILED, Outcome.BOOT_FAILED, Outcome.INFRA_FAILED, Outcome.OK)
-_MISSING = Run(Outcome.INFRA_FAILED, title="the run was never reported: its worker died")
+_MISSING = Run(Outcome.INFRA_FAILED, title=UNREPORTED)
 
 _BUILD = "build"
 """All of what the session did to have the kernel; its parts are told besides."""
@@ -56,7 +54,8 @@ def read(xml: Path, commit: str, *, runs: int, per_run: int, seconds: float) -> 
         if told.get(properties.SAME_KERNEL):
             same_kernel = True
             continue
-        number, run = _number(case, told), _run(case, told)
+        number = properties.run_number(told.get(properties.RUN, [""])[0], case.name or "")
+        run = _run(case, told)
         if told.get(properties.BEGAN):
             began = float(told[properties.BEGAN][0])
             spans.append((began, began + run.seconds))
@@ -116,14 +115,6 @@ def _told(case: Any) -> _Told:
     for item in case.child(Properties) or ():
         told[str(item.name)].append(str(item.value or ""))
     return told
-
-
-def _number(case: TestCase, told: _Told) -> int | None:
-    """The number of the run a test belongs to; a worker that died tells it by the name alone."""
-    if told.get(properties.RUN):
-        return int(told[properties.RUN][0])
-    found = _NUMBER.search(case.name or "")
-    return int(found[1]) if found else None
 
 
 def _run(case: TestCase, told: _Told) -> Run:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from pytest_kbisect import properties
+from pytest_kbisect.bisection.outcome import UNREPORTED
 from pytest_kbisect.reports.whole import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 KEPT = 4 << 20
@@ -30,8 +31,11 @@ def session_folder(folder: Path, commit: str, number: int) -> Path:
     return folder / "sessions" / (commit[:12] if number == 1 else f"{commit[:12]}-{number}")
 
 
-def of_session(session: Path) -> Mapping[int, tuple[Path, ...]]:
-    """A session's consoles by the index of their run; several where a run has several tests."""
+def of_session(session: Path, titles: Sequence[str]) -> Mapping[int, tuple[Path, ...]]:
+    """A session's consoles by the index of their run, of runs with these titles.
+
+    Several where a run has several tests, none where its worker died.
+    """
     try:
         root = ET.parse(session / "junit.xml").getroot()
     except (OSError, ET.ParseError):
@@ -39,14 +43,14 @@ def of_session(session: Path) -> Mapping[int, tuple[Path, ...]]:
     found: dict[int, list[Path]] = defaultdict(list)
     for case in root.iter("testcase"):
         told = {item.get("name"): item.get("value") or "" for item in case.iter("property")}
-        number, console = told.get(properties.RUN), told.get(properties.CONSOLE)
-        if number is None or not console:
+        number = properties.run_number(told.get(properties.RUN, ""), case.get("name") or "")
+        if number is None:
             continue
-        path = kept(session, console)
-        if path.is_file():
-            found[int(number)].append(path)
-        else:
-            _ = found[int(number)]
+        paths, console = found[number], told.get(properties.CONSOLE)
+        if console and (path := kept(session, console)).is_file():
+            paths.append(path)
+    if UNREPORTED in titles:  # then all runs that were asked for are told of, and the XML lacks some
+        return {number: tuple(paths) for number, paths in found.items()}
     return {i: tuple(paths) for i, (_, paths) in enumerate(sorted(found.items()))}
 
 

@@ -114,7 +114,9 @@ def _steps(folder: Path, records: Sequence[Mapping[str, Any]]) -> tuple[Step, ..
         tested: Mapping[str, Any] = record["tested"]
         commit = str(tested["commit"])
         sessions[commit] += 1
-        kept = consoles.of_session(consoles.session_folder(folder, commit, sessions[commit]))
+        runs: Sequence[Mapping[str, Any]] = tested.get("runs") or ()
+        session = consoles.session_folder(folder, commit, sessions[commit])
+        kept = consoles.of_session(session, [str(run.get("title") or "") for run in runs])
         steps.append(
             Step(
                 number=number,
@@ -125,7 +127,7 @@ def _steps(folder: Path, records: Sequence[Mapping[str, Any]]) -> tuple[Step, ..
                 phase=str(record.get("phase") or "search"),
                 time=record.get("time"),
                 position=record.get("position"),
-                runs=tuple(_run(run, i, kept) for i, run in enumerate(tested.get("runs") or ())),
+                runs=tuple(_run(run, i, kept) for i, run in enumerate(runs)),
                 signature=str(tested.get("signature") or ""),
                 compiler=str(tested.get("compiler") or ""),
                 build_error=str(tested.get("build_error") or ""),

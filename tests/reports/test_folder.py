@@ -9,10 +9,12 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 from folders import CRASH, Folder, culprit, sha
 
+from pytest_kbisect.bisection.outcome import UNREPORTED
 from pytest_kbisect.commands import main
 from pytest_kbisect.errors import ExitCode, UsageError
 from pytest_kbisect.needs import Needs
@@ -222,6 +224,36 @@ def test_a_console_of_200_mebibytes(tmp_path: Path) -> None:
     assert b"bytes left out ---" in data
     assert (results / "report.html").stat().st_size < 1 << 20
     assert "WARNING: the end" in (results / "report.html").read_text()
+
+
+@pytest.mark.parametrize("told", ["by name", "not at all"])
+def test_a_console_is_its_runs_where_a_worker_died(tmp_path: Path, told: str) -> None:
+    results = made(tmp_path)
+    session = consoles.session_folder(results, sha(7), 1)
+    suite = ET.parse(session / "junit.xml").getroot()[0]
+    if told == "by name":
+        del suite[0][:]
+        ET.SubElement(suite[0], "error", message="worker 'gw0' crashed")
+    else:
+        del suite[0]
+        records = [json.loads(line) for line in (results / "journal.jsonl").read_text().splitlines()]
+        records[3]["tested"]["runs"][0] = {"outcome": "infra-failed", "title": UNREPORTED}
+        (results / "journal.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    ET.ElementTree(suite).write(session / "junit.xml")
+    runs = read(results).revisions[2].runs
+    names = [[path.parent.name for path in run.consoles] for run in runs]
+    assert names == [[], ["x-run1"], ["x-run2"]]
+
+
+def test_a_session_that_was_free_to_stop_has_gaps(tmp_path: Path) -> None:
+    """Run 1 was never begun, and run 2, begun beside run 0, is the second that is told of."""
+    results = made(tmp_path)
+    session = consoles.session_folder(results, sha(7), 1)
+    suite = ET.parse(session / "junit.xml").getroot()[0]
+    del suite[1]
+    ET.ElementTree(suite).write(session / "junit.xml")
+    found = consoles.of_session(session, ["", CRASH])
+    assert {index: paths[0].parent.name for index, paths in found.items()} == {0: "x-run0", 1: "x-run2"}
 
 
 def test_the_story_of_a_folder(tmp_path: Path) -> None:
