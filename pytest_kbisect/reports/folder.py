@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import shutil
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,11 +109,21 @@ def _kernel(story: Story, cache: Path) -> Iterator[Path | None]:
 
 def _copy_reproducers(story: Story) -> None:
     """Keep the reproducers as they were; one that was changed since is not what found the answer."""
+    taken: set[str] = set()
     for name, digest in story.sources.items():
         source = Path(name)
+        copy = _free_name(source, taken)
         if source.is_file() and hashlib.sha256(source.read_bytes()).hexdigest().startswith(digest):
             (story.folder / REPRODUCERS).mkdir(exist_ok=True)
-            _copy(source, story.folder / REPRODUCERS / source.name)
+            _copy(source, story.folder / REPRODUCERS / copy)
+
+
+def _free_name(source: Path, taken: set[str]) -> str:
+    """A name for its copy; reproducers of different folders may have the same, and keep what they got."""
+    names = (f"{source.stem}{f'-{number}' if number > 1 else ''}{source.suffix}" for number in count(1))
+    name = next(name for name in names if name not in taken)
+    taken.add(name)
+    return name
 
 
 def _repeat(story: Story, image: Path | None, cache: Path) -> None:

@@ -68,6 +68,23 @@ def test_all_of_it(tmp_path: Path) -> None:
     assert "CONFIG_ONE=y" in (results / "report.html").read_text()
 
 
+def test_reproducers_of_one_name_are_kept_apart(tmp_path: Path) -> None:
+    results = made(tmp_path)
+    lines = (results / "journal.jsonl").read_text().splitlines(keepends=True)
+    subject = json.loads(lines[0])
+    for folder_name in ("a", "b"):
+        (tmp_path / folder_name).mkdir()
+        other = tmp_path / folder_name / "crash.sh"
+        other.write_text(f"# {folder_name}\ntrue\n")
+        subject["reproducers"][str(other)] = hashlib.sha256(other.read_bytes()).hexdigest()[:16]
+    (results / "journal.jsonl").write_text(json.dumps(subject) + "\n" + "".join(lines[1:]))
+    (tmp_path / "crash.sh").write_text("# changed since\n")
+    folder.write(results, tmp_path / "cache")
+    folder.write(results, tmp_path / "cache")
+    kept = {path.name: path.read_text() for path in (results / "repro").iterdir()}
+    assert kept == {"crash-2.sh": "# a\ntrue\n", "crash-3.sh": "# b\ntrue\n"}
+
+
 @needs_busybox
 def test_written_again_it_is_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = made(tmp_path)
