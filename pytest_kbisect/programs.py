@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import shlex
 import subprocess
 import tempfile
 from pathlib import Path
@@ -13,10 +15,12 @@ from pytest_kbisect.errors import UsageError
 
 # syzbot's reproducers are written for -w -fpermissive compilers: warnings are not ours to judge.
 _FLAGS = ("-std=gnu11", "-O2", "-static", "-pthread", "-w")
+# What is included by a name in <>; "" by any other.
+_INCLUDED = re.compile(rb"#[ \t]*include\b[ \t]*(?:<([^>\n]*)>)?")
 
 
 def compile_static(source: Path | str, folder: Path, *, name: str = "", flags: tuple[str, ...] = ()) -> Path:
-    """The program made of a C source: a path, or the text itself (then give it a `name`).
+    """The program made of a C source and what it includes: a path, or the text (then give it a `name`).
 
     Raises UsageError with the compiler's words where it does not compile.
     """
@@ -26,12 +30,17 @@ def compile_static(source: Path | str, folder: Path, *, name: str = "", flags: t
         except OSError as error:
             raise UsageError(f"{source}: cannot be read: {error.strerror}") from None
         name = name or source.stem
-        include = ["-I", str(source.parent.absolute())]
+        beside = source.parent.absolute()
+        include = ["-I", str(beside)]
     else:
-        text, origin, include = source.encode(), name or "program", []
+        text, origin, beside, include = source.encode(), name or "program", None, []
     command = ["gcc", *_FLAGS, *include, *flags]
-    digest = hashlib.sha256("\0".join(command).encode() + b"\0" + text).hexdigest()[:16]
-    program = folder / digest / (name or "program")
+    digest = hashlib.sha256("\0".join(command).encode() + b"\0" + text)
+    # The compiler knows what is included, and takes 20 ms to say so: too much for each run of most sources.
+    if any(flag.startswith(("-I", "-i")) for flag in flags) or _may_include(text, beside):
+        for header in _included(text, command):
+            digest.update(os.fsencode(f"\0{header}\0") + Path(header).read_bytes())
+    program = folder / digest.hexdigest()[:16] / (name or "program")
     if program.exists():
         return program
     program.parent.mkdir(parents=True, exist_ok=True)
@@ -47,6 +56,23 @@ def compile_static(source: Path | str, folder: Path, *, name: str = "", flags: t
     finally:
         Path(unfinished).unlink(missing_ok=True)
     return program
+
+
+def _may_include(text: bytes, beside: Path | None) -> bool:
+    """Whether a source may include more than the system's headers; `beside` is the folder it lies in."""
+    return any(
+        not name or (beside is not None and (beside / os.fsdecode(name)).exists())
+        for name in _INCLUDED.findall(text)
+    )
+
+
+def _included(text: bytes, command: list[str]) -> list[str]:
+    """The files that a source includes, but for the system's; none where it does not compile."""
+    try:
+        rule = process.run([*command, "-MM", "-x", "c", "-"], stdin=text, env=_environment())
+    except subprocess.CalledProcessError:
+        return []
+    return shlex.split(os.fsdecode(rule).partition(":")[2].replace("\\\n", " ").replace("$$", "$"))
 
 
 def _environment() -> dict[str, str]:
