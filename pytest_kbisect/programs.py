@@ -58,6 +58,14 @@ def compile_static(source: Path | str, folder: Path, *, name: str = "", flags: t
     return program
 
 
+def headers(source: Path) -> tuple[Path, ...]:
+    """The files that a C source includes, but for the system's; none where it does not compile."""
+    text, beside = source.read_bytes(), source.parent.absolute()
+    if not _may_include(text, beside):
+        return ()
+    return tuple(map(Path, _included(text, ["gcc", *_FLAGS, "-I", str(beside)])))
+
+
 def _may_include(text: bytes, beside: Path | None) -> bool:
     """Whether a source may include more than the system's headers; `beside` is the folder it lies in."""
     return any(

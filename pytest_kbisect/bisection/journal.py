@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _FORMAT = 1
-_LATER = frozenset({"crash"})
+_LATER = frozenset({"crash", "included"})
 """Facts of a subject that journals had not from the beginning: one without is of the same bisection."""
 
 

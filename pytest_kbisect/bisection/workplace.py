@@ -8,12 +8,12 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_kbisect import options
+from pytest_kbisect import options, programs
 from pytest_kbisect.errors import UsageError
 from pytest_kbisect.guest import disk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import pytest
 
@@ -43,6 +43,7 @@ def subject_of(config: pytest.Config, selection: Selection, plan: Plan) -> dict[
         "fix": plan.fix,
         "tests": list(selection.tests),
         "reproducers": {name: _digest(Path(name)) for name in selection.files},
+        "included": _included(selection.files),
         "fragments": selection.fragments,
         "config": [_digest(path) for path in options.value(config, "config")],
         "crash": sorted(plan.crash),
@@ -50,6 +51,13 @@ def subject_of(config: pytest.Config, selection: Selection, plan: Plan) -> dict[
         "strategy": plan.strategy,
         "runs": plan.runs,
     }
+
+
+def _included(files: Iterable[str]) -> dict[str, str]:
+    """What their C sources include besides the system's headers, and the digest of each."""
+    sources = (Path(name) for name in files if name.endswith(".c"))
+    found = {header for source in sources for header in programs.headers(source)}
+    return {str(header): _digest(header) for header in sorted(found)}
 
 
 def _digest(path: Path) -> str:

@@ -23,7 +23,7 @@ from pytest_kbisect.reports.reading import CONFIG, REPRODUCERS, read
 from pytest_kbisect.reports.whole import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from pytest_kbisect.reports.story import Story
 
@@ -111,11 +111,23 @@ def _copy_reproducers(story: Story) -> None:
     """Keep the reproducers as they were; one that was changed since is not what found the answer."""
     taken: set[str] = set()
     for name, digest in story.sources.items():
-        source = Path(name)
-        copy = _free_name(source, taken)
-        if source.is_file() and hashlib.sha256(source.read_bytes()).hexdigest().startswith(digest):
-            (story.folder / REPRODUCERS).mkdir(exist_ok=True)
-            _copy(source, story.folder / REPRODUCERS / copy)
+        _copy_unchanged(Path(name), digest, story.folder / REPRODUCERS / _free_name(Path(name), taken))
+    for name, digest in story.included.items():
+        _copy_unchanged(Path(name), digest, story.folder / REPRODUCERS / _as_included(name, story.sources))
+
+
+def _copy_unchanged(source: Path, digest: str, copy: Path) -> None:
+    if source.is_file() and hashlib.sha256(source.read_bytes()).hexdigest().startswith(digest):
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        _copy(source, copy)
+
+
+def _as_included(header: str, sources: Iterable[str]) -> Path:
+    """Where a header lies as seen from the reproducers; by its name where that is not below one."""
+    path = Path(header)
+    folders = {Path(source).parent.absolute() for source in sources}
+    below = (path.relative_to(folder) for folder in folders if path.is_relative_to(folder))
+    return next(below, Path(path.name))
 
 
 def _free_name(source: Path, taken: set[str]) -> str:
@@ -127,7 +139,9 @@ def _free_name(source: Path, taken: set[str]) -> str:
 
 
 def _repeat(story: Story, image: Path | None, cache: Path) -> None:
-    programs = [program for program in map(_program(story, cache), story.reproducers) if program]
+    included = {f"{REPRODUCERS}/{_as_included(name, story.sources)}" for name in story.included}
+    names = (name for name in story.reproducers if name not in included)
+    programs = [program for program in map(_program(story, cache), names) if program]
     busybox = shutil.which("busybox", path="/usr/local/bin:/usr/bin:/bin") if programs else None
     repeat.write(story, programs, image, Path(busybox) if busybox else None)
 

@@ -61,6 +61,7 @@ def read(folder: Path) -> Story:
         ),
         crash_report=str(told.get("crash_report") or ""),
         sources=dict(subject.get("reproducers") or {}),
+        included=dict(subject.get("included") or {}),
         reproducers=_copies(folder),
         config=CONFIG if (folder / CONFIG).is_file() else "",
         versions=told.get("versions") or {},
@@ -95,7 +96,7 @@ def _result(path: Path) -> dict[str, Any]:
 
 def _copies(folder: Path) -> tuple[str, ...]:
     kept = folder / REPRODUCERS
-    return tuple(sorted(f"{REPRODUCERS}/{path.name}" for path in kept.iterdir())) if kept.is_dir() else ()
+    return tuple(sorted(str(path.relative_to(folder)) for path in kept.rglob("*") if path.is_file()))
 
 
 def _frozen(value: Any) -> Any:

@@ -172,8 +172,10 @@ class Story:
     crash_report: str = ""
     sources: Mapping[str, str] = field(default_factory=dict)
     """The reproducers' files when the bisection began, and the beginning of the sha256 of each."""
+    included: Mapping[str, str] = field(default_factory=dict)
+    """The same of what they include, but for the system's headers."""
     reproducers: tuple[str, ...] = ()
-    """The copies of them, and the configuration, in the folder."""
+    """The copies of both, and the configuration, in the folder."""
     config: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_kbisect import process
-from pytest_kbisect.programs import compile_static
+from pytest_kbisect.programs import compile_static, headers
 
 COMPILED = ("-c",)
 """An object will do, and is made in a tenth of the time."""
@@ -47,3 +47,13 @@ def test_the_compiler_is_not_asked_where_only_the_system_is_included(
     first = compile_static(source, tmp_path / "programs", flags=COMPILED)
     monkeypatch.setattr(process, "run", None)
     assert compile_static(source, tmp_path / "programs", flags=COMPILED) == first
+
+
+def test_headers_of_a_source(tmp_path: Path) -> None:
+    source = tmp_path / "x.c"
+    source.write_text('#include <stdio.h>\n#include "lib/common.h"\n')
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "common.h").write_text("#define STATUS 3\n")
+    assert headers(source) == (tmp_path / "lib" / "common.h",)
+    source.write_text("#include <stdio.h>\n")
+    assert headers(source) == ()

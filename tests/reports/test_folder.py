@@ -86,6 +86,25 @@ def test_reproducers_of_one_name_are_kept_apart(tmp_path: Path) -> None:
 
 
 @needs_busybox
+def test_what_a_reproducer_includes_is_kept_with_it(tmp_path: Path) -> None:
+    results = made(tmp_path, reproducer="crash.c")
+    source, header = tmp_path / "crash.c", tmp_path / "lib" / "common.h"
+    source.write_text('#include "lib/common.h"\nint main(void) { return STATUS; }\n')
+    header.parent.mkdir()
+    header.write_text("#define STATUS 3\n")
+    lines = (results / "journal.jsonl").read_text().splitlines(keepends=True)
+    digests = {str(path): hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in (source, header)}
+    subject = json.loads(lines[0])
+    subject["reproducers"], subject["included"] = (
+        {str(path): digests[str(path)]} for path in (source, header)
+    )
+    (results / "journal.jsonl").write_text(json.dumps(subject) + "\n" + "".join(lines[1:]))
+    assert folder.write(results, tmp_path / "cache") == []
+    assert (results / "repro" / "lib" / "common.h").read_text() == header.read_text()
+    assert (results / "repeat.sh").exists()
+
+
+@needs_busybox
 def test_written_again_it_is_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = made(tmp_path)
     folder.write(results, tmp_path / "cache")
