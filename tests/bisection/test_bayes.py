@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -85,6 +86,23 @@ def test_the_more_a_wrong_answer_costs_the_longer_a_rare_crash_is_looked_at(monk
         return spent
 
     assert waves(0) < waves(1000)
+
+
+@pytest.mark.parametrize("culprit", [2, 5])
+def test_a_kernel_is_not_run_again_for_each_commit_that_gives_it(culprit):
+    """From the good end to the culprit the signature is the same: no run can tell what crashes then."""
+    history = History.line([f"c{i:02}" for i in range(12)])
+    known = set()
+
+    def kernel(i, runs):
+        signature = "the same" if i <= culprit else f"s{i}"
+        made = [replace(CRASH, seconds=60)] * 10 if i >= culprit else [replace(OK, seconds=60)] * runs
+        made = made if i > culprit or signature not in known else []
+        known.add(signature)
+        return Found("", tuple(made), signature, build_seconds=300, test_seconds=60)
+
+    _, asked = drive(Bayes(history, prices=PRICES), Evidence(history), kernel)
+    assert len(asked) <= 12
 
 
 def test_stretch_that_does_not_build_is_left_by_jumping():

@@ -263,6 +263,10 @@ class Bayes:
             0.0  # the good end is last, too
         )
         share = partition.share
+        for i in partition.tests:
+            # Runs of one kernel are weighed as the first commit's that gave it: no other tells more.
+            kernel = evidence.same_kernel(i)
+            share[i] = share[next((test for test in partition.tests if test in kernel), i)]
         if self.fix:
             share[:, -1] = 0.0
         speaks = np.ones(len(self.history) + 1)
