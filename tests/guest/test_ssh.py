@@ -49,7 +49,7 @@ def answered(tmp_path):
 
     def run(answer):
         listening = socket.create_server(("127.0.0.1", 0))
-        serving = threading.Thread(target=lambda: opened.append(serve(listening, answer)))
+        serving = threading.Thread(target=lambda: opened.append(serve(listening, answer)), daemon=True)
         serving.start()
         image = SimpleNamespace(disk=tmp_path, client_key=tmp_path / "key")
         ssh = Ssh(listening.getsockname()[1], image, timeout=10)
