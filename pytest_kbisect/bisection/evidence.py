@@ -164,17 +164,8 @@ class Evidence:
         return run.outcome is Outcome.CRASHED and self._matcher(run, self._reference) is not Match.UNRELATED
 
     def _grow_reference(self, runs: Iterable[Run]) -> None:
-        """Take the crashes of these runs, on a commit known to be bad, for the bug's own.
-
-        Where the reproducer says what to expect, other crashes stay other bugs.
-        """
-        if self._expected:
-            runs = [
-                run
-                for run in runs
-                if run.outcome is Outcome.CRASHED and self._matcher(run, self._expected) is Match.MATCH
-            ]
-        grown = self._reference.grown(runs)
+        """Take the crashes of these runs, on a commit known to be bad, for the bug's own (Reference.own)."""
+        grown = self._reference.grown(self._expected.own(runs, self._matcher))
         if grown != self._reference:
             self._reference = grown
             self._tallies.clear()

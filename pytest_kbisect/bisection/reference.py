@@ -45,6 +45,14 @@ class Reference:
     def __bool__(self) -> bool:
         return bool(self.titles)
 
+    def own(self, runs: Iterable[Run], matcher: Matcher) -> list[Run]:
+        """Of runs on a commit known to be bad the crashes that are the bug's, where this is what is expected.
+
+        Where a reproducer says what to expect, other crashes stay other bugs.
+        """
+        crashed = (run for run in runs if run.outcome is Outcome.CRASHED)
+        return [run for run in crashed if not self or matcher(run, self) is Match.MATCH]
+
     def grown(self, runs: Iterable[Run]) -> Reference:
         """With the crashes of these runs."""
         counts = dict(self.counts)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect.bisection.outcome import Outcome, Run, Tested, Verdict
-from pytest_kbisect.bisection.reference import Match, Reference, match_names
+from pytest_kbisect.bisection.reference import Reference, match_names
 from pytest_kbisect.bisection.tally import tally_of
 from pytest_kbisect.bisection.verdict import crash_chance, judge, judge_reported
 
@@ -179,8 +179,7 @@ def second_opinion(log: Log) -> tuple[Second, ...]:
     if log.reported is None:
         return ()
     expected = Reference(log.expected)
-    own = [run for run in log.reported.runs if match_names(run, expected) is Match.MATCH]
-    reference = expected.grown(own)
+    reference = expected.grown(expected.own(log.reported.runs, match_names))
     chance = crash_chance(tally_of(log.reported.runs, reference))
     opinions = []
     for n, trial in enumerate(log.trials):

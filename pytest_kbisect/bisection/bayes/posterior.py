@@ -88,19 +88,11 @@ def infer(
     score_if_kin = start.copy() if kin else None
     strange = 0.0
     inside = partition.inside
-    done: set[int] = set()
-    for column, commit in enumerate(partition.tests):
-        if commit in done:
-            continue
-        kernel = evidence.same_kernel(commit)
-        columns = [
-            column,
-            *(c for c, other in enumerate(partition.tests) if other != commit and other in kernel),
-        ]
-        done.update(partition.tests[c] for c in columns)
-        crashes = inside[:, column, None] != fix
-        differ = (inside[:, columns] != inside[:, column, None]).any(axis=1)
-        tally = evidence.tally(commit)
+    for columns in by_kernel(partition, evidence):
+        first = columns[0]
+        crashes = inside[:, first, None] != fix
+        differ = (inside[:, columns] != inside[:, first, None]).any(axis=1)
+        tally = evidence.tally(partition.tests[first])
         _weigh(score, model, tally, crashes, differ)
         if score_if_kin is not None:
             _weigh(score_if_kin, model, tally.counting_kin(), crashes, differ)
@@ -110,6 +102,19 @@ def infer(
     score -= score.max()
     joint = np.exp(score)
     return Posterior(joint / joint.sum(), sizes)
+
+
+def by_kernel(partition: Partition, evidence: Evidence) -> list[list[int]]:
+    """The places of the partition's tests, those of one kernel together: the first stands for all."""
+    kernels: list[list[int]] = []
+    done: set[int] = set()
+    for place, commit in enumerate(partition.tests):
+        if commit in done:
+            continue
+        kernel = {commit, *evidence.same_kernel(commit)}
+        kernels.append([at for at, other in enumerate(partition.tests) if at >= place and other in kernel])
+        done |= kernel
+    return kernels
 
 
 def _weigh(score: Matrix, model: CrashChance, tally: Tally, crashes: Flags, differ: Flags) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from pytest_kbisect.bisection.bayes.choice import Options, best, best_of
 from pytest_kbisect.bisection.bayes.crashchance import CrashChance
 from pytest_kbisect.bisection.bayes.partition import Partition
-from pytest_kbisect.bisection.bayes.posterior import infer
+from pytest_kbisect.bisection.bayes.posterior import by_kernel, infer
 from pytest_kbisect.bisection.bayes.testable import (
     Testable,
     boot_failures,
@@ -263,10 +263,9 @@ class Bayes:
             0.0  # the good end is last, too
         )
         share = partition.share
-        for i in partition.tests:
-            # Runs of one kernel are weighed as the first commit's that gave it: no other tells more.
-            kernel = evidence.same_kernel(i)
-            share[i] = share[next((test for test in partition.tests if test in kernel), i)]
+        for first, *others in by_kernel(partition, evidence):
+            # Its runs are weighed as the first commit's: those of another tell nothing else.
+            share[[partition.tests[at] for at in others]] = share[partition.tests[first]]
         if self.fix:
             share[:, -1] = 0.0
         speaks = np.ones(len(self.history) + 1)
