@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import shutil
 from functools import partial
 from itertools import count
@@ -124,7 +125,7 @@ def _copy_unchanged(source: Path, digest: str, copy: Path) -> None:
 
 def _as_included(header: str, sources: Iterable[str]) -> Path:
     """Where a header lies as seen from the reproducers; by its name where that is not below one."""
-    path = Path(header)
+    path = Path(os.path.normpath(header))  # the compiler says repro/../common.h
     folders = {Path(source).parent.absolute() for source in sources}
     below = (path.relative_to(folder) for folder in folders if path.is_relative_to(folder))
     return next(below, Path(path.name))

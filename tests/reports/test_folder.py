@@ -104,6 +104,19 @@ def test_what_a_reproducer_includes_is_kept_with_it(tmp_path: Path) -> None:
     assert (results / "repeat.sh").exists()
 
 
+def test_no_copy_of_a_header_leaves_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    results = made(tmp_path / "deep", reproducer="crash.c")
+    (tmp_path / "common.h").write_text("#define STATUS 3\n")
+    digest = hashlib.sha256((tmp_path / "common.h").read_bytes()).hexdigest()[:16]
+    lines = (results / "journal.jsonl").read_text().splitlines(keepends=True)
+    subject = {**json.loads(lines[0]), "included": {f"{tmp_path}/deep/../common.h": digest}}
+    (results / "journal.jsonl").write_text(json.dumps(subject) + "\n" + "".join(lines[1:]))
+    folder.write(results, tmp_path / "cache")
+    assert (results / "repro" / "common.h").is_file()
+    assert not (results / "common.h").exists()
+
+
 @needs_busybox
 def test_written_again_it_is_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = made(tmp_path)
