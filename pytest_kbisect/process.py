@@ -126,6 +126,17 @@ def tail(text: bytes | str, lines: int = 30) -> str:
     return "\n".join(text.replace("\r", "").rstrip("\n").split("\n")[-lines:])
 
 
+def bytecode(folder: Path) -> dict[str, str]:
+    """The environment in which Pythons of ours keep their bytecode, where this one keeps none.
+
+    Images of containers set PYTHONDONTWRITEBYTECODE; every session would compile all modules anew,
+    a second each time. Nothing is written beside anybody's sources: `folder` takes it.
+    """
+    if not sys.dont_write_bytecode:
+        return {}
+    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder)}
+
+
 def python_command() -> list[str]:
     """How to start this interpreter again."""
     return [sys.executable]

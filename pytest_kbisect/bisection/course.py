@@ -10,7 +10,7 @@ from pytest_kbisect.bisection import hints
 from pytest_kbisect.bisection.bayes import Bayes
 from pytest_kbisect.bisection.classic import Classic
 from pytest_kbisect.bisection.evidence import Evidence, Prices
-from pytest_kbisect.bisection.history import LOG_FORMAT, History
+from pytest_kbisect.bisection.history import History
 from pytest_kbisect.bisection.likeness import match_crashes
 from pytest_kbisect.bisection.order import Order
 from pytest_kbisect.bisection.ranges import pick, releases
@@ -115,7 +115,7 @@ class Course:
 
     def _search(self, good: str) -> Search:
         ends, plan = self._plan.ends, self._plan
-        history = History.from_log(self._tree.log_text(good, ends.bad, line=LOG_FORMAT))
+        history = History.from_log(self._tree.log_text(good, ends.bad))
         for repair in history.repairs:
             self._say.line(f"note: {repair}", log=False)
         self._say.line(

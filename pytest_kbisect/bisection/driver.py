@@ -81,18 +81,22 @@ def _bisect(config: pytest.Config, teller: Teller) -> int:
         raise UsageError("no kernel to bisect: give --kbisect-kernel DIR, a git tree of Linux")
     for option in options.OPTIONS:
         options.value(config, option.name)
-    tree = LinuxTree(path, options.cache_folder(config))
-    ends = tree.parse_range(options.value(config, "range"))
-    if options.value(config, "fix") and not ends.good:
-        raise UsageError("--kbisect-fix needs both ends: A..B, A crashes and B does not")
+    cache = options.cache_folder(config)
+    tree = LinuxTree(path, cache)
     Session(config).check_host()
-    arguments = [str(argument) for argument in config.invocation_params.args]
-    scratch = options.cache_folder(config) / "run"
-    selection = Lab(arguments, config.invocation_params.dir, folder=scratch, scratch=scratch).select()
+    lab = Lab(
+        [str(argument) for argument in config.invocation_params.args],
+        config.invocation_params.dir,
+        cache=cache,
+    )
+    with lab.selecting() as selected:  # which takes its time; so does the log of the range
+        ends = tree.parse_range(options.value(config, "range"))
+        if options.value(config, "fix") and not ends.good:
+            raise UsageError("--kbisect-fix needs both ends: A..B, A crashes and B does not")
+        selection = selected()
     _check_selection(config, selection)
     plan = _plan(config, selection, ends)
-    folder = workplace.folder_of(config, selection, ends)
-    lab = Lab(arguments, config.invocation_params.dir, folder=folder, scratch=scratch)
+    folder = lab.folder = workplace.folder_of(config, selection, ends)
     with workplace.held(folder):
         journal = Journal(folder / "journal.jsonl", workplace.subject_of(config, selection, plan))
         teller.open(folder / "bisect.log")

@@ -10,14 +10,14 @@ import numpy as np
 
 from pytest_kbisect.bisection.ancestry import Ancestry
 from pytest_kbisect.bisection.strategy import GOOD_END
+from pytest_kbisect.kernel.tree import LOG_LINE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pytest_kbisect.bisection.ancestry import Flags
 
-LOG_FORMAT = "%H%x00%P%x00%ct%x00%s"
-LOG_COMMAND = ("git", "log", "--topo-order", "--reverse", f"--format={LOG_FORMAT}")
+LOG_COMMAND = ("git", "log", "--topo-order", "--reverse", f"--format={LOG_LINE}")
 """Followed by `A..B --`, prints what `History.from_log` reads. One process reads the whole range."""
 LIMIT_OPTIONS = ("--parents", "--full-history", "--simplify-merges")
 """Go before `A..B -- PATH...` to print only commits that touch the paths, and merges that join such.
@@ -48,20 +48,19 @@ class History:
 
         `end` is B's full hash, for a log limited to paths: B is put on top where it touches none of them.
         """
-        rows = [line.split("\0") for line in text.splitlines() if line.count("\0") >= 3]
+        rows = [row for line in text.split("\n") if len(row := line.split("\0", 3)) == 4]
         if end and all(end != row[0] for row in rows):
             inner = {parent for row in rows for parent in row[1].split()}
             tips = [row[0] for row in rows if row[0] not in inner]
             rows.append([end, " ".join(tips), "0", ""])
-        links = {sha: tuple(parents.split()) for sha, parents, *_ in rows}
+        links = {sha: parents.split() for sha, parents, _, _ in rows}
+        facts = {sha: (int(date or 0), title) for sha, _, date, title in rows}
         repairs: list[str] = []
-        order = _oldest_first(links, repairs)
+        order = list(links) if _is_oldest_first(links) else _oldest_first(links, repairs)
         position = {sha: i for i, sha in enumerate(order)}
-        facts = {sha: (int(date or 0), "\0".join(title)) for sha, _, date, *title in rows}
-        parents = [_indices(links[sha], position, below=i) for i, sha in enumerate(order)]
         return cls(
             tuple(order),
-            tuple(parents),
+            tuple(_indices(links[sha], position, below=i) for i, sha in enumerate(order)),
             tuple(facts[sha][1] for sha in order),
             tuple(facts[sha][0] for sha in order),
             tuple(repairs),
@@ -128,12 +127,24 @@ def bare_title(title: str) -> str:
 
 def _indices(parents: Iterable[str], position: dict[str, int], *, below: int) -> tuple[int, ...]:
     """Parents as indices, each once; what lies outside the range is the good end."""
-    found = (position.get(sha, GOOD_END) for sha in parents)
+    found = [position.get(sha, GOOD_END) for sha in parents]
+    if len(found) == 1 and found[0] < below:  # most commits, and most of the time
+        return (found[0],)
     return tuple(dict.fromkeys(p for p in found if p < below))
 
 
-def _oldest_first(links: dict[str, tuple[str, ...]], repairs: list[str]) -> list[str]:
-    """The commits as printed where that is topological already, else put in order.
+def _is_oldest_first(links: dict[str, list[str]]) -> bool:
+    """Whether no commit is printed before one of its parents: what git prints of any healthy history."""
+    younger = set(links)
+    for sha, parents in links.items():
+        if not younger.isdisjoint(parents):
+            return False
+        younger.discard(sha)
+    return True
+
+
+def _oldest_first(links: dict[str, list[str]], repairs: list[str]) -> list[str]:
+    """The commits put in order.
 
     Replace refs and grafts can make a commit its own ancestor. git copes by not looking twice; here
     the link that closes the circle is dropped, and said.

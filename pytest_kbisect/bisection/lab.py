@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ from pytest_kbisect.bisection.session_report import read
 from pytest_kbisect.errors import ExitCode, KbisectError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pytest_kbisect.bisection.outcome import Tested
@@ -45,22 +46,24 @@ class Selection:
 class Lab:
     """Starts sessions with the user's own arguments; ours are added behind them and win."""
 
-    def __init__(
-        self, arguments: Sequence[str], invocation_dir: Path, *, folder: Path, scratch: Path
-    ) -> None:
-        """`folder` is the bisection's, `scratch` one for what may vanish with this process."""
+    def __init__(self, arguments: Sequence[str], invocation_dir: Path, *, cache: Path) -> None:
         self._arguments = list(arguments)
         self._cwd = invocation_dir
-        self._scratch = scratch
-        self.folder = folder
+        self._cache = cache
+        self.folder = cache / "run"
+        """Where sessions leave what they found; the bisection's, once it is known."""
 
     # -- asking ------------------------------------------------------------------------------------
 
-    def select(self) -> Selection:
-        """What the arguments select. Raises UsageError for what would be wrong with any session."""
+    @contextlib.contextmanager
+    def selecting(self) -> Iterator[Callable[[], Selection]]:
+        """A session that only collects runs beside the block; what it gets waits for what is selected.
+
+        That raises UsageError for what would be wrong with any session.
+        """
         from pytest_kbisect.scratch import scratch_folder
 
-        with scratch_folder(self._scratch) as scratch:
+        with scratch_folder(self._cache / "run") as scratch:
             answer, log = scratch / "selection.json", scratch / "session.log"
             child = self._start(
                 ["--collect-only", "-q", "--kbisect-runs=1"],
@@ -68,19 +71,10 @@ class Lab:
                 scratch=scratch,
                 environment={properties.PREFLIGHT: str(answer)},
             )
-            status = _wait(child)
-            if status != ExitCode.FOUND or not answer.exists():
-                if status in (ExitCode.FOUND, ExitCode.NOTHING_COLLECTED):
-                    raise UsageError(
-                        "no reproducer selected: name one (for example repro/name.c), or mend -k and -m"
-                    )
-                raise UsageError(_complaint(log))
-            known = json.loads(answer.read_text())
-        if not known["tests"]:
-            raise UsageError("no reproducer selected: none of the tests uses a kernel")
-        for name in ("tests", "files", "crash"):
-            known[name] = tuple(known[name])
-        return Selection(**known)
+            try:
+                yield lambda: _selection(child.wait(), answer, log)
+            finally:
+                process.kill(child)
 
     # -- testing ------------------------------------------------------------------------------------
 
@@ -156,8 +150,9 @@ class Lab:
             *("--kbisect-range=", "--maxfail=0", "--color=no", "-o", f"cache_dir={scratch / 'cache'}"),
             *extra,
         ]
+        environment = {**os.environ, **process.bytecode(self._cache / "bytecode"), **environment}
         with log.open("wb") as file:
-            return process.start(command, cwd=self._cwd, env={**os.environ, **environment}, stdout=file)
+            return process.start(command, cwd=self._cwd, env=environment, stdout=file)
 
 
 class _Events:
@@ -211,11 +206,17 @@ class Testing:
         process.kill(self._child)
 
 
-def _wait(child: subprocess.Popen[bytes]) -> int:
-    try:
-        return child.wait()
-    finally:
-        process.kill(child)
+def _selection(status: int, answer: Path, log: Path) -> Selection:
+    if status != ExitCode.FOUND or not answer.exists():
+        if status in (ExitCode.FOUND, ExitCode.NOTHING_COLLECTED):
+            raise UsageError("no reproducer selected: name one (for example repro/name.c), or mend -k and -m")
+        raise UsageError(_complaint(log))
+    known = json.loads(answer.read_text())
+    if not known["tests"]:
+        raise UsageError("no reproducer selected: none of the tests uses a kernel")
+    for name in ("tests", "files", "crash"):
+        known[name] = tuple(known[name])
+    return Selection(**known)
 
 
 def _complaint(log: Path) -> str:

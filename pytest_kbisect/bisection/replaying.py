@@ -13,7 +13,7 @@ from pytest_kbisect.bisection import hints
 from pytest_kbisect.bisection.bayes import Bayes
 from pytest_kbisect.bisection.classic import Classic
 from pytest_kbisect.bisection.evidence import Evidence
-from pytest_kbisect.bisection.history import LOG_FORMAT, History
+from pytest_kbisect.bisection.history import History
 from pytest_kbisect.bisection.journal import read_records, tested_of
 from pytest_kbisect.bisection.likeness import match_crashes
 from pytest_kbisect.bisection.outcome import Outcome, Run, Tested, Verdict
@@ -106,7 +106,7 @@ def _range(config: pytest.Config, tree: LinuxTree, log: Log, ends: str) -> Range
 
 
 def _conclude(config: pytest.Config, log: Log, ends: Range, tree: LinuxTree, teller: Teller) -> None:
-    history = History.from_log(tree.log_text(ends.good, ends.bad, line=LOG_FORMAT))
+    history = History.from_log(tree.log_text(ends.good, ends.bad))
     evidence = Evidence(
         history,
         matcher=match_crashes,

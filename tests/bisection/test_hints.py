@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pytest_kbisect.bisection import hints
-from pytest_kbisect.bisection.history import LOG_FORMAT, History
+from pytest_kbisect.bisection.history import History
 from pytest_kbisect.kernel.sources import Sources
 from pytest_kbisect.kernel.tree import LinuxTree
 
@@ -53,7 +53,7 @@ def test_commits_by_what_they_touch(linux, tree):
     good = linux.git("rev-parse", "HEAD")
     for name in ("drivers/net/tun.c", "drivers/net/virtio_net.c", "MAINTAINERS", "Makefile"):
         linux.commit(name, **{name: f"{name}\n"})
-    history = History.from_log(tree.log_text(good, linux.git("rev-parse", "HEAD"), line=LOG_FORMAT))
+    history = History.from_log(tree.log_text(good, linux.git("rev-parse", "HEAD")))
     sources = Sources(dict.fromkeys(FILES, 1), "x86")
     prior = hints.prior(tree, good, history, frozenset(["drivers/net/tun.c"]), sources)
     stack, folder, unread, makefile = prior.tolist()

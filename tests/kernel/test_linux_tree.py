@@ -135,6 +135,11 @@ class TestRange:
             tree.parse_range(text)
         assert "\n" not in str(caught.value)
 
+    def test_a_hash_in_a_title_makes_nobody_an_ancestor(self, linux, tree, history):
+        linux.git("checkout", "-q", "side")
+        linux.commit(f"Revert {history['a']} , it is not here", {"s": "2"})
+        assert tree.parse_range("a..side").beside == history["a"]
+
     def test_diverged_ends_begin_at_the_merge_base(self, tree, history):
         assert tree.parse_range("a..s") == Range(history["base"], history["s"], beside=history["a"])
 
@@ -157,14 +162,15 @@ class TestRange:
         with pytest.raises(UsageError, match="no common history"):
             tree.parse_range("base..other")
 
-    def test_log_has_every_commit_after_its_parents(self, tree, history):
-        lines = [line.split("\t", 2) for line in tree.log_text(history["base"], history["top"]).splitlines()]
+    def test_log_has_every_commit_after_its_parents(self, linux, tree, history):
+        lines = [line.split("\0") for line in tree.log_text(history["base"], history["top"]).splitlines()]
         seen = {history["base"]}
-        for sha, parents, _ in lines:
+        for sha, parents, _, _ in lines:
             assert set(parents.split()) <= seen
             seen.add(sha)
         assert seen == set(history.values())
-        assert lines[-1] == [history["top"], history["merge"], "top: fancy\ttitle"]
+        date = linux.git("log", "-1", "--format=%ct", "top")
+        assert lines[-1] == [history["top"], history["merge"], date, "top: fancy\ttitle"]
 
     def test_the_users_git_settings_change_nothing(self, tree, history, linux):
         before = tree.log_text(history["base"], history["top"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -119,6 +120,19 @@ def test_a_disk_image_that_is_none(suite: pytest.Pytester, linux: Tree) -> None:
         assert ordinary.ret == pytest.ExitCode.USAGE_ERROR
         ordinary.stderr.fnmatch_lines([f"ERROR: *{name}*"])
     assert not (suite.path / "kbisect-results").exists()
+
+
+def test_sessions_do_not_compile_the_plugin_anew(
+    suite: pytest.Pytester, linux: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where Python is told to write no bytecode, theirs goes to the cache folder, and nowhere else."""
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    suite.makepyfile(test_plain="def test_it(): pass")
+    bisect(suite, linux.path, "HEAD~1..HEAD", "test_plain.py", "--kbisect-cache=cache")
+    kept = {path.name.partition(".")[0] for path in (suite.path / "cache" / "bytecode").rglob("*.pyc")}
+    assert {"plugin", "reproducers", "test_plain"} <= kept
+    assert not list(suite.path.glob("__pycache__"))
 
 
 def test_the_journal_notes_the_crashes_that_are_expected(suite: pytest.Pytester, linux: Tree) -> None:
