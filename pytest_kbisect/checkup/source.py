@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from typing import TYPE_CHECKING
 
 from pytest_kbisect import host, process
@@ -71,18 +69,8 @@ def contents(tree: LinuxTree, commit: str, path: str) -> bytes | None:
 
 def _git(tree: LinuxTree, *words: str) -> bytes | None:
     """What git says; None if it fails."""
-    from pytest_kbisect.kernel.tree import LOCAL_VARIABLES
-
-    environment = {name: value for name, value in os.environ.items() if name not in LOCAL_VARIABLES}
-    # As in all questions of ours: nothing of the user's is written or fetched.
-    environment |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
-    try:
-        done = subprocess.run(
-            ["git", "--git-dir", tree.git_dir, *words], env=environment, capture_output=True, check=False
-        )
-    except OSError:
-        return None
-    return done.stdout if done.returncode == 0 else None
+    status, output, _ = tree.ask(*words)
+    return None if status else output
 
 
 # -- the compiler --------------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ _known = {}
 def contents(tree, commit):
     """What a commit's file `bug` says, and the hash of its tree; equal commits of all tests are read once."""
     if commit not in _known:
-        _known[commit] = tree._git("show", f"{commit}:bug").strip(), tree.tree_hash(commit)
+        _known[commit] = tree.read("show", f"{commit}:bug").strip(), tree.tree_hash(commit)
     return _known[commit]
 
 
