@@ -1,10 +1,12 @@
-"""How many guests run side by side if `-n auto` leaves that to us, and at how many commits of a bisection."""
+"""How many guests run side by side, and at how many commits of a bisection: processors and memory."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
+
+from pytest_kbisect.errors import HostError
 
 GUEST_OVERHEAD = 128
 """MiB that QEMU and its pytest worker need besides the guest's memory."""
@@ -54,3 +56,15 @@ def workers(processors: int, available: int, memory: int) -> Workers:
 def commits_at_once(guests: int) -> int:
     """How many commits are tested at a time, where so many guests may run."""
     return max(1, min(guests // GUESTS_EACH, MOST_AT_ONCE))
+
+
+def require_memory(guest: int) -> None:
+    """Raise HostError where the host has no memory for one more guest of so many MiB."""
+    from pytest_kbisect.kernel.headroom import MIB, memory_available
+
+    free = memory_available() // MIB
+    if free < guest + GUEST_OVERHEAD:
+        raise HostError(
+            f"no free memory for a guest (needs {guest + GUEST_OVERHEAD} MiB, {free} MiB free): "
+            "run with a smaller -n or --kbisect-memory"
+        )

@@ -147,7 +147,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         preflight.check(session_of(config), session.items, compile_=not config.option.collectonly)
     except KbisectError as error:
         if hasattr(config, "workerinput"):
-            session_of(config).trouble = error
+            session_of(config).collection_error = error
         else:
             raise pytest.UsageError(str(error)) from None
 

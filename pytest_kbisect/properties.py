@@ -1,6 +1,6 @@
-"""The names of what a test tells in its JUnit `<properties>`, and of the variables set for sessions.
+"""The names of what a test tells in its JUnit `<properties>`.
 
-One place, because the writer (fixtures) and the reader (lab) may be on different machines.
+One place, because the writer (fixtures) and the reader (session_report) may be on different machines.
 """
 
 from __future__ import annotations
@@ -63,24 +63,6 @@ CONSOLE: Final = "kbisect.console"
 """Path of the whole console, on the machine of the run."""
 USAGE: Final = "kbisect.usage"
 """Set where the run ended because of something the user can mend; the session's exit code is 4."""
-
-LAB: Final = "KBISECT_LAB"
-"""Folder of the session's consoles and events; set by a bisection for the sessions it starts."""
-SHARED: Final = "KBISECT_SHARED"
-"""Folder of the guests' keys, image and frozen guests; set by our first process for all later ones."""
-KNOWN: Final = "KBISECT_KNOWN"
-"""Signatures of kernels that need not be run again, separated by blanks."""
-STOP: Final = "KBISECT_STOP_AT_CRASH"
-"""A JSON list of titles, or empty.
-
-The first crash with one of them (any, if the list is empty) ends the session.
-"""
-WATCH: Final = "KBISECT_WATCH"
-"""Functions of the crash, separated by blanks: whether the first run executes them is told."""
-STRICT: Final = "KBISECT_STRICT"
-"""Not empty: a configuration that the commit cannot have is the user's to mend, not a commit to skip."""
-PREFLIGHT: Final = "KBISECT_PREFLIGHT"
-"""File that a collecting session writes what it selected to; set by a bisection."""
 
 KERNEL_PARTS: Final = {
     "checkout": CHECKOUT_SECONDS,

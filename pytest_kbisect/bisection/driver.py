@@ -24,8 +24,7 @@ from pytest_kbisect.kernel.config import request
 from pytest_kbisect.reports import folder as reports
 from pytest_kbisect.reports import result
 from pytest_kbisect.reports.teller import ANSWER, Teller
-from pytest_kbisect.session import Session, check_memory
-from pytest_kbisect.stash import WORKERS
+from pytest_kbisect.stash import WORKERS, session_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -85,7 +84,7 @@ def _bisect(config: pytest.Config, teller: Teller) -> int:
     ends = tree.parse_range(options.value(config, "range"))
     if options.value(config, "fix") and not ends.good:
         raise UsageError("--kbisect-fix needs both ends: A..B, A crashes and B does not")
-    Session(config).check_host()
+    session_of(config).check_host()
     arguments = [str(argument) for argument in config.invocation_params.args]
     scratch = options.cache_folder(config) / "run"
     selection = Lab(arguments, config.invocation_params.dir, folder=scratch, scratch=scratch).select()
@@ -239,7 +238,7 @@ def _runs(config: pytest.Config, selection: Selection) -> int:
 
 def _check_selection(config: pytest.Config, selection: Selection) -> None:
     """Too little memory, unreadable or contradictory configuration: told before anything is built."""
-    check_memory(max(selection.memory, 0 if selection.memory else options.value(config, "memory")))
+    parallel.require_memory(max(selection.memory, 0 if selection.memory else options.value(config, "memory")))
     for fragments in selection.fragments.values():
         _request(config, fragments)
 

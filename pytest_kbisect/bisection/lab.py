@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_kbisect import process, properties
+from pytest_kbisect import events, process, variables
 from pytest_kbisect.bisection.session_report import read
 from pytest_kbisect.errors import ExitCode, KbisectError, UsageError
 
@@ -66,7 +66,7 @@ class Lab:
                 ["--collect-only", "-q", "--kbisect-runs=1"],
                 log,
                 scratch=scratch,
-                environment={properties.PREFLIGHT: str(answer)},
+                environment={variables.PREFLIGHT: str(answer)},
             )
             status = _wait(child)
             if status != ExitCode.FOUND or not answer.exists():
@@ -105,7 +105,7 @@ class Lab:
         `known` are built and not run: what is known of them holds. `watch` are functions of which the
         first run tells whether it executes them. `strict`: a configuration that the commit cannot have
         is an error, not a reason to skip it. `number` counts the sessions at this commit; `extra` are
-        more options for pytest; `hear` is told what happens meanwhile, as Session.tell writes it.
+        more options for pytest; `hear` is told what happens meanwhile, as events.Events.tell writes it.
         """
         folder = self.session_folder(commit, number)
         shutil.rmtree(folder, ignore_errors=True)
@@ -124,11 +124,11 @@ class Lab:
             log,
             scratch=folder,
             environment={
-                properties.LAB: str(folder),
-                properties.KNOWN: " ".join(known),
-                properties.WATCH: " ".join(watch),
-                properties.STOP: "" if stop is None else json.dumps(list(stop)),
-                properties.STRICT: "1" if strict else "",
+                variables.LAB: str(folder),
+                variables.KNOWN: " ".join(known),
+                variables.WATCH: " ".join(watch),
+                variables.STOP: "" if stop is None else json.dumps(list(stop)),
+                variables.STRICT: "1" if strict else "",
             },
         )
 
@@ -140,7 +140,7 @@ class Lab:
                 raise KbisectError(f"the session at {commit[:12]} ended with exit status {status}: see {log}")
             return read(xml, commit, runs=runs if stop is None else 0, per_run=per_run, seconds=seconds)
 
-        return Testing(child, _Events(folder / "events.jsonl", hear), found)
+        return Testing(child, _Events(folder / events.FILE, hear), found)
 
     def session_folder(self, commit: str, number: int = 1) -> Path:
         """Where the n-th session of a commit keeps its XML, log and consoles."""

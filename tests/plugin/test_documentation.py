@@ -15,7 +15,7 @@ import pytest
 import readme
 from messages import messages
 
-from pytest_kbisect import crash, errors, needs, options, plugin, properties
+from pytest_kbisect import crash, errors, needs, options, plugin, properties, variables
 from pytest_kbisect.bisection.strategy import AnswerKind
 from pytest_kbisect.commands import VERBS
 from pytest_kbisect.errors import ExitCode
@@ -86,7 +86,7 @@ def test_properties_of_a_test_case() -> None:
 def test_environment_variables() -> None:
     """Those that a bisection sets for its sessions are no matter of the user's."""
     named = set(re.findall(r"\bKBISECT_[A-Z_]+\b", _source()))
-    own = {value for value in vars(properties).values() if isinstance(value, str)}
+    own = {value for value in vars(variables).values() if isinstance(value, str)}
     assert {readme.quoted(cells[0])[0] for cells in readme.table("Environment variables")} == named - own
 
 
