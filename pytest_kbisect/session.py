@@ -48,7 +48,7 @@ class Session:
         self._resources = contextlib.ExitStack()
         self._kernels: dict[str, KernelImage | Exception] = {}
         self.collection_error: KbisectError | None = None
-        """What was wrong when tests were collected; the first test raises it (a worker cannot end a session)."""
+        """Found while tests were collected, raised by the first of them: a worker cannot end a session."""
 
     def close(self) -> None:
         self._resources.close()

@@ -7,12 +7,13 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from pytest_kbisect.errors import HostError
 from pytest_kbisect.guest import disk
-from pytest_kbisect.guest.vm import Frozen
+from pytest_kbisect.guest.migration import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,8 +85,7 @@ class Lease:
         if self._make_room(needed):
             (self._folder / "ram").symlink_to("memory")
         else:
-            disk = os.statvfs(self._folder)
-            if disk.f_bavail * disk.f_frsize < size + _SPARE:
+            if shutil.disk_usage(self._folder).free < size + _SPARE:
                 raise HostError(
                     f"no room for a frozen guest of {size >> 20} MiB, neither in memory nor in {self._folder}"
                 )

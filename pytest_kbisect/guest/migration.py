@@ -8,12 +8,25 @@ from __future__ import annotations
 import os
 import select
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_kbisect.errors import InfraError
 
 if TYPE_CHECKING:
     from pytest_kbisect.guest.qemu import Qemu
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """A frozen guest but for its memory: QEMU's state of it, and what its console had said.
+
+    `waits`: the program of thaw.c waits in it for time and randomness.
+    """
+
+    state: bytes
+    console: bytes
+    waits: bool
 
 
 def save(qemu: Qemu, *, timeout: float = 30) -> bytes:
@@ -39,7 +52,9 @@ def save(qemu: Qemu, *, timeout: float = 30) -> bytes:
             break
         time.sleep(0.002)
     if said["status"] != "completed":
-        raise InfraError("qemu", f"QEMU did not save its state: {said.get('error-desc', said['status'])}")
+        raise InfraError(
+            "qemu", f"QEMU did not save its state: {said.get('error-desc', said['status'])}"
+        )
     return state
 
 
@@ -63,7 +78,7 @@ def load(qemu: Qemu, state: bytes, *, timeout: float = 30) -> None:
             break
         time.sleep(0.002)
     if status != "paused":
-        raise InfraError("qemu", f"QEMU did not load a state: it is {status}; {qemu.words()}")
+        raise InfraError("qemu", f"QEMU did not load a state: it is {status}; {qemu.log_tail()}")
 
 
 def _ignore_shared_memory(qemu: Qemu) -> None:

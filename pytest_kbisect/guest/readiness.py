@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from pytest_kbisect.errors import GuestError
     from pytest_kbisect.guest.disk import DiskImage
-    from pytest_kbisect.guest.watch import Watch
+    from pytest_kbisect.guest.watch import ConsoleWatch
 
 READY = b"kbisect: guest ready"
 """What the default image's init prints once sshd listens."""
@@ -37,7 +37,7 @@ class Sign(Protocol):
         ...
 
 
-def sign_of(disk: DiskImage | None, port: int, watch: Watch) -> AbstractContextManager[Sign]:
+def sign_of(disk: DiskImage | None, port: int, watch: ConsoleWatch) -> AbstractContextManager[Sign]:
     """Of a guest with this disk; `port` leads to its ssh server."""
     return (
         contextlib.nullcontext(_Line(watch))
@@ -47,7 +47,7 @@ def sign_of(disk: DiskImage | None, port: int, watch: Watch) -> AbstractContextM
 
 
 class _Line:
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: ConsoleWatch) -> None:
         self._watch = watch
 
     def seen(self) -> bool:
@@ -60,7 +60,7 @@ class _Line:
 class _Server:
     """Connects to a port until somebody there says that it is an ssh server."""
 
-    def __init__(self, disk: DiskImage, port: int, watch: Watch) -> None:
+    def __init__(self, disk: DiskImage, port: int, watch: ConsoleWatch) -> None:
         self._disk = disk
         self._port = port
         self._watch = watch

@@ -57,7 +57,8 @@ def _digest_of(path: Path, _size: int, _time: int) -> str:
 
 def key_of(machine: Machine) -> str:
     """What two guests must have in common to be restored from the same frozen one: 64 hex digits."""
-    command = machine.command(Path("console"), 0, Ram(0, private=True), 0, Layers(0, 0))
+    # The numbers stand for descriptors: which they are makes no difference to a guest.
+    command = machine.command(Path("console"), 0, ram=Ram(0, private=True), line_fd=0, layers=Layers(0, 0))
     files = [_digest(machine.kernel), _digest(machine.initramfs) if machine.initramfs else ""]
     files += [machine.disk.state()] if machine.disk else []
     words = [str(_FORMAT), qemu_identity(), *files, *command]

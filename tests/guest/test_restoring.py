@@ -102,8 +102,8 @@ def test_randomness_without_a_generation_id(
     monkeypatch.setattr(thaw, "_LIMIT", 2.0)
     command = Machine.command
 
-    def without(self, *arguments):
-        words = command(self, *arguments)
+    def without(self, *arguments, **named):
+        words = command(self, *arguments, **named)
         at = words.index("vmgenid,guid=auto")
         return [*words[: at - 1], *words[at + 1 :]]
 
