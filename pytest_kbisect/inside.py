@@ -31,7 +31,9 @@ def check(config: pytest.Config) -> None:
     """Raise UsageError where somebody wants to look inside and there is no terminal to look from."""
     wanted = [f"--kbisect-{name}" for name in (SHELL, GDB) if options.value(config, name)]
     if wanted and (getattr(config.option, "numprocesses", None) or hasattr(config, "workerinput")):
-        raise pytest.UsageError(f"{wanted[0]} waits at the terminal, which workers have not: leave -n out")
+        raise pytest.UsageError(
+            f"{wanted[0]} waits at the terminal, and xdist workers have none: leave -n out"
+        )
     wanted += ["--pdb"] if config.option.usepdb else []
     if wanted and options.value(config, "range"):
         raise pytest.UsageError(
@@ -76,7 +78,7 @@ def before_run(config: pytest.Config, guest: Guest, socket: Path) -> None:
         say("")
         say("kbisect: a run is about to begin; attach, set breakpoints, continue:")
         say(f"    {gdb_command(guest, socket)}")
-        say("kbisect: then press Enter (time limits stand still while gdb holds the guest)")
+        say("kbisect: then press Enter (time limits do not run while gdb has stopped the guest)")
         _wait(guest)
 
 
@@ -97,7 +99,7 @@ def after_failure(
             say(f"    {shlex.join(ssh_command(guest))}")
             if shutil.which("ssh") is None:
                 say(
-                    "kbisect: there is no ssh on this host: install openssh-client (openssh-clients, openssh)"
+                    "kbisect: there is no ssh on this host: install openssh-client (openssh-clients or openssh elsewhere)"
                 )
         say("kbisect: press Enter to end it and go on")
         _wait(guest)

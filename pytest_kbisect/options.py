@@ -99,7 +99,7 @@ OPTIONS = (
     Option(
         "fix",
         "",
-        "look for the repair: A crashes, B does not",
+        "look for the fix: A crashes, B does not",
         default=False,
         parse=_truth,
         switch=True,
@@ -107,13 +107,13 @@ OPTIONS = (
     Option(
         "budget",
         "TIME",
-        "seconds (or 90m, 2h) after which a bisection ends with what it knows",
+        "time for building and testing (90m, 2h) after which a bisection ends with what it knows",
         parse=_seconds,
     ),
     Option(
         "replay",
         "LOG",
-        "no bisection: what would have been concluded from a journal, a bisection log or a git bisect log",
+        "build nothing, show what would be concluded from a journal, a bisection log or a git bisect log",
         parse=_path,
     ),
     Option("kernel", "DIR", "git tree of Linux to build from; it is only read", parse=_path),
@@ -156,10 +156,10 @@ OPTIONS = (
     Option(
         "at-once",
         "N",
-        "commits that are tested at a time, the guests of -n divided among them (default: one for 8 guests, at most 4)",
+        "commits tested at a time; they share the guests of -n (default: one for 8 guests, at most 4)",
         parse=_count,
     ),
-    Option("jobs", "N", "processes of one build (default: one for each processor)", parse=_count),
+    Option("jobs", "N", "make's -j (default: one for each processor)", parse=_count),
     Option("dir", "DIR", "folder of a bisection's results (default: kbisect-results/NAME)", parse=_path),
     Option(
         "cache", "DIR", "folder of trees, objects and built kernels (default: the user's cache)", parse=_path
@@ -181,7 +181,7 @@ OPTIONS = (
     Option(
         "shell",
         "",
-        "leave the guest of a failed run up, print its ssh command and wait for Enter",
+        "keep the guest of a failed run, print its ssh command and wait for Enter",
         default=False,
         parse=_truth,
         switch=True,

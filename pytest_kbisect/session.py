@@ -194,7 +194,7 @@ class Session:
             return compile_static(THAW_SOURCE, self.cache / "programs", name="thaw")
         except (UsageError, HostError):
             self.events.say_once(
-                "note: no static C program compiles here: before 5.18, restored guests share random numbers"
+                "note: this host cannot compile static C programs, so restored guests of kernels before 5.18 share random numbers"
             )
             return None
 
@@ -239,7 +239,7 @@ class Session:
         try:
             return guest.watch(entries(kernel.vmlinux, functions), self.folder / "stub")
         except InfraError as error:
-            self.events.say_once(f"note: nobody sees whether runs come to the code of the crash: {error}")
+            self.events.say_once(f"note: cannot tell whether runs reach the code of the crash: {error}")
             return None
 
     def console_folder(self, name: str) -> Path:

@@ -119,7 +119,7 @@ class Classic:
         tally = evidence.tally(evidence.reported)
         if not tally.telling:
             return Answer(
-                AnswerKind.UNTESTABLE, reason=f"no run on the {end} came to a result ({tally.total} made)"
+                AnswerKind.UNTESTABLE, reason=f"no run on the {end} gave a result ({tally.total} made)"
             )
         return Answer(
             AnswerKind.NOT_REPRODUCED,

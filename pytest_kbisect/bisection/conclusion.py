@@ -166,16 +166,14 @@ def _witnessed(finding: Finding, told: Result) -> list[str]:
     """Whether the runs that did not crash came to the code of the crash."""
     search, answer = finding.search, finding.answer
     seen = search.witness(_without_crash(search, answer))
-    where = "the repaired kernel" if told.fix else "the culprit's parent"
+    where = "the fixed kernel" if told.fix else "the culprit's parent"
     if not seen.functions:
         return []
     reached = (
-        f"its runs came to {', '.join(seen.reached)}" if seen.reached else "its runs came to none of these"
+        f"its runs reached {', '.join(seen.reached)}" if seen.reached else "its runs reached none of these"
     )
     if seen.missing:
-        return [
-            f"# WARNING: {where} was never seen in {seen.missing} ({reached}): perhaps the bug is there too"
-        ]
+        return [f"# WARNING: no run of {where} reached {seen.missing} ({reached}): the bug may be there too"]
     absent = f"; {', '.join(seen.absent)} is not in its kernel" if seen.absent else ""
     return [f"# {where} does not crash, and {reached}{absent}"]
 
@@ -216,7 +214,7 @@ def crash_of(search: Search, answer: Answer) -> tuple[int, Run] | None:
 _FLAGS = {
     "no-op": "WARNING: the culprit builds the same kernel as its parent: it cannot be the cause",
     "merge": "note: the first bad commit is a merge: either side is good, together they are not",
-    "release": "WARNING: the culprit is a release, which changes nothing but its name: it is hardly the cause",
+    "release": "WARNING: the culprit is a release, which changes nothing but its name: it is unlikely to be the cause",
 }
 """What is said of an answer that is doubtful for what its commit is."""
 

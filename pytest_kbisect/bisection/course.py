@@ -120,7 +120,7 @@ class Course:
             self._say.line(f"note: {repair}", log=False)
         self._say.line(
             f"{len(history)} commits between {good[:12]} ({'crashes' if plan.fix else 'good'}) and "
-            f"{ends.bad[:12]} ({'repaired' if plan.fix else 'bad'})",
+            f"{ends.bad[:12]} ({'fixed' if plan.fix else 'bad'})",
             log=False,
         )
         evidence = Evidence(

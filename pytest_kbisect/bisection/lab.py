@@ -72,7 +72,7 @@ class Lab:
             if status != ExitCode.FOUND or not answer.exists():
                 if status in (ExitCode.FOUND, ExitCode.NOTHING_COLLECTED):
                     raise UsageError(
-                        "no reproducer selected: name one (for example repro/name.c), or mend -k and -m"
+                        "no reproducer selected: name one (for example repro/name.c), or check -k and -m"
                     )
                 raise UsageError(_complaint(log))
             known = json.loads(answer.read_text())

@@ -145,7 +145,10 @@ class Search(Standing):
         if own.matching or own.total >= OWN_RUNS:
             return None
         return Experiment(
-            self.history.bad_end, self.rules.runs, reason="not repaired: by its own runs?", own=True
+            self.history.bad_end,
+            self.rules.runs,
+            reason="not fixed: does it crash in runs of its own?",
+            own=True,
         )
 
     def confirmation(self, answer: Answer) -> Confirmation | None:
@@ -172,7 +175,7 @@ class Search(Standing):
         asked = {experiment.commit for experiment in wanted}
         pending = self._pending()
         for index in pending.keys() - asked:
-            self.trials.give_up(pending[index], "what was found since tells as much")
+            self.trials.give_up(pending[index], "later results make it unnecessary")
         for experiment in wanted:
             if experiment.commit not in pending and not self._begin(experiment, len(wanted)):
                 return

@@ -158,11 +158,11 @@ def _check_answer(result: Path, demo: Demo) -> None:
         culprit = json.loads(result.read_text())["culprit"]
     except (OSError, ValueError, KeyError) as error:
         raise KbisectError(
-            f"pytest said that it found the culprit, and {result} does not tell: {error!r}"
+            f"pytest said that it found the culprit, but {result} does not name it: {error!r}"
         ) from error
     if culprit != demo.culprit:
         raise KbisectError(
-            f"the bisection found {culprit}, and the culprit is {demo.culprit}: please report this"
+            f"the bisection found {culprit}, but the culprit is {demo.culprit}: please report this"
         )
 
 

@@ -137,7 +137,7 @@ def _verdict() -> int:
     absent = host.missing()
     if needed := [tool for tool in absent if not tool.optional]:
         names = ", ".join(f"{tool.name} (to {tool.purpose})" for tool in needed)
-        raise HostError(f"still missing: {names}; apt-get's words above say why")
+        raise HostError(f"still missing: {names}; apt-get's output above says why")
     for tool in absent:
         print(f"kbisect setup: {tool.name} is still missing; it would help to {tool.purpose}")
     print("kbisect setup: everything needed is here. Next: kbisect demo")

@@ -167,7 +167,7 @@ class Qemu:
                 asyncio.wait_for(self._monitor.execute(command, arguments), timeout)
             )
         except Exception as error:
-            raise InfraError("qemu", f"QEMU did not do {command}: {error}") from error
+            raise InfraError("qemu", f"QEMU failed at {command}: {error}") from error
 
     def ssh_port(self) -> int:
         """The port on 127.0.0.1 that leads to the guest's port 22."""
@@ -215,7 +215,7 @@ class Qemu:
         try:
             self._monitor.send_fd_scm(descriptor)
         except OSError as error:
-            raise InfraError("qemu", f"QEMU took no descriptor: {error}") from error
+            raise InfraError("qemu", f"QEMU did not accept a file descriptor: {error}") from error
         self.execute("getfd", {"fdname": name})
 
     # -- the end -----------------------------------------------------------------------------------

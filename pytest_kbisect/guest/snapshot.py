@@ -110,7 +110,7 @@ class Guests:
                 lease.close()  # cut short
                 pool.forget(key, lease.boot_number)
         except OSError as error:  # the folder of places: its disk is full, or it has gone
-            self._say(f"note: a guest is booted: {error}")
+            self._say(f"note: a guest is booted instead of restored: {error}")
         return None
 
     def _from_place(

@@ -54,7 +54,7 @@ def wait_until_done(line: socket.socket) -> None:
     """Raises InfraError if the program does not answer."""
     if (answer := _heard(line)) != _DONE:
         raise InfraError(
-            "thaw", f"a restored guest was not given time and randomness: {answer!r}"
+            "thaw", f"a restored guest did not take the time of day and a random seed: {answer!r}"
         )
 
 
@@ -64,7 +64,7 @@ def run(guest: Guest) -> None:
     answer = guest.run(f"[ -x {_PROGRAM} ] && {_PROGRAM} || {by_shell}", stdin=message())
     if answer.exit_status != 0:
         raise InfraError(
-            "thaw", f"a restored guest was not given time and randomness: {answer.stderr}"
+            "thaw", f"a restored guest did not take the time of day and a random seed: {answer.stderr}"
         )
 
 

@@ -129,7 +129,7 @@ class ConsoleWatch:
             return InfraError("qemu", self.qemu_died(), console=self.console.tail())
         if self.finish():
             return self.boot_failure("panic", "the kernel panicked")
-        return self.boot_failure("reboot", f"the guest rebooted without a word ({reason})")
+        return self.boot_failure("reboot", f"the guest rebooted without a message ({reason})")
 
     def boot_failure(self, kind: str, words: str) -> BootError:
         """A boot that failed: a crash on the console says more than `words`."""

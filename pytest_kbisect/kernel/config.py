@@ -153,7 +153,7 @@ def parse(text: str, source: str) -> Fragment:
             symbol, value = setting[1], setting[2]
         else:
             raise UsageError(
-                f"{source}, line {number}: {stripped[:60]!r} is no setting: "
+                f"{source}, line {number}: {stripped[:60]!r} is not a setting: "
                 "write CONFIG_NAME=y, CONFIG_NAME=42 or # CONFIG_NAME is not set"
             )
         if settings.get(symbol, value) != value:

@@ -72,7 +72,7 @@ def require_path(cache: Path) -> None:
     for path in (cache, cache.resolve()):
         if re.search(r"[\s:]", str(path)):
             raise UsageError(
-                f"no kernel can be built in {path}, for the blank or colon in its path: "
+                f"kernels cannot be built in {path}, because of the space or colon in its path: "
                 "give another --kbisect-cache, or KBISECT_CACHE"
             )
 

@@ -100,7 +100,9 @@ def symbols_for(
 
 def _require_same(vmlinux: Path, kernel: KernelImage) -> None:
     if signature.of_vmlinux(vmlinux) != kernel.signature:
-        raise KbisectError(f"{kernel.commit[:12]} built again is another kernel: no symbols for its crash")
+        raise KbisectError(
+            f"{kernel.commit[:12]} built a second time is a different kernel: no symbols for its crash"
+        )
 
 
 def link(

@@ -75,7 +75,7 @@ class LinuxTree(Repository):
         if revision.startswith("-"):
             raise UsageError(f"revision {revision!r} begins with '-': name a commit, a tag or a branch")
         if _CONTROL.search(revision) and not revision.startswith(":/") and "^{/" not in revision:
-            raise UsageError(f"revision {revision!r} contains blanks: name one commit, tag or branch")
+            raise UsageError(f"revision {revision!r} contains whitespace: name one commit, tag or branch")
         # What follows ":/" is searched for to its end, and finds commits only.
         peeled = revision if revision.startswith(":/") else f"{revision}^{{commit}}"
         status, output, complaint = self.ask("rev-parse", "--verify", peeled)

@@ -45,14 +45,14 @@ _KINDS = {
     "bad-at-oldest": "The oldest release that could be tested crashes already",
     "good-release": "A release that does not crash",
     "untestable": "The ends of the range cannot be tested",
-    "not-fixed": "The crash is not repaired in this range",
+    "not-fixed": "The crash is not fixed in this range",
     UNFINISHED: "This bisection has not finished",
 }
 _DOUBTS = {
     "merge": "The commit is a merge: either side is good by itself, together they are not.",
     "no-op": "The commit builds the same kernel as its parent, so it cannot be the cause.",
-    "release": "The commit is a release, which changes nothing but its name: it is hardly the cause.",
-    "unreached": "The runs without it never came to all functions of the crash: perhaps the bug is there too.",
+    "release": "The commit is a release, which changes nothing but its name: it is unlikely to be the cause.",
+    "unreached": "The runs without it did not reach all functions of the crash: the bug may be there too.",
 }
 
 
@@ -223,7 +223,7 @@ def _view(story: Story, revision: Revision, budget: _Budget) -> RevisionView:
     elif revision.build_error:
         tally = "does not build"
     elif revision.runs:
-        tally = "no run came to anything"
+        tally = "no run gave a result"
     return RevisionView(
         revision,
         word=story.word(revision.state),

@@ -128,7 +128,7 @@ def test_a_whole_bisection(linux_clone, configuration, small_range, tmp_path) ->
     assert answer["culprit_signature"] != answer["parent_signature"]
     assert answer["crash"] == "WARNING in pskb_expand_head"
     assert {"pskb_expand_head", "tun_get_user"} <= set(answer["confirmation"]["reached"])
-    assert "does not crash, and its runs came to pskb_expand_head" in done.stdout
+    assert "does not crash, and its runs reached pskb_expand_head" in done.stdout
     suites = list(JUnitXml.fromfile(str(tmp_path / "out.xml")))
     assert len(suites) == len(answer["tested"]) + 1
     assert suites[-1].name == "kbisect result"

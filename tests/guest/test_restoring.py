@@ -176,7 +176,7 @@ def test_a_qemu_that_cannot_freeze_is_found_out_once(
     own_guests, machine, tmp_path: Path, monkeypatch
 ) -> None:
     def cannot(qemu) -> None:
-        raise InfraError("qemu", "QEMU did not do migrate-set-capabilities: unknown")
+        raise InfraError("qemu", "QEMU failed at migrate-set-capabilities: unknown")
 
     monkeypatch.setattr(migration, "_ignore_shared_memory", cannot)
     said, guests = own_guests
@@ -185,7 +185,7 @@ def test_a_qemu_that_cannot_freeze_is_found_out_once(
             assert guest.run("echo fine").stdout == "fine\n"
             assert guest.boot_number is None
     assert len(said) == 1
-    assert "booted for each run: QEMU did not do migrate-set-capabilities" in said[0]
+    assert "booted for each run: QEMU failed at migrate-set-capabilities" in said[0]
 
 
 def test_a_guest_that_cannot_be_restored_is_booted(own_guests, machine, tmp_path: Path, monkeypatch) -> None:

@@ -49,7 +49,7 @@ def test_lines_of_a_fragment(line, setting):
     "line", ["CONFIG_TUN", "TUN: y", "CONFIG_TUN=yes", 'CONFIG_A="x', "CONFIG_A=y # why"]
 )
 def test_other_lines_are_refused_by_number(line):
-    with pytest.raises(UsageError, match=r"repro/tun\.c, line 2: .* is no setting"):
+    with pytest.raises(UsageError, match=r"repro/tun\.c, line 2: .* is not a setting"):
         config.parse(f"CONFIG_NET=y\n{line}\n", "repro/tun.c")
 
 

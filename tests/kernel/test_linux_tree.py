@@ -75,7 +75,7 @@ class TestRevision:
             ("-n1", "begins with '-'"),
             ("v9.9", "unknown revision 'v9.9'"),
             ("0" * 40, "unknown revision"),
-            ("HEAD master", "contains blanks"),
+            ("HEAD master", "contains whitespace"),
             ("HEAD:Makefile", "unknown revision"),
         ],
     )

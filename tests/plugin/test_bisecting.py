@@ -97,7 +97,9 @@ def test_a_cache_that_no_kernel_builds_in(suite: pytest.Pytester, linux: Tree, n
     (suite.path / name).mkdir()
     (suite.path / "link").symlink_to(name)
     for cache in (name, "link"):
-        refused = f"ERROR: no kernel can be built in *{name}, for the blank or colon in its path: give *"
+        refused = (
+            f"ERROR: kernels cannot be built in *{name}, because of the space or colon in its path: give *"
+        )
         result = bisect(suite, linux.path, "HEAD~1..HEAD", "crash.sh", f"--kbisect-cache={cache}")
         ordinary = suite.runpytest(f"--kbisect-kernel={linux.path}", "crash.sh", f"--kbisect-cache={cache}")
         for one in (result, ordinary):
@@ -109,7 +111,10 @@ def test_a_cache_that_no_kernel_builds_in(suite: pytest.Pytester, linux: Tree, n
 
 def test_a_disk_image_that_is_none(suite: pytest.Pytester, linux: Tree) -> None:
     suite.path.joinpath("disk.img.xz").write_bytes(b"\xfd7zXZ\0" + bytes(4096))
-    for name, words in (("disk.img.xz", "is packed by xz: unpack it first"), ("absent.img", "No such file")):
+    for name, words in (
+        ("disk.img.xz", "is compressed with xz: decompress it first"),
+        ("absent.img", "No such file"),
+    ):
         result = bisect(suite, linux.path, "HEAD~1..HEAD", "crash.sh", f"--kbisect-image={name}")
         assert result.ret == pytest.ExitCode.USAGE_ERROR
         (error,) = [line for line in result.errlines if line.startswith("ERROR:")]

@@ -74,7 +74,7 @@ def test_a_revert_that_was_not_tried_is_not_told(tmp_path: Path) -> None:
 
 def test_a_repair_is_no_regression(tmp_path: Path) -> None:
     message = parsed(mail.render(read(made(tmp_path / "f", fix=True).path)))
-    assert message["Subject"] == f'{CRASH} repaired by "net: skbuff: do not hide failures"'
+    assert message["Subject"] == f'{CRASH} fixed by "net: skbuff: do not hide failures"'
     assert message["Cc"] == "l@example.org"
     assert "regzbot" not in text_of(message)
     assert "Fixes:" not in text_of(message)

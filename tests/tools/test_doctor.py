@@ -168,7 +168,7 @@ def test_too_little_of_everything(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 def test_a_folder_that_no_kernel_builds_in(tmp_path: Path) -> None:
     found = machine.cache_folder(tmp_path / "my cache")
     assert found.state == "problem"
-    assert found.text.endswith("my cache, for the blank or colon in its path")
+    assert found.text.endswith("my cache, because of the space or colon in its path")
     assert "--kbisect-cache" in found.remedy
 
 

@@ -74,10 +74,10 @@ class Bayes:
         state = self._inference.state(evidence)
         if self.fix and state.posterior.outside > 0.1 and self.history.bad_end in state.untestable:
             return Answer(
-                AnswerKind.UNTESTABLE, reason="the bad end, which should be repaired, cannot be tested"
+                AnswerKind.UNTESTABLE, reason="the bad end, which should be fixed, cannot be tested"
             )
         if machine_fails([evidence.tally(i) for i in evidence.order]):
-            return self._unsure(state, "most runs fail for the test machine's reasons, not the kernel's: ")
+            return self._unsure(state, "most runs fail because of the test machine, not of the kernel: ")
         answer = self._sure(state)
         choice = best(state)
         if choice is None:
@@ -119,7 +119,7 @@ class Bayes:
     def _beside(self, first: Experiment, commit: int, evidence: Evidence, state: State) -> Experiment:
         """The experiment at a commit that is made beside the best one."""
         choice = best_of(np.array([commit if commit >= 0 else len(self.history)]), state)
-        reason = "worth most beside the others"
+        reason = "worth most next to the others"
         if choice is None:
             return replace(first, commit=commit, reason=reason)
         return replace(self._experiment(choice, state, evidence.tally(commit)), reason=reason)
@@ -163,7 +163,7 @@ class Bayes:
         if first is not None or not self.fix or evidence.built(self.history.bad_end) is not None:
             return first
         runs = enough_runs(crash_chance(evidence.tally(evidence.reported)))
-        return Experiment(self.history.bad_end, runs, stop_at_crash=True, reason="is it repaired there?")
+        return Experiment(self.history.bad_end, runs, stop_at_crash=True, reason="is it fixed there?")
 
     def _first(self, evidence: Evidence) -> Experiment | Answer | None:
         """The bad end must crash before anything is worth building; None once it has."""
@@ -188,7 +188,7 @@ class Bayes:
             return None
         if not tally.telling:
             return Answer(
-                AnswerKind.UNTESTABLE, reason=f"no run on the {name} came to a result ({tally.total} made)"
+                AnswerKind.UNTESTABLE, reason=f"no run on the {name} gave a result ({tally.total} made)"
             )
         return Answer(
             AnswerKind.NOT_REPRODUCED,
@@ -199,7 +199,7 @@ class Bayes:
         posterior = state.posterior
         if posterior.outside >= self.confidence and self.fix:
             return Answer(
-                AnswerKind.NOT_FIXED, confidence=posterior.outside, reason="the bad end crashes still"
+                AnswerKind.NOT_FIXED, confidence=posterior.outside, reason="the bad end still crashes"
             )
         if posterior.outside >= self.confidence:
             return Answer(
@@ -225,7 +225,7 @@ class Bayes:
             None,
             min(1.0, sum(p for _, p in candidates)),
             candidates,
-            f"{why}{len(candidates)} commits are not told apart by tests",
+            f"{why}{len(candidates)} commits cannot be told apart by tests",
         )
 
     def _experiment(self, choice: Choice, state: State, tally: Tally) -> Experiment:
