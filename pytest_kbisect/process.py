@@ -13,7 +13,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from typing import IO, TYPE_CHECKING, Any
 
 from pytest_kbisect.errors import HostError
@@ -39,7 +38,7 @@ def die_with_parent(sig: signal.Signals = signal.SIGKILL) -> None:
 def start(
     command: Sequence[str | Path],
     *,
-    family: bool = False,
+    group: bool = False,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     stdin: int | IO[Any] = subprocess.DEVNULL,
@@ -49,14 +48,14 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Start a program that dies with the calling *thread*'s process.
 
-    `family`: the program starts others; the whole group goes when we do. Raises HostError when the
+    `group`: the program starts others; its whole process group goes when we do. Raises HostError when the
     program is not there. Call it from a thread that lives as long as the child should (the
     parent-death signal is the thread's, prctl(2)).
     """
     argv = [str(word) for word in command]
     if shutil.which(argv[0], path=(os.environ if env is None else env).get("PATH")) is None:
         raise HostError(f"cannot start {argv[0]}: not installed (run: kbisect setup)")
-    if family:
+    if group:
         # Under nohup SIGHUP is ignored, make inherits that, and could no longer be stopped in order.
         leader = ["env", "--default-signal=HUP", "setpriv", "--pdeathsig", "TERM", "--"]
         argv = [*leader, "sh", "-c", _GROUP_LEADER, "sh", *argv]
@@ -124,8 +123,3 @@ def tail(text: bytes | str, lines: int = 30) -> str:
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")
     return "\n".join(text.replace("\r", "").rstrip("\n").split("\n")[-lines:])
-
-
-def python_command() -> list[str]:
-    """How to start this interpreter again."""
-    return [sys.executable]

@@ -62,7 +62,7 @@ UNREACHED: Final = "kbisect.unreached"
 CONSOLE: Final = "kbisect.console"
 """Path of the whole console, on the machine of the run."""
 USAGE: Final = "kbisect.usage"
-"""Set where the run ended because of something the user can mend; the session's exit code is 4."""
+"""Set where a usage or host error ended the run; the session's exit code is 4."""
 
 KERNEL_PARTS: Final = {
     "checkout": CHECKOUT_SECONDS,
@@ -79,12 +79,12 @@ RUN_PARTS: Final = {
 }
 """What a run took, by part."""
 
-_RUN_IN_NAME: Final = re.compile(r"[\[-]run(\d+)(?=[-\]])")
+RUN_IN_NAME: Final = re.compile(r"[\[-]run(\d+)(?=[-\]])")
 
 
 def run_number(told: str, name: str) -> int | None:
     """The number of the run a test belongs to, by its RUN; where its worker died, by the test's name."""
     if told:
         return int(told)
-    found = _RUN_IN_NAME.search(name)
+    found = RUN_IN_NAME.search(name)
     return int(found[1]) if found else None

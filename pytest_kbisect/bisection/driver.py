@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_kbisect import options, parallel, process
+from pytest_kbisect import options, parallel
 from pytest_kbisect.bisection import conclusion, replaying, workplace
 from pytest_kbisect.bisection.course import Course, Plan
 from pytest_kbisect.bisection.journal import Journal
@@ -196,7 +196,7 @@ def _guests(config: pytest.Config) -> dict[str, Any]:
 
 
 def _command(config: pytest.Config) -> tuple[str, ...]:
-    return (*process.python_command(), "-m", "pytest", *map(str, config.invocation_params.args))
+    return (sys.executable, "-m", "pytest", *map(str, config.invocation_params.args))
 
 
 def _exit_code(finding: Finding, plan: Plan, told: result.Result) -> int:

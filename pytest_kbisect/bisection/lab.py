@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_kbisect import events, process, variables
 from pytest_kbisect.bisection.session_report import read
 from pytest_kbisect.errors import ExitCode, KbisectError, UsageError
+from pytest_kbisect.reports.consoles import session_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -107,7 +109,7 @@ class Lab:
         is an error, not a reason to skip it. `number` counts the sessions at this commit; `extra` are
         more options for pytest; `hear` is told what happens meanwhile, as events.Events.tell writes it.
         """
-        folder = self.session_folder(commit, number)
+        folder = session_folder(self.folder, commit, number)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         xml, log = folder / "junit.xml", folder / "session.log"
@@ -142,17 +144,13 @@ class Lab:
 
         return Testing(child, _Events(folder / events.FILE, hear), found)
 
-    def session_folder(self, commit: str, number: int = 1) -> Path:
-        """Where the n-th session of a commit keeps its XML, log and consoles."""
-        return self.folder / "sessions" / (commit[:12] if number == 1 else f"{commit[:12]}-{number}")
-
     def _start(
         self, extra: Sequence[str], log: Path, *, scratch: Path, environment: dict[str, str]
     ) -> subprocess.Popen[bytes]:
         # The last of several equal options wins; an empty range is none. --maxfail and a cache of
         # their own: a user's -x or --lf must not make a session test less than it was asked to.
         command = [
-            *(*process.python_command(), "-m", "pytest", *self._arguments),
+            *(sys.executable, "-m", "pytest", *self._arguments),
             *("--kbisect-range=", "--maxfail=0", "--color=no", "-o", f"cache_dir={scratch / 'cache'}"),
             *extra,
         ]

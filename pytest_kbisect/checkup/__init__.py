@@ -1,4 +1,4 @@
-"""What a bisection needs of this host, looked at one thing after the other: `kbisect doctor`.
+"""Checks of what a bisection needs from this host, for `kbisect doctor`.
 
 Each check gives findings. A problem is what a bisection cannot run without; a warning makes it slower,
 or hits some people.

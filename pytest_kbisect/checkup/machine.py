@@ -1,4 +1,4 @@
-"""The host itself: its programs, memory, and the folder that everything goes to."""
+"""The host itself: its programs, its memory, and the cache folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
-from pytest_kbisect import host
+from pytest_kbisect import host, options, parallel
 from pytest_kbisect.checkup import Finding, State
 from pytest_kbisect.errors import UsageError
 from pytest_kbisect.guest.qemu import QEMU
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MIB = headroom.MIB
-_GUEST = 640
+_GUEST = options.default("memory") + parallel.GUEST_OVERHEAD
 """MiB that a guest of the default size takes, with its QEMU."""
-_STORE = 10 << 10
+_STORE = options.default("store-size") << 10
 """MiB that the store of kernels may grow to by default."""
 
 APPLETS = ("base64", "cat", "chmod", "echo", "ip", "mkdir", "mknod", "mount", "sh", "sleep", "true")

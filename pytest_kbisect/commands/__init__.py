@@ -1,4 +1,4 @@
-"""`kbisect`: what is not a test. Each verb is a module here with `add_parser` and `run`."""
+"""The command `kbisect`. Each verb is a module here with `add_parser` and `run`."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import json
 import shlex
 import shutil
 import signal
+import sys
 import time
 from importlib import resources
 from pathlib import Path
@@ -74,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     # Another package or tarball makes another history, and that is another bisection.
     result = folder / f"result-{demo.bad[:12]}"
     command = [
-        *process.python_command(),
+        sys.executable,
         *("-m", "pytest"),
         *(f"--kbisect-kernel={demo.path}", f"--kbisect-range={repository.GOOD}..{repository.BAD}"),
         *(f"--kbisect-dir={result}", f"--kbisect-cache={cache}"),

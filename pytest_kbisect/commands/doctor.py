@@ -1,4 +1,4 @@
-"""`kbisect doctor`: look at the host, say what is wrong and how it is mended, and mend it if asked to."""
+"""`kbisect doctor`: check the host, say what is wrong and how to fix it, or install it (--fix)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     """Declare the verb."""
     parser = verbs.add_parser(
         "doctor",
-        help="look whether a bisection can run on this host",
+        help="check whether a bisection can run on this host",
         description="Look at programs, compiler, memory, disk, KVM (by booting a kernel that was built before) and,"
         " where one is named, at a git tree of Linux. Exit code 0 if a bisection can run here, else 4.",
     )
@@ -78,15 +78,14 @@ def _findings(arguments: argparse.Namespace) -> Iterator[Finding]:
 
 
 def _fix() -> None:
-    """What `kbisect setup --yes` does; its words go to stderr, so that --json stays one object."""
-    import argparse
+    """What `kbisect setup --yes` does; its output goes to stderr, so that --json stays one object."""
     import contextlib
 
     from pytest_kbisect.commands import setup
 
     with contextlib.redirect_stdout(sys.stderr):
         try:
-            setup.run(argparse.Namespace(dry_run=False, yes=True))
+            setup.install()
         except HostError as error:
             print(f"kbisect: {error}", flush=True)
 

@@ -38,7 +38,15 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Install what is missing. Raises HostError where something is still missing in the end."""
+    """Install what is missing, as `install` does."""
+    return install(dry_run=arguments.dry_run, ask=not arguments.yes)
+
+
+def install(*, dry_run: bool = False, ask: bool = False) -> int:
+    """Install what is missing. Raises HostError where something is still missing in the end.
+
+    `dry_run` only says what would be installed; `ask` asks first, where there is a terminal to ask at.
+    """
     absent = host.missing()
     if not absent:
         print(f"kbisect setup: all {len(host.TOOLS)} host tools are here")
@@ -53,17 +61,17 @@ def run(arguments: argparse.Namespace) -> int:
     if here is not host.Family.DEBIAN:
         raise _install_yourself(absent, here)
     packages = host.package_names(absent, here)
-    install = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
-    if arguments.dry_run:
+    command = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
+    if dry_run:
         print(f"would run: {shlex.join(_as_root(['apt-get', 'update']))}")
-        print(f"would run: {shlex.join(_as_root(install))}")
+        print(f"would run: {shlex.join(_as_root(command))}")
         return ExitCode.FOUND
     if not _may_become_root():
         raise HostError(
-            f"not root, and there is no sudo. As root, run: apt-get update && {shlex.join(install)}"
+            f"not root, and there is no sudo. As root, run: apt-get update && {shlex.join(command)}"
         )
-    if not (arguments.yes or _agreed(packages)):
-        raise HostError(f"nothing was installed; to do it yourself: {shlex.join(_as_root(install))}")
+    if ask and not _agreed(packages):
+        raise HostError(f"nothing was installed; to do it yourself: {shlex.join(_as_root(command))}")
     _install(packages)
     return _verdict()
 

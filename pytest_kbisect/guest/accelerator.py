@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_kbisect import process
+from pytest_kbisect import process, whole
 from pytest_kbisect.errors import UsageError
 from pytest_kbisect.guest.qemu import QEMU
 from pytest_kbisect.scratch import scratch_folder
@@ -97,7 +97,5 @@ def _working_kvm(cache: Path, kernel: Path) -> str:
     if not answer and not boots("tcg", "max", kernel, cache):
         return ""  # the kernel's fault, or QEMU's: nothing to remember of KVM
     cache.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(f".{os.getpid()}")
-    unfinished.write_text(json.dumps({"boot": boot, "kvm_cpu": answer}))
-    unfinished.rename(path)
+    whole.write(path, json.dumps({"boot": boot, "kvm_cpu": answer}))
     return answer

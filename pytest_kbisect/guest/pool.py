@@ -20,7 +20,8 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pytest_kbisect.guest.lease import MEMORY, Lease, empty, write_whole
+from pytest_kbisect import whole
+from pytest_kbisect.guest.lease import MEMORY, Lease, empty
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,7 +88,7 @@ class Pool:
                 descriptor = os.memfd_create(MEMORY)
                 held.callback(os.close, descriptor)
                 (place / "memory").symlink_to(f"/proc/{os.getpid()}/fd/{descriptor}")
-            write_whole(folder / "index.json", json.dumps(dataclasses.asdict(_Index())).encode())
+            whole.write(folder / "index.json", json.dumps(dataclasses.asdict(_Index())))
             yield
 
     def refused(self, key: str) -> bool:
@@ -216,6 +217,6 @@ class Pool:
             before = dataclasses.asdict(index)
             yield index
             if (after := dataclasses.asdict(index)) != before:
-                write_whole(path, json.dumps(after).encode())
+                whole.write(path, json.dumps(after))
         finally:
             os.close(lock)

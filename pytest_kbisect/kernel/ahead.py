@@ -87,9 +87,7 @@ class BuildAhead:
         wish = _Wish(
             self._kernel, self._cache, commit, self._configs, jobs, self._store_limit, self._compiler
         )
-        child = process.start(
-            [*process.python_command(), "-m", "pytest_kbisect.kernel.ahead"], stdin=subprocess.PIPE
-        )
+        child = process.start([sys.executable, "-m", "pytest_kbisect.kernel.ahead"], stdin=subprocess.PIPE)
         self._child, self._commit = child, commit
         assert child.stdin is not None
         with child.stdin:

@@ -7,7 +7,7 @@ import unicodedata
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_kbisect.reports.trailers import one_line
+from pytest_kbisect.reports.text import one_line
 from pytest_kbisect.reports.words import halvings, short
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from typing import TYPE_CHECKING
 
-from pytest_kbisect.reports.consoles import plain
-from pytest_kbisect.reports.trailers import fixes, one_line, regzbot, without
+from pytest_kbisect.reports.text import one_line, plain
+from pytest_kbisect.reports.trailers import fixes, regzbot, without
 from pytest_kbisect.reports.words import count, percent, short
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from pytest_kbisect.bisection.outcome import Outcome
 from pytest_kbisect.reports import consoles, picture, words
 from pytest_kbisect.reports.story import UNFINISHED, State
+from pytest_kbisect.reports.text import plain
 from pytest_kbisect.reports.trailers import fixes, regzbot, without
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def _template() -> Template:
 
 def _printable(value: Any) -> Any:
     """What a page can hold; what a macro made is already so."""
-    return consoles.plain(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+    return plain(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def _context(story: Story) -> dict[str, Any]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
+
+from pytest_kbisect import whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,6 +75,4 @@ def versions() -> dict[str, str]:
 def write(result: Result, path: Path) -> None:
     """Write it, whole or not at all."""
     text = json.dumps({"schema": SCHEMA, **asdict(result), "versions": versions()}, indent=2)
-    unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(text + "\n", encoding="utf-8")
-    os.replace(unfinished, path)
+    whole.write(path, text + "\n")
