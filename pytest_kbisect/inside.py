@@ -1,4 +1,4 @@
-"""Ways into a guest: its ssh command, gdb's line, and the wait for whoever looks around."""
+"""Ways to look inside a guest: its ssh command, the gdb command line, and the wait for Enter."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def check(config: pytest.Config) -> None:
 
 
 def in_sight(error: BaseException, guest: Guest) -> BaseException:
-    """The same error, its traceback ending where `vm` is at hand: there a debugger starts."""
+    """The same error, its traceback cut after the frame that has `vm`: there a debugger starts."""
     last, tb = None, error.__traceback__
     while tb is not None:
         if tb.tb_frame.f_locals.get("vm") is guest:
@@ -59,7 +59,7 @@ def _cut(tb: TracebackType) -> None:
 
 
 def _raised_beside(error: BaseException, vm: Guest) -> BaseException:
-    """The test is over, its frame gone: one of ours takes its place."""
+    """The test is over and its frame gone: raise the error again from a frame of ours that has `vm`."""
     try:
         _raise(error, vm)
     except BaseException as again:  # noqa: BLE001 - it is handed back

@@ -1,4 +1,4 @@
-"""What can be known to be wrong before anything is built: sources that do not compile, an empty selection."""
+"""Checks before anything is built: does the selection compile, does the host have what it needs?"""
 
 from __future__ import annotations
 

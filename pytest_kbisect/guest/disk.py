@@ -55,7 +55,7 @@ class DiskImage:
     files: tuple[Path, ...]
 
     def state(self) -> str:
-        """What tells, without reading them, whether the files are as they were. Raises OSError."""
+        """Changes when one of the files does, as told by inode, size and time. Raises OSError."""
         facts = [file.stat() for file in self.files]
         return " ".join(f"{fact.st_ino}:{fact.st_size}:{fact.st_mtime_ns}" for fact in facts)
 

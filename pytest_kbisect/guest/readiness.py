@@ -1,4 +1,4 @@
-"""By what a guest is seen to be up: the default image's init says so, a disk image's ssh server answers."""
+"""How a guest is found to be up: the default image's init says so, or a disk image's ssh server answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 READY = b"kbisect: guest ready"
 """What the default image's init prints once sshd listens."""
 _NO_ROOT = b"kbisect: no root file system on "
-"""What find-root.sh prints and stays."""
+"""What find-root.sh prints, before it waits for ever."""
 _ASK_AGAIN = 10.0
 """Seconds that one connection may be without an answer: its first packet may have come before the network."""
 
@@ -38,7 +38,7 @@ class Sign(Protocol):
 
 
 def sign_of(disk: DiskImage | None, port: int, watch: ConsoleWatch) -> AbstractContextManager[Sign]:
-    """Of a guest with this disk; `port` leads to its ssh server."""
+    """The sign to wait for in a guest with this disk; `port` leads to its ssh server."""
     return (
         contextlib.nullcontext(_Line(watch))
         if disk is None

@@ -1,4 +1,4 @@
-"""What a guest's console and QEMU's end say of the kernel, while things run in it."""
+"""What a guest's console, and the way QEMU ended, say about the kernel while commands run in it."""
 
 from __future__ import annotations
 

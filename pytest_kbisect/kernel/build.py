@@ -1,4 +1,4 @@
-"""One build: make in a slot's O= folder, watched, stopped in order, and its failure explained."""
+"""One build: make in the O= folder of a slot, and the explanation of its failure."""
 
 from __future__ import annotations
 
@@ -210,9 +210,9 @@ def _config_may_differ(linux: LinuxTree, output: Output, commit: str) -> bool:
 
 
 def _directories(linux: LinuxTree, output: Output, whole: str, commit: str) -> frozenset[str] | None:
-    """The directories that make has to enter; None: all.
+    """The directories that make has to enter; None means all.
 
-    Of the commit `whole` is all that lies in O=, "": of none.
+    `whole` is the commit of which O= has everything; empty where there is none.
     """
     if not whole:
         return None

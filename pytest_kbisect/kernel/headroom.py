@@ -1,10 +1,10 @@
-"""Disk and memory that a build needs, and a folder it can be made in: whether the host has them."""
+"""Whether the host has the disk and memory that a build needs, and a cache folder that kbuild accepts."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import re
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,8 +58,7 @@ def require_disk(folder: Path, needed: int) -> None:
     place = folder
     while not place.exists():
         place = place.parent
-    facts = os.statvfs(place)
-    free = facts.f_bavail * facts.f_frsize
+    free = shutil.disk_usage(place).free
     if free < needed:
         raise HostError(
             f"too little disk to build a kernel: {folder} needs {needed // MIB} MiB, {free // MIB} MiB free: "
@@ -79,7 +78,7 @@ def require_path(cache: Path) -> None:
 
 @contextlib.contextmanager
 def writing(cache: Path) -> Iterator[None]:
-    """Tell what goes wrong with the files of the block as the cache folder's trouble: HostError."""
+    """Turn an OSError in the block into a HostError that names the cache folder."""
     try:
         yield
     except OSError as error:

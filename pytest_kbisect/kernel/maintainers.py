@@ -108,7 +108,7 @@ def recipients_of_file(tree: Path, path: str) -> Recipients:
 
 
 def _maintainers(tree: Path, options: tuple[str, ...], stdin: bytes | None = None) -> Recipients:
-    """Ask the tree's own get_maintainer.pl; a tree without it, or one that it does not like, knows nobody."""
+    """Ask the tree's own get_maintainer.pl; nobody where there is none, or where it takes too long."""
     script = tree / "scripts" / "get_maintainer.pl"
     if not script.is_file():
         return Recipients()

@@ -4,8 +4,8 @@ A kernel with debug information throughout is built from nothing, because its co
 one: minutes, and gigabytes. A stack needs some ten objects of it. In the O= folder of the plain build
 their own command lines (kbuild keeps them in .cmd files) are run again with -g and another output,
 and the results are linked where the kernel has them: a small file that nm, addr2line and
-llvm-symbolizer take for the vmlinux. -g does not change code: a section in which not every function
-has the place and size that it has in the plain object is left out.
+llvm-symbolizer accept as the vmlinux. -g should not change code: a section is left out unless all functions
+in it have the offset and size that they have in the plain object.
 """
 
 from __future__ import annotations
