@@ -171,7 +171,7 @@ class Course:
     def _hints(self, search: Search) -> dict[str, Any]:
         """The prior for the journal; empty where the build left no list of what it read."""
         end = search.evidence.reported
-        tested = search.tested[end]
+        tested = search.found[end]
         sources = read_sources(Path(tested.sources), whole=True) if tested.sources else None
         crash = next((run for run in tested.runs if search.evidence.count([run]).matching), None)
         if sources is None or not sources.targets or crash is None:

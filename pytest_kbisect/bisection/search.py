@@ -119,7 +119,7 @@ class Search(Standing):
         """A good end that nobody vouches for is tested as soon as the bad end has crashed."""
         reported = self.evidence.reported
         asked = {experiment.commit for experiment in wanted}
-        if not self.rules.check_good or reported in {GOOD_END, *asked} or GOOD_END in {*asked, *self.tested}:
+        if not self.rules.check_good or reported in {GOOD_END, *asked} or GOOD_END in {*asked, *self.found}:
             return wanted
         runs = max(enough_runs(crash_chance(self.evidence.tally(reported))), 1)
         return (Experiment(GOOD_END, runs, reason="where the branches part: is it good?"),)
@@ -135,7 +135,7 @@ class Search(Standing):
         runs = self.rules.runs
         if confirmation is not None:
             runs = min(runs, enough_runs(crash_chance(self.evidence.tally(self.evidence.reported))))
-        if parent is not None and parent not in self.tested:
+        if parent is not None and parent not in self.found:
             return Experiment(parent, runs, reason="the culprit's parent", own=confirmation is not None)
         return confirmation.decide(runs) if confirmation else None
 
@@ -203,7 +203,7 @@ class Search(Standing):
                 return next((self.sha(i) for i in bayes.foresee(self.evidence, experiment)), "")
 
             self.trials.begin(order, left=len(suspects), likely=likely, foresee=foresee)
-        elif isinstance(self.strategy, Classic) and len(self.tested) > 1:
+        elif isinstance(self.strategy, Classic) and len(self.found) > 1:
             self.trials.begin(order, left=len(self.strategy.conclude(self.evidence).candidates) or None)
         else:
             self.trials.begin(order)

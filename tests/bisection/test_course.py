@@ -200,7 +200,7 @@ def test_not_reproduced_tests_no_release(releases, linux, bisect):
     linux.commit("repaired", bug="no\n")
     finding = bisect("..HEAD")
     assert finding.answer.kind is AnswerKind.NOT_REPRODUCED
-    assert len(finding.search.tested) == 1
+    assert len(finding.search.found) == 1
 
 
 def test_ends_on_two_branches(linux, bisect):
@@ -214,7 +214,7 @@ def test_ends_on_two_branches(linux, bisect):
     finding = bisect("stable..main")
     assert culprit_of(finding) == culprit
     base = linux.git("merge-base", "stable", "main")
-    assert -1 in finding.search.tested
+    assert -1 in finding.search.found
     assert finding.search.good == base
 
 

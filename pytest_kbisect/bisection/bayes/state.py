@@ -116,13 +116,13 @@ class Inference:
     def state(self, evidence: Evidence) -> State:
         """What this evidence comes to."""
         failing = boot_failures(evidence)
-        tallies = {i: evidence.tally(i) for i in evidence.tested}
+        tallies = {i: evidence.tally(i) for i in evidence.built}
         dead = [i for i, tally in tallies.items() if is_dead(tally, failing) or hardly_speaks(tally)]
         partition = self._classes(tuple(i for i, tally in tallies.items() if tally.telling or tally.kin))
         outside = UNFIXED if self._fix else OLDER
         posterior = infer(self._model, partition, evidence, outside, fix=self._fix)
-        works = tuple(i for i in evidence.tested if i not in dead)
-        broken = (*(i for i in evidence.order if evidence.built(i) is False), *dead)
+        works = tuple(i for i in evidence.built if i not in dead)
+        broken = (*(i for i in evidence.tried if evidence.builds(i) is False), *dead)
         built = np.zeros(len(self._history) + 1, dtype=bool)
         built[list(works)] = True
         speaks = np.ones(len(self._history) + 1)

@@ -76,7 +76,7 @@ class Bayes:
             return Answer(
                 AnswerKind.UNTESTABLE, reason="the bad end, which should be fixed, cannot be tested"
             )
-        if machine_fails([evidence.tally(i) for i in evidence.order]):
+        if machine_fails([evidence.tally(i) for i in evidence.tried]):
             return self._unsure(state, "most runs fail because of the test machine, not of the kernel: ")
         answer = self._sure(state)
         choice = best(state)
@@ -141,7 +141,7 @@ class Bayes:
         for outcome in (Outcome.CRASHED, Outcome.OK) if likely else (Outcome.OK, Outcome.CRASHED):
             imagined = evidence.imagine(experiment.commit, outcome, times[outcome])
             following = self.decide(imagined)
-            if isinstance(following, Experiment) and evidence.built(following.commit) is None:
+            if isinstance(following, Experiment) and evidence.builds(following.commit) is None:
                 wanted.append(following.commit)
         return tuple(dict.fromkeys(wanted))
 
@@ -160,7 +160,7 @@ class Bayes:
     def _opening(self, evidence: Evidence) -> Experiment | Answer | None:
         """What comes before the search: the crash, and where a repair is looked for its end; then None."""
         first = self._first(evidence)
-        if first is not None or not self.fix or evidence.built(self.history.bad_end) is not None:
+        if first is not None or not self.fix or evidence.builds(self.history.bad_end) is not None:
             return first
         runs = enough_runs(crash_chance(evidence.tally(evidence.reported)))
         return Experiment(self.history.bad_end, runs, stop_at_crash=True, reason="is it fixed there?")
@@ -170,7 +170,7 @@ class Bayes:
         end = evidence.reported
         name = "good end" if end == GOOD_END else "bad end"
         tally = evidence.tally(end)
-        if evidence.built(end) is False:
+        if evidence.builds(end) is False:
             return Answer(AnswerKind.UNTESTABLE, reason=f"the {name} does not build")
         if is_dead(tally, boot_failures(evidence)):
             return Answer(
