@@ -68,7 +68,6 @@ def build(
     What is run and what it prints goes to `log`. Raises BuildError, ConfigError, HostError.
     """
     jobs = headroom.jobs_that_fit(jobs)
-    room = headroom.DISK_FOR_DEBUG_BUILD if request.debug_info else headroom.DISK_FOR_BUILD
     name = f".obj-{_fingerprint(request, toolchain)}"
     progress("checkout")
     began = time.monotonic()
@@ -76,7 +75,7 @@ def build(
     def waiting() -> None:
         progress("wait for a build slot (other builds use them all)")
 
-    with worktrees.slot(linux, commit, name, room=room, waiting=waiting) as slot:
+    with worktrees.slot(linux, commit, name, room=headroom.DISK_FOR_BUILD, waiting=waiting) as slot:
         seconds = {"checkout": time.monotonic() - began - slot.waited, "waiting": slot.waited}
         output = Output(slot.tree / name)
         if output.open():

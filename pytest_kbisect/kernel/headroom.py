@@ -18,7 +18,6 @@ DISK_FOR_TREE = 1600 * MIB
 """A worktree of 6.1 takes 1.3 GiB, one of 6.12 1.5 GiB."""
 DISK_FOR_BUILD = 600 * MIB
 """O= folder of a small configuration without debug information, and the store's copy."""
-DISK_FOR_DEBUG_BUILD = 4096 * MIB
 MEMORY_FOR_BUILD = 600 * MIB
 """Linking vmlinux and one compiler beside it."""
 MEMORY_PER_JOB = 150 * MIB

@@ -59,7 +59,6 @@ def symbols_for(
     jobs: int,
     progress: Callable[[str], None] = lambda _: None,
     store_limit: int = DEFAULT_LIMIT,
-    compiler: str = "gcc",
 ) -> Iterator[Path]:
     """A file to symbolize a crash of this kernel with: crash.symbols.symbolize(report, that).
 
@@ -71,7 +70,7 @@ def symbols_for(
     answer is kept in the store. Raises KbisectError if the commit does not build the same kernel again,
     HostError if the host is at fault.
     """
-    tools = toolchain.find(compiler)
+    tools = toolchain.find()
     store = Store(cache / "kernels", limit=store_limit)
     facts = (kernel.signature, provide.family_of(config, tools), _RECIPE, *sorted(functions))
     key = hashlib.sha256("\0".join(facts).encode()).hexdigest()[:40]
