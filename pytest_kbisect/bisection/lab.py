@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from pytest_kbisect.bisection.order import Order
     from pytest_kbisect.bisection.outcome import Tested
 
 _POLL = 0.1
@@ -88,27 +89,19 @@ class Lab:
 
     def begin(
         self,
-        commit: str,
-        runs: int,
+        order: Order,
         *,
         per_run: int,
-        stop: Iterable[str] | None = None,
-        known: Iterable[str] = (),
-        watch: Iterable[str] = (),
-        strict: bool = False,
         number: int = 1,
         extra: Iterable[str] = (),
         hear: Callable[[Mapping[str, Any]], None] = lambda _: None,
     ) -> Testing:
-        """Build a commit and run the selection `runs` times on it.
+        """Start a session that builds a commit and runs the selection on it.
 
-        `per_run` is how many tests make one run. `stop`: a crash with one of these titles (any crash
-        where there are none) ends the session; None makes all runs. Kernels whose signature is in
-        `known` are built and not run: what is known of them holds. `watch` are functions of which the
-        first run tells whether it executes them. `strict`: a configuration that the commit cannot have
-        is an error, not a reason to skip it. `number` counts the sessions at this commit; `extra` are
-        more options for pytest; `hear` is told what happens meanwhile, as events.Events.tell writes it.
+        `per_run` is how many tests make one run, `number` counts the sessions at this commit; `extra` are
+        more options for pytest. `hear` is told what happens meanwhile, as events.Events.tell writes it.
         """
+        commit, stop = order.commit, order.stop
         folder = session_folder(self.folder, commit, number)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -117,7 +110,7 @@ class Lab:
         # Nobody reads a summary, and plugins take their time for it (hypothesis' imports all of hypothesis).
         options = [
             f"--kbisect-commit={commit}",
-            f"--kbisect-runs={runs}",
+            f"--kbisect-runs={order.runs}",
             f"--junitxml={xml}",
             "--no-summary",
         ]
@@ -127,10 +120,10 @@ class Lab:
             scratch=folder,
             environment={
                 variables.LAB: str(folder),
-                variables.KNOWN: " ".join(known),
-                variables.WATCH: " ".join(watch),
+                variables.KNOWN: " ".join(order.known),
+                variables.WATCH: " ".join(order.watch),
                 variables.STOP: "" if stop is None else json.dumps(list(stop)),
-                variables.STRICT: "1" if strict else "",
+                variables.STRICT: "1" if order.strict else "",
             },
         )
 
@@ -140,7 +133,7 @@ class Lab:
                 if status == ExitCode.USAGE:
                     raise UsageError(_complaint(log))
                 raise KbisectError(f"the session at {commit[:12]} ended with exit status {status}: see {log}")
-            return read(xml, commit, runs=runs if stop is None else 0, per_run=per_run, seconds=seconds)
+            return read(xml, commit, runs=order.runs if stop is None else 0, per_run=per_run, seconds=seconds)
 
         return Testing(child, _Events(folder / events.FILE, hear), found)
 

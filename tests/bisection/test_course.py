@@ -58,19 +58,20 @@ class Lab:
         self.arrives = arrives
         self.asked = []
 
-    def begin(self, commit, runs, *, stop, known, watch, **_):
-        self.asked.append(commit)
-        return Ended(self._found(commit, runs, stop, known, watch))
+    def begin(self, order, **_):
+        self.asked.append(order.commit)
+        return Ended(self._found(order))
 
-    def _found(self, commit, runs, stop, known, watch):
+    def _found(self, order):
+        commit, watch = order.commit, order.watch
         word, signature = contents(self.tree, commit)
         if word == "broken":
             return Found(commit, build_error="error: it does not build", build_seconds=1)
-        if signature in known:
+        if signature in order.known:
             return Found(commit, signature=signature, build_seconds=1)
         ok = replace(OK, reached=watch) if self.arrives else replace(OK, unreached=watch)
-        ends = [CRASH if word == "yes" else ok] * runs
-        ends = ends[:1] if stop is not None and word == "yes" else ends
+        ends = [CRASH if word == "yes" else ok] * order.runs
+        ends = ends[:1] if order.stop is not None and word == "yes" else ends
         return Found(commit, tuple(ends), signature, "gcc", build_seconds=60, test_seconds=5)
 
 
