@@ -40,7 +40,7 @@ def test_ranges_that_cannot_be_bisected(suite: pytest.Pytester, linux: Tree) -> 
     assert not (suite.path / "kbisect-results").exists()
 
 
-def test_a_repair_needs_both_ends(suite: pytest.Pytester, linux: Tree) -> None:
+def test_a_fix_needs_both_ends(suite: pytest.Pytester, linux: Tree) -> None:
     """In a process of its own, as users have it: nothing was imported before."""
     words = [f"--kbisect-kernel={linux.path}", "--kbisect-range=..HEAD", "--kbisect-fix", "crash.sh"]
     result = suite.runpytest_subprocess(*words)
@@ -48,7 +48,7 @@ def test_a_repair_needs_both_ends(suite: pytest.Pytester, linux: Tree) -> None:
     result.stderr.fnmatch_lines(["ERROR: --kbisect-fix needs both ends: A..B, A crashes and B does not"])
 
 
-def test_no_tree(suite: pytest.Pytester) -> None:
+def test_a_range_without_a_tree_is_refused(suite: pytest.Pytester) -> None:
     result = bisect(suite, suite.path / "nowhere", "HEAD~1..HEAD")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: no kernel tree at *nowhere: there is no such folder"])
@@ -56,7 +56,7 @@ def test_no_tree(suite: pytest.Pytester) -> None:
     result.stderr.fnmatch_lines(["ERROR: no kernel to bisect: give --kbisect-kernel DIR*"])
 
 
-def test_no_reproducer(suite: pytest.Pytester, linux: Tree) -> None:
+def test_a_range_without_a_reproducer_is_refused(suite: pytest.Pytester, linux: Tree) -> None:
     suite.makepyfile(test_plain="def test_it(): pass")
     for words in (["-k", "nothing", "crash.sh"], ["test_plain.py"]):
         result = bisect(suite, linux.path, "HEAD~1..HEAD", *words)

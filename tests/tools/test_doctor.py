@@ -192,12 +192,12 @@ def test_every_program_of_the_guests_init_is_looked_for() -> None:
     assert {"mount", "ip", "sleep"} <= set(commands)
 
 
-def test_a_whole_tree(tree: Tree, versions) -> None:
+def test_a_whole_tree_is_ok(tree: Tree, versions) -> None:
     versions((12, 2, 0))
     assert set(found(tree)) == {("tree", "ok"), ("compiler", "ok")}
 
 
-def test_a_shallow_clone(tree: Tree, versions, tmp_path: Path) -> None:
+def test_a_shallow_clone_is_a_warning(tree: Tree, versions, tmp_path: Path) -> None:
     versions((12, 2, 0))
     tree.commit("more", {"README": "\n"})
     tree.git("clone", "-q", "--depth=1", f"file://{tree.path}", str(tmp_path / "shallow"))
@@ -230,7 +230,7 @@ def test_a_tree_of_somebody_else(tree: Tree, monkeypatch: pytest.MonkeyPatch) ->
     assert f"git config --global --add safe.directory {tree.path}" in finding.text
 
 
-def test_files_in_lfs(tree: Tree, versions) -> None:
+def test_files_in_lfs_are_a_warning(tree: Tree, versions) -> None:
     versions((12, 2, 0))
     tree.commit("lfs", {".gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n"})
     (finding,) = found(tree)["tree", "warning"]
