@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from pytest_kbisect.errors import KbisectError
     from pytest_kbisect.guest.accelerator import Accelerator
     from pytest_kbisect.guest.disk import DiskImage
+    from pytest_kbisect.guest.guests import Guests
     from pytest_kbisect.guest.image import GuestImage
     from pytest_kbisect.guest.reached import Reached
-    from pytest_kbisect.guest.snapshot import Guests
     from pytest_kbisect.guest.vm import Guest
     from pytest_kbisect.kernel.config import ConfigRequest
     from pytest_kbisect.kernel.image import KernelImage
@@ -172,8 +172,8 @@ class Session:
 
     @cached_property
     def _guests(self) -> Guests:
+        from pytest_kbisect.guest.guests import Guests
         from pytest_kbisect.guest.pool import Pool
-        from pytest_kbisect.guest.snapshot import Guests
         from pytest_kbisect.kernel.headroom import memory_available
 
         fresh = options.value(self._config, "fresh-boot")

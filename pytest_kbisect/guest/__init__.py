@@ -1,6 +1,6 @@
 """From a kernel image to a guest that runs commands.
 
-Follow snapshot.Guests.guest(): pool (is a guest of this kind frozen already?) -> lease (the use of one
+Follow guests.Guests.guest(): pool (is a guest of this kind frozen already?) -> lease (the use of one
 place in the pool) -> vm.Guest (one guest) -> qemu (its process: command line, QMP) -> readiness (is it up?)
 -> ssh -> freeze and restore: migration (QEMU's state through a pipe), thaw (time and randomness for the
 restored guest). While commands run, watch reads the console and unanswered finds out why ssh failed;

@@ -112,7 +112,9 @@ def bisection(linux_clone, configuration: Path, range_: str, folder: Path) -> li
 
 
 @pytest.mark.kernel
-def test_a_whole_bisection(linux_clone, configuration, small_range, tmp_path) -> None:
+def test_a_bisection_finds_the_commit_and_leaves_the_tree_alone(
+    linux_clone, configuration, small_range, tmp_path
+) -> None:
     before = linux_clone.git("for-each-ref") + linux_clone.git("worktree", "list", "--porcelain")
     folder = tmp_path / "result"
     words = bisection(linux_clone, configuration, small_range, folder)

@@ -15,10 +15,10 @@ from junitparser import JUnitXml, Properties
 
 from pytest_kbisect import properties
 from pytest_kbisect.errors import BootError, InfraError, KernelCrash
-from pytest_kbisect.guest import THAW_SOURCE, migration, snapshot, thaw
+from pytest_kbisect.guest import THAW_SOURCE, migration, thaw
+from pytest_kbisect.guest.guests import Guests, key_of
 from pytest_kbisect.guest.pool import BOOTS, Pool
 from pytest_kbisect.guest.qemu import Machine
-from pytest_kbisect.guest.snapshot import Guests
 from pytest_kbisect.guest.vm import Guest
 from pytest_kbisect.kernel.headroom import memory_available
 from pytest_kbisect.programs import compile_static
@@ -163,13 +163,13 @@ def test_what_is_cut_short_is_made_again(guests, pool, machine, tmp_path: Path) 
 
 
 def test_another_qemu_does_not_get_what_this_one_froze(machine, monkeypatch) -> None:
-    here = snapshot.key_of(machine)
-    monkeypatch.setattr(snapshot, "qemu_identity", lambda: "another one")
-    assert snapshot.key_of(machine) != here
+    here = key_of(machine)
+    monkeypatch.setattr("pytest_kbisect.guest.guests.qemu_identity", lambda: "another one")
+    assert key_of(machine) != here
     monkeypatch.undo()
-    assert snapshot.key_of(machine) == here
+    assert key_of(machine) == here
     for other in (replace(machine, memory=600), replace(machine, cpus=1), replace(machine, cpu="qemu64")):
-        assert snapshot.key_of(other) != here
+        assert key_of(other) != here
 
 
 def test_a_qemu_that_cannot_freeze_is_found_out_once(
