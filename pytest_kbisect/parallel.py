@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
+from pytest_kbisect import cgroup
 from pytest_kbisect.errors import HostError
 
 GUEST_OVERHEAD = 128
@@ -29,15 +29,7 @@ class Workers:
 def processors() -> int:
     """Processors this process may use: those of its affinity, less where its control group has a quota."""
     allowed = len(os.sched_getaffinity(0))
-    for group in Path("/proc/self/cgroup").read_text().splitlines():
-        folder = Path("/sys/fs/cgroup") / group.rpartition(":")[2].lstrip("/")
-        try:
-            quota, period = (folder / "cpu.max").read_text().split()
-        except (OSError, ValueError):
-            continue
-        if quota != "max":
-            allowed = min(allowed, max(1, int(quota) // int(period)))
-    return allowed
+    return min(allowed, cgroup.processors() or allowed)
 
 
 def workers(processors: int, available: int, memory: int) -> Workers:

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_kbisect import cgroup
 from pytest_kbisect.errors import HostError, UsageError
 
 if TYPE_CHECKING:
@@ -29,16 +30,8 @@ def memory_available() -> int:
     for line in Path("/proc/meminfo").read_text().splitlines():
         if line.startswith("MemAvailable:"):
             available = int(line.split()[1]) * 1024
-    for group in Path("/proc/self/cgroup").read_text().splitlines():
-        folder = Path("/sys/fs/cgroup") / group.rpartition(":")[2].lstrip("/")
-        try:
-            limit = (folder / "memory.max").read_text().strip()
-            used = int((folder / "memory.current").read_text())
-        except OSError:
-            continue
-        if limit != "max":
-            available = min(available, max(0, int(limit) - used))
-    return available
+    left = cgroup.memory()
+    return available if left is None else min(available, left)
 
 
 def jobs_that_fit(jobs: int) -> int:
