@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from pytest_kbisect.crash import CrashReport
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the verb to the command line."""
-    parser = subparsers.add_parser(
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the verb."""
+    parser = verbs.add_parser(
         "crash",
         help="read the crashes of console logs",
         description="Print the crash reports of console logs, or of standard input.",
