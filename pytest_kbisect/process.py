@@ -46,11 +46,11 @@ def start(
     stderr: int | IO[Any] | None = subprocess.STDOUT,
     pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """Start a program that dies with the calling *thread*'s process.
+    """Start a program that is killed when the calling *thread* ends.
 
-    `group`: the program starts others; its whole process group goes when we do. Raises HostError when the
-    program is not there. Call it from a thread that lives as long as the child should (the
-    parent-death signal is the thread's, prctl(2)).
+    So call it from a thread that lives as long as the child should (the parent-death signal is that of a
+    thread, see prctl(2)). `group`: the program starts others, and its whole process group is killed. Raises
+    HostError when the program is not there.
     """
     argv = [str(word) for word in command]
     if shutil.which(argv[0], path=(os.environ if env is None else env).get("PATH")) is None:

@@ -20,7 +20,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         description="Print the crash reports of console logs, or of standard input.",
     )
     parser.add_argument("files", nargs="*", metavar="FILE", help="a console log; - or none: standard input")
-    parser.add_argument("--json", action="store_true", help="one JSON object a file")
+    parser.add_argument("--json", action="store_true", help="print one JSON object for each file")
     parser.add_argument(
         "--vmlinux",
         type=Path,

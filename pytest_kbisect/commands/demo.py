@@ -30,7 +30,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser = verbs.add_parser(
         "demo",
         help="bisect a ready-made kernel history",
-        description="Make a history of 128 commits on Debian's source of Linux 6.1, one of which brings a crash,"
+        description="Make a history of 128 commits on Debian's source of Linux 6.1, one of which introduces a crash,"
         " and find that one with `pytest --kbisect-range`. The first build takes a few minutes, the rest less.",
     )
     parser.add_argument(
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     folder = cache / "demo"
     _check_disk(cache)
     started = time.monotonic()
-    print("kbisect demo: a history of Linux 6.1 in which one commit brings a crash", flush=True)
+    print("kbisect demo: a history of Linux 6.1 in which one commit introduces a crash", flush=True)
     demo = repository.prepare(folder, arguments.tarball, _say)
     print(f"{demo.commits} commits on Linux {demo.version} in {demo.path} ({_minutes(started)})", flush=True)
     if arguments.history_only:

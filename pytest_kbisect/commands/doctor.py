@@ -26,17 +26,21 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser = verbs.add_parser(
         "doctor",
         help="check whether a bisection can run on this host",
-        description="Look at programs, compiler, memory, disk, KVM (by booting a kernel that was built before) and,"
-        " where one is named, at a git tree of Linux. Exit code 0 if a bisection can run here, else 4.",
+        description="Check programs, compiler, memory, disk, KVM (by booting a kernel that was built before) and,"
+        " if one is named, a git tree of Linux. Exit code 0 if a bisection can run here, else 4.",
     )
     parser.add_argument(
         "kernel", nargs="?", type=Path, metavar="KERNEL", help="a git tree of Linux: can it be built here?"
     )
     parser.add_argument(
-        "--kbisect-kernel", dest="kernel_option", type=Path, metavar="DIR", help="the same, as for pytest"
+        "--kbisect-kernel",
+        dest="kernel_option",
+        type=Path,
+        metavar="DIR",
+        help="the same as KERNEL, as for pytest",
     )
     parser.add_argument(
-        "--kbisect-range", dest="range", metavar="A..B", help="look at both ends (default: at HEAD)"
+        "--kbisect-range", dest="range", metavar="A..B", help="check both ends of this range (default: HEAD)"
     )
     parser.add_argument("--kbisect-cache", dest="cache", type=Path, metavar="DIR", help="as for pytest")
     parser.add_argument("--fix", action="store_true", help="install what is missing, as `kbisect setup` does")

@@ -27,13 +27,16 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "setup",
         help="install the host tools that are missing",
         description="Find which host tools are missing, and install them with apt-get (with sudo where not root)."
-        " Elsewhere than on Debian and its relatives, print the names of the packages.",
+        " On distributions other than Debian and its relatives, print the packages to install.",
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="say what would be installed and install nothing"
     )
     parser.add_argument(
-        "--yes", "-y", action="store_true", help="do not ask (nor where stdin is no terminal)"
+        "--yes",
+        "-y",
+        action="store_true",
+        help="do not ask first (nor does it ask if stdin is not a terminal)",
     )
 
 
