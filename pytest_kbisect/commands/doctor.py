@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_kbisect import host, options
+from pytest_kbisect import host, options, parallel
 from pytest_kbisect.checkup import State
 from pytest_kbisect.errors import ExitCode, HostError
 
@@ -99,7 +98,8 @@ def _machine() -> str:
 
     system = host.family() or "a distribution not known here"
     python = platform.python_version()
-    return f"{__version__}, Python {python}, {system}, {platform.machine()}, {os.cpu_count()} processors"
+    count = parallel.processors()
+    return f"{__version__}, Python {python}, {system}, {platform.machine()}, {count} processors"
 
 
 def _print(finding: Finding) -> None:
