@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class State(StrEnum):
-    """How bad it is."""
+class Severity(StrEnum):
+    """How bad a finding is."""
 
     OK = "ok"
     WARNING = "warning"
@@ -26,6 +26,6 @@ class Finding:
     """
 
     name: str
-    state: State
+    state: Severity
     text: str
     remedy: str = ""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_kbisect import host, options, parallel
-from pytest_kbisect.checkup import State
+from pytest_kbisect.checkup import Severity
 from pytest_kbisect.errors import ExitCode, HostError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         found.append(finding)
         if not arguments.json:
             _print(finding)
-    able = all(finding.state is not State.PROBLEM for finding in found)
+    able = all(finding.state is not Severity.PROBLEM for finding in found)
     if arguments.json:
         print(json.dumps({"able": able, "findings": [asdict(finding) for finding in found]}, indent=1))
     else:
@@ -76,7 +76,7 @@ def _findings(arguments: argparse.Namespace) -> Iterator[Finding]:
     path = arguments.kernel or arguments.kernel_option
     ends = [end for end in (arguments.range or "").split("..") if end]
     yield from source.check(path, tuple(ends) or ("HEAD",), cache)
-    if folder.state is not State.PROBLEM:
+    if folder.state is not Severity.PROBLEM:
         yield from guests.check(cache)
 
 
