@@ -65,15 +65,14 @@ def kernel(
     try:
         built = kbisect_session.kernel(kbisect_configuration)
     except BuildError as error:
-        if isinstance(error, ConfigError) and (
-            kbisect_session.lab is None or os.environ.get(variables.STRICT)
-        ):
+        bisecting = kbisect_session.lab is not None
+        if isinstance(error, ConfigError) and (not bisecting or os.environ.get(variables.STRICT)):
             raise UsageError(str(error)) from None
-        if kbisect_session.lab is not None:  # a bisection skips what does not build
-            tell((properties.OUTCOME, "build-failed"))
-            tell((properties.TITLE, str(error)))
-            pytest.skip("\n".join([str(error), *(line for line in error.cause if line not in str(error))]))
-        raise
+        if not bisecting:
+            raise
+        tell((properties.OUTCOME, "build-failed"))  # a bisection skips what does not build
+        tell((properties.TITLE, str(error)))
+        pytest.skip("\n".join([str(error), *(line for line in error.cause if line not in str(error))]))
     tell((properties.SIGNATURE, built.signature))
     tell((properties.COMPILER, built.compiler))
     for fact in _costs(built):

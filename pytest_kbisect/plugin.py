@@ -57,7 +57,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 def _share(config: pytest.Config) -> None:
     """Have the processes that this one starts use the same frozen guests."""
     with contextlib.suppress(OSError):  # a cache folder that cannot be made is told where it is needed
-        _ = session_of(config).shared
+        session_of(config).share()
 
 
 def _check_looking(config: pytest.Config) -> None:
@@ -114,7 +114,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     from pytest_kbisect.errors import KbisectError
 
     try:
-        _ = session_of(config).commit
+        _ = session_of(config).commit  # raises where tree or revision cannot be used
     except KbisectError as error:
         raise pytest.UsageError(str(error)) from None
     if getattr(config.option, "tx", None):

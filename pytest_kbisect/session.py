@@ -58,7 +58,7 @@ class Session:
         from pytest_kbisect import host
         from pytest_kbisect.kernel import headroom
 
-        _ = self.disk
+        _ = self.disk  # raises where it cannot be used
         headroom.require_path(self.cache)
         absent = host.missing(host.Purpose.BUILD, host.Purpose.GUEST)
         host.require(*(tool.name for tool in absent if not tool.optional))
@@ -136,14 +136,19 @@ class Session:
 
         return self._resources.enter_context(scratch_folder(self.cache / "run"))
 
-    @cached_property
-    def shared(self) -> Path:
-        """What all processes of this session, or bisection, share: keys, image, frozen guests."""
-        given = os.environ.get(variables.SHARED)
-        return Path(given) if given and Path(given).is_dir() else self.share()
-
     def share(self) -> Path:
-        """Have processes that are started from now on use this one's folder; it goes when this one ends."""
+        """The folder that all processes of this session, or bisection, share: keys, image, frozen guests.
+
+        The first process that asks makes it, for itself and for those that it starts from then on. It goes
+        when that process ends.
+        """
+        return self._shared
+
+    @cached_property
+    def _shared(self) -> Path:
+        given = os.environ.get(variables.SHARED)
+        if given and Path(given).is_dir():
+            return Path(given)
         from pytest_kbisect.guest.pool import Pool
 
         folder = self.folder / "shared"
@@ -167,8 +172,8 @@ class Session:
         from pytest_kbisect.guest import image
         from pytest_kbisect.kernel import locks
 
-        with locks.held(self.shared / "image.lock"):
-            return image.build(self.shared / "image", self.disk)
+        with locks.held(self.share() / "image.lock"):
+            return image.build(self.share() / "image", self.disk)
 
     @cached_property
     def _guests(self) -> Guests:
@@ -178,7 +183,7 @@ class Session:
 
         fresh = options.value(self._config, "fresh-boot")
         return Guests(
-            None if fresh else Pool(self.shared / "frozen", memory_available),
+            None if fresh else Pool(self.share() / "frozen", memory_available),
             self.image,
             thaw=self._thaw,
             boot_timeout=options.value(self._config, "boot-timeout"),

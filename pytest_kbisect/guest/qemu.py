@@ -145,7 +145,7 @@ class Qemu:
         except BaseException as error:
             ours.close()
             self.close()
-            if not isinstance(error, Exception):
+            if not isinstance(error, Exception):  # Ctrl-C
                 raise
             raise InfraError("qemu", f"QEMU did not start: {self.log_tail() or repr(error)}") from error
 
@@ -159,14 +159,16 @@ class Qemu:
         self._monitor = client
 
     def execute(self, command: str, arguments: dict[str, Any] | None = None, *, timeout: float = 30) -> Any:
-        """Run a QMP command. Raises InfraError when QEMU is gone or does not answer."""
+        """Run a QMP command. Raises InfraError when QEMU is gone, or does not answer in `timeout` seconds."""
+        from qemu.qmp import QMPError
+
         if self._monitor is None:
             raise InfraError("qemu", "QEMU has ended")
         try:
             return self._loop.run_until_complete(
                 asyncio.wait_for(self._monitor.execute(command, arguments), timeout)
             )
-        except Exception as error:
+        except (QMPError, OSError, EOFError) as error:
             raise InfraError("qemu", f"QEMU failed at {command}: {error}") from error
 
     def ssh_port(self) -> int:
@@ -226,7 +228,7 @@ class Qemu:
     def ended_by(self) -> str:
         """Why QEMU ended: "guest-reset", "guest-shutdown", "guest-panic"..., or "" where it did not say."""
         if not self._ended_by and self._monitor is not None:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(TimeoutError):
                 self._loop.run_until_complete(asyncio.wait_for(self._read_end(), timeout=1))
         return self._ended_by
 
@@ -245,12 +247,14 @@ class Qemu:
 
     def close(self) -> None:
         """End QEMU now; it keeps nothing worth a gentle end."""
+        from qemu.qmp import QMPError
+
         process.kill(self.process)
         self.line.close()
         if self._loop.is_closed():
             return
         if self._monitor is not None:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(QMPError, OSError, EOFError):  # why the connection ended: we ended it
                 self._loop.run_until_complete(asyncio.wait_for(self._monitor.disconnect(), timeout=2))
             self._monitor = None
         self._loop.close()
