@@ -1,15 +1,16 @@
 """Every error this project raises on purpose, and the exit code each ends with.
 
-KbisectError                  3  base; raised bare it means a fault of ours
+KbisectError                  3  base; raised bare it means a bug in this project
 ├── UsageError                4  something the user gave is wrong; nothing was changed
 ├── HostError                 4  the host lacks a tool, memory or disk
 ├── BuildError                -  a commit does not build (a bisection skips it)
-│   └── ConfigError           4  a commit has not the configuration that was asked for (a bisection skips it)
+│   └── ConfigError           4  a commit lacks configuration that was asked for (a bisection skips it)
 ├── GuestError                -  a guest could not be used
 │   ├── BootError             -  the kernel did not come up (a bisection counts it as no evidence)
 │   └── InfraError            -  the host's side failed: QEMU, ssh, disk
 └── KernelCrash               -  the console shows a crash; the run failed
-Codes marked "-" become the outcome of one run, never of the process.
+Codes marked "-"
+become the outcome of one run, never of the process.
 """
 
 from __future__ import annotations
@@ -67,10 +68,10 @@ class BuildError(KbisectError):
 
 
 class ConfigError(BuildError):
-    """A commit has not the configuration that was asked for.
+    """A commit does not have the configuration that was asked for.
 
-    `symbols` are those asked for and missing. In a range's middle a reason to skip, as BuildError
-    is; where it is the only commit, a usage error.
+    `symbols` are those asked for and missing. In the middle of a range this is a reason to skip the commit,
+    as BuildError is; for the only commit of an ordinary run it is a usage error.
     """
 
     exit_code = ExitCode.USAGE

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from pytest_kbisect import options, properties
+from pytest_kbisect import options, properties, variables
 from pytest_kbisect.errors import BuildError, ConfigError, UsageError
 from pytest_kbisect.reproducers import needs_of
 from pytest_kbisect.stash import GUEST, session_of
@@ -65,20 +65,19 @@ def kernel(
     try:
         built = kbisect_session.kernel(kbisect_configuration)
     except BuildError as error:
-        if isinstance(error, ConfigError) and (
-            kbisect_session.lab is None or os.environ.get(properties.STRICT)
-        ):
+        bisecting = kbisect_session.lab is not None
+        if isinstance(error, ConfigError) and (not bisecting or os.environ.get(variables.STRICT)):
             raise UsageError(str(error)) from None
-        if kbisect_session.lab is not None:  # a bisection skips what does not build
-            tell((properties.OUTCOME, "build-failed"))
-            tell((properties.TITLE, str(error)))
-            pytest.skip("\n".join([str(error), *(line for line in error.cause if line not in str(error))]))
-        raise
+        if not bisecting:
+            raise
+        tell((properties.OUTCOME, "build-failed"))  # a bisection skips what does not build
+        tell((properties.TITLE, str(error)))
+        pytest.skip("\n".join([str(error), *(line for line in error.cause if line not in str(error))]))
     tell((properties.SIGNATURE, built.signature))
     tell((properties.COMPILER, built.compiler))
     for fact in _costs(built):
         tell(fact)
-    if built.signature in os.environ.get(properties.KNOWN, "").split():
+    if built.signature in os.environ.get(variables.KNOWN, "").split():
         tell((properties.SAME_KERNEL, "1"))
         pytest.skip("the same kernel was tested before, at another commit")
     return built

@@ -1,4 +1,4 @@
-"""What must be installed on the host, how to see that it is, and which package brings it.
+"""What must be installed on the host, how to check that it is, and which package has it.
 
 One table serves everybody: `kbisect setup` installs from it, and whoever is about to start a tool
 asks `require` for it, so that a missing one is a line with its package and not a traceback.

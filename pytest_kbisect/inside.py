@@ -1,4 +1,4 @@
-"""Ways into a guest: its ssh command, gdb's line, and the wait for whoever looks around."""
+"""Ways to look inside a guest: its ssh command, the gdb command line, and the wait for Enter."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ def check(config: pytest.Config) -> None:
     """Raise UsageError where somebody wants to look inside and there is no terminal to look from."""
     wanted = [f"--kbisect-{name}" for name in (SHELL, GDB) if options.value(config, name)]
     if wanted and (getattr(config.option, "numprocesses", None) or hasattr(config, "workerinput")):
-        raise pytest.UsageError(f"{wanted[0]} waits at the terminal, which workers have not: leave -n out")
+        raise pytest.UsageError(
+            f"{wanted[0]} waits at the terminal, and xdist workers have none: leave -n out"
+        )
     wanted += ["--pdb"] if config.option.usepdb else []
     if wanted and options.value(config, "range"):
         raise pytest.UsageError(
@@ -40,7 +42,7 @@ def check(config: pytest.Config) -> None:
 
 
 def in_sight(error: BaseException, guest: Guest) -> BaseException:
-    """The same error, its traceback ending where `vm` is at hand: there a debugger starts."""
+    """The same error, its traceback cut after the frame that has `vm`: there a debugger starts."""
     last, tb = None, error.__traceback__
     while tb is not None:
         if tb.tb_frame.f_locals.get("vm") is guest:
@@ -57,7 +59,7 @@ def _cut(tb: TracebackType) -> None:
 
 
 def _raised_beside(error: BaseException, vm: Guest) -> BaseException:
-    """The test is over, its frame gone: one of ours takes its place."""
+    """The test is over and its frame gone: raise the error again from a frame of ours that has `vm`."""
     try:
         _raise(error, vm)
     except BaseException as again:  # noqa: BLE001 - it is handed back
@@ -76,7 +78,7 @@ def before_run(config: pytest.Config, guest: Guest, socket: Path) -> None:
         say("")
         say("kbisect: a run is about to begin; attach, set breakpoints, continue:")
         say(f"    {gdb_command(guest, socket)}")
-        say("kbisect: then press Enter (time limits stand still while gdb holds the guest)")
+        say("kbisect: then press Enter (time limits do not run while gdb has stopped the guest)")
         _wait(guest)
 
 
@@ -97,7 +99,7 @@ def after_failure(
             say(f"    {shlex.join(ssh_command(guest))}")
             if shutil.which("ssh") is None:
                 say(
-                    "kbisect: there is no ssh on this host: install openssh-client (openssh-clients, openssh)"
+                    "kbisect: there is no ssh on this host: install openssh-client (openssh-clients or openssh elsewhere)"
                 )
         say("kbisect: press Enter to end it and go on")
         _wait(guest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from configparser import ConfigParser
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,8 +19,8 @@ _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 class Option:
     """`--kbisect-NAME` and the ini key `kbisect_NAME`.
 
-    `many` may be given several times; a `switch` has no value on the command line, and is a truth in the
-    ini file.
+    `many` may be given several times; a `switch` has no value on the command line, and is true or false in
+    the ini file. `parse` raises ValueError for what cannot be used.
     """
 
     name: str
@@ -62,19 +63,9 @@ def _fraction(text: str) -> float:
 
 
 def _truth(text: str) -> bool:
-    words = {
-        "true": True,
-        "yes": True,
-        "on": True,
-        "1": True,
-        "false": False,
-        "no": False,
-        "off": False,
-        "0": False,
-    }
-    if text.lower() not in words:
+    if text.lower() not in ConfigParser.BOOLEAN_STATES:
         raise ValueError("must be true or false")
-    return words[text.lower()]
+    return ConfigParser.BOOLEAN_STATES[text.lower()]
 
 
 def _one_of(*words: str) -> Callable[[str], Any]:
@@ -99,7 +90,7 @@ OPTIONS = (
     Option(
         "fix",
         "",
-        "look for the repair: A crashes, B does not",
+        "look for the fix: A crashes, B does not",
         default=False,
         parse=_truth,
         switch=True,
@@ -107,13 +98,13 @@ OPTIONS = (
     Option(
         "budget",
         "TIME",
-        "seconds (or 90m, 2h) after which a bisection ends with what it knows",
+        "time for building and testing (90m, 2h) after which a bisection ends with what it knows",
         parse=_seconds,
     ),
     Option(
         "replay",
         "LOG",
-        "no bisection: what would have been concluded from a journal, a bisection log or a git bisect log",
+        "build nothing, show what would be concluded from a journal, a bisection log or a git bisect log",
         parse=_path,
     ),
     Option("kernel", "DIR", "git tree of Linux to build from; it is only read", parse=_path),
@@ -156,10 +147,10 @@ OPTIONS = (
     Option(
         "at-once",
         "N",
-        "commits that are tested at a time, the guests of -n divided among them (default: one for 8 guests, at most 4)",
+        "commits tested at a time; they share the guests of -n (default: one for 8 guests, at most 4)",
         parse=_count,
     ),
-    Option("jobs", "N", "processes of one build (default: one for each processor)", parse=_count),
+    Option("jobs", "N", "make's -j (default: one for each processor)", parse=_count),
     Option("dir", "DIR", "folder of a bisection's results (default: kbisect-results/NAME)", parse=_path),
     Option(
         "cache", "DIR", "folder of trees, objects and built kernels (default: the user's cache)", parse=_path
@@ -181,7 +172,7 @@ OPTIONS = (
     Option(
         "shell",
         "",
-        "leave the guest of a failed run up, print its ssh command and wait for Enter",
+        "keep the guest of a failed run, print its ssh command and wait for Enter",
         default=False,
         parse=_truth,
         switch=True,
@@ -196,6 +187,8 @@ OPTIONS = (
     ),
     Option("confidence", "P", "how sure the answer must be (bayes)", default=0.95, parse=_fraction),
 )
+
+_BY_NAME = {option.name: option for option in OPTIONS}
 
 REPRODUCER_DIRS = "kbisect_repro_dirs"
 DEFAULT_REPRODUCER_DIR = "repro"
@@ -226,6 +219,11 @@ def add(parser: pytest.Parser) -> None:
     )
 
 
+def default(name: str) -> Any:
+    """What an option is where nobody says anything."""
+    return _BY_NAME[name].default
+
+
 def given(config: pytest.Config, name: str) -> bool:
     """Whether an option was given on the command line."""
     return config.getoption(_BY_NAME[name].key) is not None
@@ -242,15 +240,12 @@ def value(config: pytest.Config, name: str) -> Any:
     if raw in (None, "", []):
         return option.default
     if option.many:
-        return tuple(folder / Path(name).expanduser() for name in raw)
+        return tuple(folder / Path(file).expanduser() for file in raw)
     try:
         parsed = option.parse(str(raw))
         return folder / parsed if isinstance(parsed, Path) else parsed
     except ValueError as error:
         raise pytest.UsageError(f"{source}: {raw!r} cannot be used: {error}") from None
-
-
-_BY_NAME = {option.name: option for option in OPTIONS}
 
 
 def in_use(config: pytest.Config) -> bool:

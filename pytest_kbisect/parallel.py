@@ -1,10 +1,12 @@
-"""How many guests run side by side if `-n auto` leaves that to us, and at how many commits of a bisection."""
+"""How many guests run side by side, and at how many commits of a bisection: processors and memory."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
+
+from pytest_kbisect import cgroup
+from pytest_kbisect.errors import HostError
 
 GUEST_OVERHEAD = 128
 """MiB that QEMU and its pytest worker need besides the guest's memory."""
@@ -27,15 +29,7 @@ class Workers:
 def processors() -> int:
     """Processors this process may use: those of its affinity, less where its control group has a quota."""
     allowed = len(os.sched_getaffinity(0))
-    for group in Path("/proc/self/cgroup").read_text().splitlines():
-        folder = Path("/sys/fs/cgroup") / group.rpartition(":")[2].lstrip("/")
-        try:
-            quota, period = (folder / "cpu.max").read_text().split()
-        except (OSError, ValueError):
-            continue
-        if quota != "max":
-            allowed = min(allowed, max(1, int(quota) // int(period)))
-    return allowed
+    return min(allowed, cgroup.processors() or allowed)
 
 
 def workers(processors: int, available: int, memory: int) -> Workers:
@@ -54,3 +48,15 @@ def workers(processors: int, available: int, memory: int) -> Workers:
 def commits_at_once(guests: int) -> int:
     """How many commits are tested at a time, where so many guests may run."""
     return max(1, min(guests // GUESTS_EACH, MOST_AT_ONCE))
+
+
+def require_memory(guest: int) -> None:
+    """Raise HostError where the host has no memory for one more guest of so many MiB."""
+    from pytest_kbisect.kernel.headroom import MIB, memory_available
+
+    free = memory_available() // MIB
+    if free < guest + GUEST_OVERHEAD:
+        raise HostError(
+            f"no free memory for a guest (needs {guest + GUEST_OVERHEAD} MiB, {free} MiB free): "
+            "run with a smaller -n or --kbisect-memory"
+        )

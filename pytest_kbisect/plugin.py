@@ -1,4 +1,4 @@
-"""pytest's side of it: hooks only. What they do is in the modules they call, imported when needed."""
+"""The hooks that pytest calls. What they do is in other modules, which are imported when needed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ASKING = (
     *("help", "version", "markers", "showfixtures", "show_fixtures_per_test", "cacheshow"),
     *("collectonly", "setupplan", "setuponly"),
 )
-"""pytest's options that ask for words and run no test."""
+"""pytest's options that only print something and run no test."""
 
 _MARKER = (
     "kbisect(config, configs, timeout, crash, memory, cpus, runs): what a reproducer needs "
@@ -57,7 +57,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 def _share(config: pytest.Config) -> None:
     """Have the processes that this one starts use the same frozen guests."""
     with contextlib.suppress(OSError):  # a cache folder that cannot be made is told where it is needed
-        _ = session_of(config).shared
+        session_of(config).share()
 
 
 def _check_looking(config: pytest.Config) -> None:
@@ -114,7 +114,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     from pytest_kbisect.errors import KbisectError
 
     try:
-        _ = session_of(config).commit
+        _ = session_of(config).commit  # raises where tree or revision cannot be used
     except KbisectError as error:
         raise pytest.UsageError(str(error)) from None
     if getattr(config.option, "tx", None):
@@ -130,13 +130,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         from pytest_kbisect.errors import UsageError
 
         try:
-            reproducers.parametrise(metafunc)
+            reproducers.parametrize(metafunc)
         except UsageError as error:
             raise pytest.UsageError(str(error)) from None
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """The selection is known: what it asks of the kernel, and whether its programs compile."""
+    """The selection is known: note what it asks of the kernel, and check that its programs compile."""
     config = session.config
     if not any(reproducers.OWN_FIXTURE in getattr(item, "fixturenames", ()) for item in session.items):
         return
@@ -147,7 +147,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         preflight.check(session_of(config), session.items, compile_=not config.option.collectonly)
     except KbisectError as error:
         if hasattr(config, "workerinput"):
-            session_of(config).trouble = error
+            session_of(config).collection_error = error
         else:
             raise pytest.UsageError(str(error)) from None
 
@@ -180,7 +180,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 
 
 def _in_sight(item: pytest.Item, error: BaseException, guest: Guest) -> BaseException:
-    """With --pdb, the error as a debugger wants it: where `vm` is."""
+    """With --pdb, the error with its traceback cut where `vm` is in scope."""
     if not item.config.option.usepdb:
         return error
     from pytest_kbisect import inside
@@ -191,7 +191,7 @@ def _in_sight(item: pytest.Item, error: BaseException, guest: Guest) -> BaseExce
 def pytest_exception_interact(
     node: pytest.Item | pytest.Collector, report: pytest.CollectReport | pytest.TestReport
 ) -> None:
-    """A test has failed and its guest is still up: whoever wants to look inside may."""
+    """A test has failed and its guest still runs: let the user look inside, if that was asked for."""
     guest = node.stash.get(GUEST, None)
     if guest is None or not (options.value(node.config, "shell") or options.value(node.config, "gdb")):
         return
@@ -214,7 +214,7 @@ def pytest_runtest_makereport(
 
 
 class UsageWatch:
-    """In the process that reports: remembers whether a test met what the user can mend (exit code 4)."""
+    """In the controlling process: ends with exit code 4 if a test failed because of a usage or host error."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config

@@ -1,4 +1,4 @@
-"""What can be known to be wrong before anything is built: sources that do not compile, an empty selection."""
+"""Checks before anything is built: does the selection compile, does the host have what it needs?"""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_kbisect import programs, properties, reproducers
+from pytest_kbisect import programs, reproducers, variables
 
 if TYPE_CHECKING:
     import pytest
@@ -22,7 +22,7 @@ def check(session: Session, items: list[pytest.Item], *, compile_: bool) -> None
     that only asks (PREFLIGHT names a file) the answer is written there.
     """
     session.fragments = reproducers.fragments(items)
-    answer = os.environ.get(properties.PREFLIGHT)
+    answer = os.environ.get(variables.PREFLIGHT)
     if not compile_ and not answer:
         return
     session.check_host()

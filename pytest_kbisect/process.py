@@ -39,7 +39,7 @@ def die_with_parent(sig: signal.Signals = signal.SIGKILL) -> None:
 def start(
     command: Sequence[str | Path],
     *,
-    family: bool = False,
+    group: bool = False,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     stdin: int | IO[Any] = subprocess.DEVNULL,
@@ -47,16 +47,16 @@ def start(
     stderr: int | IO[Any] | None = subprocess.STDOUT,
     pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """Start a program that dies with the calling *thread*'s process.
+    """Start a program that is killed when the calling *thread* ends.
 
-    `family`: the program starts others; the whole group goes when we do. Raises HostError when the
-    program is not there. Call it from a thread that lives as long as the child should (the
-    parent-death signal is the thread's, prctl(2)).
+    So call it from a thread that lives as long as the child should (the parent-death signal is that of a
+    thread, see prctl(2)). `group`: the program starts others, and its whole process group is killed. Raises
+    HostError when the program is not there.
     """
     argv = [str(word) for word in command]
     if shutil.which(argv[0], path=(os.environ if env is None else env).get("PATH")) is None:
         raise HostError(f"cannot start {argv[0]}: not installed (run: kbisect setup)")
-    if family:
+    if group:
         # Under nohup SIGHUP is ignored, make inherits that, and could no longer be stopped in order.
         leader = ["env", "--default-signal=HUP", "setpriv", "--pdeathsig", "TERM", "--"]
         argv = [*leader, "sh", "-c", _GROUP_LEADER, "sh", *argv]
@@ -135,8 +135,3 @@ def bytecode(folder: Path) -> dict[str, str]:
     if not sys.dont_write_bytecode:
         return {}
     return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder)}
-
-
-def python_command() -> list[str]:
-    """How to start this interpreter again."""
-    return [sys.executable]

@@ -1,4 +1,4 @@
-"""C sources to static programs: compiled on the host once per content, kept in the cache."""
+"""C sources to static programs, compiled on the host; each is compiled once and kept in the cache."""
 
 from __future__ import annotations
 

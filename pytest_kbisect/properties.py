@@ -1,6 +1,6 @@
-"""The names of what a test tells in its JUnit `<properties>`, and of the variables set for sessions.
+"""The names of what a test tells in its JUnit `<properties>`.
 
-One place, because the writer (fixtures) and the reader (lab) may be on different machines.
+One place, because the writer (fixtures) and the reader (session_report) may be on different machines.
 """
 
 from __future__ import annotations
@@ -62,25 +62,7 @@ UNREACHED: Final = "kbisect.unreached"
 CONSOLE: Final = "kbisect.console"
 """Path of the whole console, on the machine of the run."""
 USAGE: Final = "kbisect.usage"
-"""Set where the run ended because of something the user can mend; the session's exit code is 4."""
-
-LAB: Final = "KBISECT_LAB"
-"""Folder of the session's consoles and events; set by a bisection for the sessions it starts."""
-SHARED: Final = "KBISECT_SHARED"
-"""Folder of the guests' keys, image and frozen guests; set by our first process for all later ones."""
-KNOWN: Final = "KBISECT_KNOWN"
-"""Signatures of kernels that need not be run again, separated by blanks."""
-STOP: Final = "KBISECT_STOP_AT_CRASH"
-"""A JSON list of titles, or empty.
-
-The first crash with one of them (any, if the list is empty) ends the session.
-"""
-WATCH: Final = "KBISECT_WATCH"
-"""Functions of the crash, separated by blanks: whether the first run executes them is told."""
-STRICT: Final = "KBISECT_STRICT"
-"""Not empty: a configuration that the commit cannot have is the user's to mend, not a commit to skip."""
-PREFLIGHT: Final = "KBISECT_PREFLIGHT"
-"""File that a collecting session writes what it selected to; set by a bisection."""
+"""Set where a usage or host error ended the run; the session's exit code is 4."""
 
 KERNEL_PARTS: Final = {
     "checkout": CHECKOUT_SECONDS,
@@ -97,12 +79,12 @@ RUN_PARTS: Final = {
 }
 """What a run took, by part."""
 
-_RUN_IN_NAME: Final = re.compile(r"[\[-]run(\d+)(?=[-\]])")
+RUN_IN_NAME: Final = re.compile(r"[\[-]run(\d+)(?=[-\]])")
 
 
 def run_number(told: str, name: str) -> int | None:
     """The number of the run a test belongs to, by its RUN; where its worker died, by the test's name."""
     if told:
         return int(told)
-    found = _RUN_IN_NAME.search(name)
+    found = RUN_IN_NAME.search(name)
     return int(found[1]) if found else None

@@ -1,4 +1,4 @@
-"""Collecting: a C or shell file in a reproducer folder becomes a parametrised test.
+"""Collecting: a C or shell file in a reproducer folder becomes a parametrized test.
 
 `repro/name.c` is collected as a module with one test function called `name`, so that `-k`, `-m`,
 fixtures, xdist and `--lf` treat it like any other test.
@@ -7,6 +7,7 @@ fixtures, xdist and `--lf` treat it like any other test.
 from __future__ import annotations
 
 import os
+from dataclasses import fields
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,7 @@ class ReproducerFile(pytest.Module):
         except (OSError, UsageError) as error:
             raise self.CollectError(str(error)) from None
         function = _c_test(self.path) if self.path.suffix == ".c" else _shell_test(self.path)
-        wanted = {key: getattr(needed, key) for key in needed.__slots__ if getattr(needed, key)}
+        wanted = {field.name: value for field in fields(needed) if (value := getattr(needed, field.name))}
         marked: Callable[..., None] = pytest.mark.kbisect(**wanted)(function)
         return marked
 
@@ -120,20 +121,15 @@ def timeout_of(item: pytest.Item) -> float:
     return float(needs_of(item).timeout or options.value(item.config, "timeout"))
 
 
-def parametrise(metafunc: pytest.Metafunc) -> None:
+def parametrize(metafunc: pytest.Metafunc) -> None:
     """One test per configuration (where any is named) and per run."""
-    config, wanted = (
-        metafunc.config,
-        needs.from_markers(metafunc.definition.iter_markers("kbisect"), metafunc.definition.nodeid),
-    )
+    config, test = metafunc.config, metafunc.definition
+    wanted = needs.from_markers(test.iter_markers("kbisect"), test.nodeid)
     if wanted.configs:
         metafunc.parametrize("kbisect_configuration", list(wanted.configs), scope="session")
     if "kbisect_run" in metafunc.fixturenames:
-        runs = (
-            wanted.runs
-            if wanted.runs and not options.given(config, "runs")
-            else options.value(config, "runs")
-        )
+        said = wanted.runs if not options.given(config, "runs") else None
+        runs = said or options.value(config, "runs")
         metafunc.parametrize("kbisect_run", range(runs), ids=[f"run{i}" for i in range(runs)])
 
 

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def scratch_folder(parent: Path) -> Iterator[Path]:
-    """A fresh folder below `parent`, removed afterwards. The kernel drops its lock if we are killed."""
+    """A fresh folder below `parent`, removed after the block.
+
+    It is locked meanwhile: a folder without a lock belongs to a process that was killed, and is swept.
+    """
     parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=parent, prefix="session-"))
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)

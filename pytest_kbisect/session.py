@@ -4,37 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import re
 import shutil
-import time
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pytest_kbisect import options, properties
-from pytest_kbisect.errors import HostError, KbisectError, UsageError
+from pytest_kbisect import options, parallel, variables
+from pytest_kbisect.errors import HostError, UsageError
+from pytest_kbisect.events import Events
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pytest
 
+    from pytest_kbisect.errors import KbisectError
     from pytest_kbisect.guest.accelerator import Accelerator
     from pytest_kbisect.guest.disk import DiskImage
+    from pytest_kbisect.guest.guests import Guests
     from pytest_kbisect.guest.image import GuestImage
     from pytest_kbisect.guest.reached import Reached
-    from pytest_kbisect.guest.snapshot import Guests
     from pytest_kbisect.guest.vm import Guest
     from pytest_kbisect.kernel.config import ConfigRequest
     from pytest_kbisect.kernel.image import KernelImage
     from pytest_kbisect.kernel.tree import LinuxTree
     from pytest_kbisect.needs import Needs
-
-_PROGRESS, _GLIMPSE = 10.0, 1.0
-"""Seconds between two percentages of a build: as lines, and where they only move a status line."""
-_PERCENT = re.compile(r"(.*?),? (\d+)%")
 
 
 class Session:
@@ -44,16 +40,15 @@ class Session:
         self._config = config
         self.cache = options.cache_folder(config)
         self.fragments: dict[str, tuple[tuple[str, str], ...]] = {"": ()}
-        lab = os.environ.get(properties.LAB)
+        lab = os.environ.get(variables.LAB)
         self.lab = Path(lab) if lab else None
         self.consoles = self.lab / "runs" if self.lab else None
         """Where consoles are kept; set before the first guest."""
+        self.events = Events(config, self.lab)
         self._resources = contextlib.ExitStack()
         self._kernels: dict[str, KernelImage | Exception] = {}
-        self._said: set[str] = set()
-        self._progressed = ("", 0.0)
-        self.trouble: KbisectError | None = None
-        """What was found wrong while collecting, told by the first test (workers cannot end a session)."""
+        self.collection_error: KbisectError | None = None
+        """Found while tests were collected, raised by the first of them: a worker cannot end a session."""
 
     def close(self) -> None:
         self._resources.close()
@@ -63,7 +58,7 @@ class Session:
         from pytest_kbisect import host
         from pytest_kbisect.kernel import headroom
 
-        _ = self.disk
+        _ = self.disk  # raises where it cannot be used
         headroom.require_path(self.cache)
         absent = host.missing(host.Purpose.BUILD, host.Purpose.GUEST)
         host.require(*(tool.name for tool in absent if not tool.optional))
@@ -103,8 +98,8 @@ class Session:
 
     def kernel(self, configuration: str = "") -> KernelImage:
         """The kernel of this session, built once whatever the number of workers; failures are kept too."""
-        if self.trouble is not None:
-            raise self.trouble
+        if self.collection_error is not None:
+            raise self.collection_error
         known = self._kernels.get(configuration)
         if known is None:
             try:
@@ -126,7 +121,7 @@ class Session:
                 self.config_request(configuration),
                 cache=self.cache,
                 jobs=options.jobs(self._config),
-                progress=self._progress,
+                progress=lambda message: self.events.progress(self.commit, message),
                 store_limit=options.value(self._config, "store-size") << 30,
                 owner=os.environ.get("PYTEST_XDIST_TESTRUNUID", ""),
             )
@@ -141,20 +136,25 @@ class Session:
 
         return self._resources.enter_context(scratch_folder(self.cache / "run"))
 
-    @cached_property
-    def shared(self) -> Path:
-        """What all processes of this session, or bisection, share: keys, image, frozen guests."""
-        given = os.environ.get(properties.SHARED)
-        return Path(given) if given and Path(given).is_dir() else self.share()
-
     def share(self) -> Path:
-        """Have processes that are started from now on use this one's folder; it goes when this one ends."""
+        """The folder that all processes of this session, or bisection, share: keys, image, frozen guests.
+
+        The first process that asks makes it, for itself and for those that it starts from then on. It goes
+        when that process ends.
+        """
+        return self._shared
+
+    @cached_property
+    def _shared(self) -> Path:
+        given = os.environ.get(variables.SHARED)
+        if given and Path(given).is_dir():
+            return Path(given)
         from pytest_kbisect.guest.pool import Pool
 
         folder = self.folder / "shared"
         self._resources.enter_context(Pool.create(folder / "frozen"))
-        os.environ[properties.SHARED] = str(folder)
-        self._resources.callback(os.environ.pop, properties.SHARED, None)
+        os.environ[variables.SHARED] = str(folder)
+        self._resources.callback(os.environ.pop, variables.SHARED, None)
         return folder
 
     @cached_property
@@ -172,22 +172,22 @@ class Session:
         from pytest_kbisect.guest import image
         from pytest_kbisect.kernel import locks
 
-        with locks.held(self.shared / "image.lock"):
-            return image.build(self.shared / "image", self.disk)
+        with locks.held(self.share() / "image.lock"):
+            return image.build(self.share() / "image", self.disk)
 
     @cached_property
     def _guests(self) -> Guests:
+        from pytest_kbisect.guest.guests import Guests
         from pytest_kbisect.guest.pool import Pool
-        from pytest_kbisect.guest.snapshot import Guests
         from pytest_kbisect.kernel.headroom import memory_available
 
         fresh = options.value(self._config, "fresh-boot")
         return Guests(
-            None if fresh else Pool(self.shared / "frozen", memory_available),
+            None if fresh else Pool(self.share() / "frozen", memory_available),
             self.image,
             thaw=self._thaw,
             boot_timeout=options.value(self._config, "boot-timeout"),
-            say=self.say,
+            say=self.events.say,
         )
 
     def _thaw(self) -> Path | None:
@@ -198,8 +198,8 @@ class Session:
         try:
             return compile_static(THAW_SOURCE, self.cache / "programs", name="thaw")
         except (UsageError, HostError):
-            self.say_once(
-                "note: no static C program compiles here: before 5.18, restored guests share random numbers"
+            self.events.say_once(
+                "note: this host cannot compile static C programs, so restored guests of kernels before 5.18 share random numbers"
             )
             return None
 
@@ -208,7 +208,7 @@ class Session:
 
         chosen = accelerator.choose(options.value(self._config, "accel"), self.cache, kernel.image)
         if chosen.why:
-            self.say_once(f"note: {chosen.why}")
+            self.events.say_once(f"note: {chosen.why}")
         return chosen
 
     @contextlib.contextmanager
@@ -217,7 +217,7 @@ class Session:
         from pytest_kbisect.guest.qemu import Machine
 
         memory = needs.memory or options.value(self._config, "memory")
-        check_memory(memory)
+        parallel.require_memory(memory)
         accelerator = self.accelerator(kernel)
         machine = Machine(
             kernel=kernel.image,
@@ -235,7 +235,7 @@ class Session:
 
     def watch(self, guest: Guest, kernel: KernelImage) -> Reached | None:
         """Note which functions of the crash a guest executes, where the bisection asked for that."""
-        functions = os.environ.get(properties.WATCH, "").split()
+        functions = os.environ.get(variables.WATCH, "").split()
         if not functions or options.value(self._config, "gdb"):
             return None
         from pytest_kbisect.errors import InfraError
@@ -244,7 +244,7 @@ class Session:
         try:
             return guest.watch(entries(kernel.vmlinux, functions), self.folder / "stub")
         except InfraError as error:
-            self.say_once(f"note: nobody sees whether runs come to the code of the crash: {error}")
+            self.events.say_once(f"note: cannot tell whether runs reach the code of the crash: {error}")
             return None
 
     def console_folder(self, name: str) -> Path:
@@ -252,54 +252,3 @@ class Session:
         safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[-100:]
         digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
         return (self.consoles or self.folder) / f"{safe}-{digest}"
-
-    def _progress(self, message: str) -> None:
-        """A build's stages at once, its percentages now and then."""
-        now = time.monotonic()
-        percent = _PERCENT.fullmatch(message)
-        if percent or message.endswith("steps"):
-            often = _PROGRESS if self.lab is None else _GLIMPSE
-            if message == self._progressed[0] or now - self._progressed[1] < often:
-                return
-            self._progressed = message, now
-        stage = {"stage": percent[1], "percent": int(percent[2])} if percent else {"stage": message}
-        self.tell({"say": f"{self.commit[:12]}: {message}", **stage})
-
-    # -- words -----------------------------------------------------------------------------------------
-
-    def say(self, message: str) -> None:
-        """Tell the user something now."""
-        self.tell({"say": message})
-
-    def tell(self, event: dict[str, Any]) -> None:
-        """Tell what happens: in the bisection's event file, else what it has to `say` on the terminal.
-
-        What cannot be written is not told: nothing rests on it.
-        """
-        with contextlib.suppress(OSError):
-            if self.lab is not None:
-                with (self.lab / "events.jsonl").open("a") as file:
-                    file.write(json.dumps({"time": time.time(), **event}) + "\n")
-            elif "say" in event:
-                capture = self._config.pluginmanager.getplugin("capturemanager")
-                with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
-                    os.write(2, f"kbisect: {event['say']}\n".encode())
-
-    def say_once(self, message: str) -> None:
-        """The same, once per session: of xdist's workers only the first one says it."""
-        if message not in self._said and os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0":
-            self._said.add(message)
-            self.say(message)
-
-
-def check_memory(guest: int) -> None:
-    """Raise HostError where the host cannot carry one more guest of so many MiB."""
-    from pytest_kbisect.kernel.headroom import MIB, memory_available
-    from pytest_kbisect.parallel import GUEST_OVERHEAD
-
-    free = memory_available() // MIB
-    if free < guest + GUEST_OVERHEAD:
-        raise HostError(
-            f"no free memory for a guest (needs {guest + GUEST_OVERHEAD} MiB, {free} MiB free): "
-            "run with a smaller -n or --kbisect-memory"
-        )

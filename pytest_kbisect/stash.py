@@ -21,7 +21,7 @@ GUEST = pytest.StashKey()
 WORKERS = pytest.StashKey()
 """Of the configuration: what `-n auto` came to, where it was asked for."""
 USAGE = pytest.StashKey[str]()
-"""Of the configuration: the first thing a test met that the user can mend."""
+"""Of the configuration: the first usage or host error that a test met."""
 
 
 def session_of(config: pytest.Config) -> Session:

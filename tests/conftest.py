@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kbisect import properties
+from pytest_kbisect import variables
 
 CACHE = "KBISECT_CACHE"
 _NUMBERS = itertools.count()
@@ -42,7 +42,7 @@ def real_cache() -> Path:
 def _own_environment(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    for name in (properties.LAB, properties.KNOWN, properties.STOP, properties.PREFLIGHT, "PYTEST_ADDOPTS"):
+    for name in (variables.LAB, variables.KNOWN, variables.STOP, variables.PREFLIGHT, "PYTEST_ADDOPTS"):
         monkeypatch.delenv(name, raising=False)
     if not {"guest", "kernel"} & {mark.name for mark in request.node.iter_markers()}:
         # A folder that is made by who uses it: most tests have no use for one.

@@ -54,7 +54,7 @@ class Classic:
         flaky = False
         end = evidence.reported
         chance = crash_chance(evidence.tally(end))
-        for i in evidence.order:
+        for i in evidence.tried:
             tally = evidence.tally(i)
             verdicts[i] = judge_reported(tally) if i == end else judge(tally, flaky=flaky, chance=chance)
             flaky |= verdicts[i] is Verdict.BAD and is_flaky(tally)
@@ -114,12 +114,12 @@ class Classic:
 
     def _not_bad(self, evidence: Evidence) -> Answer:
         end = _name(evidence.reported)
-        if evidence.built(evidence.reported) is False:
+        if evidence.builds(evidence.reported) is False:
             return Answer(AnswerKind.UNTESTABLE, reason=f"the {end} does not build")
         tally = evidence.tally(evidence.reported)
         if not tally.telling:
             return Answer(
-                AnswerKind.UNTESTABLE, reason=f"no run on the {end} came to a result ({tally.total} made)"
+                AnswerKind.UNTESTABLE, reason=f"no run on the {end} gave a result ({tally.total} made)"
             )
         return Answer(
             AnswerKind.NOT_REPRODUCED,

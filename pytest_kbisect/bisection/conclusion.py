@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 def result_of(finding: Finding, tree: LinuxTree) -> Result:
     """The answer with everything that goes with it."""
     search, answer = finding.search, finding.answer
-    culprit = None if answer.culprit is None else search.tested.get(answer.culprit)
-    parent = search.tested.get(_parent(search, answer))
+    culprit = None if answer.culprit is None else search.found.get(answer.culprit)
+    parent = search.found.get(_parent(search, answer))
     at, crash = crash_of(search, answer) or (None, None)
     made = search.trials.made
     parts: Counter[str] = Counter()
@@ -58,7 +58,7 @@ def result_of(finding: Finding, tree: LinuxTree) -> Result:
             "test": sum(one.test_seconds for one in made),
             **{part: round(seconds, 3) for part, seconds in parts.items()},
         },
-        tested=tuple(facts_of(search, i, answer.culprit) for i in search.tested),
+        tested=tuple(facts_of(search, i, answer.culprit) for i in search.found),
         parents=tree.parents(search.sha(answer.culprit)) if answer.culprit is not None else (),
         fix=search.rules.fix,
         commits=len(search.history),
@@ -88,7 +88,7 @@ def _confirmation(finding: Finding) -> dict[str, Any]:
 
 def facts_of(search: Search, index: int, culprit: int | None) -> dict[str, Any]:
     """What is told of one tested commit; `affected`: it contains the culprit."""
-    tested, tally = search.tested[index], search.evidence.tally(index)
+    tested, tally = search.found[index], search.evidence.tally(index)
     return {
         "commit": tested.commit,
         "title": search.history.title(index),
@@ -166,16 +166,14 @@ def _witnessed(finding: Finding, told: Result) -> list[str]:
     """Whether the runs that did not crash came to the code of the crash."""
     search, answer = finding.search, finding.answer
     seen = search.witness(_without_crash(search, answer))
-    where = "the repaired kernel" if told.fix else "the culprit's parent"
+    where = "the fixed kernel" if told.fix else "the culprit's parent"
     if not seen.functions:
         return []
     reached = (
-        f"its runs came to {', '.join(seen.reached)}" if seen.reached else "its runs came to none of these"
+        f"its runs reached {', '.join(seen.reached)}" if seen.reached else "its runs reached none of these"
     )
     if seen.missing:
-        return [
-            f"# WARNING: {where} was never seen in {seen.missing} ({reached}): perhaps the bug is there too"
-        ]
+        return [f"# WARNING: no run of {where} reached {seen.missing} ({reached}): the bug may be there too"]
     absent = f"; {', '.join(seen.absent)} is not in its kernel" if seen.absent else ""
     return [f"# {where} does not crash, and {reached}{absent}"]
 
@@ -196,7 +194,7 @@ def reason_of(search: Search, answer: Answer) -> str:
             f"{tally.matching} of {tally.total} runs crashed on {where}, {search.good[:12]}, already: "
             "name an older one"
         )
-    tested = search.tested.get(end)
+    tested = search.found.get(end)
     if answer.kind is AnswerKind.UNTESTABLE and tested is not None and tested.build_error:
         return f"{answer.reason}: {tested.build_error.splitlines()[0]}"
     return answer.reason
@@ -206,7 +204,7 @@ def crash_of(search: Search, answer: Answer) -> tuple[int, Run] | None:
     """The crash to show, and where it was: the culprit's, else the reported commit's."""
     order = (answer.culprit, search.evidence.reported)
     for index in reversed(order) if search.rules.fix else order:
-        tested = None if index is None else search.tested.get(index)
+        tested = None if index is None else search.found.get(index)
         for run in tested.runs if tested else ():
             if index is not None and run.outcome is Outcome.CRASHED and search.evidence.count([run]).matching:
                 return index, run
@@ -216,7 +214,7 @@ def crash_of(search: Search, answer: Answer) -> tuple[int, Run] | None:
 _FLAGS = {
     "no-op": "WARNING: the culprit builds the same kernel as its parent: it cannot be the cause",
     "merge": "note: the first bad commit is a merge: either side is good, together they are not",
-    "release": "WARNING: the culprit is a release, which changes nothing but its name: it is hardly the cause",
+    "release": "WARNING: the culprit is a release, which changes nothing but its name: it is unlikely to be the cause",
 }
 """What is said of an answer that is doubtful for what its commit is."""
 

@@ -120,7 +120,7 @@ class Course:
             self._say.line(f"note: {repair}", log=False)
         self._say.line(
             f"{len(history)} commits between {good[:12]} ({'crashes' if plan.fix else 'good'}) and "
-            f"{ends.bad[:12]} ({'repaired' if plan.fix else 'bad'})",
+            f"{ends.bad[:12]} ({'fixed' if plan.fix else 'bad'})",
             log=False,
         )
         evidence = Evidence(
@@ -171,7 +171,7 @@ class Course:
     def _hints(self, search: Search) -> dict[str, Any]:
         """The prior for the journal; empty where the build left no list of what it read."""
         end = search.evidence.reported
-        tested = search.tested[end]
+        tested = search.found[end]
         sources = read_sources(Path(tested.sources), whole=True) if tested.sources else None
         crash = next((run for run in tested.runs if search.evidence.count([run]).matching), None)
         if sources is None or not sources.targets or crash is None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_kbisect import options, parallel, process
+from pytest_kbisect import options, parallel
 from pytest_kbisect.bisection import conclusion, replaying, workplace
 from pytest_kbisect.bisection.course import Course, Plan
 from pytest_kbisect.bisection.journal import Journal
@@ -24,8 +24,7 @@ from pytest_kbisect.kernel.config import request
 from pytest_kbisect.reports import folder as reports
 from pytest_kbisect.reports import result
 from pytest_kbisect.reports.teller import ANSWER, Teller
-from pytest_kbisect.session import Session, check_memory
-from pytest_kbisect.stash import WORKERS
+from pytest_kbisect.stash import WORKERS, session_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -83,7 +82,7 @@ def _bisect(config: pytest.Config, teller: Teller) -> int:
         options.value(config, option.name)
     cache = options.cache_folder(config)
     tree = LinuxTree(path, cache)
-    Session(config).check_host()
+    session_of(config).check_host()
     lab = Lab(
         [str(argument) for argument in config.invocation_params.args],
         config.invocation_params.dir,
@@ -201,7 +200,7 @@ def _guests(config: pytest.Config) -> dict[str, Any]:
 
 
 def _command(config: pytest.Config) -> tuple[str, ...]:
-    return (*process.python_command(), "-m", "pytest", *map(str, config.invocation_params.args))
+    return (sys.executable, "-m", "pytest", *map(str, config.invocation_params.args))
 
 
 def _exit_code(finding: Finding, plan: Plan, told: result.Result) -> int:
@@ -243,7 +242,7 @@ def _runs(config: pytest.Config, selection: Selection) -> int:
 
 def _check_selection(config: pytest.Config, selection: Selection) -> None:
     """Too little memory, unreadable or contradictory configuration: told before anything is built."""
-    check_memory(max(selection.memory, 0 if selection.memory else options.value(config, "memory")))
+    parallel.require_memory(max(selection.memory, 0 if selection.memory else options.value(config, "memory")))
     for fragments in selection.fragments.values():
         _request(config, fragments)
 

@@ -81,7 +81,7 @@ class Evidence:
         self._own_runs: dict[int, list[Run]] = {}
         self._commits: dict[object, list[int]] = {}
         self._tallies: dict[object, Tally] = {}
-        self._order: dict[int, None] = {}
+        self._tried: dict[int, None] = {}
         self._compilers: dict[int, str] = {}
         self._build_seconds: list[float] = []
         self._run_seconds: list[tuple[float, ...]] = []
@@ -91,7 +91,7 @@ class Evidence:
 
     def add(self, index: int, tested: Tested) -> None:
         """Take in what one session found at a commit (GOOD_END for A)."""
-        self._order.setdefault(index)
+        self._tried.setdefault(index)
         self.spent += tested.build_seconds + tested.test_seconds
         if tested.compiler:
             self._compilers[index] = tested.compiler
@@ -175,16 +175,16 @@ class Evidence:
         return self._reference
 
     @property
-    def order(self) -> tuple[int, ...]:
-        """Commits in the order in which they were first tried."""
-        return tuple(self._order)
+    def tried(self) -> tuple[int, ...]:
+        """Commits that a session was made at, in the order of the first one of each."""
+        return tuple(self._tried)
 
     @property
-    def tested(self) -> tuple[int, ...]:
-        """Commits that built, in the order in which they were first tried."""
-        return tuple(i for i in self._order if self._kernel_of[i] is not _FAILED)
+    def built(self) -> tuple[int, ...]:
+        """Of those the commits that built."""
+        return tuple(i for i in self._tried if self._kernel_of[i] is not _FAILED)
 
-    def built(self, index: int) -> bool | None:
+    def builds(self, index: int) -> bool | None:
         """Whether the commit builds; None where nobody tried."""
         kernel = self._kernel_of.get(index)
         return None if kernel is None else kernel is not _FAILED

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from pytest_kbisect.bisection.history import History
 
 
+_MODULO = 32768
+"""PRN_MODULO: git's pseudo-random numbers are below it."""
+
+
 @dataclass(frozen=True)
 class Halving:
     """The state of a git bisect: the bad commit marked last, all good ones, all skipped ones."""
@@ -145,9 +149,6 @@ def _past_skipped(by_distance: list[int], state: Halving) -> tuple[int | None, l
     if rest[index] != state.bad:
         return rest[index], tried
     return rest[max(0, index - 1)], tried
-
-
-_MODULO = 32768
 
 
 def _pseudo_random(count: int) -> int:

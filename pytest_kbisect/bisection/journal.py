@@ -86,7 +86,7 @@ def read_records(path: Path) -> list[dict[str, Any]]:
             records.append(dict(json.loads(line)))
         except (ValueError, TypeError):
             raise UsageError(
-                f"{path}:{number} is not a journal line: move the file away to begin anew"
+                f"{path}:{number} is not a journal line: move the file away to start over"
             ) from None
     return records
 

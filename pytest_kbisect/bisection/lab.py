@@ -7,18 +7,21 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_kbisect import process, properties
+from pytest_kbisect import events, process, variables
 from pytest_kbisect.bisection.session_report import read
 from pytest_kbisect.errors import ExitCode, KbisectError, UsageError
+from pytest_kbisect.reports.consoles import session_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from pytest_kbisect.bisection.order import Order
     from pytest_kbisect.bisection.outcome import Tested
 
 _POLL = 0.1
@@ -69,7 +72,7 @@ class Lab:
                 ["--collect-only", "-q", "--kbisect-runs=1"],
                 log,
                 scratch=scratch,
-                environment={properties.PREFLIGHT: str(answer)},
+                environment={variables.PREFLIGHT: str(answer)},
             )
             try:
                 yield lambda: _selection(child.wait(), answer, log)
@@ -80,28 +83,20 @@ class Lab:
 
     def begin(
         self,
-        commit: str,
-        runs: int,
+        order: Order,
         *,
         per_run: int,
-        stop: Iterable[str] | None = None,
-        known: Iterable[str] = (),
-        watch: Iterable[str] = (),
-        strict: bool = False,
         number: int = 1,
         extra: Iterable[str] = (),
         hear: Callable[[Mapping[str, Any]], None] = lambda _: None,
     ) -> Testing:
-        """Build a commit and run the selection `runs` times on it.
+        """Start a session that builds a commit and runs the selection on it.
 
-        `per_run` is how many tests make one run. `stop`: a crash with one of these titles (any crash
-        where there are none) ends the session; None makes all runs. Kernels whose signature is in
-        `known` are built and not run: what is known of them holds. `watch` are functions of which the
-        first run tells whether it executes them. `strict`: a configuration that the commit cannot have
-        is an error, not a reason to skip it. `number` counts the sessions at this commit; `extra` are
-        more options for pytest; `hear` is told what happens meanwhile, as Session.tell writes it.
+        `per_run` is how many tests make one run, `number` counts the sessions at this commit; `extra` are
+        more options for pytest. `hear` is told what happens meanwhile, as events.Events.tell writes it.
         """
-        folder = self.session_folder(commit, number)
+        commit, stop = order.commit, order.stop
+        folder = session_folder(self.folder, commit, number)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         xml, log = folder / "junit.xml", folder / "session.log"
@@ -109,7 +104,7 @@ class Lab:
         # Nobody reads a summary, and plugins take their time for it (hypothesis' imports all of hypothesis).
         options = [
             f"--kbisect-commit={commit}",
-            f"--kbisect-runs={runs}",
+            f"--kbisect-runs={order.runs}",
             f"--junitxml={xml}",
             "--no-summary",
         ]
@@ -118,11 +113,11 @@ class Lab:
             log,
             scratch=folder,
             environment={
-                properties.LAB: str(folder),
-                properties.KNOWN: " ".join(known),
-                properties.WATCH: " ".join(watch),
-                properties.STOP: "" if stop is None else json.dumps(list(stop)),
-                properties.STRICT: "1" if strict else "",
+                variables.LAB: str(folder),
+                variables.KNOWN: " ".join(order.known),
+                variables.WATCH: " ".join(order.watch),
+                variables.STOP: "" if stop is None else json.dumps(list(stop)),
+                variables.STRICT: "1" if order.strict else "",
             },
         )
 
@@ -132,13 +127,9 @@ class Lab:
                 if status == ExitCode.USAGE:
                     raise UsageError(_complaint(log))
                 raise KbisectError(f"the session at {commit[:12]} ended with exit status {status}: see {log}")
-            return read(xml, commit, runs=runs if stop is None else 0, per_run=per_run, seconds=seconds)
+            return read(xml, commit, runs=order.runs if stop is None else 0, per_run=per_run, seconds=seconds)
 
-        return Testing(child, _Events(folder / "events.jsonl", hear), found)
-
-    def session_folder(self, commit: str, number: int = 1) -> Path:
-        """Where the n-th session of a commit keeps its XML, log and consoles."""
-        return self.folder / "sessions" / (commit[:12] if number == 1 else f"{commit[:12]}-{number}")
+        return Testing(child, _Events(folder / events.FILE, hear), found)
 
     def _start(
         self, extra: Sequence[str], log: Path, *, scratch: Path, environment: dict[str, str]
@@ -146,7 +137,7 @@ class Lab:
         # The last of several equal options wins; an empty range is none. --maxfail and a cache of
         # their own: a user's -x or --lf must not make a session test less than it was asked to.
         command = [
-            *(*process.python_command(), "-m", "pytest", *self._arguments),
+            *(sys.executable, "-m", "pytest", *self._arguments),
             *("--kbisect-range=", "--maxfail=0", "--color=no", "-o", f"cache_dir={scratch / 'cache'}"),
             *extra,
         ]
@@ -209,7 +200,9 @@ class Testing:
 def _selection(status: int, answer: Path, log: Path) -> Selection:
     if status != ExitCode.FOUND or not answer.exists():
         if status in (ExitCode.FOUND, ExitCode.NOTHING_COLLECTED):
-            raise UsageError("no reproducer selected: name one (for example repro/name.c), or mend -k and -m")
+            raise UsageError(
+                "no reproducer selected: name one (for example repro/name.c), or check -k and -m"
+            )
         raise UsageError(_complaint(log))
     known = json.loads(answer.read_text())
     if not known["tests"]:

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One experiment, in the lab's terms.
+    """One experiment, in the lab's terms: build a commit, and run the reproducers `runs` times on it.
 
-    `stop`: None makes all runs; else the first crash ends them, where titles are given one of these.
-    `known` are signatures of kernels that need no run, `watch` functions of the crash. `phase` is
-    "range" (looking for a good end), "search", "base" (does a fix bisection's commit descend from the
-    bug?) or "revert". It is one of `at_once` that are made side by side.
+    `stop`: a crash with one of these titles (any crash, if there are none) ends the session; None makes
+    all runs. Kernels whose signature is in `known` are built and not run: what is known of them holds.
+    `watch` are functions of which the first run tells whether it executes them. `strict`: a configuration
+    that the commit cannot have is an error, not a reason to skip it. `phase` is "range" (looking for a good
+    end), "search", "base" (does a fix bisection's commit descend from the bug?) or "revert". The experiment
+    is one of `at_once` that are made side by side.
     """
 
     commit: str

@@ -17,6 +17,8 @@ from pytest_kbisect.bisection.outcome import Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+_FINAL = 999
+"""Stands for the candidate number of what is no release candidate: sorts behind all of them."""
 _RELEASE = re.compile(r"v(\d+)\.(\d+)(?:-rc(\d+))?(?:\.(\d+))?")
 
 
@@ -38,9 +40,6 @@ class Release:
     def is_stable(self) -> bool:
         """Whether this is a sub-release: v6.1.90 of v6.1."""
         return self.patch > 0
-
-
-_FINAL = 999
 
 
 def parse_release(tag: str) -> Release | None:

@@ -73,9 +73,9 @@ class ReleaseWalk:
         verdicts = {}
         for release in self.chosen:
             index = self._index[release.tag]
-            if evidence.built(index) is False:
+            if evidence.builds(index) is False:
                 verdicts[release.tag] = Verdict.SKIP
-            elif evidence.built(index):
+            elif evidence.builds(index):
                 verdicts[release.tag] = judge(evidence.tally(index), chance=chance)
         return walk(self.chosen, verdicts)
 

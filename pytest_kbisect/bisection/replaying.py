@@ -91,7 +91,7 @@ def _read(path: Path) -> tuple[Log, str]:
 
 def _no_bisection(path: Path) -> UsageError:
     return UsageError(
-        f"{path} holds no bisection: a journal.jsonl, a bisection log or a git bisect log is wanted"
+        f"{path} holds no bisection: give a journal.jsonl, a bisection log or the output of git bisect log"
     )
 
 

@@ -21,7 +21,7 @@ class RevertCheck:
     """The end of the range with the culprit reverted.
 
     `outcome` is "passed" (no crash left; of a repair: the crash is back), "crashed" (the opposite),
-    "conflict" (it cannot be reverted there), "not-built", "unclear" (no run came to a result) or
+    "conflict" (it cannot be reverted there), "not-built", "unclear" (no run gave a result) or
     "not-tried"; `why` says why it is none of the first two.
     """
 
@@ -37,7 +37,7 @@ class RevertCheck:
         if tested.build_error:
             return cls("not-built", tested.build_error.splitlines()[0], tested.commit)
         if not tally.telling:
-            return cls("unclear", "no run came to a result", tested.commit, 0, tally.total)
+            return cls("unclear", "no run gave a result", tested.commit, 0, tally.total)
         passed = bool(tally.matching) == fix
         return cls("passed" if passed else "crashed", "", tested.commit, tally.matching, tally.total)
 

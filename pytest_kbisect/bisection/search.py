@@ -119,7 +119,7 @@ class Search(Standing):
         """A good end that nobody vouches for is tested as soon as the bad end has crashed."""
         reported = self.evidence.reported
         asked = {experiment.commit for experiment in wanted}
-        if not self.rules.check_good or reported in {GOOD_END, *asked} or GOOD_END in {*asked, *self.tested}:
+        if not self.rules.check_good or reported in {GOOD_END, *asked} or GOOD_END in {*asked, *self.found}:
             return wanted
         runs = max(enough_runs(crash_chance(self.evidence.tally(reported))), 1)
         return (Experiment(GOOD_END, runs, reason="where the branches part: is it good?"),)
@@ -135,7 +135,7 @@ class Search(Standing):
         runs = self.rules.runs
         if confirmation is not None:
             runs = min(runs, enough_runs(crash_chance(self.evidence.tally(self.evidence.reported))))
-        if parent is not None and parent not in self.tested:
+        if parent is not None and parent not in self.found:
             return Experiment(parent, runs, reason="the culprit's parent", own=confirmation is not None)
         return confirmation.decide(runs) if confirmation else None
 
@@ -145,7 +145,10 @@ class Search(Standing):
         if own.matching or own.total >= OWN_RUNS:
             return None
         return Experiment(
-            self.history.bad_end, self.rules.runs, reason="not repaired: by its own runs?", own=True
+            self.history.bad_end,
+            self.rules.runs,
+            reason="not fixed: does it crash in runs of its own?",
+            own=True,
         )
 
     def confirmation(self, answer: Answer) -> Confirmation | None:
@@ -172,7 +175,7 @@ class Search(Standing):
         asked = {experiment.commit for experiment in wanted}
         pending = self._pending()
         for index in pending.keys() - asked:
-            self.trials.give_up(pending[index], "what was found since tells as much")
+            self.trials.give_up(pending[index], "later results make it unnecessary")
         for experiment in wanted:
             if experiment.commit not in pending and not self._begin(experiment, len(wanted)):
                 return
@@ -200,7 +203,7 @@ class Search(Standing):
                 return next((self.sha(i) for i in bayes.foresee(self.evidence, experiment)), "")
 
             self.trials.begin(order, left=len(suspects), likely=likely, foresee=foresee)
-        elif isinstance(self.strategy, Classic) and len(self.tested) > 1:
+        elif isinstance(self.strategy, Classic) and len(self.found) > 1:
             self.trials.begin(order, left=len(self.strategy.conclude(self.evidence).candidates) or None)
         else:
             self.trials.begin(order)

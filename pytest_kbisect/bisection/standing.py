@@ -31,14 +31,14 @@ class Standing:
         self.history = history
         self.evidence = evidence
         self.strategy = strategy
-        self.tested: dict[int, Tested] = {}
+        self.found: dict[int, Tested] = {}
         """All that was found, by commit, in the order in which commits were first tried."""
 
     def add(self, tested: Tested) -> None:
         """Take in what a session found."""
         index = self.index(tested.commit)
         self.evidence.add(index, tested)
-        self.tested[index] = merged(self.tested[index], tested) if index in self.tested else tested
+        self.found[index] = merged(self.found[index], tested) if index in self.found else tested
 
     def index(self, sha: str) -> int:
         """A commit by its hash."""
@@ -73,7 +73,7 @@ class Standing:
     @property
     def watched(self) -> tuple[str, ...]:
         """The functions of the crash, once it was seen: whether runs execute them is watched."""
-        seen = self.tested.get(self.evidence.reported)
+        seen = self.found.get(self.evidence.reported)
         crash = (
             next((run for run in seen.runs if self.evidence.count([run]).matching), None) if seen else None
         )
@@ -81,7 +81,7 @@ class Standing:
 
     def witness(self, index: int) -> Witness:
         """What the runs at a commit executed of the crash's functions."""
-        tested = self.tested.get(index)
+        tested = self.found.get(index)
         return witness_of(self.watched, tested.runs) if tested else Witness()
 
     def twin(self, tested: Tested, index: int) -> str:
@@ -89,7 +89,7 @@ class Standing:
         if tested.runs or tested.build_error:
             return ""
         twins = (
-            i for i in self.evidence.tested if i != index and self.evidence.signature(i) == tested.signature
+            i for i in self.evidence.built if i != index and self.evidence.signature(i) == tested.signature
         )
         return next((self.sha(i) for i in twins), "")
 

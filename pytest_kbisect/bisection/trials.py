@@ -39,14 +39,9 @@ class Tester(Protocol):
 
     def begin(
         self,
-        commit: str,
-        runs: int,
+        order: Order,
         *,
         per_run: int,
-        stop: Iterable[str] | None,
-        known: Iterable[str],
-        watch: Iterable[str],
-        strict: bool,
         number: int,
         extra: Iterable[str],
         hear: Callable[[Mapping[str, Any]], None],
@@ -188,13 +183,8 @@ class Trials:
 
         self._began[order] = self._clock()
         self._running[order] = self._lab.begin(
-            order.commit,
-            order.runs,
+            order,
             per_run=self._per_run,
-            stop=order.stop,
-            known=order.known,
-            watch=order.watch,
-            strict=order.strict,
             number=self.sessions(order.commit) + 1,
             extra=self._share.options(order.at_once, order.runs * self._per_run) if self._share else (),
             hear=hear,

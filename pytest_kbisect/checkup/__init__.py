@@ -1,4 +1,4 @@
-"""What a bisection needs of this host, looked at one thing after the other: `kbisect doctor`.
+"""Checks of what a bisection needs from this host, for `kbisect doctor`.
 
 Each check gives findings. A problem is what a bisection cannot run without; a warning makes it slower,
 or hits some people.
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class State(StrEnum):
-    """How bad it is."""
+class Severity(StrEnum):
+    """How bad a finding is."""
 
     OK = "ok"
     WARNING = "warning"
@@ -26,6 +26,6 @@ class Finding:
     """
 
     name: str
-    state: State
+    state: Severity
     text: str
     remedy: str = ""

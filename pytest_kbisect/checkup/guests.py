@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_kbisect import host
-from pytest_kbisect.checkup import Finding, State
+from pytest_kbisect.checkup import Finding, Severity
 from pytest_kbisect.errors import BootError, HostError, KbisectError
 from pytest_kbisect.guest import accelerator
 from pytest_kbisect.guest.qemu import QEMU
@@ -42,7 +42,7 @@ def check(cache: Path) -> Iterator[Finding]:
         if kernels:
             yield _guest(kernels, chosen, cache)
         else:
-            yield Finding("guest", State.OK, "not tried: no kernel has been built in this cache yet")
+            yield Finding("guest", Severity.OK, "not tried: no kernel has been built in this cache yet")
 
 
 def _kernels(cache: Path, held: contextlib.ExitStack) -> list[Path]:
@@ -63,20 +63,15 @@ def _host_kernel() -> Path | None:
 
 def _not_probed(cache: Path) -> Finding:
     text = f"there is no kernel yet in {cache} to boot, so KVM is not proved"
-    if Path("/dev/kvm").exists() and os.access("/dev/kvm", os.R_OK | os.W_OK):
-        return Finding("kvm", State.OK, f"/dev/kvm opens; {text}")
-    return Finding("kvm", State.WARNING, _why_not(), _kvm_remedy())
+    if trouble := accelerator.device_trouble():
+        return Finding("kvm", Severity.WARNING, f"{trouble}: {accelerator.SLOW}", _kvm_remedy())
+    return Finding("kvm", Severity.OK, f"/dev/kvm opens; {text}")
 
 
 def _accelerator(chosen: Accelerator) -> Finding:
     if chosen.name == "kvm":
-        return Finding("kvm", State.OK, f"works (a kernel was booted, -cpu {chosen.cpu})")
-    return Finding("kvm", State.WARNING, chosen.why, _kvm_remedy())
-
-
-def _why_not() -> str:
-    trouble = "cannot be opened" if Path("/dev/kvm").exists() else "is not there"
-    return f"/dev/kvm {trouble}: guests run under TCG (emulation), several times slower"
+        return Finding("kvm", Severity.OK, f"works (a kernel was booted, -cpu {chosen.cpu})")
+    return Finding("kvm", Severity.WARNING, chosen.why, _kvm_remedy())
 
 
 def _kvm_remedy() -> str:
@@ -102,7 +97,7 @@ def _guest(kernels: list[Path], chosen: Accelerator, cache: Path) -> Finding:
         try:
             user_space = image.build(folder / "image")
         except HostError as error:
-            return Finding("guest", State.PROBLEM, str(error))
+            return Finding("guest", Severity.PROBLEM, str(error))
         for number, kernel in enumerate(kernels):
             machine = Machine(
                 kernel=kernel, initramfs=user_space.initramfs, accelerator=chosen.name, cpu=chosen.cpu
@@ -113,14 +108,14 @@ def _guest(kernels: list[Path], chosen: Accelerator, cache: Path) -> Finding:
                     release = guest.run(["uname", "-r"], timeout=20).stdout.strip()
                     return Finding(
                         "guest",
-                        State.OK,
+                        Severity.OK,
                         f"Linux {release} booted in {guest.boot_seconds:.1f} s ({chosen.name})",
                     )
             except BootError as error:
                 trouble = trouble or str(error).partition("\n")[0]
             except KbisectError as error:
-                return Finding("guest", State.PROBLEM, str(error).partition("\n")[0])
+                return Finding("guest", Severity.PROBLEM, str(error).partition("\n")[0])
     text = f"the {len(kernels)} kernels used last do not come up: {trouble}"
     return Finding(
-        "guest", State.WARNING, text, "try one that is known to boot: pytest --kbisect-commit REV repro/"
+        "guest", Severity.WARNING, text, "try one that is known to boot: pytest --kbisect-commit REV repro/"
     )

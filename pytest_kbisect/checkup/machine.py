@@ -1,4 +1,4 @@
-"""The host itself: its programs, memory, and the folder that everything goes to."""
+"""The host itself: its programs, its memory, and the cache folder."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
-from pytest_kbisect import host
-from pytest_kbisect.checkup import Finding, State
+from pytest_kbisect import host, options, parallel
+from pytest_kbisect.checkup import Finding, Severity
 from pytest_kbisect.errors import UsageError
 from pytest_kbisect.guest.qemu import QEMU
 from pytest_kbisect.kernel import headroom
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MIB = headroom.MIB
-_GUEST = 640
+_GUEST = options.default("memory") + parallel.GUEST_OVERHEAD
 """MiB that a guest of the default size takes, with its QEMU."""
-_STORE = 10 << 10
+_STORE = options.default("store-size") << 10
 """MiB that the store of kernels may grow to by default."""
 
 APPLETS = ("base64", "cat", "chmod", "echo", "ip", "mkdir", "mknod", "mount", "sh", "sleep", "true")
@@ -41,17 +41,17 @@ def tools() -> Iterator[Finding]:
     absent = [tool for tool in host.missing(host.Purpose.BUILD, host.Purpose.GUEST) if not tool.optional]
     if absent:
         text = "missing: " + ", ".join(f"{tool.name} (to {tool.purpose})" for tool in absent)
-        yield Finding("tools", State.PROBLEM, text, host.remedy(absent))
+        yield Finding("tools", Severity.PROBLEM, text, host.remedy(absent))
     else:
         words = [f"{name} {version}" for name in _SAID if (version := host.version(name))]
-        yield Finding("tools", State.OK, ", ".join(words))
+        yield Finding("tools", Severity.OK, ", ".join(words))
     if (busybox := host.find("busybox")) and (lacking := sorted({*APPLETS} - _applets(busybox))):
         text = f"{busybox} lacks what guests run: {', '.join(lacking)}"
-        yield Finding("busybox", State.PROBLEM, text, "install your distribution's full, static busybox")
+        yield Finding("busybox", Severity.PROBLEM, text, "install your distribution's full, static busybox")
     for command, package in _PROCESS_CONTROL.items():
         if host.find(command[0]) and not _succeeds(*command, "true"):
             text = f"{command[0]} does not know {command[1]}, which ends what we start when we end"
-            yield Finding(command[0], State.PROBLEM, text, f"install GNU {package}")
+            yield Finding(command[0], Severity.PROBLEM, text, f"install GNU {package}")
 
 
 def ccache() -> Finding:
@@ -59,8 +59,8 @@ def ccache() -> Finding:
     absent = [tool for tool in host.missing(host.Purpose.BUILD) if tool.name == "ccache"]
     if absent:
         text = "not installed: what a changed header reaches is compiled again at each commit"
-        return Finding("ccache", State.WARNING, text, host.remedy(absent))
-    return Finding("ccache", State.OK, host.version("ccache"))
+        return Finding("ccache", Severity.WARNING, text, host.remedy(absent))
+    return Finding("ccache", Severity.OK, host.version("ccache"))
 
 
 def memory() -> Finding:
@@ -68,9 +68,9 @@ def memory() -> Finding:
     free, build = headroom.memory_available() // _MIB, headroom.MEMORY_FOR_BUILD // _MIB
     if free < max(_GUEST, build):
         text = f"{free} MiB free; a guest takes {_GUEST} MiB, a build {build} MiB"
-        return Finding("memory", State.PROBLEM, text, "stop something, or --kbisect-memory 256")
+        return Finding("memory", Severity.PROBLEM, text, "stop something, or --kbisect-memory 256")
     guests = free // _GUEST
-    return Finding("memory", State.OK, f"{free} MiB free: {guests} guest{'s'[: guests > 1]} at a time")
+    return Finding("memory", Severity.OK, f"{free} MiB free: {guests} guest{'s'[: guests > 1]} at a time")
 
 
 def cache_folder(cache: Path) -> Finding:
@@ -82,19 +82,21 @@ def cache_folder(cache: Path) -> Finding:
     try:
         headroom.require_path(cache)
     except UsageError as error:
-        return Finding("cache", State.PROBLEM, str(error).partition(": give")[0], elsewhere)
+        return Finding("cache", Severity.PROBLEM, str(error).partition(": give")[0], elsewhere)
     if not os.access(existing, os.W_OK | os.X_OK) or not existing.is_dir():
-        return Finding("cache", State.PROBLEM, f"{cache} cannot be written", elsewhere)
+        return Finding("cache", Severity.PROBLEM, f"{cache} cannot be written", elsewhere)
     if free < needed:
         text = f"{cache}: {free} MiB free; a worktree and a build take {needed} MiB"
-        return Finding("cache", State.PROBLEM, text, f"free some, or {elsewhere}")
+        return Finding("cache", Severity.PROBLEM, text, f"free some, or {elsewhere}")
     if not _runs_programs(existing):
         text = f"{cache} is mounted noexec, and builds run what they have compiled"
-        return Finding("cache", State.PROBLEM, text, elsewhere)
+        return Finding("cache", Severity.PROBLEM, text, elsewhere)
     if free < needed + _STORE:
         text = f"{cache}: {free} MiB free; the kernels kept there may grow to {_STORE} MiB"
-        return Finding("cache", State.WARNING, text, f"--kbisect-store-size {max(1, (free - needed) >> 10)}")
-    return Finding("cache", State.OK, f"{cache}: {free >> 10} GiB free")
+        return Finding(
+            "cache", Severity.WARNING, text, f"--kbisect-store-size {max(1, (free - needed) >> 10)}"
+        )
+    return Finding("cache", Severity.OK, f"{cache}: {free >> 10} GiB free")
 
 
 def _applets(busybox: str) -> set[str]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from typing import TYPE_CHECKING
 
 from pytest_kbisect import host, process
-from pytest_kbisect.checkup import Finding, State
+from pytest_kbisect.checkup import Finding, Severity
 from pytest_kbisect.errors import UsageError
 from pytest_kbisect.kernel import compilers
 
@@ -31,7 +29,7 @@ def check(path: Path | None, revisions: tuple[str, ...], cache: Path) -> Iterato
         tree = LinuxTree(path, cache)
         commits = {revision: tree.resolve(revision) for revision in revisions}
     except UsageError as error:
-        yield Finding("tree", State.PROBLEM, str(error))
+        yield Finding("tree", Severity.PROBLEM, str(error))
         return
     yield from _tree(tree, commits)
     if versions := _versions():
@@ -46,17 +44,17 @@ def _tree(tree: LinuxTree, commits: Mapping[str, str]) -> Iterator[Finding]:
     found = []
     if tree.shallow:
         text = f"{tree.path} is a shallow clone: no range that reaches behind its end can be bisected"
-        found.append(Finding("tree", State.WARNING, text, f"git -C {tree.path} fetch --unshallow"))
+        found.append(Finding("tree", Severity.WARNING, text, f"git -C {tree.path} fetch --unshallow"))
     if _git(tree, "config", "--get-regexp", r"^remote\..*\.promisor$"):
         remedy = f"git -C {tree.path} fetch --refetch --no-filter (git 2.36 or newer)"
         text = f"{tree.path} is a partial clone: what it has not fetched cannot be built"
         lacking = [name for name, commit in commits.items() if _lacks_objects(tree, commit)]
-        state = State.PROBLEM if lacking else State.WARNING
+        state = Severity.PROBLEM if lacking else Severity.WARNING
         found.append(Finding("tree", state, f"{text}{': ' if lacking else ''}{', '.join(lacking)}", remedy))
     if any(b"filter=lfs" in (contents(tree, commit, ".gitattributes") or b"") for commit in commits.values()):
         text = f"{tree.path} keeps files in git LFS: worktrees have pointers in their place"
-        found.append(Finding("tree", State.WARNING, text, f"git -C {tree.path} lfs fetch --all"))
-    yield from found or [Finding("tree", State.OK, str(tree.path))]
+        found.append(Finding("tree", Severity.WARNING, text, f"git -C {tree.path} lfs fetch --all"))
+    yield from found or [Finding("tree", Severity.OK, str(tree.path))]
 
 
 def _lacks_objects(tree: LinuxTree, commit: str) -> bool:
@@ -71,18 +69,8 @@ def contents(tree: LinuxTree, commit: str, path: str) -> bytes | None:
 
 def _git(tree: LinuxTree, *words: str) -> bytes | None:
     """What git says; None if it fails."""
-    from pytest_kbisect.kernel.tree import LOCAL_VARIABLES
-
-    environment = {name: value for name, value in os.environ.items() if name not in LOCAL_VARIABLES}
-    # As in all questions of ours: nothing of the user's is written or fetched.
-    environment |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
-    try:
-        done = subprocess.run(
-            ["git", "--git-dir", tree.git_dir, *words], env=environment, capture_output=True, check=False
-        )
-    except OSError:
-        return None
-    return done.stdout if done.returncode == 0 else None
+    status, output, _ = tree.ask(*words)
+    return None if status else output
 
 
 # -- the compiler --------------------------------------------------------------------------------------
@@ -112,7 +100,7 @@ def _in_general(versions: Mapping[ToolName, Version]) -> Finding:
     words += f", before {compilers.written(refused)}" if refused else ""
     why = "; stable releases may reach further back" if oldest else ""
     return Finding(
-        "compiler", State.OK, f"{_written(versions)}: {words}{why} (name a KERNEL to look into it)"
+        "compiler", Severity.OK, f"{_written(versions)}: {words}{why} (name a KERNEL to look into it)"
     )
 
 
@@ -128,14 +116,14 @@ def _at(
         if version < (needed := compilers.minimum(tool, read)):
             builds = False
             text = f"{this} is too old for {revision}, which wants {compilers.written(needed)}"
-            yield Finding("compiler", State.PROBLEM, text, _another(tool, needed[0], newer=True))
+            yield Finding("compiler", Severity.PROBLEM, text, _another(tool, needed[0], newer=True))
         for trouble in compilers.troubles(tool, version, read):
             builds = builds and not trouble.fatal
             text = f"{this} is too new for {revision}: {trouble.words}; {trouble.repair} repairs it"
-            state = State.PROBLEM if trouble.fatal else State.WARNING
+            state = Severity.PROBLEM if trouble.fatal else Severity.WARNING
             yield Finding("compiler", state, text, _another(tool, trouble.since[0] - 1, newer=False))
     if builds:
-        yield Finding("compiler", State.OK, f"{_written(versions)}: nothing known against {revision}")
+        yield Finding("compiler", Severity.OK, f"{_written(versions)}: nothing known against {revision}")
 
 
 def _another(tool: ToolName, major: int, *, newer: bool) -> str:

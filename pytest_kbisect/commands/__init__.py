@@ -1,4 +1,4 @@
-"""`kbisect`: what is not a test. Each verb is a module here with `add_parser` and `run`."""
+"""The command `kbisect`. Each verb is a module here with `add_parser` and `run`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     parser = argparse.ArgumentParser(
         prog="kbisect",
-        description="Set up, try and inspect; a bisection itself is `pytest --kbisect-range A..B`.",
+        description="Set up the host, try a demo, read crashes. A bisection itself is `pytest --kbisect-range A..B`.",
     )
     parser.add_argument("--version", action="version", version=f"kbisect {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")

@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from pytest_kbisect.crash import CrashReport
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the verb to the command line."""
-    parser = subparsers.add_parser(
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the verb."""
+    parser = verbs.add_parser(
         "crash",
         help="read the crashes of console logs",
         description="Print the crash reports of console logs, or of standard input.",
     )
     parser.add_argument("files", nargs="*", metavar="FILE", help="a console log; - or none: standard input")
-    parser.add_argument("--json", action="store_true", help="one JSON object a file")
+    parser.add_argument("--json", action="store_true", help="print one JSON object for each file")
     parser.add_argument(
         "--vmlinux",
         type=Path,

@@ -6,6 +6,7 @@ import json
 import shlex
 import shutil
 import signal
+import sys
 import time
 from importlib import resources
 from pathlib import Path
@@ -29,7 +30,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser = verbs.add_parser(
         "demo",
         help="bisect a ready-made kernel history",
-        description="Make a history of 128 commits on Debian's source of Linux 6.1, one of which brings a crash,"
+        description="Make a history of 128 commits on Debian's source of Linux 6.1, one of which introduces a crash,"
         " and find that one with `pytest --kbisect-range`. The first build takes a few minutes, the rest less.",
     )
     parser.add_argument(
@@ -65,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     folder = cache / "demo"
     _check_disk(cache)
     started = time.monotonic()
-    print("kbisect demo: a history of Linux 6.1 in which one commit brings a crash", flush=True)
+    print("kbisect demo: a history of Linux 6.1 in which one commit introduces a crash", flush=True)
     demo = repository.prepare(folder, arguments.tarball, _say)
     print(f"{demo.commits} commits on Linux {demo.version} in {demo.path} ({_minutes(started)})", flush=True)
     if arguments.history_only:
@@ -74,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     # Another package or tarball makes another history, and that is another bisection.
     result = folder / f"result-{demo.bad[:12]}"
     command = [
-        *process.python_command(),
+        sys.executable,
         *("-m", "pytest"),
         *(f"--kbisect-kernel={demo.path}", f"--kbisect-range={repository.GOOD}..{repository.BAD}"),
         *(f"--kbisect-dir={result}", f"--kbisect-cache={cache}"),
@@ -158,11 +159,11 @@ def _check_answer(result: Path, demo: Demo) -> None:
         culprit = json.loads(result.read_text())["culprit"]
     except (OSError, ValueError, KeyError) as error:
         raise KbisectError(
-            f"pytest said that it found the culprit, and {result} does not tell: {error!r}"
+            f"pytest said that it found the culprit, but {result} does not name it: {error!r}"
         ) from error
     if culprit != demo.culprit:
         raise KbisectError(
-            f"the bisection found {culprit}, and the culprit is {demo.culprit}: please report this"
+            f"the bisection found {culprit}, but the culprit is {demo.culprit}: please report this"
         )
 
 

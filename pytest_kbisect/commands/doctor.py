@@ -1,17 +1,16 @@
-"""`kbisect doctor`: look at the host, say what is wrong and how it is mended, and mend it if asked to."""
+"""`kbisect doctor`: check the host, say what is wrong and how to fix it, or install it (--fix)."""
 
 from __future__ import annotations
 
 import json
-import os
 import platform
 import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_kbisect import host, options
-from pytest_kbisect.checkup import State
+from pytest_kbisect import host, options, parallel
+from pytest_kbisect.checkup import Severity
 from pytest_kbisect.errors import ExitCode, HostError
 
 if TYPE_CHECKING:
@@ -25,18 +24,22 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     """Declare the verb."""
     parser = verbs.add_parser(
         "doctor",
-        help="look whether a bisection can run on this host",
-        description="Look at programs, compiler, memory, disk, KVM (by booting a kernel that was built before) and,"
-        " where one is named, at a git tree of Linux. Exit code 0 if a bisection can run here, else 4.",
+        help="check whether a bisection can run on this host",
+        description="Check programs, compiler, memory, disk, KVM (by booting a kernel that was built before) and,"
+        " if one is named, a git tree of Linux. Exit code 0 if a bisection can run here, else 4.",
     )
     parser.add_argument(
         "kernel", nargs="?", type=Path, metavar="KERNEL", help="a git tree of Linux: can it be built here?"
     )
     parser.add_argument(
-        "--kbisect-kernel", dest="kernel_option", type=Path, metavar="DIR", help="the same, as for pytest"
+        "--kbisect-kernel",
+        dest="kernel_option",
+        type=Path,
+        metavar="DIR",
+        help="the same as KERNEL, as for pytest",
     )
     parser.add_argument(
-        "--kbisect-range", dest="range", metavar="A..B", help="look at both ends (default: at HEAD)"
+        "--kbisect-range", dest="range", metavar="A..B", help="check both ends of this range (default: HEAD)"
     )
     parser.add_argument("--kbisect-cache", dest="cache", type=Path, metavar="DIR", help="as for pytest")
     parser.add_argument("--fix", action="store_true", help="install what is missing, as `kbisect setup` does")
@@ -54,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         found.append(finding)
         if not arguments.json:
             _print(finding)
-    able = all(finding.state is not State.PROBLEM for finding in found)
+    able = all(finding.state is not Severity.PROBLEM for finding in found)
     if arguments.json:
         print(json.dumps({"able": able, "findings": [asdict(finding) for finding in found]}, indent=1))
     else:
@@ -73,20 +76,19 @@ def _findings(arguments: argparse.Namespace) -> Iterator[Finding]:
     path = arguments.kernel or arguments.kernel_option
     ends = [end for end in (arguments.range or "").split("..") if end]
     yield from source.check(path, tuple(ends) or ("HEAD",), cache)
-    if folder.state is not State.PROBLEM:
+    if folder.state is not Severity.PROBLEM:
         yield from guests.check(cache)
 
 
 def _fix() -> None:
-    """What `kbisect setup --yes` does; its words go to stderr, so that --json stays one object."""
-    import argparse
+    """What `kbisect setup --yes` does; its output goes to stderr, so that --json stays one object."""
     import contextlib
 
     from pytest_kbisect.commands import setup
 
     with contextlib.redirect_stdout(sys.stderr):
         try:
-            setup.run(argparse.Namespace(dry_run=False, yes=True))
+            setup.install()
         except HostError as error:
             print(f"kbisect: {error}", flush=True)
 
@@ -96,7 +98,8 @@ def _machine() -> str:
 
     system = host.family() or "a distribution not known here"
     python = platform.python_version()
-    return f"{__version__}, Python {python}, {system}, {platform.machine()}, {os.cpu_count()} processors"
+    count = parallel.processors()
+    return f"{__version__}, Python {python}, {system}, {platform.machine()}, {count} processors"
 
 
 def _print(finding: Finding) -> None:

@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     import argparse
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the verb to the command line."""
-    parser = subparsers.add_parser(
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the verb."""
+    parser = verbs.add_parser(
         "report",
         help="write the reports of a bisection again",
         description="Write report.html, report.eml, git-bisect.log, junit.xml and repeat.sh of a folder of results "

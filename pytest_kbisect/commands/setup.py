@@ -27,18 +27,29 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "setup",
         help="install the host tools that are missing",
         description="Find which host tools are missing, and install them with apt-get (with sudo where not root)."
-        " Elsewhere than on Debian and its relatives, print the names of the packages.",
+        " On distributions other than Debian and its relatives, print the packages to install.",
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="say what would be installed and install nothing"
     )
     parser.add_argument(
-        "--yes", "-y", action="store_true", help="do not ask (nor where stdin is no terminal)"
+        "--yes",
+        "-y",
+        action="store_true",
+        help="do not ask first (nor does it ask if stdin is not a terminal)",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Install what is missing. Raises HostError where something is still missing in the end."""
+    """Install what is missing, as `install` does."""
+    return install(dry_run=arguments.dry_run, ask=not arguments.yes)
+
+
+def install(*, dry_run: bool = False, ask: bool = False) -> int:
+    """Install what is missing. Raises HostError where something is still missing in the end.
+
+    `dry_run` only says what would be installed; `ask` asks first, where there is a terminal to ask at.
+    """
     absent = host.missing()
     if not absent:
         print(f"kbisect setup: all {len(host.TOOLS)} host tools are here")
@@ -53,17 +64,17 @@ def run(arguments: argparse.Namespace) -> int:
     if here is not host.Family.DEBIAN:
         raise _install_yourself(absent, here)
     packages = host.package_names(absent, here)
-    install = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
-    if arguments.dry_run:
+    command = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
+    if dry_run:
         print(f"would run: {shlex.join(_as_root(['apt-get', 'update']))}")
-        print(f"would run: {shlex.join(_as_root(install))}")
+        print(f"would run: {shlex.join(_as_root(command))}")
         return ExitCode.FOUND
     if not _may_become_root():
         raise HostError(
-            f"not root, and there is no sudo. As root, run: apt-get update && {shlex.join(install)}"
+            f"not root, and there is no sudo. As root, run: apt-get update && {shlex.join(command)}"
         )
-    if not (arguments.yes or _agreed(packages)):
-        raise HostError(f"nothing was installed; to do it yourself: {shlex.join(_as_root(install))}")
+    if ask and not _agreed(packages):
+        raise HostError(f"nothing was installed; to do it yourself: {shlex.join(_as_root(command))}")
     _install(packages)
     return _verdict()
 
@@ -137,7 +148,7 @@ def _verdict() -> int:
     absent = host.missing()
     if needed := [tool for tool in absent if not tool.optional]:
         names = ", ".join(f"{tool.name} (to {tool.purpose})" for tool in needed)
-        raise HostError(f"still missing: {names}; apt-get's words above say why")
+        raise HostError(f"still missing: {names}; apt-get's output above says why")
     for tool in absent:
         print(f"kbisect setup: {tool.name} is still missing; it would help to {tool.purpose}")
     print("kbisect setup: everything needed is here. Next: kbisect demo")

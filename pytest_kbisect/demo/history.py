@@ -22,6 +22,19 @@ _STEP = 17_389
 """Seconds between two commits: a bit less than five hours, so that all times of day occur."""
 
 
+_SIDE = "fs/"
+"""What the side branch works on; the main line leaves it alone."""
+
+POOLS: tuple[Sequence[Change], ...] = (
+    mm.CHANGES,
+    net.CHANGES,
+    core.CHANGES,
+    lib.CHANGES,
+    drivers.CHANGES,
+    fs.CHANGES,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Commit:
     """A commit with all it takes to write it. `parents` are indices into the history, first parent first.
@@ -52,19 +65,6 @@ def paths() -> frozenset[str]:
     """The files that are needed to lay out the history."""
     changes = (*POOLS, [*story.PLACES.values()], words.CHANGES)
     return frozenset(path for group in changes for change in group for path in change.paths)
-
-
-_SIDE = "fs/"
-"""What the side branch works on; the main line leaves it alone."""
-
-POOLS: tuple[Sequence[Change], ...] = (
-    mm.CHANGES,
-    net.CHANGES,
-    core.CHANGES,
-    lib.CHANGES,
-    drivers.CHANGES,
-    fs.CHANGES,
-)
 
 
 def spread(*groups: Sequence[Change]) -> list[Change]:

@@ -29,7 +29,7 @@ GOOD, BAD = "demo-good", "demo-bad"
 
 _FACTS = "demo.json"
 _SOURCE_FILES = 80_000
-"""About so many files has 6.1, for the progress line."""
+"""Files of 6.1, about; for the progress line."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 LINK = "120000"
 """git's mode of a symbolic link."""
+_NUMBER = re.compile(rb"^(VERSION|PATCHLEVEL|SUBLEVEL) *= *(\d+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +63,6 @@ def _files(archive: tarfile.TarFile) -> Iterator[SourceFile]:
             yield SourceFile(path, LINK, member.linkname.encode())
         elif member.isfile() and (content := archive.extractfile(member)):
             yield SourceFile(path, "100755" if member.mode & 0o100 else "100644", content.read())
-
-
-_NUMBER = re.compile(rb"^(VERSION|PATCHLEVEL|SUBLEVEL) *= *(\d+)$", re.MULTILINE)
 
 
 def version(makefile: bytes) -> str:

@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_kbisect import process
+from pytest_kbisect import process, whole
 from pytest_kbisect.errors import UsageError
 from pytest_kbisect.guest.qemu import QEMU
 from pytest_kbisect.scratch import scratch_folder
@@ -24,6 +24,8 @@ _LIMIT = 5.0
 """Seconds until a kernel's first words; TCG needs about 1."""
 _KVM_PROCESSORS = ("host", "qemu64")
 """QEMU -cpu models in order of preference; "host" fails on some nested KVMs."""
+SLOW = "guests run under TCG (emulation), several times slower"
+"""What it means that KVM cannot be used, for the user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +73,23 @@ def choose(wanted: str, cache: Path, kernel: Path) -> Accelerator:
     """
     if wanted == "tcg":
         return Accelerator("tcg")
-    if not Path("/dev/kvm").exists():
-        trouble = "/dev/kvm is not there"
-    elif not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        trouble = "/dev/kvm cannot be opened (add yourself to the group kvm)"
-    else:
+    trouble = device_trouble()
+    if not trouble:
         if cpu := _working_kvm(cache, kernel):
             return Accelerator("kvm", cpu)
         trouble = "/dev/kvm opens, but a kernel does not run under it"
     if wanted == "kvm":
         raise UsageError(f"KVM does not work here: {trouble}; use --kbisect-accel tcg")
-    return Accelerator("tcg", why=f"{trouble}: guests run under TCG (emulation), several times slower")
+    return Accelerator("tcg", why=f"{trouble}: {SLOW}")
+
+
+def device_trouble() -> str:
+    """Why /dev/kvm cannot even be opened; empty where it can, which proves nothing yet."""
+    if not Path("/dev/kvm").exists():
+        return "/dev/kvm is not there"
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return "/dev/kvm cannot be opened (add yourself to the group kvm)"
+    return ""
 
 
 def _working_kvm(cache: Path, kernel: Path) -> str:
@@ -97,7 +105,5 @@ def _working_kvm(cache: Path, kernel: Path) -> str:
     if not answer and not boots("tcg", "max", kernel, cache):
         return ""  # the kernel's fault, or QEMU's: nothing to remember of KVM
     cache.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(f".{os.getpid()}")
-    unfinished.write_text(json.dumps({"boot": boot, "kvm_cpu": answer}))
-    unfinished.rename(path)
+    whole.write(path, json.dumps({"boot": boot, "kvm_cpu": answer}))
     return answer

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class RunningTime:
-    """A clock in seconds that stands still while `held` says so; call it often, it looks when called."""
+    """A clock in seconds that stops while `held` is true. It asks when it is called, so call it often."""
 
     def __init__(self, held: Callable[[], bool], now: Callable[[], float] = time.monotonic) -> None:
         self._held = held

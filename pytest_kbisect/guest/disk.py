@@ -55,7 +55,7 @@ class DiskImage:
     files: tuple[Path, ...]
 
     def state(self) -> str:
-        """What tells, without reading them, whether the files are as they were. Raises OSError."""
+        """Changes when one of the files does, as told by inode, size and time. Raises OSError."""
         facts = [file.stat() for file in self.files]
         return " ".join(f"{fact.st_ino}:{fact.st_size}:{fact.st_mtime_ns}" for fact in facts)
 
@@ -139,7 +139,7 @@ def look_at(path: Path) -> DiskImage:
                 f"{path} is based on {base}, which is not there: put it back, or convert the image"
             )
         if any(base.samefile(file) for file in files):
-            raise UsageError(f"{path} is based on {base}, and that on itself: make it anew")
+            raise UsageError(f"{path} is based on {base}, which is based on itself: create it again")
         files.append(base)
         _, _, based_on = _read_head(base)
     return DiskImage(path, kind, size, tuple(files))
@@ -162,13 +162,13 @@ def _read_head(path: Path) -> tuple[str, int, str | None]:
         return "qcow2", size, based_on
     for magic, program in _PACKED.items():
         if head.startswith(magic):
-            raise UsageError(f"{path} is packed by {program}: unpack it first")
+            raise UsageError(f"{path} is compressed with {program}: decompress it first")
     for magic, owner in _OTHER.items():
         if head.startswith(magic):
             raise UsageError(f"{path} is an image of {owner}'s: convert it with qemu-img convert -O qcow2")
     if not any(head[offset : offset + len(magic)] == magic for offset, magic in _DISK):
         raise UsageError(
-            f"{path} is no disk image: neither qcow2, nor a partition table or a file system is in it"
+            f"{path} is not a disk image: it is not qcow2, and has neither a partition table nor a file system"
         )
     return "raw", -(-size // _SECTOR) * _SECTOR, None
 

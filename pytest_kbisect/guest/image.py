@@ -3,11 +3,11 @@
 About 10 MB unpacked. Login is by a key pair that each directory of runs generates for itself, and the
 guest's host key is known beforehand, so that nobody has to trust a network.
 
-With a disk image of the user's (see disk) the initramfs holds busybox alone. It finds the root file
-system, however the disk is divided, gives root our public key, and goes away. So an image wants no key
-and no root= from the user, and may be one that many use. Its ssh server's key is not known beforehand,
-and need not be the same at the next boot (some make one when they first start); whatever it is, it is
-taken, because the port is one of 127.0.0.1 that our own QEMU holds, and its monitor has told us which.
+With a disk image of the user's (see disk) the initramfs holds busybox alone. It finds the root file system,
+whatever the partitions, gives root our public key, and hands over. So an image needs no key and no root=
+from the user, and many guests can share it. Its ssh server's host key is not known beforehand, and may
+differ at the next boot (some generate one when they first start). Any key is accepted, because the port is
+one of 127.0.0.1 that our own QEMU listens on, as its monitor has told us.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_kbisect import process
+from pytest_kbisect import process, whole
 from pytest_kbisect.errors import HostError
 from pytest_kbisect.guest.cpio import Archive
 
@@ -64,7 +64,7 @@ def build(directory: Path, disk: DiskImage | None = None) -> GuestImage:
         public = _generate_client_key(client_key)
         dropbear_key.unlink(missing_ok=True)
         process.run([_tool("dropbearkey"), "-t", "ed25519", "-f", dropbear_key])
-        _write(initramfs, _archive(public, dropbear_key.read_bytes()))
+        whole.write(initramfs, _archive(public, dropbear_key.read_bytes()))
     kind, blob = _public_line(process.run([_tool("dropbearkey"), "-y", "-f", dropbear_key]))
     return GuestImage(initramfs, client_key, kind, blob)
 
@@ -75,14 +75,8 @@ def _build_for(disk: DiskImage, directory: Path) -> GuestImage:
     initramfs, client_key = directory / "find-root.cpio", directory / "id_ecdsa_disk"
     if not initramfs.exists():
         keys = _generate_client_key(client_key)
-        _write(initramfs, finding_root(Path(_static_busybox()), own_script(FIND_ROOT), keys).bytes())
+        whole.write(initramfs, finding_root(Path(_static_busybox()), own_script(FIND_ROOT), keys).bytes())
     return GuestImage(initramfs, client_key, disk=disk)
-
-
-def _write(path: Path, data: bytes) -> None:
-    unfinished = path.with_suffix(".tmp")
-    unfinished.write_bytes(data)
-    unfinished.rename(path)
 
 
 def _generate_client_key(path: Path) -> str:

@@ -7,12 +7,14 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from pytest_kbisect import whole
 from pytest_kbisect.errors import HostError
 from pytest_kbisect.guest import disk
-from pytest_kbisect.guest.vm import Frozen
+from pytest_kbisect.guest.migration import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,8 +86,7 @@ class Lease:
         if self._make_room(needed):
             (self._folder / "ram").symlink_to("memory")
         else:
-            disk = os.statvfs(self._folder)
-            if disk.f_bavail * disk.f_frsize < size + _SPARE:
+            if shutil.disk_usage(self._folder).free < size + _SPARE:
                 raise HostError(
                     f"no room for a frozen guest of {size >> 20} MiB, neither in memory nor in {self._folder}"
                 )
@@ -103,9 +104,9 @@ class Lease:
 
     def keep(self, frozen: Frozen) -> Snapshot:
         """The guest in the memory file is frozen: keep the rest of it. Raises OSError on a full disk."""
-        write_whole(self._folder / "state", frozen.state)
-        write_whole(self._folder / "console", frozen.console)
-        write_whole(self._folder / "manifest.json", json.dumps(self._facts(frozen)).encode())
+        whole.write(self._folder / "state", frozen.state)
+        whole.write(self._folder / "console", frozen.console)
+        whole.write(self._folder / "manifest.json", json.dumps(self._facts(frozen)))
         self.filled = True
         fcntl.flock(self.lock, fcntl.LOCK_SH)
         return Snapshot(self._ram, frozen, self.boot_number, self._layer)
@@ -155,14 +156,3 @@ def empty(folder: Path) -> None:
         os.close(os.open(folder / "memory", os.O_RDWR | os.O_TRUNC | os.O_CLOEXEC))
     for name in ("manifest.json", "ram", "layer", "state", "console"):
         (folder / name).unlink(missing_ok=True)
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file that is there whole or not at all."""
-    unfinished = path.with_suffix(".unfinished")
-    try:
-        unfinished.write_bytes(data)
-        unfinished.rename(path)
-    except OSError:
-        unfinished.unlink(missing_ok=True)
-        raise

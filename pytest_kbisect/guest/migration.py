@@ -8,12 +8,25 @@ from __future__ import annotations
 import os
 import select
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_kbisect.errors import InfraError
 
 if TYPE_CHECKING:
     from pytest_kbisect.guest.qemu import Qemu
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """A frozen guest but for its memory: QEMU's state of it, and what its console had said.
+
+    `waits`: the program of thaw.c waits in it for time and randomness.
+    """
+
+    state: bytes
+    console: bytes
+    waits: bool
 
 
 def save(qemu: Qemu, *, timeout: float = 30) -> bytes:
@@ -39,7 +52,9 @@ def save(qemu: Qemu, *, timeout: float = 30) -> bytes:
             break
         time.sleep(0.002)
     if said["status"] != "completed":
-        raise InfraError("qemu", f"QEMU did not save its state: {said.get('error-desc', said['status'])}")
+        raise InfraError(
+            "qemu", f"QEMU could not save the guest's state: {said.get('error-desc', said['status'])}"
+        )
     return state
 
 
@@ -63,7 +78,7 @@ def load(qemu: Qemu, state: bytes, *, timeout: float = 30) -> None:
             break
         time.sleep(0.002)
     if status != "paused":
-        raise InfraError("qemu", f"QEMU did not load a state: it is {status}; {qemu.words()}")
+        raise InfraError("qemu", f"QEMU could not load the guest's state: it is {status}; {qemu.log_tail()}")
 
 
 def _ignore_shared_memory(qemu: Qemu) -> None:
@@ -78,7 +93,7 @@ def _read_all(descriptor: int, deadline: float) -> bytes:
     while True:
         readable, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
         if not readable:
-            raise InfraError("qemu", "QEMU did not save its state in time")
+            raise InfraError("qemu", "QEMU took too long to save the guest's state")
         part = os.read(descriptor, 1 << 20)
         if not part:
             return b"".join(parts)
@@ -92,8 +107,8 @@ def _write_all(descriptor: int, data: bytes, deadline: float) -> None:
     while rest:
         _, writable, _ = select.select([], [descriptor], [], max(0.0, deadline - time.monotonic()))
         if not writable:
-            raise InfraError("qemu", "QEMU did not load a state in time")
+            raise InfraError("qemu", "QEMU took too long to load the guest's state")
         try:
             rest = rest[os.write(descriptor, rest) :]
         except BrokenPipeError:
-            raise InfraError("qemu", "QEMU refused a state") from None
+            raise InfraError("qemu", "QEMU refused the guest's state") from None

@@ -20,7 +20,8 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pytest_kbisect.guest.lease import MEMORY, Lease, empty, write_whole
+from pytest_kbisect import whole
+from pytest_kbisect.guest.lease import MEMORY, Lease, empty
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,7 +43,7 @@ class _Place:
 
 
 @dataclass(slots=True)
-class _Kernel:
+class _Kind:
     """A kind of guest: how many asked for one, how often one failed, and whether that was enough."""
 
     uses: int = 0
@@ -52,12 +53,14 @@ class _Kernel:
 
 @dataclass(slots=True)
 class _Index:
+    """What all who share the folder know: what is where, and what became of each kind of guest (by key)."""
+
     places: list[_Place] = field(default_factory=lambda: [_Place() for _ in range(PLACES)])
-    kernels: dict[str, _Kernel] = field(default_factory=dict)
+    kinds: dict[str, _Kind] = field(default_factory=dict)
     serial: int = 0
 
-    def of(self, key: str) -> _Kernel:
-        return self.kernels.setdefault(key, _Kernel())
+    def of(self, key: str) -> _Kind:
+        return self.kinds.setdefault(key, _Kind())
 
     def number(self, key: str, boot_number: int) -> int | None:
         for number, place in enumerate(self.places):
@@ -85,7 +88,7 @@ class Pool:
                 descriptor = os.memfd_create(MEMORY)
                 held.callback(os.close, descriptor)
                 (place / "memory").symlink_to(f"/proc/{os.getpid()}/fd/{descriptor}")
-            write_whole(folder / "index.json", json.dumps(dataclasses.asdict(_Index())).encode())
+            whole.write(folder / "index.json", json.dumps(dataclasses.asdict(_Index())))
             yield
 
     def refused(self, key: str) -> bool:
@@ -96,21 +99,21 @@ class Pool:
     def refuse(self, key: str, *, failures: int) -> bool:
         """It failed; after so many `failures`, such guests are booted each time. True if that begins now."""
         with self._index() as index:
-            kernel = index.of(key)
-            kernel.failures += 1
-            begins = not kernel.refused and kernel.failures >= failures
-            kernel.refused = kernel.refused or begins
+            kind = index.of(key)
+            kind.failures += 1
+            begins = not kind.refused and kind.failures >= failures
+            kind.refused = kind.refused or begins
             return begins
 
     def lease(self, key: str) -> Lease | None:
-        """A place for a guest of this kind, to be filled or as it is; None if all are in use by others.
+        """A place for a guest of this kind, to be filled or filled already; None if all are in use by others.
 
-        One after the other goes to one boot and to the next (BOOTS), over all who ask.
+        Leases of one kind take turns between its boots (BOOTS), whichever process asks.
         """
         with self._index() as index:
-            kernel = index.of(key)
-            boot_number = kernel.uses % BOOTS
-            kernel.uses += 1
+            kind = index.of(key)
+            boot_number = kind.uses % BOOTS
+            kind.uses += 1
         while True:
             with self._index() as index:
                 number = index.number(key, boot_number)
@@ -138,7 +141,7 @@ class Pool:
                     make_room=self._make_room,
                 )
             # Somebody fills it just now: wait, and look again.
-            os.close(self._waited_for(number))
+            self._wait_for(number)
 
     def forget(self, key: str, boot_number: int) -> None:
         """What is in that place is no good; whoever uses it now may go on."""
@@ -188,10 +191,13 @@ class Pool:
             return None
         return lock
 
-    def _waited_for(self, number: int) -> int:
+    def _wait_for(self, number: int) -> None:
+        """Until nobody fills the place any more."""
         lock = self._open_lock(number)
-        fcntl.flock(lock, fcntl.LOCK_SH)
-        return lock
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        finally:
+            os.close(lock)
 
     def _open_lock(self, number: int) -> int:
         return os.open(self.folder / str(number) / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -205,12 +211,12 @@ class Pool:
             known = json.loads(path.read_text())
             index = _Index(
                 [_Place(**place) for place in known["places"]],
-                {key: _Kernel(**kernel) for key, kernel in known["kernels"].items()},
+                {key: _Kind(**kind) for key, kind in known["kinds"].items()},
                 known["serial"],
             )
             before = dataclasses.asdict(index)
             yield index
             if (after := dataclasses.asdict(index)) != before:
-                write_whole(path, json.dumps(after).encode())
+                whole.write(path, json.dumps(after))
         finally:
             os.close(lock)

@@ -12,6 +12,7 @@ import logging
 import re
 import socket
 import subprocess
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -73,13 +74,15 @@ class Machine:
         self,
         console: Path,
         monitor_fd: int,
+        *,
         ram: Ram | None = None,
         line_fd: int = -1,
         layers: Layers | None = None,
     ) -> list[str]:
         """The QEMU command line. The network reaches nothing but our ssh (restrict=on).
 
-        With `ram`, there is a second serial line, a socket. A disk wants its `layers`.
+        `monitor_fd` and `line_fd` are sockets that QEMU inherits: for QMP, and for the second serial line
+        that a guest with `ram` has. A machine with a disk needs the `layers` over it.
         """
         initrd = ["-initrd", str(self.initramfs)] if self.initramfs else []
         return [
@@ -121,18 +124,18 @@ class Qemu:
     ) -> None:
         self.machine = machine
         self.console_path = directory / "console.log"
-        self._words = directory / "qemu.log"
+        self._log = directory / "qemu.log"
         ours, theirs = socket.socketpair()
         self.line, their_line = socket.socketpair()
         """The guest's second serial line, where it has its memory in a file."""
-        with theirs, their_line, self._words.open("wb") as words:
+        with theirs, their_line, self._log.open("wb") as log:
             self.command = machine.command(
-                self.console_path, theirs.fileno(), ram, their_line.fileno(), layers
+                self.console_path, theirs.fileno(), ram=ram, line_fd=their_line.fileno(), layers=layers
             )
             inherited = [theirs.fileno(), *(layers.descriptors() if layers else ())]
             inherited += (their_line.fileno(), ram.descriptor, *ram.also) if ram else ()
             self.process: subprocess.Popen[bytes] = process.start(
-                self.command, stdout=words, stderr=subprocess.STDOUT, pass_fds=inherited
+                self.command, stdout=log, stderr=subprocess.STDOUT, pass_fds=inherited
             )
         self._loop = asyncio.new_event_loop()
         self._monitor: QMPClient | None = None
@@ -142,10 +145,9 @@ class Qemu:
         except BaseException as error:
             ours.close()
             self.close()
-            if not isinstance(error, Exception):
+            if not isinstance(error, Exception):  # Ctrl-C
                 raise
-            words_of_qemu = process.tail(self._words.read_bytes(), 5)
-            raise InfraError("qemu", f"QEMU did not start: {words_of_qemu or error!r}") from error
+            raise InfraError("qemu", f"QEMU did not start: {self.log_tail() or repr(error)}") from error
 
     async def _connect(self, ours: socket.socket) -> None:
         from qemu.qmp import QMPClient
@@ -157,15 +159,17 @@ class Qemu:
         self._monitor = client
 
     def execute(self, command: str, arguments: dict[str, Any] | None = None, *, timeout: float = 30) -> Any:
-        """Run a QMP command. Raises InfraError when QEMU is gone or does not answer."""
+        """Run a QMP command. Raises InfraError when QEMU is gone, or does not answer in `timeout` seconds."""
+        from qemu.qmp import QMPError
+
         if self._monitor is None:
             raise InfraError("qemu", "QEMU has ended")
         try:
             return self._loop.run_until_complete(
                 asyncio.wait_for(self._monitor.execute(command, arguments), timeout)
             )
-        except Exception as error:
-            raise InfraError("qemu", f"QEMU did not do {command}: {error}") from error
+        except (QMPError, OSError, EOFError) as error:
+            raise InfraError("qemu", f"QEMU failed at {command}: {error}") from error
 
     def ssh_port(self) -> int:
         """The port on 127.0.0.1 that leads to the guest's port 22."""
@@ -175,11 +179,13 @@ class Qemu:
             raise InfraError("qemu", f"QEMU forwards no ssh port: {table!r}")
         return int(found[1])
 
-    def connected(self) -> bool:
-        """Whether the guest has a TCP connection that it has not yet done its part to end."""
-        return bool(
-            re.search(r"TCP\[(?:SYN|ESTABLISHED|CLOSE_WAIT|FIN_WAIT_1|LAST_ACK)", self._connections())
-        )
+    def wait_until_disconnected(self, timeout: float) -> None:
+        """Wait until the guest has closed its end of all TCP connections. Raises InfraError at `timeout`."""
+        deadline = time.monotonic() + timeout
+        while re.search(r"TCP\[(?:SYN|ESTABLISHED|CLOSE_WAIT|FIN_WAIT_1|LAST_ACK)", self._connections()):
+            if time.monotonic() > deadline:
+                raise InfraError("ssh", "the guest did not close its ssh connection")
+            time.sleep(0.005)
 
     def _connections(self) -> str:
         return str(self.execute("human-monitor-command", {"command-line": "info usernet"}))
@@ -211,7 +217,7 @@ class Qemu:
         try:
             self._monitor.send_fd_scm(descriptor)
         except OSError as error:
-            raise InfraError("qemu", f"QEMU took no descriptor: {error}") from error
+            raise InfraError("qemu", f"QEMU did not accept a file descriptor: {error}") from error
         self.execute("getfd", {"fdname": name})
 
     # -- the end -----------------------------------------------------------------------------------
@@ -222,7 +228,7 @@ class Qemu:
     def ended_by(self) -> str:
         """Why QEMU ended: "guest-reset", "guest-shutdown", "guest-panic"..., or "" where it did not say."""
         if not self._ended_by and self._monitor is not None:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(TimeoutError):
                 self._loop.run_until_complete(asyncio.wait_for(self._read_end(), timeout=1))
         return self._ended_by
 
@@ -235,18 +241,20 @@ class Qemu:
                 self._ended_by = str(event["data"].get("reason", ""))
                 return
 
-    def words(self) -> str:
-        """What QEMU itself said (not the guest)."""
-        return process.tail(self._words.read_bytes(), 5)
+    def log_tail(self) -> str:
+        """What QEMU itself said last (not the guest)."""
+        return process.tail(self._log.read_bytes(), 5)
 
     def close(self) -> None:
         """End QEMU now; it keeps nothing worth a gentle end."""
+        from qemu.qmp import QMPError
+
         process.kill(self.process)
         self.line.close()
         if self._loop.is_closed():
             return
         if self._monitor is not None:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(QMPError, OSError, EOFError):  # why the connection ended: we ended it
                 self._loop.run_until_complete(asyncio.wait_for(self._monitor.disconnect(), timeout=2))
             self._monitor = None
         self._loop.close()

@@ -85,7 +85,7 @@ class _Stub:
         while (answer := self.receive(_ANSWER)).startswith("T"):
             pass
         if wanted and answer != wanted:
-            raise InfraError("qemu", f"QEMU's gdb stub does not do {command}: {answer!r}")
+            raise InfraError("qemu", f"QEMU's gdb stub failed at {command}: {answer!r}")
         return answer
 
     def instruction_pointer(self) -> int:

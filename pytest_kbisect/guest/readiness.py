@@ -1,4 +1,4 @@
-"""By what a guest is seen to be up: the default image's init says so, a disk image's ssh server answers."""
+"""How a guest is found to be up: the default image's init says so, or a disk image's ssh server answers."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
     from pytest_kbisect.errors import GuestError
     from pytest_kbisect.guest.disk import DiskImage
-    from pytest_kbisect.guest.watch import Watch
+    from pytest_kbisect.guest.watch import ConsoleWatch
 
 READY = b"kbisect: guest ready"
 """What the default image's init prints once sshd listens."""
 _NO_ROOT = b"kbisect: no root file system on "
-"""What find-root.sh prints and stays."""
+"""What find-root.sh prints, before it waits for ever."""
 _ASK_AGAIN = 10.0
 """Seconds that one connection may be without an answer: its first packet may have come before the network."""
 
@@ -37,8 +37,8 @@ class Sign(Protocol):
         ...
 
 
-def sign_of(disk: DiskImage | None, port: int, watch: Watch) -> AbstractContextManager[Sign]:
-    """Of a guest with this disk; `port` leads to its ssh server."""
+def sign_of(disk: DiskImage | None, port: int, watch: ConsoleWatch) -> AbstractContextManager[Sign]:
+    """The sign to wait for in a guest with this disk; `port` leads to its ssh server."""
     return (
         contextlib.nullcontext(_Line(watch))
         if disk is None
@@ -47,7 +47,7 @@ def sign_of(disk: DiskImage | None, port: int, watch: Watch) -> AbstractContextM
 
 
 class _Line:
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: ConsoleWatch) -> None:
         self._watch = watch
 
     def seen(self) -> bool:
@@ -60,7 +60,7 @@ class _Line:
 class _Server:
     """Connects to a port until somebody there says that it is an ssh server."""
 
-    def __init__(self, disk: DiskImage, port: int, watch: Watch) -> None:
+    def __init__(self, disk: DiskImage, port: int, watch: ConsoleWatch) -> None:
         self._disk = disk
         self._port = port
         self._watch = watch

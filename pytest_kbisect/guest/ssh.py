@@ -1,7 +1,7 @@
 """Commands in a guest over ssh, with our own deadlines: a dead guest must not hold us up.
 
-paramiko never notices a peer that stopped answering, so every wait here is bounded and asks
-`watch` in between; `watch` raises when the guest crashed or QEMU ended.
+paramiko never notices a peer that stopped answering, so every wait here is bounded and calls
+`check` in between; `check` raises when the guest crashed or QEMU ended.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class CommandResult:
         return self.exit_status is None
 
 
-def shell_words(command: str | Sequence[str]) -> str:
-    """A command as the guest's shell wants it: a string is a shell line, a list is quoted."""
+def shell_line(command: str | Sequence[str]) -> str:
+    """A command as a line for the guest's shell: a string is one already, a list of words is quoted."""
     return command if isinstance(command, str) else shlex.join(command)
 
 
@@ -137,17 +137,19 @@ class Ssh:
         *,
         timeout: float,
         stdin: bytes = b"",
-        watch: Callable[[], None] = lambda: None,
+        check: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> CommandResult:
         """Run a command for at most `timeout` seconds; at the deadline it is hung up on, not awaited.
 
         `clock` tells the seconds: one that can stand still is for a guest that a debugger can hold.
 
-        Raises InfraError when the connection is lost, and whatever `watch` raises.
+        Raises InfraError when the connection is lost, and whatever `check` raises.
         """
+        import paramiko
+
         started = clock()
-        line = shell_words(command)
+        line = shell_line(command)
         out, err = bytearray(), bytearray()
         status: int | None = None
         channel: paramiko.Channel | None = None
@@ -173,23 +175,19 @@ class Ssh:
                     break
                 if not transport.is_active():
                     raise InfraError("ssh", f"the ssh connection was lost during {line!r}")
-                watch()
+                check()
                 if clock() - started >= timeout:
                     break
                 select.select([channel], [], [], 0.002 if len(pending) else _POLL)
         except InfraError:
-            watch()  # a crash explains a lost connection better than the loss itself
+            check()  # a crash explains a lost connection better than the loss itself
             raise
         except (OSError, EOFError) as error:
-            watch()
+            check()
             raise InfraError("ssh", f"the ssh connection failed during {line!r}: {error}") from error
-        except Exception as error:
-            import paramiko
-
-            if isinstance(error, paramiko.SSHException):
-                watch()
-                raise InfraError("ssh", f"ssh failed during {line!r}: {error}") from error
-            raise
+        except paramiko.SSHException as error:
+            check()
+            raise InfraError("ssh", f"ssh failed during {line!r}: {error}") from error
         finally:
             if channel is not None:
                 with contextlib.suppress(Exception):

@@ -53,7 +53,9 @@ def send(line: socket.socket) -> None:
 def wait_until_done(line: socket.socket) -> None:
     """Raises InfraError if the program does not answer."""
     if (answer := _heard(line)) != _DONE:
-        raise InfraError("thaw", f"a restored guest was not given time and randomness: {answer!r}")
+        raise InfraError(
+            "thaw", f"a restored guest did not take the time of day and a random seed: {answer!r}"
+        )
 
 
 def run(guest: Guest) -> None:
@@ -61,7 +63,9 @@ def run(guest: Guest) -> None:
     by_shell = f"{{ rm -f {_PROGRAM}; date -s @{int(time.time())} && cat >/dev/urandom; }}"
     answer = guest.run(f"[ -x {_PROGRAM} ] && {_PROGRAM} || {by_shell}", stdin=message())
     if answer.exit_status != 0:
-        raise InfraError("thaw", f"a restored guest was not given time and randomness: {answer.stderr}")
+        raise InfraError(
+            "thaw", f"a restored guest did not take the time of day and a random seed: {answer.stderr}"
+        )
 
 
 def _heard(line: socket.socket) -> bytes:

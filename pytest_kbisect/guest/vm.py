@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
+import shlex
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from pytest_kbisect.errors import BootError, InfraError
-from pytest_kbisect.guest import disk, migration, thaw
+from pytest_kbisect.errors import InfraError
+from pytest_kbisect.guest import disk, migration, thaw, unanswered
 from pytest_kbisect.guest.clock import RunningTime
 from pytest_kbisect.guest.console import Console
 from pytest_kbisect.guest.disk import Layers
+from pytest_kbisect.guest.migration import Frozen
 from pytest_kbisect.guest.qemu import Machine, Qemu, Ram
 from pytest_kbisect.guest.reached import Reached
 from pytest_kbisect.guest.readiness import SERVICES_STARTED, sign_of
 from pytest_kbisect.guest.ssh import CommandResult, CommandTimeoutError, Ssh
-from pytest_kbisect.guest.watch import Watch
+from pytest_kbisect.guest.unanswered import Unanswered
+from pytest_kbisect.guest.watch import ConsoleWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from pytest_kbisect.crash import CrashReport
-    from pytest_kbisect.errors import KernelCrash
     from pytest_kbisect.guest.image import GuestImage
 
 _QUIET = 0.1
@@ -32,20 +32,6 @@ _QUIET = 0.1
 off (RCU callbacks, work queues, timers of a few ticks) happens in them."""
 _SERVICES = 60.0
 """Seconds that the services of a disk image may take to start after its ssh server answers."""
-_ALIVE = 10.0
-"""A guest that does not run `true` within so many seconds hangs (a busy TCG guest needs 1)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Frozen:
-    """A frozen guest but for its memory: QEMU's state of it, and what its console had said.
-
-    `waits`: the program of thaw.c waits in it for time and randomness.
-    """
-
-    state: bytes
-    console: bytes
-    waits: bool
 
 
 class Guest:
@@ -94,7 +80,8 @@ class Guest:
                 raise InfraError("disk", f"cannot write a guest's console or disk: {error}") from None
             self._qemu = Qemu(machine, directory, ram, layers)
         self.console = Console(self._qemu.console_path)
-        self._watch = Watch(self._qemu, self.console)
+        self._watch = ConsoleWatch(self._qemu, self.console)
+        self._unanswered = Unanswered(self._qemu, image, self._watch)
 
     @property
     def command(self) -> list[str]:
@@ -166,11 +153,7 @@ class Guest:
         assert self._ssh is not None
         waits = program is not None and thaw.install(self, program, self._qemu.line)
         self._ssh.close()
-        deadline = time.monotonic() + timeout
-        while self._qemu.connected():  # else every restored guest would wait for that connection's end
-            if time.monotonic() > deadline:
-                raise InfraError("ssh", "the guest did not close its ssh connection")
-            time.sleep(0.005)
+        self._qemu.wait_until_disconnected(timeout)  # else every restored guest would wait for that
         state = migration.save(self._qemu, timeout=timeout)
         self._watch.look()
         return Frozen(state, self.console.bytes(), waits=waits)
@@ -230,10 +213,10 @@ class Guest:
             raise InfraError("ssh", "the guest has not been booted")
         try:
             result = self._ssh.run(
-                command, timeout=timeout, stdin=stdin, watch=self._watch.look, clock=self._clock
+                command, timeout=timeout, stdin=stdin, check=self._watch.look, clock=self._clock
             )
         except InfraError as error:
-            raise self._explained(error) from error
+            raise self._unanswered.explain(error) from error
         if result.timed_out and not may_time_out:
             self._check_alive()
             raise CommandTimeoutError(
@@ -251,8 +234,9 @@ class Guest:
 
     def put(self, local: Path, remote: str, *, mode: int = 0o644) -> None:
         """Copy a file into the guest."""
+        name = shlex.quote(remote)
         result = self.run(
-            f'umask 077; cat >"{remote}" && chmod {mode:o} "{remote}"', stdin=local.read_bytes(), timeout=60
+            f"umask 077; cat >{name} && chmod {mode:o} {name}", stdin=local.read_bytes(), timeout=60
         )
         if result.exit_status:
             raise InfraError("ssh", f"cannot write {remote} in the guest: {result.stderr.strip()}")
@@ -304,60 +288,24 @@ class Guest:
         try:
             answer = self._ssh.run(
                 f"sleep {_QUIET}; echo '{last}' >/dev/kmsg",
-                timeout=_ALIVE,
-                watch=self._watch.look,
+                timeout=unanswered.ALIVE,
+                check=self._watch.look,
                 clock=self._clock,
             )
         except InfraError as error:
-            raise self._explained(error) from error
+            raise self._unanswered.explain(error) from error
         if answer.timed_out:
-            raise self._no_response()
+            raise self._unanswered.hang()
         self._watch.read_up_to(last.encode())
 
     def _check_alive(self) -> None:
         if self._ssh is None:
             return
         try:
-            answer = self._ssh.run("true", timeout=_ALIVE, watch=self._watch.look, clock=self._clock)
-        except InfraError as error:
-            raise self._explained(error) from error
-        if answer.timed_out:
-            raise self._no_response()
-
-    def _no_response(self) -> KernelCrash | InfraError:
-        return self._watch.disk_failure() or self._watch.silent("no response from the guest", "HANG")
-
-    def _explained(self, error: InfraError) -> Exception:
-        """Why ssh failed: a crash still being printed, a guest that is gone, or the host's side."""
-        if error.kind != "ssh":
-            return error
-        deadline = time.monotonic() + 2.0
-        while time.monotonic() < deadline:
-            if ended := self._watch.reason():
-                return ended
-            if not self._watch.pending:
-                break
-            time.sleep(0.05)
-        return self._try_again(error)
-
-    def _try_again(self, error: InfraError) -> Exception:
-        """What a second connection says of a first one that failed: silence is a hang, a refusal is not."""
-        import paramiko
-
-        asked = time.monotonic()
-        try:
-            Ssh(self._qemu.ssh_port(), self.image, timeout=_ALIVE).close()
-        except InfraError:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._qemu.process.wait(2.0)  # the monitor knows a moment before the process is gone
-            return self._watch.reason() or InfraError(
-                "qemu", "QEMU does not answer", console=self.console.tail()
+            answer = self._ssh.run(
+                "true", timeout=unanswered.ALIVE, check=self._watch.look, clock=self._clock
             )
-        except (OSError, EOFError, paramiko.SSHException):
-            if time.monotonic() - asked >= _ALIVE:
-                return self._no_response()
-            return self._watch.silent("lost connection to the guest", "LOST_CONNECTION")
-        except BootError:
-            pass  # it has become a guest that lets nobody in, and answers
-        words = f"{error.args[0]} (the guest still answers)"
-        return InfraError("ssh", words, console=self.console.tail())
+        except InfraError as error:
+            raise self._unanswered.explain(error) from error
+        if answer.timed_out:
+            raise self._unanswered.hang()

@@ -1,4 +1,4 @@
-"""What a guest's console and QEMU's end say of the kernel, while things run in it."""
+"""What a guest's console, and the way QEMU ended, say about the kernel while commands run in it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _KEPT = 4096
 """Bytes of what was read before that `recent` keeps: a line that is looked for may come in two pieces."""
 
 
-class Watch:
+class ConsoleWatch:
     """Reads one console while it grows. `recent` ends with what was read last."""
 
     def __init__(self, qemu: Qemu, console: Console) -> None:
         self._qemu = qemu
-        self._console = console
+        self.console = console
         self._reader = ConsoleReader()
         self._reports: list[CrashReport] = []
         self._pending_since: float | None = None
@@ -46,7 +46,7 @@ class Watch:
 
     def read(self) -> None:
         """Read on, and raise nothing."""
-        if chunk := self._console.read_new():
+        if chunk := self.console.read_new():
             if not self._reader.begun:  # a report's time begins with it, not with a line held back
                 self._pending_since = None
             self._read_bytes += len(chunk)
@@ -73,7 +73,7 @@ class Watch:
             self._look_at_the_end()
             if self._qemu.ended_by():
                 raise self.silent("unexpected kernel reboot", "REBOOT")
-            raise InfraError("qemu", self.qemu_died(), console=self._console.tail())
+            raise InfraError("qemu", self.qemu_died(), console=self.console.tail())
 
     def read_up_to(self, line: bytes) -> None:
         """Read until the console has this line and no report is under way, or is silent.
@@ -108,35 +108,35 @@ class Watch:
 
     def qemu_died(self) -> str:
         status = self._qemu.process.returncode
-        return f"QEMU died (exit status {status}): {self._qemu.words() or 'it said nothing'}"
+        return f"QEMU died (exit status {status}): {self._qemu.log_tail() or 'it said nothing'}"
 
     def disk_failure(self) -> InfraError | None:
         """What to say where QEMU has stopped the guest because of what its disk is made of; else None."""
         disk = self._qemu.machine.disk
         if disk is None or not self._qemu.stopped_by_disk():
             return None
-        folder = self._console.path.parent
+        folder = self.console.path.parent
         words = (
             f"QEMU stopped the guest: {disk.path} cannot be read, or {folder} has no room for what it writes"
         )
-        return InfraError("disk", words, console=self._console.tail())
+        return InfraError("disk", words, console=self.console.tail())
 
     def boot_ended(self) -> GuestError:
         """Why QEMU ended before the guest was up."""
         reason = self._qemu.ended_by()
         self.read()
         if not reason:
-            return InfraError("qemu", self.qemu_died(), console=self._console.tail())
+            return InfraError("qemu", self.qemu_died(), console=self.console.tail())
         if self.finish():
             return self.boot_failure("panic", "the kernel panicked")
-        return self.boot_failure("reboot", f"the guest rebooted without a word ({reason})")
+        return self.boot_failure("reboot", f"the guest rebooted without a message ({reason})")
 
     def boot_failure(self, kind: str, words: str) -> BootError:
         """A boot that failed: a crash on the console says more than `words`."""
         reports = self.finish()
         message = f"boot failed: {reports[0].title}" if reports else f"boot failed: {words}"
-        return BootError(kind, message, console=self._console.tail())
+        return BootError(kind, message, console=self.console.tail())
 
     def silent(self, title: str, kind: str) -> KernelCrash:
         """A crash of which the console has no word."""
-        return KernelCrash(CrashReport(title=title, type=kind, report=self._console.tail()))
+        return KernelCrash(CrashReport(title=title, type=kind, report=self.console.tail()))

@@ -36,7 +36,6 @@ class _Wish(NamedTuple):
     configs: tuple[ConfigRequest, ...]
     jobs: int
     store_limit: int
-    compiler: str
 
 
 class BuildAhead:
@@ -54,10 +53,9 @@ class BuildAhead:
         *,
         cache: Path,
         store_limit: int = DEFAULT_LIMIT,
-        compiler: str = "gcc",
     ) -> None:
         self._kernel, self._configs, self._cache = kernel, tuple(configs), cache
-        self._store_limit, self._compiler = store_limit, compiler
+        self._store_limit = store_limit
         self._child: subprocess.Popen[bytes] | None = None
         self._commit = ""
 
@@ -84,12 +82,8 @@ class BuildAhead:
         self.stop()
         if jobs < 1:
             return False
-        wish = _Wish(
-            self._kernel, self._cache, commit, self._configs, jobs, self._store_limit, self._compiler
-        )
-        child = process.start(
-            [*process.python_command(), "-m", "pytest_kbisect.kernel.ahead"], stdin=subprocess.PIPE
-        )
+        wish = _Wish(self._kernel, self._cache, commit, self._configs, jobs, self._store_limit)
+        child = process.start([sys.executable, "-m", "pytest_kbisect.kernel.ahead"], stdin=subprocess.PIPE)
         self._child, self._commit = child, commit
         assert child.stdin is not None
         with child.stdin:
@@ -141,7 +135,6 @@ def main() -> int:
                 cache=wish.cache,
                 jobs=wish.jobs,
                 store_limit=wish.store_limit,
-                compiler=wish.compiler,
                 background=True,
             ):
                 pass

@@ -1,4 +1,4 @@
-"""One build: make in a slot's O= folder, watched, stopped in order, and its failure explained."""
+"""One build: make in the O= folder of a slot, and the explanation of its failure."""
 
 from __future__ import annotations
 
@@ -68,7 +68,6 @@ def build(
     What is run and what it prints goes to `log`. Raises BuildError, ConfigError, HostError.
     """
     jobs = headroom.jobs_that_fit(jobs)
-    room = headroom.DISK_FOR_DEBUG_BUILD if request.debug_info else headroom.DISK_FOR_BUILD
     name = f".obj-{_fingerprint(request, toolchain)}"
     progress("checkout")
     began = time.monotonic()
@@ -76,7 +75,7 @@ def build(
     def waiting() -> None:
         progress("wait for a build slot (other builds use them all)")
 
-    with worktrees.slot(linux, commit, name, room=room, waiting=waiting) as slot:
+    with worktrees.slot(linux, commit, name, room=headroom.DISK_FOR_BUILD, waiting=waiting) as slot:
         seconds = {"checkout": time.monotonic() - began - slot.waited, "waiting": slot.waited}
         output = Output(slot.tree / name)
         if output.open():
@@ -210,9 +209,9 @@ def _config_may_differ(linux: LinuxTree, output: Output, commit: str) -> bool:
 
 
 def _directories(linux: LinuxTree, output: Output, whole: str, commit: str) -> frozenset[str] | None:
-    """The directories that make has to enter; None: all.
+    """The directories that make has to enter; None means all.
 
-    Of the commit `whole` is all that lies in O=, "": of none.
+    `whole` is the commit of which O= has everything; empty where there is none.
     """
     if not whole:
         return None

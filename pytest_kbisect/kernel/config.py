@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING
 
@@ -55,7 +55,6 @@ class ConfigRequest:
     base_source: str
     wanted: tuple[Fragment, ...]
     asked: tuple[Fragment, ...]
-    debug_info: bool = False
 
     @property
     def fingerprint(self) -> str:
@@ -66,9 +65,8 @@ class ConfigRequest:
         asked = self.settings()
         left = (tuple(pair for pair in one.settings if pair[0] not in asked) for one in self.wanted)
         wanted = [settings for settings in left if settings]
-        text = repr(
-            (self.base, wanted, sorted(asked.items()), self.debug_info, built_in("build.config").text())
-        )
+        # False: no debug information, which could once be asked for. Stores find kernels by this hash.
+        text = repr((self.base, wanted, sorted(asked.items()), False, built_in("build.config").text()))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def settings(self) -> dict[str, str]:
@@ -79,13 +77,6 @@ class ConfigRequest:
                 if not (settings.get(symbol) == "y" and value == "m"):
                     settings[symbol] = value
         return settings
-
-    def with_debug_info(self) -> ConfigRequest:
-        """The same code with debug information, for symbolizing."""
-        if self.debug_info:
-            return self
-        wanted = (*self.wanted[:-1], built_in("debug-info.config"))
-        return replace(self, wanted=wanted, debug_info=True)
 
     def source_of(self, symbol: str) -> str:
         """Who asked for a symbol; empty if nobody did."""
@@ -104,7 +95,6 @@ def request(
     files: Sequence[Path] = (),
     lines: Iterable[tuple[str, str]] = (),
     *,
-    debug_info: bool = False,
     disk_image: bool = False,
 ) -> ConfigRequest:
     """The configuration for a guest, with the user's files and reproducers' lines.
@@ -133,11 +123,11 @@ def request(
         by_source.setdefault(source, []).append(line)
     asked.extend(parse("\n".join(texts), source) for source, texts in by_source.items())
     _require_agreement([*asked, built_in("build.config", source="what keeps equal code equal")])
-    debug = built_in("debug-info.config" if debug_info else "no-debug-info.config")
     wanted = [built_in("reproducible.config" if base else "guest-wanted.config")]
     if disk_image and not base:
         wanted.append(built_in("disk-image-wanted.config"))
-    return ConfigRequest(base, base_source, (*wanted, debug), tuple(asked), debug_info)
+    wanted.append(built_in("no-debug-info.config"))
+    return ConfigRequest(base, base_source, tuple(wanted), tuple(asked))
 
 
 def parse(text: str, source: str) -> Fragment:
@@ -153,7 +143,7 @@ def parse(text: str, source: str) -> Fragment:
             symbol, value = setting[1], setting[2]
         else:
             raise UsageError(
-                f"{source}, line {number}: {stripped[:60]!r} is no setting: "
+                f"{source}, line {number}: {stripped[:60]!r} is not a setting: "
                 "write CONFIG_NAME=y, CONFIG_NAME=42 or # CONFIG_NAME is not set"
             )
         if settings.get(symbol, value) != value:

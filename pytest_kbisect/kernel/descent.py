@@ -1,9 +1,10 @@
 """The directories that make has to enter: those in which something may have to be made.
 
 kbuild starts a make for every directory and has it compare times, whether there is anything to do or not:
-after a change of one file that is half of a build. Where there is nothing to do is known beforehand, from
-what changed since the last build that came to its end, and from what its targets read, as their .cmd files
-list it. What make calls as make is a script of ours then, which passes by what is not below ENTERED.
+after a change to one file, that is half of the build. Which directories have nothing to do is known
+beforehand: from the files that changed since the last complete build, and from the files that its targets
+read, which are listed in their .cmd files. So make is given a script of ours to call as make, which skips
+what is not below ENTERED.
 
 A directory is entered for
 
@@ -12,10 +13,10 @@ A directory is entered for
 - a makefile in it that names a changed file: rules may read what no .cmd file lists
 - a directory below it
 
-All are entered where that does not tell everything: a file came or went, or is neither C nor assembly
-(makefiles, Kconfig, tables, scripts); something else than an object was made of it (a program, a linker
+All are entered where that does not tell everything: a file was added or removed, or is neither C nor assembly
+(makefiles, Kconfig, tables, scripts); something other than an object was made from it (a program, a linker
 script); what is generated in one of these directories is read in another. Headers below include/generated are
-made before any directory is entered: the script looks whether one is new, and then passes none by.
+made before any directory is entered: the script checks whether one is new, and if so skips nothing.
 """
 
 from __future__ import annotations
@@ -109,9 +110,9 @@ def directories(tree: Path, output: Path, read: Sources, changes: Iterable[Chang
 def prepare(
     cache: Path, output: Path, entered: Collection[str] | None, variables: Mapping[str, str]
 ) -> dict[str, str]:
-    """Lay out in O= what is entered, write the script, and tell the environment of a make that keeps to it.
+    """Prepare a make that enters these directories only: the variables of its environment.
 
-    Where all directories are to be entered (None) that is `variables`.
+    Where all directories are to be entered (None) these are `variables` as they are.
     """
     shutil.rmtree(output / ENTERED, ignore_errors=True)
     path = variables.get("PATH", os.defpath)

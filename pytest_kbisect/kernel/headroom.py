@@ -1,13 +1,14 @@
-"""Disk and memory that a build needs, and a folder it can be made in: whether the host has them."""
+"""Whether the host has the disk and memory that a build needs, and a cache folder that kbuild accepts."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import re
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_kbisect import cgroup
 from pytest_kbisect.errors import HostError, UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ DISK_FOR_TREE = 1600 * MIB
 """A worktree of 6.1 takes 1.3 GiB, one of 6.12 1.5 GiB."""
 DISK_FOR_BUILD = 600 * MIB
 """O= folder of a small configuration without debug information, and the store's copy."""
-DISK_FOR_DEBUG_BUILD = 4096 * MIB
 MEMORY_FOR_BUILD = 600 * MIB
 """Linking vmlinux and one compiler beside it."""
 MEMORY_PER_JOB = 150 * MIB
@@ -30,16 +30,8 @@ def memory_available() -> int:
     for line in Path("/proc/meminfo").read_text().splitlines():
         if line.startswith("MemAvailable:"):
             available = int(line.split()[1]) * 1024
-    for group in Path("/proc/self/cgroup").read_text().splitlines():
-        folder = Path("/sys/fs/cgroup") / group.rpartition(":")[2].lstrip("/")
-        try:
-            limit = (folder / "memory.max").read_text().strip()
-            used = int((folder / "memory.current").read_text())
-        except OSError:
-            continue
-        if limit != "max":
-            available = min(available, max(0, int(limit) - used))
-    return available
+    left = cgroup.memory()
+    return available if left is None else min(available, left)
 
 
 def jobs_that_fit(jobs: int) -> int:
@@ -58,8 +50,7 @@ def require_disk(folder: Path, needed: int) -> None:
     place = folder
     while not place.exists():
         place = place.parent
-    facts = os.statvfs(place)
-    free = facts.f_bavail * facts.f_frsize
+    free = shutil.disk_usage(place).free
     if free < needed:
         raise HostError(
             f"too little disk to build a kernel: {folder} needs {needed // MIB} MiB, {free // MIB} MiB free: "
@@ -72,14 +63,14 @@ def require_path(cache: Path) -> None:
     for path in (cache, cache.resolve()):
         if re.search(r"[\s:]", str(path)):
             raise UsageError(
-                f"no kernel can be built in {path}, for the blank or colon in its path: "
+                f"kernels cannot be built in {path}, because of the space or colon in its path: "
                 "give another --kbisect-cache, or KBISECT_CACHE"
             )
 
 
 @contextlib.contextmanager
 def writing(cache: Path) -> Iterator[None]:
-    """Tell what goes wrong with the files of the block as the cache folder's trouble: HostError."""
+    """Turn an OSError in the block into a HostError that names the cache folder."""
     try:
         yield
     except OSError as error:

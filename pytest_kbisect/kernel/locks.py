@@ -1,4 +1,4 @@
-"""File locks, shared and exclusive, that hold as long as a process that was given them lives.
+"""File locks, shared and exclusive, that are held as long as any process that has them lives.
 
 The kernel lets go of a flock(2) when the last descriptor of its open file is closed, so a lock dies
 with its holder, kill -9 included; and one handed to make through `pass_fds` is held until the last

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pytest_kbisect import process
+from pytest_kbisect.kernel.git import environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -82,14 +83,15 @@ def recipients(tree: Path, commit: str) -> Recipients:
     subprocess.CalledProcessError if there is no such commit.
     """
     show = ("git", "-C", tree, "show", "--no-color")
-    message = process.run([*show, "--no-patch", "--end-of-options", commit])
+    env = environment()
+    message = process.run([*show, "--no-patch", "--end-of-options", commit], env=env)
     people = people_of(message.decode("utf-8", "replace"))
     if len(people.to) > _ENOUGH:
         return people
-    files = process.run([*show, "--format=", "--name-only", "-z", "--end-of-options", commit])
+    files = process.run([*show, "--format=", "--name-only", "-z", "--end-of-options", commit], env=env)
     if files.count(b"\0") > _MOST_FILES:
         return people
-    shown = process.run([*show, "--end-of-options", commit])
+    shown = process.run([*show, "--end-of-options", commit], env=env)
     asked = _maintainers(tree, ("--git-min-percent=20",), stdin=shown)
     if len(asked.to) + len(asked.cc) <= _ENOUGH:
         asked = _maintainers(tree, ("--git-min-percent=20", "--git-blame"), stdin=shown)
@@ -106,14 +108,19 @@ def recipients_of_file(tree: Path, path: str) -> Recipients:
 
 
 def _maintainers(tree: Path, options: tuple[str, ...], stdin: bytes | None = None) -> Recipients:
-    """Ask the tree's own get_maintainer.pl; a tree without it, or one that it does not like, knows nobody."""
+    """Ask the tree's own get_maintainer.pl; nobody where there is none, or where it takes too long."""
     script = tree / "scripts" / "get_maintainer.pl"
     if not script.is_file():
         return Recipients()
     for attempt in (options, (*options, *_NO_HISTORY)):
         try:
             output = process.run(
-                [script, *attempt], cwd=tree, stdin=stdin, timeout=_SCRIPT_SECONDS, check=False
+                [script, *attempt],
+                cwd=tree,
+                env=environment(),
+                stdin=stdin,
+                timeout=_SCRIPT_SECONDS,
+                check=False,
             )
         except subprocess.TimeoutExpired:
             continue

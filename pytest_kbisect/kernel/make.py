@@ -72,7 +72,7 @@ class Make:
             self._say(log, f"$ {' '.join(command)}\n".encode())
             child = process.start(
                 command,
-                family=True,
+                group=True,
                 cwd=cwd,
                 env=environment,
                 stdout=subprocess.PIPE,

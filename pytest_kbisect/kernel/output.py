@@ -17,6 +17,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pytest_kbisect import whole
+
 CLOCK_SLACK = 1.0
 """Seconds by which clocks of a host may differ without having been set."""
 
@@ -73,9 +75,7 @@ class Output:
 
     def save(self) -> None:
         """Write the state down."""
-        new = self.path / f"{_STATE}.new"
-        new.write_text(json.dumps(self.state))
-        new.rename(self.path / _STATE)
+        whole.write(self.path / _STATE, json.dumps(self.state))
 
     def clear(self) -> None:
         """Begin from nothing."""

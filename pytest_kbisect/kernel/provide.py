@@ -39,8 +39,6 @@ def provide(
     jobs: int,
     progress: Callable[[str], None] = _silent,
     store_limit: int = DEFAULT_LIMIT,
-    debug_info: bool = False,
-    compiler: str = "gcc",
     skipping: bool = True,
     owner: str = "",
     background: bool = False,
@@ -55,9 +53,7 @@ def provide(
     Raises BuildError if the commit does not build, now or when it was tried before; ConfigError if it
     has not what the configuration asks for; HostError if the host is at fault, which is not remembered.
     """
-    if debug_info and not config.debug_info:
-        config = config.with_debug_info()
-    tools = toolchain.find(compiler)
+    tools = toolchain.find()
     store = Store(cache / "kernels", limit=store_limit)
     key = key_of(tree.tree_hash(commit), config, tools)
 

@@ -5,14 +5,13 @@ The user's repository is not written to; the new commit lies beside the slots (L
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from subprocess import CalledProcessError
 from typing import TYPE_CHECKING
 
 from pytest_kbisect import process
 from pytest_kbisect.kernel import worktrees
-from pytest_kbisect.kernel.tree import LOCAL_VARIABLES
+from pytest_kbisect.kernel.git import environment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,6 +62,5 @@ def reverted(linux: LinuxTree, culprit: str, on: str) -> Reverted:
 
 
 def _git(repository: Path, *words: str) -> str:
-    env = {name: value for name, value in os.environ.items() if name not in LOCAL_VARIABLES}
-    env |= _IDENTITY | {"LC_ALL": "C", "GIT_NO_REPLACE_OBJECTS": "1"}
+    env = environment() | _IDENTITY | {"LC_ALL": "C", "GIT_NO_REPLACE_OBJECTS": "1"}
     return process.run(["git", *words], cwd=repository, env=env).decode("utf-8", "replace")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
+
+from pytest_kbisect.whole import replacing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,8 +21,7 @@ def write(cache: Path, name: str, text: str) -> Path:
     if path.exists() and path.read_text() == text:
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f"{path.name}.{os.getpid()}")
-    new.write_text(text)
-    new.chmod(0o755)
-    new.rename(path)
+    with replacing(path) as unfinished:
+        unfinished.write_text(text)
+        unfinished.chmod(0o755)
     return path

@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
+from pytest_kbisect import whole
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -136,10 +138,7 @@ def listed(command: bytes, tree: Path, output: Path) -> set[str]:
 def write(sources: Sources, path: Path) -> None:
     """Keep it in a file: all of it, or what was there before stays."""
     rows = (f"{count}\t{name}\n" for name, count in sorted(sources.targets.items()))
-    text = f"architecture\t{sources.architecture}\n{''.join(rows)}{_END}\n"
-    new = path.with_name(f"{path.name}.new")
-    new.write_text(text, "utf-8", "surrogateescape")
-    new.rename(path)
+    whole.write(path, f"architecture\t{sources.architecture}\n{''.join(rows)}{_END}\n")
 
 
 def read(path: Path, *, whole: bool = False) -> Sources:

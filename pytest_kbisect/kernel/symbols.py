@@ -4,8 +4,8 @@ A kernel with debug information throughout is built from nothing, because its co
 one: minutes, and gigabytes. A stack needs some ten objects of it. In the O= folder of the plain build
 their own command lines (kbuild keeps them in .cmd files) are run again with -g and another output,
 and the results are linked where the kernel has them: a small file that nm, addr2line and
-llvm-symbolizer take for the vmlinux. -g does not change code: a section in which not every function
-has the place and size that it has in the plain object is left out.
+llvm-symbolizer accept as the vmlinux. -g should not change code: a section is left out unless all functions
+in it have the offset and size that they have in the plain object.
 """
 
 from __future__ import annotations
@@ -59,7 +59,6 @@ def symbols_for(
     jobs: int,
     progress: Callable[[str], None] = lambda _: None,
     store_limit: int = DEFAULT_LIMIT,
-    compiler: str = "gcc",
 ) -> Iterator[Path]:
     """A file to symbolize a crash of this kernel with: crash.symbols.symbolize(report, that).
 
@@ -71,7 +70,7 @@ def symbols_for(
     answer is kept in the store. Raises KbisectError if the commit does not build the same kernel again,
     HostError if the host is at fault.
     """
-    tools = toolchain.find(compiler)
+    tools = toolchain.find()
     store = Store(cache / "kernels", limit=store_limit)
     facts = (kernel.signature, provide.family_of(config, tools), _RECIPE, *sorted(functions))
     key = hashlib.sha256("\0".join(facts).encode()).hexdigest()[:40]
@@ -100,7 +99,9 @@ def symbols_for(
 
 def _require_same(vmlinux: Path, kernel: KernelImage) -> None:
     if signature.of_vmlinux(vmlinux) != kernel.signature:
-        raise KbisectError(f"{kernel.commit[:12]} built again is another kernel: no symbols for its crash")
+        raise KbisectError(
+            f"{kernel.commit[:12]} built a second time is a different kernel: no symbols for its crash"
+        )
 
 
 def link(

@@ -19,8 +19,8 @@ RECIPE = 2
 """Part of every store key: raise it when a build of the same inputs would give another image."""
 
 _TOOLS = ("make", "gcc", "ld", "flex", "bison", "bc", "libelf.h", "openssl/opensslv.h", "setpriv")
-"""What every build runs or includes (objtool wants libelf, certificates want libssl): asked for before
-minutes have passed. gcc even where another compiler is used: it builds the kernel's own tools."""
+"""What every build runs or includes (objtool: libelf, certificates: libssl); checked before it starts."""
+_COMPILER = "gcc"
 
 _PASSED_ON = ("PATH", "HOME", "USER", "TMPDIR", "LD_LIBRARY_PATH")
 
@@ -86,7 +86,7 @@ class Toolchain:
         return env | _REPRODUCIBLE
 
 
-def find(compiler: str = "gcc") -> Toolchain:
+def find() -> Toolchain:
     """The host's toolchain. Raises HostError naming what is missing and its packages."""
     machine = platform.machine()
     if machine not in _ARCHITECTURES:
@@ -94,14 +94,12 @@ def find(compiler: str = "gcc") -> Toolchain:
             f"kernels for {machine} cannot be built yet: use a host with {', '.join(_ARCHITECTURES)}"
         )
     host.require(*_TOOLS)
-    if shutil.which(compiler) is None:
-        raise HostError(f"there is no compiler {compiler}: install it, or use gcc")
     first_lines = [
         process.run([program, "--version"]).decode("utf-8", "replace").partition("\n")[0].strip()
-        for program in (compiler, "ld")
+        for program in (_COMPILER, "ld")
     ]
     return Toolchain(
-        compiler=compiler,
+        compiler=_COMPILER,
         identity=", ".join(first_lines),
         ccache=shutil.which("ccache") or "",
         architecture=_ARCHITECTURES[machine],

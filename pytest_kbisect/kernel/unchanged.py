@@ -1,4 +1,4 @@
-"""A kernel without make: another commit's, where no file that was read for it differs in this one."""
+"""A kernel without make: that of another commit, if no file that was read for it differs in this one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NEAREST: Final = 8
 def take_over(
     store: Store, key: str, family: str, tree: LinuxTree, commit: str, progress: Callable[[str], None]
 ) -> Entry | None:
-    """A new entry that shares the files of a built kernel, if there is one whose build this one's would be.
+    """A new entry that shares the files of a built kernel, if a build of this commit would give that kernel.
 
     Call it inside store.building(key).
     """

@@ -11,7 +11,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from pytest_kbisect.bisection.outcome import Outcome
-from pytest_kbisect.reports.trailers import one_line
+from pytest_kbisect.reports.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

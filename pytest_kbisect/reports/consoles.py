@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import defaultdict
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from pytest_kbisect import properties
 from pytest_kbisect.bisection.outcome import UNREPORTED
-from pytest_kbisect.reports.whole import replacing
+from pytest_kbisect.reports import text
+from pytest_kbisect.whole import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -21,9 +21,6 @@ KEPT = 4 << 20
 _BEGINNING = 256 << 10
 _MARK = 64
 """Bytes kept free for the line that says how many were left out."""
-
-_ESCAPES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])")
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def session_folder(folder: Path, commit: str, number: int) -> Path:
@@ -74,14 +71,7 @@ def end(path: Path, limit: int) -> str:
         return ""
     if start:
         data = data.partition(b"\n")[2] or data
-    return plain(data)
-
-
-def plain(data: bytes | str) -> str:
-    """Text without what a terminal would obey."""
-    raw = data.encode("utf-8", "replace") if isinstance(data, str) else data
-    text = _ESCAPES.sub(b"", raw).decode("utf-8", "replace").replace("\r", "")
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text).strip("\n")
+    return text.plain(data)
 
 
 def bound(paths: Iterable[Path], limit: int = KEPT) -> None:

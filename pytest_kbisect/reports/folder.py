@@ -21,7 +21,7 @@ from pytest_kbisect import needs
 from pytest_kbisect.errors import KbisectError
 from pytest_kbisect.reports import consoles, gitlog, junit, mail, page, repeat
 from pytest_kbisect.reports.reading import CONFIG, REPRODUCERS, read
-from pytest_kbisect.reports.whole import replacing
+from pytest_kbisect.whole import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

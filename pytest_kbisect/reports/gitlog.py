@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_kbisect.reports.story import State
-from pytest_kbisect.reports.trailers import one_line
+from pytest_kbisect.reports.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,9 +67,8 @@ def _overruled(story: Story, revision: Revision, is_new: bool) -> bool:
     if not culprit or revision.state is State.UNTESTABLE:
         return False
     affected = _affected(story, revision)
-    if (
-        affected is None
-    ):  # a later commit, perhaps of another branch: git's own search cannot contradict itself
+    if affected is None:
+        # A later commit, perhaps of another branch. git's own search cannot contradict itself.
         return not is_new and story.strategy != "classic"
     return affected != is_new
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from pytest_kbisect import properties
 from pytest_kbisect.reports import consoles
-from pytest_kbisect.reports.whole import replacing
+from pytest_kbisect.whole import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,6 @@ _ONE_CONSOLE = 64 << 10
 """Bytes of a console's end kept as system-out; the whole one is in the bisection's folder."""
 _CONSOLES = 12 << 20
 """Bytes of all consoles together: GitLab refuses reports beyond 30 MB."""
-_RUN = re.compile(r"[\[-]run(\d+)")
 
 # Characters that XML 1.0 cannot hold at all, not even escaped.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -79,14 +79,13 @@ def _commit_suite(told: dict[str, Any], folders: Sequence[Path], limit: int) -> 
 
 def _order(case: Any) -> tuple[str, str, int]:
     """Reproducer by reproducer, and its runs as they are counted; workers end in any order."""
-    number = _RUN.search(case.name or "")
-    return case.classname or "", _RUN.sub("", case.name or ""), int(number[1]) if number else -1
+    name = case.name or ""
+    number = properties.run_number("", name)
+    return case.classname or "", properties.RUN_IN_NAME.sub("", name), -1 if number is None else number
 
 
 def _add_console(case: Any, session: Path, limit: int) -> None:
     from junitparser import Properties
-
-    from pytest_kbisect import properties
 
     for item in case.child(Properties) or ():
         if item.name == properties.CONSOLE and (

@@ -7,7 +7,7 @@ import unicodedata
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_kbisect.reports.trailers import one_line
+from pytest_kbisect.reports.text import one_line
 from pytest_kbisect.reports.words import halvings, short
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def remaining(left: int | None, steps: Sequence[float]) -> float | None:
 
 
 def heard(status: Status, event: Mapping[str, Any]) -> Status:
-    """The status after an event of the session (see Session.say); what is not known is ignored."""
+    """The status after an event of the session (see events.Events); what is not known is ignored."""
     if "stage" in event:
         percent = event.get("percent")
         stage = _STEPS.sub("", one_line(str(event["stage"])))

@@ -16,8 +16,8 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from typing import TYPE_CHECKING
 
-from pytest_kbisect.reports.consoles import plain
-from pytest_kbisect.reports.trailers import fixes, one_line, regzbot, without
+from pytest_kbisect.reports.text import one_line, plain
+from pytest_kbisect.reports.trailers import fixes, regzbot, without
 from pytest_kbisect.reports.words import count, percent, short
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _longest(text: str) -> int:
 def _subject(story: Story) -> str:
     crash, title = one_line(story.result.crash), one_line(story.result.title)
     if story.fix:
-        return f'{crash} repaired by "{title}"'
+        return f'{crash} fixed by "{title}"'
     return f'[REGRESSION] {crash} since "{title}"'
 
 
@@ -121,7 +121,7 @@ def _unquoted(name: str) -> str:
 def _text(story: Story, attached: list[str]) -> str:
     parts = [
         "Hello,",
-        _wrapped(f"{one_line(story.result.crash)} {'is repaired by' if story.fix else 'began with'} commit"),
+        _wrapped(f"{one_line(story.result.crash)} {'is fixed by' if story.fix else 'began with'} commit"),
         f'  {short(story.result.culprit)} ("{one_line(story.result.title)}")',
         regzbot(story),
         *map(_wrapped, _findings(story)),
@@ -131,7 +131,7 @@ def _text(story: Story, attached: list[str]) -> str:
         f"Attached: {', '.join(attached)}" if attached else "",
     ]
     if fixes(story):
-        parts += ["A patch that mends this would carry", fixes(story)]
+        parts += ["A patch that fixes this should carry", fixes(story)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -141,7 +141,7 @@ def _wrapped(text: str) -> str:
 
 def _findings(story: Story) -> Iterator[str]:
     """What was seen, how often, and how sure it makes."""
-    seen, what = story.confirmation, "repair" if story.fix else "culprit"
+    seen, what = story.confirmation, "fix" if story.fix else "culprit"
     at = seen.culprit or (story.culprit and (story.culprit.crashed, story.culprit.crashed + story.culprit.ok))
     words = (
         f"The reproducer crashed the kernel in {at[0]} of {count(at[1], 'run')} at this commit" if at else ""
@@ -165,7 +165,7 @@ def _findings(story: Story) -> Iterator[str]:
     if "no-op" in story.result.flags:
         yield "But the commit builds the same kernel as its parent, so this result is doubtful."
     if "unreached" in story.result.flags:
-        yield "But the runs without it never came to all functions of the crash, so this result is doubtful."
+        yield "But the runs without it did not reach all functions of the crash, so this result is doubtful."
 
 
 def _compiler(story: Story) -> str:

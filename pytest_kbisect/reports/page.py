@@ -13,6 +13,7 @@ from urllib.parse import quote
 from pytest_kbisect.bisection.outcome import Outcome
 from pytest_kbisect.reports import consoles, picture, words
 from pytest_kbisect.reports.story import UNFINISHED, State
+from pytest_kbisect.reports.text import plain
 from pytest_kbisect.reports.trailers import fixes, regzbot, without
 
 if TYPE_CHECKING:
@@ -45,14 +46,14 @@ _KINDS = {
     "bad-at-oldest": "The oldest release that could be tested crashes already",
     "good-release": "A release that does not crash",
     "untestable": "The ends of the range cannot be tested",
-    "not-fixed": "The crash is not repaired in this range",
+    "not-fixed": "The crash is not fixed in this range",
     UNFINISHED: "This bisection has not finished",
 }
 _DOUBTS = {
     "merge": "The commit is a merge: either side is good by itself, together they are not.",
     "no-op": "The commit builds the same kernel as its parent, so it cannot be the cause.",
-    "release": "The commit is a release, which changes nothing but its name: it is hardly the cause.",
-    "unreached": "The runs without it never came to all functions of the crash: perhaps the bug is there too.",
+    "release": "The commit is a release, which changes nothing but its name: it is unlikely to be the cause.",
+    "unreached": "The runs without it did not reach all functions of the crash: the bug may be there too.",
 }
 
 
@@ -129,7 +130,7 @@ def _template() -> Template:
 
 def _printable(value: Any) -> Any:
     """What a page can hold; what a macro made is already so."""
-    return consoles.plain(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+    return plain(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def _context(story: Story) -> dict[str, Any]:
@@ -223,7 +224,7 @@ def _view(story: Story, revision: Revision, budget: _Budget) -> RevisionView:
     elif revision.build_error:
         tally = "does not build"
     elif revision.runs:
-        tally = "no run came to anything"
+        tally = "no run gave a result"
     return RevisionView(
         revision,
         word=story.word(revision.state),

@@ -6,7 +6,7 @@ little of a strip is left, the following ones show that little, larger.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_kbisect.reports.story import GOOD_END, State
@@ -116,8 +116,8 @@ def rows(story: Story) -> tuple[Row, ...]:
         pieces = _pieces(step.belief, seen, size, fix=story.fix)
         row = _row(story, step, state, sum(piece.high - piece.low for piece in pieces))
         drawn.append(
-            Row(
-                *(row.step, row.state, row.words, row.left, row.likeliest, row.reason),
+            replace(
+                row,
                 scale=_scale(window, whole) if window != before else "",
                 marks=tuple(
                     Mark(round(window.x(there), 2), what, now=there == at)

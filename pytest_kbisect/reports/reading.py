@@ -80,7 +80,7 @@ def _journal(path: Path) -> list[dict[str, Any]]:
     try:
         return [dict(json.loads(line)) for line in raw[: raw.rfind(b"\n") + 1].splitlines()]
     except (ValueError, TypeError):
-        raise UsageError(f"{path} is not a journal: its lines are no JSON objects") from None
+        raise UsageError(f"{path} is not a journal: its lines are not JSON objects") from None
 
 
 def _result(path: Path) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def _result(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, ValueError, TypeError) as error:
         raise UsageError(
-            f"{path} cannot be read ({error}): run the same bisection again to have it anew"
+            f"{path} cannot be read ({error}): run the same bisection again to write it again"
         ) from None
 
 

@@ -15,14 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_kbisect import options
 from pytest_kbisect.guest.cpio import Archive
 from pytest_kbisect.guest.disk import escaped, look_at
 from pytest_kbisect.guest.image import FIND_ROOT, INIT, finding_root, own_script
 from pytest_kbisect.guest.qemu import KERNEL_ARGUMENTS, QEMU
 from pytest_kbisect.guest.readiness import SERVICES_STARTED
-from pytest_kbisect.reports.trailers import one_line
-from pytest_kbisect.reports.whole import replacing
+from pytest_kbisect.reports.text import one_line
 from pytest_kbisect.reports.words import short
+from pytest_kbisect.whole import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,8 +36,8 @@ FOLDER = "repeat"
 KERNEL = f"{FOLDER}/bzImage"
 INITRAMFS = f"{FOLDER}/initramfs.cpio"
 
-_GUEST = {"memory": 512, "cpus": 2, "timeout": 30.0}
-"""What guests had, where the result is of a time that does not tell."""
+_GUEST = {name: options.default(name) for name in ("memory", "cpus", "timeout")}
+"""What guests had, where the result is of a version that did not record it."""
 _SSHD = "\ndropbear "
 """In the guest's own init, what is before it sets the guest up."""
 _HAND_OVER = "\numount /proc /sys\n"

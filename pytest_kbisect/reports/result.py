@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
+
+from pytest_kbisect import whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,49 +18,57 @@ SCHEMA = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """The answer of a bisection. Seconds are wall-clock; signatures are 64 hex digits or empty.
-
-    `kind` is an AnswerKind; `candidates` are (hash, title, probability), most likely first; `tested`
-    tells of each commit tried (commit, title, verdict, signature, runs and crashes counted).
-    `parents` are the culprit's. `commits` is the number of candidates at the start; `confirmation` has
-    the crashed and all runs of `culprit` and `parent`, and what became of the `revert` (passed, crashed,
-    conflict, not-built, unclear, not-tried; `revert_why` says more), and which functions of the crash
-    were `reached` and `unreached` by the runs that did not crash there. `fix`: a repair was looked for.
-    `beside` is the good end that was named, where it lies on another branch and `range` begins at the
-    branching. `crash_report` is the crash at `crash_commit`, with source lines where they could be had;
-    `command` repeats the bisection. `image` is the path of the guests' disk image, empty where they had
-    the default user space; `guest` what they and their runs had where a reproducer named nothing:
-    `memory` (MiB), `cpus`, `timeout` (seconds).
-    """
+    """The answer of a bisection. Commits are full hashes, seconds wall-clock; what is not known is empty."""
 
     kind: str
+    """An AnswerKind."""
     range: tuple[str, str]
+    """The good end and the bad one."""
     culprit: str = ""
     title: str = ""
+    """Of the culprit."""
     confidence: float = 0.0
     reason: str = ""
+    """Why it is an answer of this kind, in words."""
     candidates: tuple[tuple[str, str, float], ...] = ()
+    """(hash, title, probability), most likely first."""
     crash: str = ""
+    """Title of the crash at `crash_commit`."""
     culprit_signature: str = ""
+    """64 hex digits."""
     parent_signature: str = ""
     flags: tuple[str, ...] = ()
+    """What makes the answer doubtful: merge, no-op, release, unreached."""
     recipients_to: tuple[str, ...] = ()
     recipients_cc: tuple[str, ...] = ()
     revisions_tested: int = 0
     builds: int = 0
     runs: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
+    """`total`, `build` and `test`, and these two by part."""
     tested: tuple[dict[str, Any], ...] = ()
+    """Each commit that was tried: commit, title, verdict, signature, counts of runs, and so on."""
     parents: tuple[str, ...] = ()
+    """Of the culprit."""
     fix: bool = False
+    """Whether a fix was looked for: then the good end crashes, and the culprit is the first good commit."""
     beside: str = ""
+    """The good end that was named, where it is on another branch and `range` begins at the merge base."""
     commits: int = 0
+    """In the range."""
     confirmation: dict[str, Any] = field(default_factory=dict)
+    """`culprit` and `parent`: crashed runs and all runs. `revert` is passed, crashed, conflict, not-built,
+    unclear or not-tried, with `revert_why` and `revert_runs`. `reached` and `unreached`: functions of the
+    crash that were executed, or not, by the runs that did not crash beside the culprit."""
     crash_report: str = ""
+    """Text of that crash, with source lines where they could be had."""
     crash_commit: str = ""
     command: tuple[str, ...] = ()
+    """Words that repeat the bisection."""
     image: str = ""
+    """Path of the guests' disk image, where they had one."""
     guest: dict[str, float] = field(default_factory=dict)
+    """What guests had where a reproducer named nothing: `memory` (MiB), `cpus`, `timeout` (seconds)."""
 
 
 def versions() -> dict[str, str]:
@@ -74,6 +83,4 @@ def versions() -> dict[str, str]:
 def write(result: Result, path: Path) -> None:
     """Write it, whole or not at all."""
     text = json.dumps({"schema": SCHEMA, **asdict(result), "versions": versions()}, indent=2)
-    unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(text + "\n", encoding="utf-8")
-    os.replace(unfinished, path)
+    whole.write(path, text + "\n")

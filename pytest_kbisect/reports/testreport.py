@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from _pytest._code.code import ReprExceptionInfo, ReprFileLocation, ReprTracebackNative
 
-from pytest_kbisect import properties
+from pytest_kbisect import properties, variables
 from pytest_kbisect.errors import (
     BootError,
     BuildError,
@@ -33,7 +33,7 @@ def tell(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
     after = dict(item.user_properties)
     if properties.RUN in after and properties.OUTCOME in after and properties.OUTCOME not in before:
         event = {"outcome": after[properties.OUTCOME], "title": after.get(properties.TITLE, "")}
-        session_of(item.config).tell(event)
+        session_of(item.config).events.tell(event)
 
 
 def _tell(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
@@ -73,7 +73,7 @@ def _tell(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
 
 def _is_waited_for(report: CrashReport) -> bool:
     """Whether a bisection wants no more runs of this commit after this crash."""
-    titles = os.environ.get(properties.STOP)
+    titles = os.environ.get(variables.STOP)
     if not titles:
         return False
     wanted = json.loads(titles)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_kbisect.reports.consoles import plain
+from pytest_kbisect.reports.text import one_line
 from pytest_kbisect.reports.words import count, short
 
 if TYPE_CHECKING:
@@ -43,8 +43,3 @@ def without(story: Story) -> str:
         f"{seen.revert_runs[0]} of {count(seen.revert_runs[1], 'run')} crashed: " if seen.revert_runs else ""
     )
     return f"With the commit reverted on top of {short(story.result.range[1])}, {runs}{what}."
-
-
-def one_line(text: str) -> str:
-    """Text without line breaks and control characters, whatever a commit's author wrote."""
-    return " ".join(plain(text).split())

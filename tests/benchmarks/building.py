@@ -46,7 +46,7 @@ Seconds = tuple[float, float]
 def bisection_order(tree: LinuxTree, range_: str, culprit: str, count: int) -> list[str]:
     """B, A, the middles towards the culprit on the first-parent line, and what is next to it."""
     good, bad = range_.split("..")
-    text = tree._git("rev-list", "--first-parent", "--reverse", f"{good}..{bad}", "--")
+    text = tree.read("rev-list", "--first-parent", "--reverse", f"{good}..{bad}", "--")
     line = [tree.resolve(good), *text.split()]
     wanted = line.index(tree.resolve(culprit))
     low, high = 0, len(line) - 1

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from pytest_kbisect.errors import KernelCrash
 from pytest_kbisect.guest import THAW_SOURCE, image
+from pytest_kbisect.guest.guests import Guests
 from pytest_kbisect.guest.pool import Pool
 from pytest_kbisect.guest.qemu import Machine
-from pytest_kbisect.guest.snapshot import Guests
 from pytest_kbisect.kernel.headroom import memory_available
 from pytest_kbisect.programs import compile_static
 

@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING
 
 from pytest_kbisect.guest import THAW_SOURCE, image
 from pytest_kbisect.guest.disk import DiskImage, look_at
+from pytest_kbisect.guest.guests import Guests
 from pytest_kbisect.guest.pool import BOOTS, Pool
 from pytest_kbisect.guest.qemu import Machine
-from pytest_kbisect.guest.snapshot import Guests
 from pytest_kbisect.guest.vm import Guest
 from pytest_kbisect.kernel.headroom import memory_available
 from pytest_kbisect.programs import compile_static

@@ -43,7 +43,7 @@ _known = {}
 def contents(tree, commit):
     """What a commit's file `bug` says, and the hash of its tree; equal commits of all tests are read once."""
     if commit not in _known:
-        _known[commit] = tree._git("show", f"{commit}:bug").strip(), tree.tree_hash(commit)
+        _known[commit] = tree.read("show", f"{commit}:bug").strip(), tree.tree_hash(commit)
     return _known[commit]
 
 
@@ -58,19 +58,20 @@ class Lab:
         self.arrives = arrives
         self.asked = []
 
-    def begin(self, commit, runs, *, stop, known, watch, **_):
-        self.asked.append(commit)
-        return Ended(self._found(commit, runs, stop, known, watch))
+    def begin(self, order, **_):
+        self.asked.append(order.commit)
+        return Ended(self._found(order))
 
-    def _found(self, commit, runs, stop, known, watch):
+    def _found(self, order):
+        commit, watch = order.commit, order.watch
         word, signature = contents(self.tree, commit)
         if word == "broken":
             return Found(commit, build_error="error: it does not build", build_seconds=1)
-        if signature in known:
+        if signature in order.known:
             return Found(commit, signature=signature, build_seconds=1)
         ok = replace(OK, reached=watch) if self.arrives else replace(OK, unreached=watch)
-        ends = [CRASH if word == "yes" else ok] * runs
-        ends = ends[:1] if stop is not None and word == "yes" else ends
+        ends = [CRASH if word == "yes" else ok] * order.runs
+        ends = ends[:1] if order.stop is not None and word == "yes" else ends
         return Found(commit, tuple(ends), signature, "gcc", build_seconds=60, test_seconds=5)
 
 
@@ -152,8 +153,8 @@ def test_whether_the_parent_came_to_the_code_of_the_crash_is_told(linux, bisect,
     )
     assert ("unreached" in told.flags) is not arrives
     words = "\n".join([*last_words(finding, told, tree), *crash_words(told)])
-    assert ("was never seen in foo (its runs came to none of these): perhaps the bug" in words) is not arrives
-    assert ("does not crash, and its runs came to foo" in words) is arrives
+    assert ("reached foo (its runs reached none of these): the bug may be there" in words) is not arrives
+    assert ("does not crash, and its runs reached foo" in words) is arrives
 
 
 @pytest.fixture
@@ -200,7 +201,7 @@ def test_not_reproduced_tests_no_release(releases, linux, bisect):
     linux.commit("repaired", bug="no\n")
     finding = bisect("..HEAD")
     assert finding.answer.kind is AnswerKind.NOT_REPRODUCED
-    assert len(finding.search.tested) == 1
+    assert len(finding.search.found) == 1
 
 
 def test_ends_on_two_branches(linux, bisect):
@@ -214,7 +215,7 @@ def test_ends_on_two_branches(linux, bisect):
     finding = bisect("stable..main")
     assert culprit_of(finding) == culprit
     base = linux.git("merge-base", "stable", "main")
-    assert -1 in finding.search.tested
+    assert -1 in finding.search.found
     assert finding.search.good == base
 
 

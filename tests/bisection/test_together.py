@@ -96,7 +96,7 @@ def test_builds_ahead_what_is_tested_next():
         assert len(ahead) <= 2
         evidence.add(experiment.commit, kernel(experiment.commit, experiment.runs))
         following = strategy.decide(evidence)
-        assert following.commit in ahead or evidence.built(following.commit)
+        assert following.commit in ahead or evidence.builds(following.commit)
 
 
 def test_builds_nothing_ahead_where_the_runs_are_over_first():

@@ -34,7 +34,8 @@ class Lab:
     def __init__(self):
         self.sessions, self.extra = {}, {}
 
-    def begin(self, commit, runs, *, extra, **_):
+    def begin(self, order, *, extra, **_):
+        commit = order.commit
         self.extra[commit] = list(extra)
         looks = float("nan") if commit == "interrupted" else int(commit.removeprefix("takes"))
         self.sessions[commit] = Session(commit, looks)

@@ -27,9 +27,9 @@ def raw(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is no disk image: neither qcow2, nor"),
-        (b"\x7fELF" + bytes(MIB), "is no disk image: neither qcow2, nor"),
-        (b"\xfd7zXZ\0" + bytes(MIB), "is packed by xz: unpack it first"),
+        (b"", "is not a disk image: it is not qcow2"),
+        (b"\x7fELF" + bytes(MIB), "is not a disk image: it is not qcow2"),
+        (b"\xfd7zXZ\0" + bytes(MIB), "is compressed with xz: decompress it first"),
         (b"KDMV" + bytes(MIB), "is an image of VMware's: convert it with qemu-img convert -O qcow2"),
         (b"QFI\xfb", "is cut short: get the disk image again"),
         (b"QFI\xfb\0\0\0\x01" + bytes(MIB), "is a qcow2 of version 1: convert it"),
@@ -69,7 +69,7 @@ def test_an_image_based_on_others(raw: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"over.qcow2 is based on .*raw.img, which is not there"):
         disk.look_at(over)
     over.rename(raw)
-    with pytest.raises(UsageError, match="and that on itself"):
+    with pytest.raises(UsageError, match="which is based on itself"):
         disk.look_at(raw)
 
 

@@ -17,10 +17,10 @@ from junitparser import JUnitXml, Properties
 
 from pytest_kbisect import properties
 from pytest_kbisect.errors import BootError, InfraError
-from pytest_kbisect.guest import THAW_SOURCE, disk, image, snapshot
+from pytest_kbisect.guest import THAW_SOURCE, disk, image
+from pytest_kbisect.guest.guests import Guests, key_of
 from pytest_kbisect.guest.pool import BOOTS, Pool
 from pytest_kbisect.guest.qemu import Machine
-from pytest_kbisect.guest.snapshot import Guests
 from pytest_kbisect.guest.vm import Guest
 from pytest_kbisect.kernel.headroom import memory_available
 from pytest_kbisect.programs import compile_static
@@ -134,7 +134,7 @@ def test_a_frozen_disk_cut_short_is_made_again(small, on, guests_of, tmp_path: P
 
 
 @pytest.mark.parametrize("form", ["partition", "based on another"])
-def test_forms_of_images(small, booted, tmp_path: Path, form: str) -> None:
+def test_every_form_of_image_boots(small, booted, tmp_path: Path, form: str) -> None:
     made = shutil.copy(small, tmp_path / "base.img")
     if form == "partition":
         made = small_images.in_partition(small, tmp_path / "partitioned.img")
@@ -191,19 +191,21 @@ def test_a_full_disk_of_the_host_is_not_the_kernels_fault(small, booted, monkeyp
 
 def test_another_image_is_another_kind_of_guest(small, on, tmp_path: Path) -> None:
     machine, _ = on(small)
-    here = snapshot.key_of(machine)
-    assert snapshot.key_of(replace(machine, disk=None)) != here
+    here = key_of(machine)
+    assert key_of(replace(machine, disk=None)) != here
     copied = Path(shutil.copy(small, tmp_path / "copy.img"))
     other = replace(machine, disk=disk.look_at(copied))
-    there = snapshot.key_of(other)
+    there = key_of(other)
     with copied.open("r+b") as file:
         file.seek(1 << 20)
         file.write(b"changed")
-    assert snapshot.key_of(other) != there
+    assert key_of(other) != there
 
 
 @pytest.mark.parametrize("way", [["-n2"], ["--kbisect-fresh-boot"]])
-def test_a_session(linux_clone, buggy, buggy_kernel, configuration, small, tmp_path, way: list[str]) -> None:
+def test_a_session_boots_or_restores_guests_of_an_image_and_leaves_it_alone(
+    linux_clone, buggy, buggy_kernel, configuration, small, tmp_path, way: list[str]
+) -> None:
     before = sha256(small)
     command = [
         *(sys.executable, "-m", "pytest", TUN, "--kbisect-runs=3", f"--kbisect-image={small}"),

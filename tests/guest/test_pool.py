@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from pytest_kbisect.errors import HostError
+from pytest_kbisect.guest.migration import Frozen
 from pytest_kbisect.guest.pool import BOOTS, PLACES, Pool
-from pytest_kbisect.guest.vm import Frozen
 
 MIB = 1 << 20
 PLENTY = 1 << 40

@@ -144,7 +144,7 @@ def desk(tagged, buggy_kernel, configuration, tmp_path_factory) -> Path:
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("block", blocks(), ids=lambda block: re.sub(r"\W+", "-", block.text[:40]))
-def test_a_reader_runs(desk: Path, real_cache: Path, block: readme.Block) -> None:
+def test_the_commands_of_the_readme_work(desk: Path, real_cache: Path, block: readme.Block) -> None:
     """The blocks in the README's order: what one leaves the next may use."""
     _lay_out(desk)
     wanted = [line for line in lines(block) if line not in NOT_RUN]

@@ -15,10 +15,10 @@ from junitparser import JUnitXml, Properties
 
 from pytest_kbisect import properties
 from pytest_kbisect.errors import BootError, InfraError, KernelCrash
-from pytest_kbisect.guest import THAW_SOURCE, migration, snapshot, thaw
+from pytest_kbisect.guest import THAW_SOURCE, migration, thaw
+from pytest_kbisect.guest.guests import Guests, key_of
 from pytest_kbisect.guest.pool import BOOTS, Pool
 from pytest_kbisect.guest.qemu import Machine
-from pytest_kbisect.guest.snapshot import Guests
 from pytest_kbisect.guest.vm import Guest
 from pytest_kbisect.kernel.headroom import memory_available
 from pytest_kbisect.programs import compile_static
@@ -102,8 +102,8 @@ def test_randomness_without_a_generation_id(
     monkeypatch.setattr(thaw, "_LIMIT", 2.0)
     command = Machine.command
 
-    def without(self, *arguments):
-        words = command(self, *arguments)
+    def without(self, *arguments, **named):
+        words = command(self, *arguments, **named)
         at = words.index("vmgenid,guid=auto")
         return [*words[: at - 1], *words[at + 1 :]]
 
@@ -163,20 +163,20 @@ def test_what_is_cut_short_is_made_again(guests, pool, machine, tmp_path: Path) 
 
 
 def test_another_qemu_does_not_get_what_this_one_froze(machine, monkeypatch) -> None:
-    here = snapshot.key_of(machine)
-    monkeypatch.setattr(snapshot, "qemu_identity", lambda: "another one")
-    assert snapshot.key_of(machine) != here
+    here = key_of(machine)
+    monkeypatch.setattr("pytest_kbisect.guest.guests.qemu_identity", lambda: "another one")
+    assert key_of(machine) != here
     monkeypatch.undo()
-    assert snapshot.key_of(machine) == here
+    assert key_of(machine) == here
     for other in (replace(machine, memory=600), replace(machine, cpus=1), replace(machine, cpu="qemu64")):
-        assert snapshot.key_of(other) != here
+        assert key_of(other) != here
 
 
 def test_a_qemu_that_cannot_freeze_is_found_out_once(
     own_guests, machine, tmp_path: Path, monkeypatch
 ) -> None:
     def cannot(qemu) -> None:
-        raise InfraError("qemu", "QEMU did not do migrate-set-capabilities: unknown")
+        raise InfraError("qemu", "QEMU failed at migrate-set-capabilities: unknown")
 
     monkeypatch.setattr(migration, "_ignore_shared_memory", cannot)
     said, guests = own_guests
@@ -185,7 +185,7 @@ def test_a_qemu_that_cannot_freeze_is_found_out_once(
             assert guest.run("echo fine").stdout == "fine\n"
             assert guest.boot_number is None
     assert len(said) == 1
-    assert "booted for each run: QEMU did not do migrate-set-capabilities" in said[0]
+    assert "booted for each run: QEMU failed at migrate-set-capabilities" in said[0]
 
 
 def test_a_guest_that_cannot_be_restored_is_booted(own_guests, machine, tmp_path: Path, monkeypatch) -> None:

@@ -44,7 +44,7 @@ def watching(path, running=lambda: True):
             file.write(text)
 
     qemu = SimpleNamespace(running=running, ended_by=lambda: "guest-panic")
-    return watch.Watch(qemu, Console(path)), say
+    return watch.ConsoleWatch(qemu, Console(path)), say
 
 
 def title_of(look) -> str:

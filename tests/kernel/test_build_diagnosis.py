@@ -25,7 +25,7 @@ NOISE = ["  CC      mm/slub.o", "make[1]: *** Waiting for unfinished jobs....", 
         "error[E0425]: cannot find value `x` in this scope",
     ],
 )
-def test_strong_lines(line):
+def test_a_strong_line_is_the_cause(line):
     cause = diagnosis.root_cause([*NOISE, line, "make: *** [Makefile:1: all] Error 2", *NOISE])
     assert cause == (line,)
 

@@ -32,7 +32,7 @@ def output(tmp_path):
     return output
 
 
-def test_ended_in_order(output):
+def test_what_a_make_that_ended_in_order_wrote_is_kept(output):
     output.begin()
     put(output.path, "mm/new.o")
     output.end()
@@ -42,7 +42,7 @@ def test_ended_in_order(output):
     assert (output.path / "mm/new.o").exists()
 
 
-def test_killed(output):
+def test_what_a_killed_make_wrote_is_deleted(output):
     output.begin()
     time.sleep(0.02)
     put(output.path, "mm/half.o", "mm/.half.o.tmp", "include/generated/asm-offsets.h")
@@ -71,7 +71,7 @@ def test_the_host_went_down(output, marker):
     assert list(output.path.iterdir()) == []
 
 
-def test_begun_from_nothing(output):
+def test_a_cleared_folder_leaves_nothing_behind(output):
     output.clear()
     assert output.state == {}
     assert [path.name for path in output.path.parent.iterdir()] == [".obj-1"]

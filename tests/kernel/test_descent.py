@@ -110,7 +110,7 @@ def enter(built):
         ([], set()),
     ],
 )
-def test_directories(enter, changed, entered):
+def test_directories_of_changed_files_and_of_what_reads_them_are_entered(enter, changed, entered):
     assert enter(*changed) == entered
 
 
@@ -129,7 +129,7 @@ def test_directories(enter, changed, entered):
         "sound/core.c",
     ],
 )
-def test_all_are_entered(enter, changed):
+def test_all_are_entered_for_what_no_list_tells(enter, changed):
     assert enter(changed) is None
 
 

@@ -15,8 +15,8 @@ def test_what_came_after_stays(linux, tmp_path):
     assert not without.why
     assert reverted(tree, culprit, top) == without, "the same revert is the same commit"
     assert tree.resolve(without.commit) == without.commit, "it can be built like any other"
-    assert set(tree.files_differing(top, without.commit)) == {"a", "b"}
-    assert tree.files_differing(linux.base, without.commit) == ("c",)
+    assert {change.path for change in tree.changes(top, without.commit)} == {"a", "b"}
+    assert [change.path for change in tree.changes(linux.base, without.commit)] == ["c"]
     assert tree.parents(without.commit) == (top,)
     assert before == (linux.git("for-each-ref"), linux.git("count-objects", "-v"))
 

@@ -27,7 +27,7 @@ def link(tmp_path):
     return link
 
 
-def test_is_a_hash(link):
+def test_a_signature_is_64_hex_digits(link):
     assert len(link(SOURCE)) == 64
     assert int(link(SOURCE), 16)
 
@@ -50,7 +50,7 @@ def test_a_line_number_in_the_data_counts(link):
     assert link(f"\n{source}") != link(source)
 
 
-def test_the_formula(tmp_path, link):
+def test_the_formula_is_that_of_syzkaller(tmp_path, link):
     link(SOURCE)
     elf = tmp_path / "vmlinux1"
     digests = b""

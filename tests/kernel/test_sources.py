@@ -49,7 +49,7 @@ READ = Sources(
         "tools/include/linux/list.h",
     ],
 )
-def test_counts_as_read(path):
+def test_a_change_matters_where_it_was_read_or_nobody_lists_it(path):
     assert READ.matters(Change(path, in_place=True))
     assert READ.matters(Change(path, in_place=False))
 
@@ -72,7 +72,7 @@ def test_counts_as_read(path):
         "scripts/checkpatch.pl",
     ],
 )
-def test_is_not_read(path):
+def test_a_change_of_what_no_build_reads_does_not_matter(path):
     assert not READ.matters(Change(path, in_place=True))
     assert not READ.matters(Change(path, in_place=False))
 

@@ -109,6 +109,6 @@ def test_code_that_came_out_otherwise_is_left_out(vmlinux, make):
     assert {name for name, _, _ in addresses(make({"one", "two"}))} == {"two", "begin", "same_name"}
 
 
-def test_of_nothing(make):
+def test_functions_that_no_object_has_are_an_error(make):
     with pytest.raises(HostError, match="no object"):
         make({"elsewhere"})

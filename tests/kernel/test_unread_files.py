@@ -47,7 +47,7 @@ def give(linux_clone, real_cache):
     return give
 
 
-def test_signature_for_signature(linux_clone, give, tmp_path):
+def test_a_kernel_taken_over_has_the_signature_that_a_build_gives(linux_clone, give, tmp_path):
     """The last commit has the changes of all: what is built for it is checked for all of them."""
     index = tmp_path / "index"
     # The kernel of the base commit may be of a time when nobody noted what was read.

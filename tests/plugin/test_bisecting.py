@@ -41,7 +41,7 @@ def test_ranges_that_cannot_be_bisected(suite: pytest.Pytester, linux: Tree) -> 
     assert not (suite.path / "kbisect-results").exists()
 
 
-def test_a_repair_needs_both_ends(suite: pytest.Pytester, linux: Tree) -> None:
+def test_a_fix_needs_both_ends(suite: pytest.Pytester, linux: Tree) -> None:
     """In a process of its own, as users have it: nothing was imported before."""
     words = [f"--kbisect-kernel={linux.path}", "--kbisect-range=..HEAD", "--kbisect-fix", "crash.sh"]
     result = suite.runpytest_subprocess(*words)
@@ -49,7 +49,7 @@ def test_a_repair_needs_both_ends(suite: pytest.Pytester, linux: Tree) -> None:
     result.stderr.fnmatch_lines(["ERROR: --kbisect-fix needs both ends: A..B, A crashes and B does not"])
 
 
-def test_no_tree(suite: pytest.Pytester) -> None:
+def test_a_range_without_a_tree_is_refused(suite: pytest.Pytester) -> None:
     result = bisect(suite, suite.path / "nowhere", "HEAD~1..HEAD")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: no kernel tree at *nowhere: there is no such folder"])
@@ -57,7 +57,7 @@ def test_no_tree(suite: pytest.Pytester) -> None:
     result.stderr.fnmatch_lines(["ERROR: no kernel to bisect: give --kbisect-kernel DIR*"])
 
 
-def test_no_reproducer(suite: pytest.Pytester, linux: Tree) -> None:
+def test_a_range_without_a_reproducer_is_refused(suite: pytest.Pytester, linux: Tree) -> None:
     suite.makepyfile(test_plain="def test_it(): pass")
     for words in (["-k", "nothing", "crash.sh"], ["test_plain.py"]):
         result = bisect(suite, linux.path, "HEAD~1..HEAD", *words)
@@ -98,7 +98,9 @@ def test_a_cache_that_no_kernel_builds_in(suite: pytest.Pytester, linux: Tree, n
     (suite.path / name).mkdir()
     (suite.path / "link").symlink_to(name)
     for cache in (name, "link"):
-        refused = f"ERROR: no kernel can be built in *{name}, for the blank or colon in its path: give *"
+        refused = (
+            f"ERROR: kernels cannot be built in *{name}, because of the space or colon in its path: give *"
+        )
         result = bisect(suite, linux.path, "HEAD~1..HEAD", "crash.sh", f"--kbisect-cache={cache}")
         ordinary = suite.runpytest(f"--kbisect-kernel={linux.path}", "crash.sh", f"--kbisect-cache={cache}")
         for one in (result, ordinary):
@@ -110,7 +112,10 @@ def test_a_cache_that_no_kernel_builds_in(suite: pytest.Pytester, linux: Tree, n
 
 def test_a_disk_image_that_is_none(suite: pytest.Pytester, linux: Tree) -> None:
     suite.path.joinpath("disk.img.xz").write_bytes(b"\xfd7zXZ\0" + bytes(4096))
-    for name, words in (("disk.img.xz", "is packed by xz: unpack it first"), ("absent.img", "No such file")):
+    for name, words in (
+        ("disk.img.xz", "is compressed with xz: decompress it first"),
+        ("absent.img", "No such file"),
+    ):
         result = bisect(suite, linux.path, "HEAD~1..HEAD", "crash.sh", f"--kbisect-image={name}")
         assert result.ret == pytest.ExitCode.USAGE_ERROR
         (error,) = [line for line in result.errlines if line.startswith("ERROR:")]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_kbisect import properties
+from pytest_kbisect import variables
 from pytest_kbisect.bisection.lab import _Events
 from pytest_kbisect.session import Session
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def session(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Session:
-    monkeypatch.setenv(properties.LAB, str(pytester.path))
+    monkeypatch.setenv(variables.LAB, str(pytester.path))
     return Session(pytester.parseconfig())
 
 
@@ -35,9 +35,9 @@ def events(pytester: pytest.Pytester, heard: list[Mapping[str, Any]]) -> _Events
 
 def test_are_heard_in_order(session: Session, events: _Events, heard: list[Mapping[str, Any]]) -> None:
     for word in ("one", "two"):
-        session.say(word)
+        session.events.say(word)
     events()
-    session.say("Ñandú")
+    session.events.say("Ñandú")
     events()
     assert [event["say"] for event in heard] == ["one", "two", "Ñandú"]
 
@@ -47,7 +47,7 @@ def test_a_full_disk_keeps_nobody_from_building(session: Session, monkeypatch: p
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "open", full)
-    session.tell({"say": "build 10%", "percent": 10})
+    session.events.tell({"say": "build 10%", "percent": 10})
 
 
 def test_a_line_cut_short_is_passed_by(

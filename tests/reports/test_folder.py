@@ -48,7 +48,7 @@ def made(path: Path, *, reproducer: str = "crash.sh", fix: bool = False) -> Path
 
 
 @needs_busybox
-def test_all_of_it(tmp_path: Path) -> None:
+def test_every_report_is_written_and_junit_elsewhere_too(tmp_path: Path) -> None:
     results = made(tmp_path)
     assert not folder.write(results, tmp_path / "cache", also=tmp_path / "elsewhere.xml")
     for name in ("report.html", "report.eml", "git-bisect.log", "junit.xml", "repeat.sh"):

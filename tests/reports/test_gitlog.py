@@ -109,7 +109,9 @@ def first_bad(said: str) -> str:
     return found[1]
 
 
-def test_a_plain_search(tmp_path: Path, line: tuple[Repository, list[str]]) -> None:
+def test_git_replays_a_search_on_a_line_to_the_same_answer(
+    tmp_path: Path, line: tuple[Repository, list[str]]
+) -> None:
     repository, c = line
     tests = [
         (c[16], "ccc"),
@@ -151,7 +153,9 @@ def test_verdicts_that_the_answer_overrules_are_comments(
 
 
 @pytest.mark.parametrize("culprit", ["s2", "m2", "M", "m1"])
-def test_with_merges(tmp_path: Path, merged: tuple[Repository, dict[str, str]], culprit: str) -> None:
+def test_git_replays_a_search_among_merges_to_the_same_answer(
+    tmp_path: Path, merged: tuple[Repository, dict[str, str]], culprit: str
+) -> None:
     repository, c = merged
     descendants = {c["M"], c["B"]} | {c[n] for n in c if n[0] == culprit[0] and n >= culprit}
     tests = [
@@ -161,7 +165,9 @@ def test_with_merges(tmp_path: Path, merged: tuple[Repository, dict[str, str]], 
     assert first_bad(repository.replay(log, tmp_path / "log")) == c[culprit]
 
 
-def test_a_repair(tmp_path: Path, line: tuple[Repository, list[str]]) -> None:
+def test_git_replays_the_search_for_a_fix_with_old_and_new(
+    tmp_path: Path, line: tuple[Repository, list[str]]
+) -> None:
     repository, c = line
     tests = [(c[0], "ccc"), (c[16], "ooo"), (c[8], "coc"), (c[12], "ooo"), (c[10], "o"), (c[9], "c")]
     log = log_of(tmp_path, repository, (c[0], c[16]), tests, {"culprit": c[10]}, fix=True)

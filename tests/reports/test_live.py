@@ -125,7 +125,7 @@ def test_several_steps_share_the_line(on_terminal: Callable[[], Terminal]) -> No
     ),
     st.integers(0, 200),
 )
-def test_it_always_fits(status: Status, width: int) -> None:
+def test_the_status_line_never_exceeds_its_width(status: Status, width: int) -> None:
     shown = live.render([live.heard(status, {"stage": status.stage})], width)
     assert live.columns(shown) <= width
 
@@ -172,7 +172,9 @@ def test_in_a_pipe_each_event_is_a_line(capsys: pytest.CaptureFixture[str]) -> N
     ]
 
 
-def test_quiet_and_verbose(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_quiet_prints_the_answer_only_and_verbose_the_details(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     printed = {}
     for verbosity in (-1, 0, 1):
         teller = Teller(verbosity)
@@ -253,7 +255,7 @@ def test_where_nothing_can_be_printed(tmp_path: Path, where: str) -> None:
     assert log.read_text() == "line 0\nline 1\nline 2\n"
 
 
-def test_an_ascii_terminal() -> None:
+def test_a_terminal_that_knows_ascii_only_gets_question_marks() -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     program = "from pytest_kbisect.reports.teller import Teller; Teller().line('Ñandú')"
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True)

@@ -72,15 +72,15 @@ def test_a_revert_that_was_not_tried_is_not_told(tmp_path: Path) -> None:
     assert "reverted" not in text_of(parsed(mail.render(read(made(tmp_path / "f").path))))
 
 
-def test_a_repair_is_no_regression(tmp_path: Path) -> None:
+def test_a_fix_is_no_regression(tmp_path: Path) -> None:
     message = parsed(mail.render(read(made(tmp_path / "f", fix=True).path)))
-    assert message["Subject"] == f'{CRASH} repaired by "net: skbuff: do not hide failures"'
+    assert message["Subject"] == f'{CRASH} fixed by "net: skbuff: do not hide failures"'
     assert message["Cc"] == "l@example.org"
     assert "regzbot" not in text_of(message)
     assert "Fixes:" not in text_of(message)
 
 
-def test_a_repair_that_brings_the_crash_back_when_reverted(tmp_path: Path) -> None:
+def test_a_fix_that_brings_the_crash_back_when_reverted(tmp_path: Path) -> None:
     folder = made(tmp_path / "f", fix=True, seen={"revert": "passed", "revert_runs": [9, 10]})
     text = text_of(parsed(mail.render(read(folder.path)))).replace("\n", " ")
     assert "9 of 10 runs crashed: the crash is back." in text

@@ -217,7 +217,7 @@ def test_an_unfinished_bisection_has_a_page(tmp_path: Path) -> None:
     assert "net: skbuff: the one" in said
 
 
-def test_the_picture_narrows(tmp_path: Path) -> None:
+def test_strips_are_enlarged_as_the_range_narrows(tmp_path: Path) -> None:
     from pytest_kbisect.reports import picture
 
     folder = Folder(tmp_path / "f", commits=1000)
@@ -283,7 +283,7 @@ def run_chromium(chromium: str, tmp_path: Path, *words: str) -> str:
     return subprocess.run([*base, *words], check=True, capture_output=True, text=True, timeout=120).stdout
 
 
-def test_in_a_browser(chromium: str, tmp_path: Path) -> None:
+def test_a_browser_shows_hostile_text_as_text_within_a_second(chromium: str, tmp_path: Path) -> None:
     """The browser reads it as meant, no script of anybody's runs, and it is laid out within a second."""
     folder = large(tmp_path / "f")
     lines = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]

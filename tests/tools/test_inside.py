@@ -12,7 +12,7 @@ from pytest_kbisect.guest.clock import RunningTime
 def test_workers_and_bisections_have_no_terminal(pytester: pytest.Pytester, flag: str) -> None:
     pytester.makepyfile("def test_it(): pass")
     for words, message in {
-        ("-n2",): f"ERROR: {flag} waits at the terminal, which workers have not: leave -n out",
+        ("-n2",): f"ERROR: {flag} waits at the terminal, and xdist workers have none: leave -n out",
         ("--kbisect-range=a..b",): f"ERROR: {flag} is for one kernel: leave --kbisect-range out and name *",
     }.items():
         result = pytester.runpytest_inprocess(flag, *words)

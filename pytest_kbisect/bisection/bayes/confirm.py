@@ -49,7 +49,7 @@ class Confirmation:
         """
         for own in self.odds():
             tally = self._evidence.own_tally(own.commit)
-            if own.probability >= self._confidence or self._evidence.built(own.commit) is False:
+            if own.probability >= self._confidence or self._evidence.builds(own.commit) is False:
                 continue
             if tally.total >= MOST_RUNS or tally.kin > tally.telling:
                 continue  # no more of the same would convince

@@ -56,7 +56,7 @@ DRIFTING = 0.1
 
 
 @dataclass(frozen=True)
-class Plan:
+class Batch:
     """What a batch that stops after the first wave with a crash may show.
 
     Arrays by hypothesis (rows) and outcome (columns: no crash at all, 1, 2, 3, more in the last
@@ -85,7 +85,7 @@ class CrashChance:
         self._shares: Matrix = np.array([shares for _, _, shares, _ in hypotheses])
         weights = np.array([weight for *_, weight in hypotheses])
         self.log_prior: Matrix = np.log(weights / weights.sum())
-        self._plans: dict[tuple[int, int], Plan] = {}
+        self._batches: dict[tuple[int, int], Batch] = {}
 
     @cached_property
     def _local(self) -> Matrix:
@@ -105,17 +105,17 @@ class CrashChance:
         good: Matrix = hits * np.log(self.q) + oks * np.log1p(-self.q)
         return bad, good
 
-    def plan(self, waves: int, width: int) -> Plan:
+    def batch(self, waves: int, width: int) -> Batch:
         """Outcomes of at most `waves` waves of `width` telling runs."""
         key = waves, width
-        if key not in self._plans:
+        if key not in self._batches:
             many = [_stopped(self._local[:, d], waves, width) for d in range(len(DRIFT))]
             shares = self._shares.T[:, :, None]
             bad = sum(share * outcome for share, (outcome, _) in zip(shares, many, strict=True))
             waves_bad = sum(share[:, 0] * spent for share, (_, spent) in zip(shares, many, strict=True))
             good, waves_good = _stopped(self.q, waves, width)
-            self._plans[key] = Plan(np.asarray(bad), good, np.asarray(waves_bad), waves_good)
-        return self._plans[key]
+            self._batches[key] = Batch(np.asarray(bad), good, np.asarray(waves_bad), waves_good)
+        return self._batches[key]
 
 
 def _stopped(chance: Matrix, waves: int, width: int) -> tuple[Matrix, Matrix]:

@@ -76,7 +76,7 @@ def machine_fails(tallies: Sequence[Tally]) -> bool:
 
 def boot_failures(evidence: Evidence) -> float:
     """The share of failed boots among kernels that were seen up at least once."""
-    tallies = [evidence.tally(i) for i in evidence.tested]
+    tallies = [evidence.tally(i) for i in evidence.built]
     alive = [t for t in tallies if t.telling or t.unrelated or t.related]
     failed = sum(t.boot_failed for t in alive)
     return failed / max(1, failed + sum(t.telling + t.unrelated + t.related for t in alive))

@@ -17,10 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_kbisect.bisection.ancestry import Weights
-    from pytest_kbisect.bisection.bayes.choice import Options
-    from pytest_kbisect.bisection.bayes.crashchance import CrashChance, Matrix
-    from pytest_kbisect.bisection.bayes.partition import Partition
-    from pytest_kbisect.bisection.bayes.posterior import Posterior
+    from pytest_kbisect.bisection.bayes.crashchance import Matrix
+    from pytest_kbisect.bisection.bayes.state import State
 
 ROUNDS = 3
 """How often each experiment is chosen again in the light of the others; it settles in two."""
@@ -32,16 +30,7 @@ LITTLE = 0.1
 """The part of them below which one beside others is not worth beginning."""
 
 
-def spread(
-    model: CrashChance,
-    partition: Partition,
-    posterior: Posterior,
-    options: Options,
-    first: int,
-    count: int,
-    width: int,
-    running: Sequence[int] = (),
-) -> tuple[int, ...]:
+def spread(state: State, first: int, count: int, running: Sequence[int] = ()) -> tuple[int, ...]:
     """At most `count` different commits whose outcomes together tell most about the culprit.
 
     Those of the `running` ones come first that are still worth it; then `first`, the best by
@@ -49,19 +38,19 @@ def spread(
     until nothing changes. An experiment is taken for what it is when well done: a channel that errs
     with the chance that a batch errs.
     """
-    error = _batch_error(model, posterior, width)
-    if options.fix:
+    error = _batch_error(state)
+    if state.alternatives.fix:
         error = error[1], error[0]  # a commit that contains the culprit is one that does not crash
-    alone = _gains(partition, posterior, options, [], error)
+    alone = _gains(state, [], error)
     kept = [commit for commit in running if alone[commit] >= WORTH * alone.max()][:count]
     chosen = list(kept)
     if first not in kept and len(kept) < count:
-        beside = _gains(partition, posterior, options, kept[-MOST:], error) if kept else alone
+        beside = _gains(state, kept[-MOST:], error) if kept else alone
         if not kept or beside[first] >= WORTH * beside.max():
             chosen.append(first)
     least = LITTLE * float(alone.max())
     while len(chosen) < count:
-        more = _best_given(partition, posterior, options, chosen[-MOST:], chosen, error, least)
+        more = _best_given(state, chosen[-MOST:], chosen, error, least)
         if more is None:
             break
         chosen.append(more)
@@ -69,7 +58,7 @@ def spread(
         before = list(chosen)
         for n in range(len(kept), len(chosen)):
             others = chosen[:n] + chosen[n + 1 :]
-            better = _best_given(partition, posterior, options, others, others, error)
+            better = _best_given(state, others, others, error)
             if better is not None:
                 chosen[n] = better
         if chosen == before:
@@ -77,25 +66,19 @@ def spread(
     return tuple(chosen)
 
 
-def _batch_error(model: CrashChance, posterior: Posterior, width: int) -> tuple[float, float]:
+def _batch_error(state: State) -> tuple[float, float]:
     """Chances that a batch makes a bad commit look good, and a good one bad."""
-    plan = model.plan(WAVES[2], width)
-    bad, good = posterior.chances @ plan.bad, posterior.chances @ plan.good
+    batch, chances = state.model.batch(WAVES[2], state.width), state.posterior.chances
+    bad, good = chances @ batch.bad, chances @ batch.good
     looks_bad = bad > good
     return min(float(bad[~looks_bad].sum()), 0.45), min(float(good[looks_bad].sum()), 0.45)
 
 
 def _best_given(
-    partition: Partition,
-    posterior: Posterior,
-    options: Options,
-    others: list[int],
-    taken: list[int],
-    error: tuple[float, float],
-    least: float = 0.0,
+    state: State, others: list[int], taken: list[int], error: tuple[float, float], least: float = 0.0
 ) -> int | None:
     """The commit, none of `taken`, that adds most bits, more than `least`, to the experiments at `others`."""
-    gain = _gains(partition, posterior, options, others, error)
+    gain = _gains(state, others, error)
     order = np.argsort(-gain, kind="stable")
     for i in order[: len(taken) + 1].tolist():
         commit = i if i < len(gain) - 1 else GOOD_END
@@ -104,14 +87,9 @@ def _best_given(
     return None
 
 
-def _gains(
-    partition: Partition,
-    posterior: Posterior,
-    options: Options,
-    others: list[int],
-    error: tuple[float, float],
-) -> Weights:
+def _gains(state: State, others: list[int], error: tuple[float, float]) -> Weights:
     """Bits that each commit adds to the experiments at `others`; the good end is last."""
+    partition, posterior, alternatives = state.partition, state.posterior, state.alternatives
     finer = partition.copy()
     for other in others:
         finer.split(other)
@@ -126,12 +104,14 @@ def _gains(
     each = np.array([known[row, weight] for row, weight in zip(parents, finer.weights, strict=True)])
     masses = np.append(each * finer.sizes, posterior.outside)
     inside = np.append(
-        finer.inside[:, len(partition.tests) :], np.full((1, len(others)), options.share[0, -1] > 0), axis=0
+        finer.inside[:, len(partition.tests) :],
+        np.full((1, len(others)), alternatives.share[0, -1] > 0),
+        axis=0,
     )
     cells = _outcomes(inside, error)  # classes x outcomes of the others
     share = finer.share
-    share[:, -1] = options.share[0, -1]
-    gains: Weights = options.testable * _added(share, masses, cells, error)
+    share[:, -1] = alternatives.share[0, -1]
+    gains: Weights = alternatives.testable * _added(share, masses, cells, error)
     return gains
 
 

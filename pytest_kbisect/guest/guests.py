@@ -13,6 +13,7 @@ import hashlib
 import os
 import shutil
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,11 +58,21 @@ def _digest_of(path: Path, _size: int, _time: int) -> str:
 
 def key_of(machine: Machine) -> str:
     """What two guests must have in common to be restored from the same frozen one: 64 hex digits."""
-    command = machine.command(Path("console"), 0, Ram(0, private=True), 0, Layers(0, 0))
+    # The numbers stand for descriptors: which they are makes no difference to a guest.
+    command = machine.command(Path("console"), 0, ram=Ram(0, private=True), line_fd=0, layers=Layers(0, 0))
     files = [_digest(machine.kernel), _digest(machine.initramfs) if machine.initramfs else ""]
     files += [machine.disk.state()] if machine.disk else []
     words = [str(_FORMAT), qemu_identity(), *files, *command]
     return hashlib.sha256("\0".join(words).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A guest that is asked for; `held` is let go when it has ended."""
+
+    machine: Machine
+    directory: Path
+    held: contextlib.ExitStack
 
 
 class Guests:
@@ -76,7 +87,10 @@ class Guests:
         boot_timeout: float,
         say: Callable[[str], None],
     ) -> None:
-        """`thaw` compiles thaw.c, or tells None where that cannot be done here; `say` tells the user."""
+        """`thaw` compiles thaw.c, or gives None where that cannot be done here; `say` tells the user.
+
+        `boot_timeout` is in seconds.
+        """
         self._pool = pool
         self._image = image
         self._thaw = thaw
@@ -87,40 +101,31 @@ class Guests:
     def guest(self, machine: Machine, directory: Path) -> Iterator[Guest]:
         """A pristine guest that runs commands; gone after the block. Raises BootError or InfraError."""
         with contextlib.ExitStack() as held:
-            guest = self._restored(self._pool, machine, directory, held) if self._pool else None
+            guest = self._restored(self._pool, _Request(machine, directory, held)) if self._pool else None
             if guest is None:
                 guest = held.enter_context(Guest(machine, self._image, directory))
                 guest.boot(self._boot_timeout)
             yield guest
 
-    def _restored(
-        self, pool: Pool, machine: Machine, directory: Path, held: contextlib.ExitStack
-    ) -> Guest | None:
+    def _restored(self, pool: Pool, request: _Request) -> Guest | None:
         """A restored guest, or None where it must be booted."""
-        key = key_of(machine)
+        key = key_of(request.machine)
         try:
             if pool.refused(key):
                 return None
             while (lease := pool.lease(key)) is not None:
                 snapshot = lease.snapshot() if lease.filled else None
                 if snapshot or not lease.filled:
-                    held.enter_context(lease)
-                    return self._from_place(pool, key, lease, snapshot, machine, directory, held)
+                    request.held.enter_context(lease)
+                    return self._from_place(pool, key, lease, snapshot, request)
                 lease.close()  # cut short
                 pool.forget(key, lease.boot_number)
         except OSError as error:  # the folder of places: its disk is full, or it has gone
-            self._say(f"note: a guest is booted: {error}")
+            self._say(f"note: a guest is booted instead of restored: {error}")
         return None
 
     def _from_place(
-        self,
-        pool: Pool,
-        key: str,
-        lease: Lease,
-        snapshot: Snapshot | None,
-        machine: Machine,
-        directory: Path,
-        held: contextlib.ExitStack,
+        self, pool: Pool, key: str, lease: Lease, snapshot: Snapshot | None, request: _Request
     ) -> Guest | None:
         """A guest restored from a place, which is filled first if need be; None where that fails."""
         # What cannot be frozen will never be; a restore may fail because the host is busy.
@@ -128,8 +133,8 @@ class Guests:
         seconds = 0.0
         try:
             if snapshot is None:
-                snapshot, seconds = self._freeze(machine, directory, lease)
-            guest = self._restore(machine, directory, snapshot, lease, held)
+                snapshot, seconds = self._freeze(request, lease)
+            guest = self._restore(request, snapshot, lease)
         except BootError:
             raise
         except _TROUBLE as error:
@@ -142,22 +147,27 @@ class Guests:
         guest.boot_seconds = seconds
         return guest
 
-    def _freeze(self, machine: Machine, directory: Path, lease: Lease) -> tuple[Snapshot, float]:
+    def _freeze(self, request: _Request, lease: Lease) -> tuple[Snapshot, float]:
         """Boot a guest and freeze it; returns what is left of it, and the seconds that took."""
         started = time.monotonic()
+        machine = request.machine
         ram = Ram(lease.memory_file(machine.memory << 20), private=False, also=(lease.lock,))
         layer = lease.layer_over(machine.disk) if machine.disk else None
-        with Guest(machine, self._image, directory, ram=ram, layer=layer) as guest:
+        with Guest(machine, self._image, request.directory, ram=ram, layer=layer) as guest:
             guest.boot(self._boot_timeout)
             frozen = guest.freeze(self._thaw())
         return lease.keep(frozen), time.monotonic() - started
 
-    def _restore(
-        self, machine: Machine, directory: Path, snapshot: Snapshot, lease: Lease, held: contextlib.ExitStack
-    ) -> Guest:
+    def _restore(self, request: _Request, snapshot: Snapshot, lease: Lease) -> Guest:
         ram = Ram(snapshot.ram, private=True, also=(lease.lock,))
-        said = snapshot.frozen.console
-        guest = Guest(machine, self._image, directory, ram=ram, console=said, frozen_layer=snapshot.layer)
+        guest = Guest(
+            request.machine,
+            self._image,
+            request.directory,
+            ram=ram,
+            console=snapshot.frozen.console,
+            frozen_layer=snapshot.layer,
+        )
         try:
             guest.restore(snapshot.frozen, _RESTORE_LIMIT)
         except BootError as error:  # it has booted before
@@ -166,7 +176,7 @@ class Guests:
         except BaseException:
             guest.close()
             raise
-        held.callback(guest.close)
+        request.held.callback(guest.close)
         guest.boot_number = snapshot.boot_number
         guest.boot_reports = parse_console(snapshot.frozen.console)
         return guest
