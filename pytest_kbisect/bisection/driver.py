@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from pytest_kbisect import options, parallel
 from pytest_kbisect.bisection import conclusion, replaying, workplace
 from pytest_kbisect.bisection.course import Course, Plan
@@ -28,8 +30,6 @@ from pytest_kbisect.stash import WORKERS, session_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-
-    import pytest
 
     from pytest_kbisect.bisection.course import Finding
     from pytest_kbisect.kernel.config import ConfigRequest
@@ -58,6 +58,8 @@ def main(config: pytest.Config) -> int:
         teller.end()
         _complain(str(error))
         return error.exit_code
+    except pytest.UsageError:  # pytest tells these itself
+        raise
     except OSError as error:  # a full disk, a folder that cannot be written: the journal is whole
         _complain(f"{error.filename or 'the operating system says'}: {error.strerror}")
         return ExitCode.USAGE

@@ -41,6 +41,14 @@ def test_ranges_that_cannot_be_bisected(suite: pytest.Pytester, linux: Tree) -> 
     assert not (suite.path / "kbisect-results").exists()
 
 
+def test_options_that_cannot_be_used(suite: pytest.Pytester, linux: Tree) -> None:
+    for word in ("--kbisect-runs=0", "--kbisect-budget=soon", "--kbisect-strategy=best"):
+        result = bisect(suite, linux.path, "HEAD~1..HEAD", "crash.sh", word)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR, word
+        result.stderr.fnmatch_lines([f"ERROR: {word.partition('=')[0]}: '*' cannot be used: *"])
+        assert "Traceback" not in result.stderr.str()
+
+
 def test_a_fix_needs_both_ends(suite: pytest.Pytester, linux: Tree) -> None:
     """In a process of its own, as users have it: nothing was imported before."""
     words = [f"--kbisect-kernel={linux.path}", "--kbisect-range=..HEAD", "--kbisect-fix", "crash.sh"]
