@@ -41,7 +41,10 @@ class Option:
 
 
 def _count(text: str) -> int:
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        raise ValueError("must be a whole number") from None
     if number < 1:
         raise ValueError("must be 1 or more")
     return number
@@ -49,14 +52,20 @@ def _count(text: str) -> int:
 
 def _seconds(text: str) -> float:
     unit = text[-1:] if text[-1:] in _UNITS else ""
-    seconds = float(text.removesuffix(unit)) * _UNITS[unit]
+    try:
+        seconds = float(text.removesuffix(unit)) * _UNITS[unit]
+    except ValueError:
+        raise ValueError("must be seconds, or a number with s, m, h or d behind it") from None
     if not 0 < seconds < float("inf"):
         raise ValueError("must be more than 0")
     return seconds
 
 
 def _fraction(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0
     if not 0.5 <= number < 1:
         raise ValueError("must be at least 0.5 and below 1")
     return number

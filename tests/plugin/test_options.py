@@ -44,7 +44,9 @@ def test_an_ini_key_is_as_good_as_an_option_and_the_option_wins(pytester: pytest
     ("words", "message"),
     [
         (["--kbisect-runs=0"], "*--kbisect-runs: '0' cannot be used: must be 1 or more*"),
-        (["--kbisect-runs=ten"], "*--kbisect-runs: 'ten' cannot be used*"),
+        (["--kbisect-runs=ten"], "*--kbisect-runs: 'ten' cannot be used: must be a whole number*"),
+        (["--kbisect-timeout=5x"], "*: '5x' cannot be used: must be seconds, or a number with s, m, h or d*"),
+        (["--kbisect-confidence=95%"], "*: '95%' cannot be used: must be at least 0.5 and below 1*"),
         (["--kbisect-accel=xen"], "*--kbisect-accel: 'xen' cannot be used: must be one of: auto, kvm, tcg*"),
         (["--kbisect-timeout=0"], "*--kbisect-timeout: '0' cannot be used: must be more than 0*"),
         (["-o", "kbisect_memory=lots"], "*ini key kbisect_memory: 'lots' cannot be used*"),
