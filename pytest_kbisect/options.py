@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from configparser import ConfigParser
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,8 +87,12 @@ def _one_of(*words: str) -> Callable[[str], Any]:
     return parse
 
 
-def _path(text: str) -> Path:
-    return Path(text).expanduser()
+def path(text: str) -> Path:
+    """A path as a shell reads it: `~nobody/x` of a user who does not exist is a folder of that name.
+
+    (Path.expanduser() raises RuntimeError there.)
+    """
+    return Path(os.path.expanduser(text))
 
 
 OPTIONS = (
@@ -114,9 +119,9 @@ OPTIONS = (
         "replay",
         "LOG",
         "build nothing, show what would be concluded from a journal, a bisection log or a git bisect log",
-        parse=_path,
+        parse=path,
     ),
-    Option("kernel", "DIR", "git tree of Linux to build from; it is only read", parse=_path),
+    Option("kernel", "DIR", "git tree of Linux to build from; it is only read", parse=path),
     Option("commit", "REV", "the commit to build in an ordinary run", default="HEAD"),
     Option(
         "config", "FILE", "a whole .config, or a fragment over tinyconfig (repeatable)", default=(), many=True
@@ -125,7 +130,7 @@ OPTIONS = (
         "image",
         "FILE",
         "disk image (raw or qcow2, never written) whose user space guests have (default: the host's busybox)",
-        parse=_path,
+        parse=path,
     ),
     Option("runs", "N", "runs of each reproducer", default=10, parse=_count),
     Option(
@@ -160,9 +165,9 @@ OPTIONS = (
         parse=_count,
     ),
     Option("jobs", "N", "make's -j (default: one for each processor)", parse=_count),
-    Option("dir", "DIR", "folder of a bisection's results (default: kbisect-results/NAME)", parse=_path),
+    Option("dir", "DIR", "folder of a bisection's results (default: kbisect-results/NAME)", parse=path),
     Option(
-        "cache", "DIR", "folder of trees, objects and built kernels (default: the user's cache)", parse=_path
+        "cache", "DIR", "folder of trees, objects and built kernels (default: the user's cache)", parse=path
     ),
     Option(
         "store-size",
@@ -243,18 +248,32 @@ def value(config: pytest.Config, name: str) -> Any:
     option = _BY_NAME[name]
     raw, source = config.getoption(option.key), option.flag
     folder = config.invocation_params.dir
+    if raw == "" and name != "range":  # an empty range is none: see no_range()
+        raise pytest.UsageError(f"{source}: '' cannot be used: give a value, or leave the option out")
     if raw is None:
         raw, source = config.getini(option.key), f"ini key {option.key}"
         folder = config.inipath.parent if config.inipath else folder
     if raw in (None, "", []):
         return option.default
     if option.many:
-        return tuple(folder / Path(file).expanduser() for file in raw)
+        return tuple(folder / path(file) for file in raw)
     try:
         parsed = option.parse(str(raw))
         return folder / parsed if isinstance(parsed, Path) else parsed
     except ValueError as error:
         raise pytest.UsageError(f"{source}: {raw!r} cannot be used: {error}") from None
+
+
+def no_range(config: pytest.Config) -> bool:
+    """Whether the command line says `--kbisect-range=` where no commit stands for it.
+
+    With a commit that makes an ordinary run of a bisection's command; alone it is a script's empty
+    variable, and whoever wanted a bisection must not get the exit code of an ordinary run.
+    """
+    return config.getoption(_BY_NAME["range"].key) == "" and not given(config, "commit")
+
+
+_BY_NAME = {option.name: option for option in OPTIONS}
 
 
 def in_use(config: pytest.Config) -> bool:
@@ -280,10 +299,8 @@ def cache_folder(config: pytest.Config) -> Path:
 
 def default_cache() -> Path:
     """$KBISECT_CACHE, else the user's cache folder as the desktop standard has it."""
-    import os
-
     if named := os.environ.get("KBISECT_CACHE"):
-        return Path(named).expanduser()
+        return path(named)
     import platformdirs
 
     return platformdirs.user_cache_path("pytest-kbisect")

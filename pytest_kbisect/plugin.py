@@ -43,8 +43,11 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
     A replay only reads what such a driver wrote.
     """
-    wanted = options.value(config, "range") or options.value(config, "replay")
-    if not wanted or any(getattr(config.option, name, None) for name in _ASKING):
+    if any(getattr(config.option, name, None) for name in _ASKING):
+        return None
+    if options.no_range(config):
+        raise pytest.UsageError("--kbisect-range: '' is not a range: write A..B, or leave the option out")
+    if not (options.value(config, "range") or options.value(config, "replay")):
         return None
     _check_looking(config)
     from pytest_kbisect.bisection.driver import main

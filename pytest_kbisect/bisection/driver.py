@@ -226,7 +226,7 @@ def _write(config: pytest.Config, told: result.Result, folder: Path, teller: Tel
     except OSError as error:
         teller.line(f"note: result.json was not written: {error.strerror}", log=False)
         return
-    junit = config.invocation_params.dir / Path(also).expanduser() if also else None
+    junit = config.invocation_params.dir / options.path(also) if also else None
     for trouble in reports.write(folder, options.cache_folder(config), also=junit):
         teller.line(f"note: {trouble}", log=False)
 

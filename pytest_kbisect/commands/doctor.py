@@ -6,7 +6,6 @@ import json
 import platform
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_kbisect import host, options, parallel
@@ -29,19 +28,25 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         " if one is named, a git tree of Linux. Exit code 0 if a bisection can run here, else 4.",
     )
     parser.add_argument(
-        "kernel", nargs="?", type=Path, metavar="KERNEL", help="a git tree of Linux: can it be built here?"
+        "kernel",
+        nargs="?",
+        type=options.path,
+        metavar="KERNEL",
+        help="a git tree of Linux: can it be built here?",
     )
     parser.add_argument(
         "--kbisect-kernel",
         dest="kernel_option",
-        type=Path,
+        type=options.path,
         metavar="DIR",
         help="the same as KERNEL, as for pytest",
     )
     parser.add_argument(
         "--kbisect-range", dest="range", metavar="A..B", help="check both ends of this range (default: HEAD)"
     )
-    parser.add_argument("--kbisect-cache", dest="cache", type=Path, metavar="DIR", help="as for pytest")
+    parser.add_argument(
+        "--kbisect-cache", dest="cache", type=options.path, metavar="DIR", help="as for pytest"
+    )
     parser.add_argument("--fix", action="store_true", help="install what is missing, as `kbisect setup` does")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
 
@@ -68,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _findings(arguments: argparse.Namespace) -> Iterator[Finding]:
     from pytest_kbisect.checkup import guests, machine, source
 
-    cache = (arguments.cache or options.default_cache()).expanduser().absolute()
+    cache = (arguments.cache or options.default_cache()).absolute()
     yield from machine.tools()
     yield machine.ccache()
     yield machine.memory()

@@ -69,7 +69,7 @@ class Repository:
         host.require("git")  # GitPython asks at import, with a traceback
         import git
 
-        self.path = path.expanduser().absolute()
+        self.path = path.absolute()
         self.cache = cache
         try:
             # Repo() looks for the folder's own repository only: a folder inside another project's

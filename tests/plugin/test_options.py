@@ -49,6 +49,15 @@ def test_an_ini_key_is_as_good_as_an_option_and_the_option_wins(pytester: pytest
         (["--kbisect-confidence=95%"], "*: '95%' cannot be used: must be at least 0.5 and below 1*"),
         (["--kbisect-accel=xen"], "*--kbisect-accel: 'xen' cannot be used: must be one of: auto, kvm, tcg*"),
         (["--kbisect-timeout=0"], "*--kbisect-timeout: '0' cannot be used: must be more than 0*"),
+        (
+            ["--kbisect-commit="],
+            "*--kbisect-commit: '' cannot be used: give a value, or leave the option out",
+        ),
+        (["--kbisect-range="], "*--kbisect-range: '' is not a range: write A..B, or leave the option out"),
+        (
+            ["--kbisect-kernel=~nobody-here/linux"],
+            "*no kernel tree at *~nobody-here/linux: there is no such*",
+        ),
         (["-o", "kbisect_memory=lots"], "*ini key kbisect_memory: 'lots' cannot be used*"),
     ],
 )
