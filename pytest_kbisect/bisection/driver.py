@@ -7,7 +7,6 @@ import signal
 import sys
 import traceback
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,6 +29,7 @@ from pytest_kbisect.stash import WORKERS, session_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from pytest_kbisect.bisection.course import Finding
     from pytest_kbisect.kernel.config import ConfigRequest

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shlex
 import tempfile
 from pathlib import Path
 
@@ -42,6 +43,8 @@ LOCAL_VARIABLES = (
 """What `git rev-parse --local-env-vars` lists: set inside hooks, `git rebase --exec` and `git bisect
 run`, they would turn our commands on the repository that runs the hook. Settings handed down in
 GIT_CONFIG_COUNT stay: that is how CI says safe.directory."""
+
+_SAFE = re.compile(r"--add safe\.directory (.+)")
 
 
 def environment() -> dict[str, str]:
@@ -144,9 +147,11 @@ class Repository:
     def trouble(self, complaint: str) -> UsageError:
         """The error for what git complains of, with the next step where it is known."""
         if "dubious ownership" in complaint:
+            named = _SAFE.search(complaint)  # where links lead, quoted
+            safe = named[1] if named else shlex.quote(str(self.path.resolve()))
             return UsageError(
                 f"git refuses {self.path} because it belongs to another user: "
-                f"git config --global --add safe.directory {self.path}"
+                f"git config --global --add safe.directory {safe}"
             )
         if self.shallow and "bad object" in complaint:
             return UsageError(f"the clone {self.path} is shallow and lacks commits: git fetch --unshallow")

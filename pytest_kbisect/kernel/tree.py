@@ -76,8 +76,10 @@ class LinuxTree(Repository):
         """
         if not revision:
             raise UsageError("empty revision: name a commit, a tag or a branch")
-        if revision.startswith("-"):
-            raise UsageError(f"revision {revision!r} begins with '-': name a commit, a tag or a branch")
+        if revision.startswith(("-", "^")):
+            raise UsageError(
+                f"revision {revision!r} begins with {revision[0]!r}: name a commit, a tag or a branch"
+            )
         if _CONTROL.search(revision) and not revision.startswith(":/") and "^{/" not in revision:
             raise UsageError(f"revision {revision!r} contains whitespace: name one commit, tag or branch")
         # What follows ":/" is searched for to its end, and finds commits only.

@@ -28,6 +28,7 @@ def test_ranges_that_cannot_be_bisected(suite: pytest.Pytester, linux: Tree) -> 
     for range_, words in {
         "nonsense..HEAD": "unknown revision 'nonsense'",
         "-x..HEAD": "begins with '-'",
+        "^HEAD~1..HEAD": "begins with '^'",
         "HEAD..HEAD": "are the same commit",
         "HEAD..HEAD~1": "is a descendant: did you mean HEAD~1..HEAD?",
         "HEAD": "is not a range",

@@ -230,6 +230,21 @@ def test_a_tree_of_somebody_else(tree: Tree, monkeypatch: pytest.MonkeyPatch) ->
     assert f"git config --global --add safe.directory {tree.path}" in finding.text
 
 
+def test_the_line_that_makes_git_read_it_can_be_pasted(
+    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the folder's name, and where it is a link."""
+    (tmp_path / "link").symlink_to(tree.path.rename(tmp_path / "my linux"))
+    tree.path = tmp_path / "link"
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    (finding,) = found(tree)["tree", "problem"]
+    line = finding.text.partition("another user: ")[2]
+    assert line.startswith("git config --global")
+    subprocess.run(["sh", "-c", line], check=True)
+    assert ("tree", "problem") not in found(tree)
+
+
 def test_files_in_lfs_are_a_warning(tree: Tree, versions) -> None:
     versions((12, 2, 0))
     tree.commit("lfs", {".gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n"})
