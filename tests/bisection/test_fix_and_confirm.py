@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from worlds import BOOT, CRASH, OK, drive, session, world
+from worlds import BOOT, CRASH, OK, OTHER, drive, session, world
 
 from pytest_kbisect.bisection.bayes import Bayes
 from pytest_kbisect.bisection.bayes.confirm import Confirmation
@@ -93,6 +93,21 @@ def test_a_parent_that_crashes_takes_the_confidence_away():
         evidence.add(i, kernel(i, 10))
     confirmation = Confirmation(evidence, 42, confidence=0.95)
     assert confirmation.confidence(0.97) < 0.01
+
+
+def test_a_parent_whose_runs_say_nothing_is_left_alone():
+    """Somebody else's crash in each of them: two hundred would say no more than twenty."""
+    evidence, kernel = Evidence(HISTORY), world(42)
+    for i in (99, 42):
+        evidence.add(i, kernel(i, 10))
+    confirmation = Confirmation(evidence, 42, confidence=0.95)
+    asked = 0
+    while (what := confirmation.decide(runs=4)) is not None:
+        assert what.commit == 41
+        asked += what.runs
+        evidence.add(41, session([OTHER] * what.runs, signature="s41"))
+    assert asked == 20
+    assert confirmation.confidence(0.97) == pytest.approx(0.5)
 
 
 def test_first_commit_is_confirmed_against_the_good_end():

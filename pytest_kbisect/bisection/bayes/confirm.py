@@ -9,6 +9,7 @@ import numpy as np
 
 from pytest_kbisect.bisection.bayes.crashchance import CrashChance
 from pytest_kbisect.bisection.bayes.posterior import KIN, by_another_bug
+from pytest_kbisect.bisection.bayes.testable import hardly_speaks
 from pytest_kbisect.bisection.strategy import GOOD_END, Experiment
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Confirmation:
             tally = self._evidence.own_tally(own.commit)
             if own.probability >= self._confidence or self._evidence.builds(own.commit) is False:
                 continue
-            if tally.total >= MOST_RUNS or tally.kin > tally.telling:
+            if tally.total >= MOST_RUNS or tally.kin > tally.telling or hardly_speaks(tally):
                 continue  # no more of the same would convince
             what = "the culprit" if own.commit == self._claims[0][0] else "its parent"
             again = "again" if tally.total else "itself"
