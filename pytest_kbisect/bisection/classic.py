@@ -9,7 +9,7 @@ import numpy as np
 
 from pytest_kbisect.bisection.halving import Halving, Step, candidates, halve
 from pytest_kbisect.bisection.outcome import Verdict
-from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind, Experiment
+from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind, Experiment, no_result
 from pytest_kbisect.bisection.verdict import crash_chance, is_flaky, judge, judge_reported
 
 if TYPE_CHECKING:
@@ -118,9 +118,7 @@ class Classic:
             return Answer(AnswerKind.UNTESTABLE, reason=f"the {end} does not build")
         tally = evidence.tally(evidence.reported)
         if not tally.telling:
-            return Answer(
-                AnswerKind.UNTESTABLE, reason=f"no run on the {end} gave a result ({tally.total} made)"
-            )
+            return no_result(evidence, evidence.reported, end)
         return Answer(
             AnswerKind.NOT_REPRODUCED,
             reason=f"{tally.matching} of {tally.total} runs crashed on the {end}: nothing to bisect",

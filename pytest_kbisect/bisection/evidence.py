@@ -7,6 +7,7 @@ and a journal is nothing else.
 
 from __future__ import annotations
 
+from collections import Counter
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -205,6 +206,11 @@ class Evidence:
     def own_tally(self, index: int) -> Tally:
         """The runs made at this very commit."""
         return self.count(self._own_runs.get(index, ()))
+
+    def usual_end(self, index: int) -> str:
+        """What the commit's runs ended in most often, in words; empty where none of them says."""
+        titles = Counter(run.title.partition("\n")[0] for run in self.runs(index) if run.title)
+        return titles.most_common(1)[0][0] if titles else ""
 
     def count(self, runs: Iterable[Run]) -> Tally:
         """Count runs by what they say of the bug."""

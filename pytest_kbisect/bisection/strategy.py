@@ -64,3 +64,10 @@ class Strategy(Protocol):
     def conclude(self, evidence: Evidence) -> Answer:
         """What is known so far, as an answer: where the search must stop early."""
         ...
+
+
+def no_result(evidence: Evidence, end: int, name: str) -> Answer:
+    """The end that must crash was run, and nothing that was seen speaks of the bug."""
+    made, usual = evidence.tally(end).total, evidence.usual_end(end)
+    why = f", most often: {usual}" if usual else ""
+    return Answer(AnswerKind.UNTESTABLE, reason=f"no run on the {name} gave a result ({made} made{why})")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from worlds import BOOT, CRASH, INFRA, OK, OTHER, drive, session, world
 
 from pytest_kbisect.bisection.bayes import FIRST_RUNS, Bayes, strategy
+from pytest_kbisect.bisection.classic import Classic
 from pytest_kbisect.bisection.evidence import Evidence, Prices
 from pytest_kbisect.bisection.history import History
 from pytest_kbisect.bisection.outcome import Outcome, Run
@@ -155,6 +156,14 @@ def test_not_reproduced():
     answer, asked = drive(Bayes(HISTORY, prices=PRICES), Evidence(HISTORY), world(999))
     assert answer.kind is AnswerKind.NOT_REPRODUCED
     assert sum(experiment.runs for experiment in asked) == FIRST_RUNS
+
+
+@pytest.mark.parametrize("search", [Bayes(HISTORY, prices=PRICES), Classic(HISTORY)])
+def test_bad_end_whose_runs_fail_on_the_host_says_why(search):
+    refused = replace(INFRA, title="QEMU did not start: 999 processors are too many\nqemu.log")
+    answer, _ = drive(search, Evidence(HISTORY), lambda _, runs: session([refused] * runs, signature="s"))
+    assert answer.kind is AnswerKind.UNTESTABLE
+    assert answer.reason.endswith(" made, most often: QEMU did not start: 999 processors are too many)")
 
 
 @pytest.mark.parametrize("kernel", [world(3, broken=(199,)), world(3, dead=(199,))])

@@ -14,7 +14,7 @@ from pytest_kbisect.bisection.bayes.together import spread
 from pytest_kbisect.bisection.evidence import Prices
 from pytest_kbisect.bisection.outcome import Outcome
 from pytest_kbisect.bisection.releases import enough_runs
-from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind, Experiment
+from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind, Experiment, no_result
 from pytest_kbisect.bisection.verdict import crash_chance
 
 if TYPE_CHECKING:
@@ -187,9 +187,7 @@ class Bayes:
         if tally.matching:
             return None
         if not tally.telling:
-            return Answer(
-                AnswerKind.UNTESTABLE, reason=f"no run on the {name} gave a result ({tally.total} made)"
-            )
+            return no_result(evidence, end, name)
         return Answer(
             AnswerKind.NOT_REPRODUCED,
             reason=f"0 of {tally.total} runs crashed on the {name}: nothing to bisect",
