@@ -135,12 +135,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         try:
             reproducers.parametrize(metafunc)
         except UsageError as error:
-            raise pytest.UsageError(str(error)) from None
+            raise reproducers.uncollected(metafunc.config, error) from None
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """The selection is known: note what it asks of the kernel, and check that its programs compile."""
     config = session.config
+    mended_first = not (config.option.continue_on_collection_errors or hasattr(config, "workerinput"))
+    if USAGE in config.stash and mended_first:
+        raise pytest.UsageError(config.stash[USAGE])
     if not any(reproducers.OWN_FIXTURE in getattr(item, "fixturenames", ()) for item in session.items):
         return
     from pytest_kbisect import preflight

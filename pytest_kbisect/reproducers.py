@@ -15,6 +15,7 @@ import pytest
 
 from pytest_kbisect import needs, options
 from pytest_kbisect.errors import UsageError
+from pytest_kbisect.stash import USAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,11 +66,17 @@ class ReproducerFile(pytest.Module):
         try:
             needed = needs.from_source(self.path.read_text("utf-8", "replace"), self.path.name)
         except (OSError, UsageError) as error:
-            raise self.CollectError(str(error)) from None
+            raise uncollected(self.config, error) from None
         function = _c_test(self.path) if self.path.suffix == ".c" else _shell_test(self.path)
         wanted = {field.name: value for field in fields(needed) if (value := getattr(needed, field.name))}
         marked: Callable[..., None] = pytest.mark.kbisect(**wanted)(function)
         return marked
+
+
+def uncollected(config: pytest.Config, error: Exception) -> pytest.Collector.CollectError:
+    """A test that cannot be made as it was asked for: something to mend, told in one line."""
+    config.stash.setdefault(USAGE, str(error))
+    return pytest.Collector.CollectError(str(error))
 
 
 def _c_test(path: Path) -> Callable[..., None]:
@@ -143,7 +150,8 @@ def fragments(items: list[pytest.Item]) -> dict[str, tuple[tuple[str, str], ...]
     for item in items:
         if OWN_FIXTURE not in getattr(item, "fixturenames", ()):
             continue
-        asked, source = needs_of(item), item.nodeid.partition("::")[0]
+        # (The id of a test outside pytest's root names no file.)
+        asked, source = needs_of(item), item.nodeid.partition("::")[0] or item.path.name
         wanted[""].update({(source, line): None for line in asked.config})
         for name, lines in asked.configs.items():
             variants.setdefault(name, {}).update({(source, line): None for line in lines})

@@ -77,6 +77,13 @@ def test_a_range_without_a_reproducer_is_refused(suite: pytest.Pytester, linux: 
     result.stderr.fnmatch_lines(["ERROR:*missing.c*"])
 
 
+def test_a_header_line_that_means_nothing(suite: pytest.Pytester, linux: Tree) -> None:
+    suite.path.joinpath("crash.sh").write_text("# kbisect-timeout: soon\n")
+    result = bisect(suite, linux.path, "HEAD~1..HEAD")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert result.errlines == ["ERROR: crash.sh:1: timeout must be a number above 0, not 'soon'"]
+
+
 def test_a_reproducer_that_does_not_compile(suite: pytest.Pytester, linux: Tree) -> None:
     suite.path.joinpath("broken.c").write_text("int main(void) { return nonsense; }\n")
     result = bisect(suite, linux.path, "HEAD~1..HEAD", "broken.c")

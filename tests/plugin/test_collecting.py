@@ -103,15 +103,16 @@ def test_a_file_named_on_the_command_line_is_a_reproducer(pytester: pytest.Pytes
 def test_a_header_line_that_means_nothing_is_named(repro: pytest.Pytester, line: str, words: str) -> None:
     (repro.path / "repro" / "crash2.sh").write_text(f"#!/bin/sh\n# {line}\n")
     result = repro.runpytest("--collect-only", "repro/crash2.sh")
-    assert result.ret != 0
-    result.stdout.fnmatch_lines([f"*crash2.sh:2: *{words.replace('[', '[[]')}*"])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: crash2.sh:2: *{words.replace('[', '[[]')}*"])
 
 
 def test_a_marker_that_means_nothing_is_named(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("import pytest\n@pytest.mark.kbisect(tiemout=3)\ndef test_it(vm): pass\n")
     result = pytester.runpytest("--collect-only", "--kbisect-runs=1")
-    assert result.ret != 0
-    result.stdout.fnmatch_lines(["*unknown keyword 'tiemout'*"])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: test_a_marker_*: unknown keyword 'tiemout'*"])
+    result.stdout.no_fnmatch_line("*plugin.py*")
 
 
 def test_fixtures_of_the_same_names_in_other_projects_are_left_alone(pytester: pytest.Pytester) -> None:
