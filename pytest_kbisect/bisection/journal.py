@@ -15,7 +15,7 @@ from pytest_kbisect.bisection.outcome import Outcome, Run, Tested
 from pytest_kbisect.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 _FORMAT = 1
@@ -32,7 +32,7 @@ class Journal:
         lines = read_records(path)
         _mend(path)
         self.records = [record for record in lines if record.get("kind") == "tested"]
-        self._tested = [tested_of(record["tested"]) for record in self.records]
+        self._tested = experiments(lines, path)
         self._notes = [record for record in lines[1:] if record.get("kind") != "tested"]
         header = {"kind": "subject", "format": _FORMAT, **json.loads(json.dumps(dict(subject)))}
         if lines:
@@ -85,10 +85,24 @@ def read_records(path: Path) -> list[dict[str, Any]]:
         try:
             records.append(dict(json.loads(line)))
         except (ValueError, TypeError):
-            raise UsageError(
-                f"{path}:{number} is not a journal line: move the file away to start over"
-            ) from None
+            raise _no_line(path, number) from None
     return records
+
+
+def experiments(records: Sequence[Mapping[str, Any]], path: Path) -> list[Tested]:
+    """What a journal's records say was tested. Raises UsageError where one of them does not say it so."""
+    found = []
+    for number, record in enumerate(records, 1):
+        if record.get("kind") == "tested":
+            try:
+                found.append(tested_of(record["tested"]))
+            except (KeyError, TypeError, ValueError, AttributeError):  # another version's, or nobody's
+                raise _no_line(path, number) from None
+    return found
+
+
+def _no_line(path: Path, number: int) -> UsageError:
+    return UsageError(f"{path}:{number} is not a journal line: move the file away to begin anew")
 
 
 def _mend(path: Path) -> None:

@@ -14,7 +14,7 @@ from pytest_kbisect.bisection.bayes import Bayes
 from pytest_kbisect.bisection.classic import Classic
 from pytest_kbisect.bisection.evidence import Evidence
 from pytest_kbisect.bisection.history import History
-from pytest_kbisect.bisection.journal import read_records, tested_of
+from pytest_kbisect.bisection.journal import experiments, read_records
 from pytest_kbisect.bisection.likeness import match_crashes
 from pytest_kbisect.bisection.outcome import Outcome, Run, Tested, Verdict
 from pytest_kbisect.bisection.reference import Reference
@@ -68,13 +68,13 @@ def _read(path: Path) -> tuple[Log, str]:
         text = path.read_text("utf-8", "replace")
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
-    if text.startswith("{"):
+    if text.startswith('{"'):
         records = read_records(path)
         if not records or records[0].get("kind") != "subject":
             raise _no_bisection(path)
         subject = records[0]
         notes = [record for record in records if record.get("kind") == "prior"]
-        trials = [Trial(tested_of(record["tested"])) for record in records if record.get("kind") == "tested"]
+        trials = [Trial(tested) for tested in experiments(records, path)]
         log = Log(
             trials,
             fix=bool(subject.get("fix")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from pytest_kbisect.bisection import hints
 from pytest_kbisect.bisection.journal import Journal
 from pytest_kbisect.bisection.outcome import Outcome, Run, Tested
+from pytest_kbisect.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,11 +78,13 @@ def test_what_is_no_bisection(pytester: pytest.Pytester, linux: Tree) -> None:
     (pytester.path / "x.log").write_text("hello\n")
     (pytester.path / "cut.jsonl").write_text('{"kind": "subject", "form')
     (pytester.path / "other.json").write_text('{"culprit": ""}\n')
+    (pytester.path / "result.json").write_text('{\n "culprit": ""\n}\n')
     (pytester.path / "short.log").write_text(f"testing commit {'a' * 40}\nall runs: OK\n")
     for words, error in (
         (["x.log"], "ERROR: *x.log holds no bisection: *"),
         (["cut.jsonl"], "ERROR: *cut.jsonl holds no bisection: *"),
         (["other.json"], "ERROR: *other.json holds no bisection: *"),
+        (["result.json"], "ERROR: *result.json holds no bisection: *"),
         (["nowhere.log"], "ERROR: cannot read *nowhere.log: No such file or directory"),
         (
             ["short.log", f"--kbisect-kernel={linux.path}"],
@@ -90,3 +94,26 @@ def test_what_is_no_bisection(pytester: pytest.Pytester, linux: Tree) -> None:
         result = replay(pytester, pytester.path / words[0], *words[1:])
         assert result.ret == pytest.ExitCode.USAGE_ERROR
         result.stderr.fnmatch_lines([error])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tested: tested.pop("runs"),
+        lambda tested: tested.update(runs=[{"outcome": "exploded"}]),
+        lambda tested: tested.update(of_a_later_version=1),
+    ],
+)
+def test_a_journal_of_another_version(pytester: pytest.Pytester, line: list[str], change) -> None:
+    """It is neither read wrongly nor with a traceback; nor is it gone on from."""
+    path = pytester.path / "journal.jsonl"
+    subject = {"range": [line[0], line[-1]], "fix": False}
+    Journal(path, subject).add(Tested(line[-1], (CRASH,) * 4, "s1"), reason="")
+    first, second = map(json.loads, path.read_text().splitlines())
+    change(second["tested"])
+    path.write_text(f"{json.dumps(first)}\n{json.dumps(second)}\n")
+    result = replay(pytester, path)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: *journal.jsonl:2 is not a journal line: *"])
+    with pytest.raises(UsageError, match=r"journal.jsonl:2 is not a journal line"):
+        Journal(path, subject)
