@@ -1,4 +1,4 @@
-"""Every option of the plugin, told once: command line, ini file, help and types come from this table."""
+"""Every option of the plugin, defined once: command line, ini file, help and types come from this table."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ def add(parser: pytest.Parser) -> None:
 
 
 def default(name: str) -> Any:
-    """What an option is where nobody says anything."""
+    """The default of an option."""
     return _BY_NAME[name].default
 
 

@@ -54,7 +54,7 @@ class Session:
         self._resources.close()
 
     def check_host(self) -> None:
-        """What would fail at the first kernel or guest, said before. Raises HostError or UsageError."""
+        """Check what would fail at the first kernel or guest. Raises HostError or UsageError."""
         from pytest_kbisect import host
         from pytest_kbisect.kernel import headroom
 

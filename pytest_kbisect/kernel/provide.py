@@ -1,4 +1,4 @@
-"""A kernel for a commit: from the store, or built into it - once, whoever asks, however many at a time."""
+"""A kernel for a commit: from the store, or built into it, once, however many processes ask for it."""
 
 from __future__ import annotations
 
