@@ -1,4 +1,4 @@
-"""What a person who watches is told of the step that is being made: facts, and the line they become."""
+"""The status of the steps in progress, for the terminal: the facts, and the line made of them."""
 
 from __future__ import annotations
 
