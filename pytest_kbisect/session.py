@@ -119,7 +119,6 @@ class Session:
                 self.tree,
                 self.commit,
                 self.config_request(configuration),
-                cache=self.cache,
                 jobs=options.jobs(self._config),
                 progress=lambda message: self.events.progress(self.commit, message),
                 store_limit=options.value(self._config, "store-size") << 30,

@@ -142,7 +142,6 @@ def _symbolized(
         tree,
         told.crash_commit,
         wanted,
-        cache=options.cache_folder(config),
         jobs=options.jobs(config),
         progress=lambda words: teller.line(f"   {told.crash_commit[:12]}: {words}", log=False),
     )

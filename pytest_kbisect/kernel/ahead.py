@@ -132,7 +132,6 @@ def main() -> int:
                 tree,
                 wish.commit,
                 config,
-                cache=wish.cache,
                 jobs=wish.jobs,
                 store_limit=wish.store_limit,
                 background=True,

@@ -58,7 +58,6 @@ def build(
     request: ConfigRequest,
     toolchain: Toolchain,
     *,
-    cache: Path,
     jobs: int,
     log: Path,
     progress: Callable[[str], None],
@@ -84,7 +83,7 @@ def build(
         for last_try in (False, True):
             before = dict(output.state)
             try:
-                make = Make(toolchain, slot, output, cache, jobs, log)
+                make = Make(toolchain, slot, output, linux.cache, jobs, log)
                 built = _attempt(linux, commit, request, make, progress=progress, seconds=seconds)
                 break
             except BuildError as error:
