@@ -65,7 +65,7 @@ def kernel(
     try:
         built = kbisect_session.kernel(kbisect_configuration)
     except BuildError as error:
-        bisecting = kbisect_session.lab is not None
+        bisecting = kbisect_session.bisecting
         if isinstance(error, ConfigError) and (not bisecting or os.environ.get(variables.STRICT)):
             raise UsageError(str(error)) from None
         if not bisecting:

@@ -1,4 +1,4 @@
-"""Every option of the plugin, told once: command line, ini file, help and types come from this table."""
+"""Every option of the plugin, defined once: command line, ini file, help and types come from this table."""
 
 from __future__ import annotations
 
@@ -234,7 +234,7 @@ def add(parser: pytest.Parser) -> None:
 
 
 def default(name: str) -> Any:
-    """What an option is where nobody says anything."""
+    """The default of an option."""
     return _BY_NAME[name].default
 
 
@@ -271,9 +271,6 @@ def no_range(config: pytest.Config) -> bool:
     variable, and whoever wanted a bisection must not get the exit code of an ordinary run.
     """
     return config.getoption(_BY_NAME["range"].key) == "" and not given(config, "commit")
-
-
-_BY_NAME = {option.name: option for option in OPTIONS}
 
 
 def in_use(config: pytest.Config) -> bool:

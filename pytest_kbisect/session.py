@@ -40,11 +40,14 @@ class Session:
         self._config = config
         self.cache = options.cache_folder(config)
         self.fragments: dict[str, tuple[tuple[str, str], ...]] = {"": ()}
-        lab = os.environ.get(variables.LAB)
-        self.lab = Path(lab) if lab else None
-        self.consoles = self.lab / "runs" if self.lab else None
+        """What the selected tests ask of each configuration, by its name (see reproducers.fragments)."""
+        named = os.environ.get(variables.LAB)
+        folder = Path(named) if named else None
+        self.bisecting = folder is not None
+        """Whether a bisection started this session, at one of its commits."""
+        self.consoles = folder / "runs" if folder else None
         """Where consoles are kept; set before the first guest."""
-        self.events = Events(config, self.lab)
+        self.events = Events(config, folder)
         self._resources = contextlib.ExitStack()
         self._kernels: dict[str, KernelImage | Exception] = {}
         self.collection_error: KbisectError | None = None
@@ -54,7 +57,7 @@ class Session:
         self._resources.close()
 
     def check_host(self) -> None:
-        """What would fail at the first kernel or guest, said before. Raises HostError or UsageError."""
+        """Check what would fail at the first kernel or guest. Raises HostError or UsageError."""
         from pytest_kbisect import host
         from pytest_kbisect.kernel import headroom
 
@@ -119,7 +122,6 @@ class Session:
                 self.tree,
                 self.commit,
                 self.config_request(configuration),
-                cache=self.cache,
                 jobs=options.jobs(self._config),
                 progress=lambda message: self.events.progress(self.commit, message),
                 store_limit=options.value(self._config, "store-size") << 30,

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place, then moved to it."""
+"""Files that are replaced atomically: written beside their place, then renamed to it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write(path: Path, content: bytes | str) -> None:
-    """Replace a file by one with this content; text is UTF-8, file names in it whatever they were."""
+    """Replace a file by one with this content; text is written as UTF-8 with surrogateescape."""
     with replacing(path) as unfinished:
         unfinished.write_bytes(
             content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content

@@ -52,7 +52,7 @@ def main(config: pytest.Config) -> int:
             return replaying.main(config, log, teller) if log else _bisect(config, teller)
     except KeyboardInterrupt:
         teller.end()
-        teller.line("kbisect: interrupted; the same command goes on where it was", level=ANSWER)
+        teller.line("kbisect: interrupted; the same command continues where it stopped", level=ANSWER)
         return ExitCode.INTERRUPTED
     except KbisectError as error:
         teller.end()
@@ -148,7 +148,6 @@ def _symbolized(
         tree,
         told.crash_commit,
         wanted,
-        cache=options.cache_folder(config),
         jobs=options.jobs(config),
         progress=lambda words: teller.line(f"   {told.crash_commit[:12]}: {words}", log=False),
     )

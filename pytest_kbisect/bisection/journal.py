@@ -102,7 +102,7 @@ def experiments(records: Sequence[Mapping[str, Any]], path: Path) -> list[Tested
 
 
 def _no_line(path: Path, number: int) -> UsageError:
-    return UsageError(f"{path}:{number} is not a journal line: move the file away to begin anew")
+    return UsageError(f"{path}:{number} is not a journal line: move the file away to start over")
 
 
 def _mend(path: Path) -> None:

@@ -11,7 +11,6 @@ from pytest_kbisect.kernel.symbols import functions_in, symbols_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from pytest_kbisect.kernel.config import ConfigRequest
     from pytest_kbisect.kernel.tree import LinuxTree
@@ -23,7 +22,6 @@ def symbolized(
     commit: str,
     config: ConfigRequest,
     *,
-    cache: Path,
     jobs: int,
     progress: Callable[[str], None],
 ) -> Symbolized:
@@ -37,10 +35,8 @@ def symbolized(
         return Symbolized(report, done=False)
     try:
         with (
-            provide(tree, commit, config, cache=cache, jobs=jobs, progress=progress) as kernel,
-            symbols_for(
-                kernel, functions, tree, config, cache=cache, jobs=jobs, progress=progress
-            ) as vmlinux,
+            provide(tree, commit, config, jobs=jobs, progress=progress) as kernel,
+            symbols_for(kernel, functions, tree, config, jobs=jobs, progress=progress) as vmlinux,
         ):
             return symbolize(report, vmlinux)
     except KbisectError as error:

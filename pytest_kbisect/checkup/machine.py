@@ -55,7 +55,7 @@ def tools() -> Iterator[Finding]:
 
 
 def ccache() -> Finding:
-    """Optional, and worth it."""
+    """Whether there is a ccache; optional, but worth it."""
     absent = [tool for tool in host.missing(host.Purpose.BUILD) if tool.name == "ccache"]
     if absent:
         text = "not installed: what a changed header reaches is compiled again at each commit"
@@ -64,7 +64,7 @@ def ccache() -> Finding:
 
 
 def memory() -> Finding:
-    """For a guest, and for a build."""
+    """Memory for a guest and for a build."""
     free, build = headroom.memory_available() // _MIB, headroom.MEMORY_FOR_BUILD // _MIB
     if free < max(_GUEST, build):
         text = f"{free} MiB free; a guest takes {_GUEST} MiB, a build {build} MiB"
@@ -74,7 +74,7 @@ def memory() -> Finding:
 
 
 def cache_folder(cache: Path) -> Finding:
-    """Room, and leave to write and to run things (a build runs what it has just compiled)."""
+    """Whether the cache folder has room, and can be written and run from (a build runs what it compiles)."""
     existing = next(folder for folder in (cache, *cache.parents) if folder.exists())
     free = shutil.disk_usage(existing).free // _MIB
     needed = (headroom.DISK_FOR_TREE + headroom.DISK_FOR_BUILD) // _MIB

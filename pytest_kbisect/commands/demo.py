@@ -84,7 +84,9 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"\nBisecting, with the line that you would use:\n\n    {shlex.join(command)}\n", flush=True)
     exit_code = _in_foreground(command, folder)
     if exit_code != ExitCode.FOUND:
-        print(f"\nkbisect demo: pytest ended with exit code {exit_code}; `kbisect demo` goes on where it was")
+        print(
+            f"\nkbisect demo: pytest ended with exit code {exit_code}; `kbisect demo` continues where it stopped"
+        )
         return exit_code
     _check_answer(result / "result.json", demo)
     print(_explanation(demo, result, _minutes(started)))

@@ -18,7 +18,7 @@ class Console:
         self._offset = 0
 
     def skip(self) -> None:
-        """Take all that was printed so far for read."""
+        """Count everything printed so far as read."""
         self._offset = len(self.bytes())
 
     def read_new(self) -> bytes:

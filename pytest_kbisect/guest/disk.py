@@ -1,4 +1,4 @@
-"""A disk image of the user's as a guest's user space, and the throw-away layers over it.
+"""The user's disk image as a guest's user space, and the throw-away layers over it.
 
 The image is opened for reading only, whatever a guest does. What guests write goes into layers: qcow2
 files that begin empty, each over another or over the image. A guest that is to be frozen writes into
@@ -60,7 +60,7 @@ class DiskImage:
         return " ".join(f"{fact.st_ino}:{fact.st_size}:{fact.st_mtime_ns}" for fact in facts)
 
     def arguments(self, layers: Layers) -> list[str]:
-        """QEMU's: the image, what lies over it, and the disk that the guest sees.
+        """QEMU's arguments for the image, what lies over it, and the disk that the guest sees.
 
         Where the host's disk is full or the image cannot be read, QEMU stops the guest: an error that
         the guest sees would look like a fault of its kernel. A flush of the guest's reaches the layer,
@@ -84,7 +84,7 @@ def _node(name: str, kind: str, file: str, mode: str, over: str = "") -> list[st
 
 
 def escaped(path: Path) -> str:
-    """A path inside one of QEMU's options."""
+    """A path as QEMU's option syntax needs it: commas doubled."""
     return str(path).replace(",", ",,")
 
 
@@ -105,7 +105,7 @@ class Layers:
 
 @contextlib.contextmanager
 def layer(disk: DiskImage, folder: Path, kept: int | None = None) -> Iterator[int]:
-    """The layer of a guest to be started: `kept`, or else a file without a name in `folder`'s file system.
+    """The layer of a guest to be started: `kept`, or else an unnamed file in `folder`'s file system.
 
     That one is there as long as a process has it open. Raises OSError where there is no room.
     """
@@ -118,7 +118,7 @@ def layer(disk: DiskImage, folder: Path, kept: int | None = None) -> Iterator[in
 
 
 def begin(disk: DiskImage, descriptor: int) -> None:
-    """Make an empty file a layer with nothing in it. Raises OSError where there is no room.
+    """Write an empty layer into an empty file. Raises OSError where there is no room.
 
     What it lies over is not written into it: QEMU is told (`DiskImage.arguments`).
     """
@@ -129,7 +129,7 @@ def begin(disk: DiskImage, descriptor: int) -> None:
 
 
 def look_at(path: Path) -> DiskImage:
-    """The image that a file is. Raises UsageError where it is none, or cannot be used."""
+    """Inspect a file as a disk image. Raises UsageError where it is not one, or cannot be used."""
     kind, size, based_on = _read_head(path)
     files = [path]
     while based_on is not None:

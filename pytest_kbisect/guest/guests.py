@@ -68,7 +68,7 @@ def key_of(machine: Machine) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """A guest that is asked for; `held` is let go when it has ended."""
+    """A guest that is asked for; `held` is closed when it has ended."""
 
     machine: Machine
     directory: Path

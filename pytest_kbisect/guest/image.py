@@ -138,7 +138,7 @@ def _archive(authorized_keys: str, host_key: bytes) -> bytes:
 
 
 def finding_root(busybox: Path, script: str, authorized_keys: str = "") -> Archive:
-    """What hands over to the root file system on a disk: FIND_ROOT, as it is or with more in it."""
+    """An initramfs that hands over to the root file system on a disk; `script` is FIND_ROOT or more."""
     archive = _with_busybox(busybox, script)
     archive.directory("new")
     archive.file("authorized_keys", authorized_keys.encode())
@@ -146,7 +146,7 @@ def finding_root(busybox: Path, script: str, authorized_keys: str = "") -> Archi
 
 
 def own_script(name: str) -> str:
-    """A first process, as a text."""
+    """The text of INIT or FIND_ROOT."""
     return resources.files(__package__).joinpath(name).read_text("utf-8")
 
 

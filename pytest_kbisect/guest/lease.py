@@ -1,4 +1,4 @@
-"""The use of one place for a frozen guest: fill it, or have what is in it. Whole or not at all."""
+"""The use of one place for a frozen guest: fill it, or take what is in it."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class Lease:
         return self._layer
 
     def keep(self, frozen: Frozen) -> Snapshot:
-        """The guest in the memory file is frozen: keep the rest of it. Raises OSError on a full disk."""
+        """Store the rest of a guest that was frozen into the memory file. Raises OSError on a full disk."""
         whole.write(self._folder / "state", frozen.state)
         whole.write(self._folder / "console", frozen.console)
         whole.write(self._folder / "manifest.json", json.dumps(self._facts(frozen)))
@@ -130,7 +130,7 @@ class Lease:
         return Snapshot(self._ram, frozen, self.boot_number, self._layer)
 
     def _facts(self, frozen: Frozen) -> dict[str, Any]:
-        """By which a snapshot is known to be whole."""
+        """What a complete snapshot is recognized by."""
         return {
             "ram": os.fstat(self._ram).st_size,
             "layer": None if self._layer is None else os.fstat(self._layer).st_size,

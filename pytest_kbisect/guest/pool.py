@@ -92,12 +92,12 @@ class Pool:
             yield
 
     def refused(self, key: str) -> bool:
-        """Whether such guests cannot be had frozen, as far as is known."""
+        """Whether guests of this kind are booted each time, because freezing or restoring one failed."""
         with self._index() as index:
             return index.of(key).refused
 
     def refuse(self, key: str, *, failures: int) -> bool:
-        """It failed; after so many `failures`, such guests are booted each time. True if that begins now."""
+        """Count a failure; after `failures` of them such guests are refused. True if that begins now."""
         with self._index() as index:
             kind = index.of(key)
             kind.failures += 1
@@ -144,7 +144,7 @@ class Pool:
             self._wait_for(number)
 
     def forget(self, key: str, boot_number: int) -> None:
-        """What is in that place is no good; whoever uses it now may go on."""
+        """Drop a snapshot that does not work; a process that uses it now may continue."""
         with self._index() as index:
             number = index.number(key, boot_number)
             if number is not None:
@@ -162,7 +162,7 @@ class Pool:
         return self._memory_available() >= needed
 
     def _clear(self, number: int) -> bool:
-        """Give back what is in a place; at once only if nobody uses it, which is told."""
+        """Empty a place, unless somebody uses it; whether that was done."""
         lock = self._lock(number, exclusive=True)
         if lock is None:
             return False

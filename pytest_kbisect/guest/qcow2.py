@@ -1,4 +1,4 @@
-"""As much of QEMU's qcow2 as layers want: an empty one, and what one says of itself.
+"""As much of QEMU's qcow2 format as is needed: writing an empty image, and reading a header.
 
 An empty one is a header and three tables, written in less than a millisecond; so qemu-img is not needed.
 Format: docs/interop/qcow2.txt in QEMU's tree.
@@ -22,7 +22,7 @@ _HEADER_LENGTH: Final = 104
 
 
 def empty(size: int) -> bytes:
-    """A qcow2 (version 3) of a disk of `size` bytes, none of which is in it."""
+    """An empty qcow2 image (version 3) of a disk of `size` bytes."""
     clusters = -(-size // _CLUSTER)
     l1_entries = max(1, -(-clusters // (_CLUSTER // 8)))
     l1_clusters = -(-l1_entries * 8 // _CLUSTER)

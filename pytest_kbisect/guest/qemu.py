@@ -246,7 +246,7 @@ class Qemu:
         return process.tail(self._log.read_bytes(), 5)
 
     def close(self) -> None:
-        """End QEMU now; it keeps nothing worth a gentle end."""
+        """Kill QEMU: it has nothing to save."""
         from qemu.qmp import QMPError
 
         process.kill(self.process)

@@ -1,4 +1,4 @@
-"""Which functions of its kernel a guest executes: breakpoints through QEMU's gdb stub, good for one hit each.
+"""Which functions of its kernel a guest executes: breakpoints through QEMU's gdb stub, for one hit each.
 
 A run that ends well says little if it never came to the code the bug is in. Nothing is needed from
 the guest but a kernel that stays where it was linked (nokaslr). QEMU stops all processors at a
@@ -52,7 +52,7 @@ class Reached:
         return frozenset(self._hit)
 
     def _follow(self) -> None:
-        """Until the guest ends, or has been everywhere."""
+        """Handle breakpoints until the guest ends, or all were hit."""
         with contextlib.suppress(InfraError), contextlib.closing(self._stub):
             while self._names:
                 self._stub.receive(None)
@@ -79,7 +79,7 @@ class _Stub:
             raise InfraError("qemu", f"QEMU's gdb stub does not answer: {error}") from error
 
     def ask(self, command: str, wanted: str = "") -> str:
-        """The answer to a command; another one than `wanted`, where there is one, raises InfraError."""
+        """Send a command and return the answer. Raises InfraError if `wanted` is given and is not it."""
         self.send(command)
         # That the guest was stopped for our sake is told, too, some time after the connection.
         while (answer := self.receive(_ANSWER)).startswith("T"):

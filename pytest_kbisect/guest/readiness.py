@@ -26,14 +26,14 @@ SERVICES_STARTED = "if [ -d /run/systemd/system ]; then systemctl is-system-runn
 
 
 class Sign(Protocol):
-    """What tells whether a guest is up, and does not wait."""
+    """Tells whether a guest is up, without waiting."""
 
     def seen(self) -> bool:
-        """Whether it is. Raises BootError where it never will be."""
+        """Whether the guest is up. Raises BootError where it never will be."""
         ...
 
     def missing(self, seconds: float) -> GuestError:
-        """Why it is not up after so many seconds."""
+        """The error for a guest that is not up after so many seconds."""
         ...
 
 

@@ -140,7 +140,7 @@ class Ssh:
         check: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> CommandResult:
-        """Run a command for at most `timeout` seconds; at the deadline it is hung up on, not awaited.
+        """Run a command for at most `timeout` seconds; at the deadline the channel is closed, not awaited.
 
         `clock` tells the seconds: one that can stand still is for a guest that a debugger can hold.
 

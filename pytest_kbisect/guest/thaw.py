@@ -46,12 +46,12 @@ def install(guest: Guest, program: Path, line: socket.socket) -> bool:
 
 
 def send(line: socket.socket) -> None:
-    """To a program that waits at the line."""
+    """Send the message to the program that waits at the line."""
     line.sendall(message())
 
 
 def wait_until_done(line: socket.socket) -> None:
-    """Raises InfraError if the program does not answer."""
+    """Wait for the program's answer. Raises InfraError if there is none."""
     if (answer := _heard(line)) != _DONE:
         raise InfraError(
             "thaw", f"a restored guest did not take the time of day and a random seed: {answer!r}"
@@ -59,7 +59,7 @@ def wait_until_done(line: socket.socket) -> None:
 
 
 def run(guest: Guest) -> None:
-    """The same by ssh. Raises InfraError if it fails."""
+    """Run the program by ssh, where none waits at the line. Raises InfraError if it fails."""
     by_shell = f"{{ rm -f {_PROGRAM}; date -s @{int(time.time())} && cat >/dev/urandom; }}"
     answer = guest.run(f"[ -x {_PROGRAM} ] && {_PROGRAM} || {by_shell}", stdin=message())
     if answer.exit_status != 0:

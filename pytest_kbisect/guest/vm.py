@@ -1,4 +1,4 @@
-"""A guest from boot, or from a snapshot, to its end: run things in it, tell how it failed."""
+"""A guest, from its boot or restore to its end: run commands in it, and find out how it failed."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ class Guest:
         self.boot_reports = self._watch.begin()
 
     def _wait_for_services(self, ssh: Ssh, timeout: float) -> None:
-        """Until all are started, or the time is over: then commands can be run all the same."""
+        """Wait until all services are started, or the time is over; commands can be run in both cases."""
         try:
             ssh.run(SERVICES_STARTED, timeout=timeout)
         except InfraError:
@@ -251,7 +251,7 @@ class Guest:
         local.write_bytes(base64.b64decode(result.stdout))
 
     def debug(self, socket: Path) -> None:
-        """Let gdb in at a unix socket (`target remote SOCKET`).
+        """Let gdb attach at a unix socket (`target remote SOCKET`).
 
         From now on time limits stand still while gdb holds the guest, and a panic does not end it.
         Raises InfraError where QEMU does not listen.
@@ -275,7 +275,7 @@ class Guest:
     # -- the verdict of the console ------------------------------------------------------------------
 
     def settle(self) -> None:
-        """After the last command: let what it set off happen, and see that the guest still answers.
+        """After the last command: wait for what it set off, and check that the guest still answers.
 
         The guest waits a moment by its own clock and then prints a line: what it printed before that
         has been read when the line has. Raises KernelCrash for what was printed since the boot, a

@@ -39,13 +39,13 @@ class ConsoleWatch:
         return self._reader.pending
 
     def begin(self) -> tuple[CrashReport, ...]:
-        """A run begins: what was printed so far is none of it. Returns those crashes."""
+        """Start a run: what was printed so far does not belong to it. Returns the crashes in that."""
         before = self.finish()
         self._reports, self._reader, self._pending_since, self.recent = [], ConsoleReader(), None, b""
         return before
 
     def read(self) -> None:
-        """Read on, and raise nothing."""
+        """Read what is new on the console; raises nothing."""
         if chunk := self.console.read_new():
             if not self._reader.begun:  # a report's time begins with it, not with a line held back
                 self._pending_since = None
@@ -59,7 +59,7 @@ class ConsoleWatch:
         return tuple(self._reports)
 
     def look(self) -> None:
-        """Read on. Raises KernelCrash for a crash or a reboot, InfraError where QEMU itself died."""
+        """Read what is new. Raises KernelCrash for a crash or a reboot, InfraError where QEMU itself died."""
         ended = not self._qemu.running()  # asked first: what was printed until then is read
         self.read()
         now = time.monotonic()
@@ -111,7 +111,7 @@ class ConsoleWatch:
         return f"QEMU died (exit status {status}): {self._qemu.log_tail() or 'it said nothing'}"
 
     def disk_failure(self) -> InfraError | None:
-        """What to say where QEMU has stopped the guest because of what its disk is made of; else None."""
+        """The error, if QEMU has stopped the guest because its disk cannot be read or written; else None."""
         disk = self._qemu.machine.disk
         if disk is None or not self._qemu.stopped_by_disk():
             return None

@@ -1,4 +1,4 @@
-"""The next likely commit, built while guests of this one run, by a process that gives way to all others.
+"""Builds the commit that is likely to be next while guests of this one run, at the lowest priority.
 
 What it builds is simply in the store when it is wanted. Whoever wants it before it is done takes the
 build over (see provide): raising the priority of a process needs a privilege, and the compilers that
@@ -28,7 +28,7 @@ _GRACE = 10.0  # seconds for a build to stop in order
 
 
 class _Wish(NamedTuple):
-    """What the process is told."""
+    """What the background process is to build."""
 
     kernel: Path
     cache: Path
@@ -91,7 +91,7 @@ class BuildAhead:
         return True
 
     def stop(self) -> None:
-        """Stop in order, so that the next build goes on from what there is; at most some seconds."""
+        """Stop make in order, so that the next build goes on from its objects. Takes some seconds at most."""
         child, self._child = self._child, None
         if child is None:
             return
@@ -106,7 +106,7 @@ class BuildAhead:
 
 
 def _give_way() -> None:
-    """Run when nobody else wants to: compilers started from here do, too."""
+    """Take the lowest scheduling priority, which compilers started from here inherit."""
     os.nice(19)
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
@@ -118,7 +118,7 @@ def _interrupted(_signal: int, _frame: object) -> NoReturn:
 
 
 def main() -> int:
-    """Build what is told on stdin."""
+    """Build what the pickled _Wish on stdin asks for; returns an exit status."""
     from pytest_kbisect.kernel.provide import provide
     from pytest_kbisect.kernel.tree import LinuxTree
 
@@ -132,7 +132,6 @@ def main() -> int:
                 tree,
                 wish.commit,
                 config,
-                cache=wish.cache,
                 jobs=wish.jobs,
                 store_limit=wish.store_limit,
                 background=True,

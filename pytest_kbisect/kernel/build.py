@@ -58,7 +58,6 @@ def build(
     request: ConfigRequest,
     toolchain: Toolchain,
     *,
-    cache: Path,
     jobs: int,
     log: Path,
     progress: Callable[[str], None],
@@ -84,7 +83,7 @@ def build(
         for last_try in (False, True):
             before = dict(output.state)
             try:
-                make = Make(toolchain, slot, output, cache, jobs, log)
+                make = Make(toolchain, slot, output, linux.cache, jobs, log)
                 built = _attempt(linux, commit, request, make, progress=progress, seconds=seconds)
                 break
             except BuildError as error:
@@ -161,7 +160,7 @@ def _attempt(
 
 
 def _is_of(image: Path, vmlinux: Path) -> bool:
-    """Whether an x86 image holds the kernel linked just now, compressed; True where it cannot be told."""
+    """Whether a bzImage contains the vmlinux that was just linked; True where that cannot be told."""
     packed = [
         path
         for path in (image.parent / "compressed").glob("vmlinux.bin.*")
@@ -224,7 +223,7 @@ def _directories(linux: LinuxTree, output: Output, whole: str, commit: str) -> f
 
 
 def _believable(error: BuildError, output: Output, before: Mapping[str, str]) -> bool:
-    """Whether a failure in a warm O= folder is the commit's own: a compiler's words about its sources."""
+    """Whether a failure in a warm O= folder is the commit's fault: the compiler complains of its sources."""
     if isinstance(error, ConfigError):
         return True
     sources = diagnosis.sources_in(error.cause)
@@ -242,7 +241,7 @@ def _failure(commit: str, make: Make) -> BuildError | HostError:
 
 
 def _compiler(header: Path) -> str:
-    """LINUX_COMPILER as the kernel itself will say it in its banner."""
+    """LINUX_COMPILER, as the kernel prints it in its banner."""
     try:
         match = re.search(r'#define LINUX_COMPILER\s+"(.*)"', header.read_text())
     except OSError:

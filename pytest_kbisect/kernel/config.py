@@ -1,4 +1,4 @@
-"""What a kernel's configuration is asked to be: fragments, whole files, and who said what.
+"""What is asked of a kernel's configuration: fragments, whole files, and who asked for what.
 
 A *fragment* is a few symbols: `CONFIG_TUN=y`, `TUN=y`, `# CONFIG_TUN is not set`. What a fragment
 says is asked for: if it is not so after olddefconfig, that is an error (see configure). A *whole*
@@ -46,9 +46,10 @@ class Fragment:
 
 @dataclass(frozen=True, slots=True)
 class ConfigRequest:
-    """A configuration before a kernel has had its say. `base` is a whole .config, or empty: tinyconfig.
+    """A configuration as it is asked for, before Kconfig decides.
 
-    `asked` is checked after olddefconfig, `wanted` is not and gives way to it. Make one with request().
+    `base` is a whole .config, or empty for tinyconfig. `asked` is checked after olddefconfig; `wanted` is
+    not, and gives way to it. Make one with request().
     """
 
     base: str
@@ -131,7 +132,7 @@ def request(
 
 
 def parse(text: str, source: str) -> Fragment:
-    """A fragment's text. Raises UsageError naming the first line that is none of its."""
+    """Parse a fragment. Raises UsageError naming the first line that is not a setting."""
     settings: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), 1):
         stripped = line.strip()
@@ -155,7 +156,7 @@ def parse(text: str, source: str) -> Fragment:
 
 
 def is_whole(text: str) -> bool:
-    """Whether a file is a whole .config: by kconfig's own header, which a fragment has not."""
+    """Whether a file is a whole .config: by kconfig's own header, which a fragment does not have."""
     return bool(_WHOLE.search(text))
 
 

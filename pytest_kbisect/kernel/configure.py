@@ -1,4 +1,4 @@
-"""From what is asked for to the .config of one commit, by the tree's own tools, and whether it is so."""
+"""Makes the .config of one commit with the tree's own tools, and checks that it has what was asked for."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def write(
 
 
 def check(request: ConfigRequest, text: str, tree: Path) -> list[Missing]:
-    """What is asked for and not in a .config's text, each with its unmet dependency where it can be told."""
+    """What was asked for and is missing in a .config's text, each with its unmet dependency where known."""
     actual = config.values(text)
     wrong = [
         (symbol, asked)

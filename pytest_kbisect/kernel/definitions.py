@@ -1,4 +1,4 @@
-"""In which source files functions are defined: what a crash's stack means before there are symbols."""
+"""Which source files define a function: turns a crash's stack into files while there are no symbols."""
 
 from __future__ import annotations
 

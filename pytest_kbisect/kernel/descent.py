@@ -83,7 +83,7 @@ _MODULE = re.compile(r"-DKBUILD_MODFILE='\"([^\"]+)/[^/\"]+\"'")
 
 
 def directories(tree: Path, output: Path, read: Sources, changes: Iterable[Change]) -> frozenset[str] | None:
-    """Directories that make has to enter in a tree where this changed since all of O= was made; None: all.
+    """The directories that make has to enter after these changes since the last whole build; None: all.
 
     `read` is what was read for what lies in O= (sources.collect). Paths are from the top of the tree.
     """
@@ -196,7 +196,7 @@ def _is_read_elsewhere(output: Path, folders: Collection[str]) -> bool:
 
 
 def _grep(words: Sequence[str], folder: Path, stdin: str = "") -> list[str]:
-    """What grep prints, paths from the folder on."""
+    """The lines that grep prints, with paths relative to the folder."""
     command = ["env", "LC_ALL=C", "grep", *words]
     try:
         found = process.run(command, cwd=folder, stdin=stdin.encode("utf-8", "surrogateescape"))

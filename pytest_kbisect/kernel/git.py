@@ -41,14 +41,14 @@ LOCAL_VARIABLES = (
     "GIT_WORK_TREE",
 )
 """What `git rev-parse --local-env-vars` lists: set inside hooks, `git rebase --exec` and `git bisect
-run`, they would turn our commands on the repository that runs the hook. Settings handed down in
+run`, they would point our commands at the repository that runs the hook. Settings handed down in
 GIT_CONFIG_COUNT stay: that is how CI says safe.directory."""
 
 _SAFE = re.compile(r"--add safe\.directory (.+)")
 
 
 def environment() -> dict[str, str]:
-    """Our own environment for a git command, without what would turn it on another repository."""
+    """Our environment for git, without the variables that would point it at another repository."""
     return {name: value for name, value in os.environ.items() if name not in LOCAL_VARIABLES}
 
 
@@ -102,7 +102,7 @@ class Repository:
 
     @property
     def identity(self) -> str:
-        """A name for this repository, the same whichever way leads to it: for folders in the cache."""
+        """A name for this repository, for folders in the cache: the same whatever path was given for it."""
         top = self.git_dir.parent if self.git_dir.name == ".git" else self.git_dir
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", top.name).strip("-.") or "linux"
         return f"{name[:40]}-{hashlib.sha256(bytes(self.git_dir)).hexdigest()[:12]}"
@@ -145,7 +145,7 @@ class Repository:
         return output.decode("utf-8", "replace")
 
     def trouble(self, complaint: str) -> UsageError:
-        """The error for what git complains of, with the next step where it is known."""
+        """The error to raise for a complaint of git's, with the next step where it is known."""
         if "dubious ownership" in complaint:
             named = _SAFE.search(complaint)  # where links lead, quoted
             safe = named[1] if named else shlex.quote(str(self.path.resolve()))

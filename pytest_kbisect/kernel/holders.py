@@ -54,7 +54,7 @@ def of(path: Path) -> Holder | None:
 
 
 def _started(pid: int) -> str:
-    """When a process began, in ticks since the host booted: with its id, a name nobody else has."""
+    """When a process began, in ticks since the host booted; with its id this identifies a process."""
     try:
         # The program's name stands in brackets, and may hold some itself.
         return Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[19]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Seconds that this process spent on having a kernel; all 0 where the store had it.
+    """Seconds that this process spent to get a kernel; all 0 where the store had it.
 
     `waiting` is for another process that built the same kernel, or held all slots.
     """

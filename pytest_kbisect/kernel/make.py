@@ -1,4 +1,4 @@
-"""make itself: run in an O= folder, what it prints kept and counted, and stopped in order."""
+"""Runs make in an O= folder, logs and counts what it prints, and stops it in order."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Make:
         entered: Collection[str] | None = None,
         step: Callable[[], None] | None = None,
     ) -> None:
-        """Make targets; in the directories `entered` only, None: in all (see descent)."""
+        """Make targets, entering only the directories `entered` (None: all; see descent)."""
         arguments = self.toolchain.arguments(self.output.path.name)
         environment = descent.prepare(self.cache, self.output.path, entered, self._environment)
         self._run(["make", f"-j{self.jobs}", *arguments, *targets], self.slot.tree, environment, step)
@@ -120,7 +120,7 @@ def _stopped_in_order(child: subprocess.Popen[bytes]) -> bool:
 
 
 class Steps:
-    """How far make is: of what a first build takes, which is estimated, in per cent; else in steps."""
+    """How far make is: in per cent of the steps that a first build is estimated to take, else in steps."""
 
     def __init__(self, progress: Callable[[str], None], *, first: bool) -> None:
         self._progress = progress

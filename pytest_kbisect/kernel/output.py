@@ -78,7 +78,7 @@ class Output:
         whole.write(self.path / _STATE, json.dumps(self.state))
 
     def clear(self) -> None:
-        """Begin from nothing."""
+        """Empty the folder, for a build from nothing."""
         trash = self.path.with_name(f"{self.path.name}.trash")
         shutil.rmtree(trash, ignore_errors=True)
         if self.path.exists():

@@ -1,4 +1,4 @@
-"""A kernel for a commit: from the store, or built into it - once, whoever asks, however many at a time."""
+"""A kernel for a commit: from the store, or built into it, once, however many processes ask for it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,6 @@ def provide(
     commit: str,
     config: ConfigRequest,
     *,
-    cache: Path,
     jobs: int,
     progress: Callable[[str], None] = _silent,
     store_limit: int = DEFAULT_LIMIT,
@@ -45,7 +44,8 @@ def provide(
 ) -> Iterator[KernelImage]:
     """The kernel of a commit (a full hash) with a configuration; its files stay for the block.
 
-    `progress` is told in a few words what is being done, `jobs` is for make, `store_limit` in bytes.
+    `progress` is told in a few words what is being done, `jobs` is for make, `store_limit` in bytes. The
+    store is in the tree's cache folder.
     If another process builds the same kernel, wait for it and take it: without a word where it has the
     same `owner`, instead of it where it works in the `background` only. `skipping`: a commit that
     changes no file which was read for another kernel takes that one, without make.
@@ -54,7 +54,7 @@ def provide(
     has not what the configuration asks for; HostError if the host is at fault, which is not remembered.
     """
     tools = toolchain.find()
-    store = Store(cache / "kernels", limit=store_limit)
+    store = Store(tree.cache / "kernels", limit=store_limit)
     key = key_of(tree.tree_hash(commit), config, tools)
 
     def waiting(holder: Holder | None) -> None:
@@ -70,7 +70,7 @@ def provide(
         if entry is None:
             began = time.monotonic()
             with (
-                headroom.writing(cache),
+                headroom.writing(tree.cache),
                 store.building(key, waiting, owner=owner, background=background) as work,
             ):
                 seconds["waiting"] = time.monotonic() - began
@@ -80,9 +80,7 @@ def provide(
                     entry = unchanged.take_over(store, key, family, tree, commit, progress)
                 if entry is None:
                     log = work / "build.log"
-                    making = build.build(
-                        tree, commit, config, tools, cache=cache, jobs=jobs, log=log, progress=progress
-                    )
+                    making = build.build(tree, commit, config, tools, jobs=jobs, log=log, progress=progress)
                     entry, cached = _add(store, key, {"commit": commit, "family": family}, making, log), False
                     waited = seconds["waiting"]
                     seconds = entry.facts.get("seconds", {})

@@ -1,4 +1,4 @@
-"""A commit taken back on top of another: made in our own repository, for the slots to build.
+"""Reverts a commit on top of another, in our own repository, for the slots to build.
 
 The user's repository is not written to; the new commit lies beside the slots (LinuxTree.own_objects).
 """

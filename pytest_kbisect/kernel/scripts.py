@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def folder(cache: Path) -> Path:
-    """Where they lie."""
+    """The folder of these scripts."""
     return cache / "bin"
 
 
 def write(cache: Path, name: str, text: str) -> Path:
-    """Have a script there, whole at any time, whoever else writes it; its path."""
+    """Write a script, unless it is there already, and return its path."""
     path = folder(cache) / name
     if path.exists() and path.read_text() == text:
         return path

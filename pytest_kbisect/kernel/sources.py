@@ -69,7 +69,7 @@ class Sources:
         object.__setattr__(self, "_stems", frozenset(path.rpartition(".")[0] for path in self.targets))
 
     def matters(self, change: Change) -> bool:
-        """Whether a build with this change may make anything else than one without it."""
+        """Whether a build with this change may give another result than one without it."""
         path = change.path
         if path in self.targets:
             return True
@@ -91,12 +91,12 @@ class Sources:
         )
 
     def cost(self, changes: Iterable[Change]) -> int:
-        """About how many targets these changes make anew: one for what nobody lists."""
+        """Roughly how many targets these changes rebuild; a file that no list has counts as one."""
         return sum(self.targets.get(change.path, 1) for change in changes if self.matters(change))
 
 
 def collect(tree: Path, output: Path, architecture: str, kept: Path) -> Sources:
-    """What has been read for all that lies in an O= folder inside a tree; `kept` is for the next time.
+    """The files read for everything that lies in an O= folder; written to the file `kept` for the next time.
 
     Half a second the first time; then only .cmd files are read that are newer than `kept`, and what an
     earlier build of this folder read and none reads any more stays in the list. Nothing where the build
@@ -136,7 +136,7 @@ def listed(command: bytes, tree: Path, output: Path) -> set[str]:
 
 
 def write(sources: Sources, path: Path) -> None:
-    """Keep it in a file: all of it, or what was there before stays."""
+    """Write it to a file, atomically."""
     rows = (f"{count}\t{name}\n" for name, count in sorted(sources.targets.items()))
     whole.write(path, f"architecture\t{sources.architecture}\n{''.join(rows)}{_END}\n")
 

@@ -1,4 +1,4 @@
-"""The store of built kernels, and of failures to build one, found by a key of all that goes in.
+"""The store of built kernels, and of failures to build one, found by a key over all inputs.
 
 An entry is the folder CACHE/kernels/KEY. It is filled in incoming/KEY, by whoever holds the exclusive
 lock locks/KEY.build, and renamed when it is complete. Whoever uses it holds locks/KEY.use, shared:
@@ -30,7 +30,7 @@ _FACTS = "kernel.json"
 
 @dataclass(slots=True)
 class Entry:
-    """An entry in use, until closed. `facts` is what was said when it was added."""
+    """An entry in use, until closed. `facts` are those that it was added with."""
 
     folder: Path
     facts: dict[str, Any]
@@ -224,7 +224,7 @@ def _last_used(folder: Path) -> float:
 
 
 def _size(folder: Path) -> int:
-    """Bytes of an entry; what several entries share counts in parts."""
+    """Bytes of an entry; files that entries share (hard links) are divided among them."""
     try:
         facts = [path.stat() for path in folder.iterdir()]
         return sum(fact.st_size // fact.st_nlink for fact in facts)

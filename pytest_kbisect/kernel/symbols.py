@@ -55,7 +55,6 @@ def symbols_for(
     tree: LinuxTree,
     config: ConfigRequest,
     *,
-    cache: Path,
     jobs: int,
     progress: Callable[[str], None] = lambda _: None,
     store_limit: int = DEFAULT_LIMIT,
@@ -71,24 +70,24 @@ def symbols_for(
     HostError if the host is at fault.
     """
     tools = toolchain.find()
-    store = Store(cache / "kernels", limit=store_limit)
+    store = Store(tree.cache / "kernels", limit=store_limit)
     facts = (kernel.signature, provide.family_of(config, tools), _RECIPE, *sorted(functions))
     key = hashlib.sha256("\0".join(facts).encode()).hexdigest()[:40]
     with contextlib.ExitStack() as held:
         entry = store.lookup(key)
         if entry is None:
             waiting = "wait for another process that makes these symbols"
-            with headroom.writing(cache), store.building(key, lambda _: progress(waiting)) as work:
+            with headroom.writing(tree.cache), store.building(key, lambda _: progress(waiting)) as work:
                 entry = store.lookup(key)
                 if entry is None:
                     log = work / "build.log"
                     with build.build(
-                        tree, kernel.commit, config, tools, cache=cache, jobs=jobs, log=log, progress=progress
+                        tree, kernel.commit, config, tools, jobs=jobs, log=log, progress=progress
                     ) as built:
                         vmlinux = built.files["vmlinux"]
                         _require_same(vmlinux, kernel)
                         progress("compile what crashed with debug information")
-                        environment = tools.environment(cache)
+                        environment = tools.environment(tree.cache)
                         made = link(vmlinux, functions, work / "objects", environment, jobs=jobs)
                     entry = store.add(
                         key, {_FILE: made}, {"commit": kernel.commit, "symbols": sorted(functions)}

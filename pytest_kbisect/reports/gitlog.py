@@ -2,7 +2,7 @@
 
 git knows three words and no probabilities. A verdict that the answer overrules (a flaky crash that
 did not show, say) is kept as a comment; what the answer implies without a test is told to git, and
-marked. Where a repair was looked for, the words are git's own `old` (crashes) and `new` (repaired).
+marked. Where a fix was looked for, the words are git's own `old` (crashes) and `new` (fixed).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def text(story: Story) -> str:
 
 
 def _word(story: Story, revision: Revision) -> str:
-    """Git's word for a commit; one that branched off before the bug came in is no repair."""
+    """Git's word for a commit; one that branched off before the bug came in is not the fix."""
     if story.fix and revision.absent:
         return "old"
     if revision.state is State.UNTESTABLE:

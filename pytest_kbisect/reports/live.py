@@ -1,4 +1,4 @@
-"""What a person who watches is told of the step that is being made: facts, and the line they become."""
+"""The status of the steps in progress, for the terminal: the facts, and the line made of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _STEPS = re.compile(r",? \d+ steps$")
-"""What a build says that does not know how much is left: it goes on."""
+"""Progress of a build that cannot tell how much is left; the count means nothing to a reader."""
 _RECENT = 5
 """Steps whose mean says what the next ones take: the first build from nothing tells nothing of them."""
 

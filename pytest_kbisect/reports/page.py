@@ -93,7 +93,7 @@ class RevisionView:
 
 @dataclass
 class _Budget:
-    """What is still free of a bound; crash texts that were shown already."""
+    """Bytes and characters that the page may still take; crash texts that it has shown already."""
 
     consoles: int
     one_console: int

@@ -32,7 +32,7 @@ REPRODUCERS = "repro"
 
 
 def read(folder: Path) -> Story:
-    """The story of a results folder. Raises UsageError where it is none."""
+    """The story of a results folder. Raises UsageError where it has no journal, or a damaged one."""
     journal = _journal(folder / "journal.jsonl")
     told = _result(folder / "result.json")
     subject = next((line for line in journal if line.get("kind") == "subject"), {})

@@ -167,7 +167,7 @@ def _drive(disk: DiskImage | None) -> list[str]:
 
 
 def _pytest(story: Story, commit: str) -> list[str]:
-    """A Python reproducer needs its host's side."""
+    """The lines that run pytest: a Python reproducer needs its side on the host."""
     command = [*story.command, "--kbisect-range=", f"--kbisect-commit={commit}", "--kbisect-runs=1"]
     return [
         "# Runs the reproducer once on that kernel. Start it in the folder the bisection was started in.",

@@ -110,7 +110,7 @@ class Revision:
     affected: bool | None = None
     """Whether the commit contains the answer's commit, where known."""
     absent: str = ""
-    """Why the bug cannot be in it yet, where a repair is looked for."""
+    """Why the bug cannot be in it yet, where a fix is looked for."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """As told in result.json."""
 
@@ -215,7 +215,7 @@ class Story:
         return dict(total)
 
     def word(self, state: State) -> str:
-        """Git's word for a state: good and bad, or broken and fixed where the repair was looked for."""
+        """Git's word for a state: good and bad, or broken and fixed where a fix was looked for."""
         if state is State.UNTESTABLE:
             return "skip"
         if self.fix:

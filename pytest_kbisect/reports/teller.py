@@ -45,7 +45,7 @@ class Teller:
         self._drawn = False
 
     def open(self, log: Path) -> None:
-        """Begin the log anew; a resumed bisection tells its past again from the journal."""
+        """Start the log from its beginning; a resumed bisection writes its past again from the journal."""
         log.write_text("", encoding="utf-8")
         self._log = log
 
@@ -98,7 +98,7 @@ class Teller:
             self._draw()
 
     def end(self, commit: str = "") -> None:
-        """The step at a commit is over; without one all are, or the bisection is: nothing is going on."""
+        """The step at a commit is over; without a commit all steps are."""
         self._erase()
         self._steps.pop(commit, None)
         if not commit:

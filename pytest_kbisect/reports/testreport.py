@@ -1,4 +1,4 @@
-"""How a test's end is told: its outcome as properties, its failure in the words of the error alone."""
+"""How a test's result is reported: its outcome as properties, its failure by the error's message alone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def tell(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
-    """Add what this phase of the test came to to the test's properties; a bisection hears of it at once."""
+    """Add the outcome of this phase to the test's properties, and tell a bisection of it at once."""
     before = dict(item.user_properties)
     _tell(item, call)
     after = dict(item.user_properties)
@@ -100,7 +100,7 @@ def _add(item: pytest.Item, name: str, text: str) -> None:
 
 
 def worded(report: pytest.TestReport, call: pytest.CallInfo[Any]) -> pytest.TestReport:
-    """Errors of ours need no traceback: the message names the thing, the reason and the next step."""
+    """Replace the traceback of an error of ours by its message, which says what to do."""
     if call.excinfo is None or not isinstance(call.excinfo.value, KbisectError):
         return report
     error = call.excinfo.value

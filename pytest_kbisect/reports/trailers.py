@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def fixes(story: Story) -> str:
-    """`Fixes: 54a4f0239f2e ("KVM: MMU: ...")`, for the patch that will mend it; empty without a culprit."""
+    """`Fixes: 54a4f0239f2e ("KVM: MMU: ...")`, for the patch that will fix it; empty without a culprit."""
     if story.fix or not story.result.culprit:
         return ""
     return f'Fixes: {short(story.result.culprit)} ("{one_line(story.result.title)}")'

@@ -85,7 +85,7 @@ def ours(tree: LinuxTree, commits: list[str], cache: Path, lock: str) -> Iterato
         def build(commit: str = commit, facts: list[str] = facts) -> None:
             with (
                 contextlib.suppress(BuildError),
-                provide(tree, commit, config.request(), cache=cache, jobs=os.cpu_count() or 1) as kernel,
+                provide(tree, commit, config.request(), jobs=os.cpu_count() or 1) as kernel,
             ):
                 (cache / "config").write_bytes(kernel.config.read_bytes())
                 made = f"ccache {kernel.ccache_hits} of {kernel.ccache_hits + kernel.ccache_misses}"

@@ -24,6 +24,7 @@ from typing import Any
 
 from pytest_kbisect.bisection.course import Course, Plan
 from pytest_kbisect.bisection.journal import Journal
+from pytest_kbisect.bisection.order import Order
 from pytest_kbisect.bisection.outcome import Outcome, Run, Tested
 from pytest_kbisect.bisection.strategy import AnswerKind
 from pytest_kbisect.bisection.trials import Trials
@@ -113,21 +114,22 @@ class Kernels:
         self.builds: Counter[str] = Counter()
         self.runs = 0
 
-    def begin(self, commit: str, runs: int, *, stop: Any = None, known: Any = (), **_: Any) -> Ended:
-        return Ended(self._tested(commit, runs, stop, known))
+    def begin(self, order: Order, **_: Any) -> Ended:
+        return Ended(self._tested(order))
 
-    def _tested(self, commit: str, runs: int, stop: Any, known: Any) -> Tested:
+    def _tested(self, order: Order) -> Tested:
+        commit, runs = order.commit, order.runs
         self.builds[commit] += 1
         title = git(self.repo, "log", "-1", "--format=%s", commit)
         number = int(title) if title.isdigit() else None
         signature = "same" if self._within("same_binary_range", number) else commit
-        if signature in set(known):
+        if signature in order.known:
             return Tested(commit, signature=signature)
         made: list[Run] = []
         while len(made) < runs:
             wave = self._wave(commit, number, runs, len(made), min(WIDTH, runs - len(made)))
             made += wave
-            if stop is not None and any(run.outcome is Outcome.CRASHED for run in wave):
+            if order.stop is not None and any(run.outcome is Outcome.CRASHED for run in wave):
                 break
         self.runs += len(made)
         return Tested(commit, tuple(made), signature, build_seconds=300, test_seconds=60)

@@ -39,9 +39,7 @@ def buggy_kernel(linux_clone, buggy, real_cache, configuration):
     from pytest_kbisect.kernel.tree import LinuxTree
 
     tree = LinuxTree(linux_clone.path, real_cache)
-    with provide(
-        tree, buggy, config.request([configuration]), cache=real_cache, jobs=os.cpu_count() or 1
-    ) as kernel:
+    with provide(tree, buggy, config.request([configuration]), jobs=os.cpu_count() or 1) as kernel:
         yield kernel
 
 

@@ -220,7 +220,7 @@ def test_interrupted_it_says_so(
     driver.send_signal(number)
     output, _ = driver.communicate(timeout=20)
     assert driver.returncode == 2, output
-    assert "the same command goes on where it was" in output
+    assert "the same command continues where it stopped" in output
     assert "Traceback" not in output
     assert not _processes_in(tmp_path)
 

@@ -27,7 +27,7 @@ def give(linux, cache):
     def give(commit):
         give.said = []
         tree = LinuxTree(linux.path, cache)
-        return provide.provide(tree, commit, config.request(), cache=cache, jobs=2, progress=give.said.append)
+        return provide.provide(tree, commit, config.request(), jobs=2, progress=give.said.append)
 
     return give
 

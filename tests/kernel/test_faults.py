@@ -27,9 +27,7 @@ def give(linux, cache):
         give.said = []
         tree = LinuxTree(linux.path, cache)
         request = config.request()
-        return provide.provide(
-            tree, tree.resolve(commit), request, cache=cache, jobs=2, progress=give.said.append
-        )
+        return provide.provide(tree, tree.resolve(commit), request, jobs=2, progress=give.said.append)
 
     return give
 
@@ -118,7 +116,7 @@ class TestListOfWhatWasRead:
 
 def killed_while_collecting(path, cache, commit):
     sources.collect = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-    with provide.provide(LinuxTree(path, cache), commit, config.request(), cache=cache, jobs=1):
+    with provide.provide(LinuxTree(path, cache), commit, config.request(), jobs=1):
         pass
 
 

@@ -29,7 +29,7 @@ def give(linux, cache):
         request = config.request([], lines)
         give.said = []
         return provide.provide(
-            tree, tree.resolve(commit), request, cache=cache, jobs=2, progress=give.said.append, **options
+            tree, tree.resolve(commit), request, jobs=2, progress=give.said.append, **options
         )
 
     return give
@@ -295,9 +295,7 @@ class TestHost:
 def child(path, cache, commit, begun, done):
     tree = LinuxTree(path, cache)
     begun.set()
-    with provide.provide(
-        tree, commit, config.request(), cache=cache, jobs=1, progress=lambda _: None
-    ) as kernel:
+    with provide.provide(tree, commit, config.request(), jobs=1, progress=lambda _: None) as kernel:
         done.put((commit, kernel.cached, kernel.signature))
 
 

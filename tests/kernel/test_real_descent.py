@@ -31,7 +31,6 @@ def make(linux_clone, real_cache, tmp_path_factory):
             commit,
             request,
             toolchain.find(),
-            cache=real_cache,
             jobs=os.cpu_count() or 1,
             log=log,
             progress=lambda _: None,

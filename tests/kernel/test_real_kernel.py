@@ -44,7 +44,7 @@ def give(linux, real_cache):
         tree = LinuxTree(linux.path, real_cache)
         tell = (lambda _: None) if said is None else said.append
         request = config.request([], lines)
-        return provide(tree, commit, request, cache=real_cache, jobs=os.cpu_count() or 1, progress=tell)
+        return provide(tree, commit, request, jobs=os.cpu_count() or 1, progress=tell)
 
     return give
 
@@ -103,7 +103,6 @@ def test_symbols_of_a_stack_are_where_the_kernel_has_its_functions(linux, base, 
         functions,
         LinuxTree(linux.path, real_cache),
         config.request([], SHARED),
-        cache=real_cache,
         jobs=os.cpu_count() or 1,
     ) as made:
         found, own = functions_of(made), functions_of(base.vmlinux)

@@ -42,7 +42,7 @@ def give(linux_clone, real_cache):
     def give(commit, **options):
         tree = LinuxTree(linux_clone.path, real_cache)
         request = config.request([], lines)
-        return provide(tree, commit, request, cache=real_cache, jobs=os.cpu_count() or 1, **options)
+        return provide(tree, commit, request, jobs=os.cpu_count() or 1, **options)
 
     return give
 

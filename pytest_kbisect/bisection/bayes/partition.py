@@ -1,4 +1,4 @@
-"""Commits that nothing tells apart yet, as classes: the cost of thinking grows with tests, not commits.
+"""Commits that no test tells apart yet, as classes: the cost of inference grows with tests, not commits.
 
 How likely a commit is to be the culprit depends only on which of the tested commits contain it, and
 on its prior. Commits equal in both form a class; every tested commit splits the classes it cuts.

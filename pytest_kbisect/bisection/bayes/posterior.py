@@ -32,7 +32,7 @@ class Posterior:
     """`joint[k, h]`: probability of class k of the partition and hypothesis h together; sums to 1.
 
     The last row is no class: it stands for no culprit in the range. The bug is older, and all commits
-    crash; or it is not repaired yet, and all commits crash.
+    crash; or it is not fixed yet, and all commits crash.
     """
 
     joint: Matrix

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 OLDER = 0.01
 """Prior of a bug that is older than the range, although the user knows the good end to be good."""
 UNFIXED = 0.35
-"""Prior of a bug that is not repaired at the end of the range, although the user thinks it is."""
+"""Prior of a bug that is not fixed at the end of the range, although the user thinks it is."""
 MOST_RUNS = 600
 """Runs that spoke, after which a kernel is not tested again: they say what it does, if not what it means."""
 

@@ -1,4 +1,4 @@
-"""The search that knows its prices and its doubts: the default strategy."""
+"""The default strategy: asks for the experiment that tells most for its price, until it is sure enough."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ WRONG = 15
 class Bayes:
     """Asks for the experiment with the most information per second until one commit is likely enough.
 
-    `confidence` is what an answer must reach. With `fix` the repair is looked for: A crashes, B should
+    `confidence` is what an answer must reach. With `fix` the fix is looked for: A crashes, B should
     not, and the evidence's `reported` commit is GOOD_END. `prior` gives each commit's weight
     (uniform without). `prices` are what builds and runs are thought to cost until they are measured,
     and how many runs go side by side.
@@ -158,7 +158,7 @@ class Bayes:
         return self._inference.state(evidence).chance_of_bug(commit)
 
     def _opening(self, evidence: Evidence) -> Experiment | Answer | None:
-        """What comes before the search: the crash, and where a repair is looked for its end; then None."""
+        """What comes before the search: the crash, and for a fix, whether the end is fixed; then None."""
         first = self._first(evidence)
         if first is not None or not self.fix or evidence.builds(self.history.bad_end) is not None:
             return first
