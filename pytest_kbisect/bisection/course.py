@@ -123,6 +123,8 @@ class Course:
             f"{ends.bad[:12]} ({'fixed' if plan.fix else 'bad'})",
             log=False,
         )
+        if plan.strategy != "classic":  # which says it where git would: once A has proved good
+            self._say.line(f"# git bisect start {ends.bad} {good}")
         evidence = Evidence(
             history,
             matcher=match_crashes,

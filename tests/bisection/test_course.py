@@ -12,8 +12,9 @@ from pytest_kbisect.bisection.evidence import Evidence
 from pytest_kbisect.bisection.history import History
 from pytest_kbisect.bisection.journal import Journal
 from pytest_kbisect.bisection.order import Order
-from pytest_kbisect.bisection.outcome import Outcome, Run
+from pytest_kbisect.bisection.outcome import Outcome, Run, Verdict
 from pytest_kbisect.bisection.outcome import Tested as Found
+from pytest_kbisect.bisection.replay import read_log
 from pytest_kbisect.bisection.search import Rules, Search
 from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind
 from pytest_kbisect.bisection.trials import Trials
@@ -177,6 +178,16 @@ def test_the_good_end_is_found_among_the_releases(releases, bisect, tmp_path):
     log = (tmp_path / "result" / "bisect.log").read_text()
     assert "testing release v6.9" in log
     assert "picked [v6.9 v6.8 v6.7 v6.5 v6.3 v6.1] out of 9 release tags" in log
+
+
+def test_the_log_says_what_it_is_of(linux, bisect, tmp_path):
+    """So that it can be replayed without its journal."""
+    linux.grow(2)
+    linux.commit("the culprit", bug="yes\n")
+    first, last = linux.git("rev-parse", "HEAD~2", "HEAD").split()
+    bisect(f"{first}..{last}")
+    log = read_log((tmp_path / "result" / "bisect.log").read_text())
+    assert log.marks[:2] == [(Verdict.BAD, last), (Verdict.GOOD, first)]
 
 
 def test_every_release_is_bad(linux, bisect):
