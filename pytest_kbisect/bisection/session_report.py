@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect import properties
 from pytest_kbisect.bisection.outcome import UNREPORTED, Outcome, Run, Tested
-from pytest_kbisect.errors import UsageError
+from pytest_kbisect.errors import HostError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,7 +103,12 @@ def _worst(group: list[tuple[Run, bool]]) -> Run:
 def _cases(xml: Path) -> list[TestCase]:
     from junitparser import JUnitXml, TestSuite
 
-    document: Any = JUnitXml.fromfile(str(xml))
+    try:
+        document: Any = JUnitXml.fromfile(str(xml))
+    except SyntaxError:  # both of Python's parser and of lxml's
+        raise HostError(
+            f"{xml} is cut short: is its disk full? Free some room, and give the same command again"
+        ) from None
     suites = [document] if isinstance(document, TestSuite) else list(document)
     return [case for suite in suites for case in suite]
 

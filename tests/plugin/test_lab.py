@@ -8,7 +8,7 @@ import pytest
 
 from pytest_kbisect.bisection import session_report
 from pytest_kbisect.bisection.outcome import Outcome
-from pytest_kbisect.errors import UsageError
+from pytest_kbisect.errors import HostError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,6 +74,13 @@ def test_each_end_is_an_outcome(session) -> None:
     assert (tested.signature, tested.compiler) == ("s" * 64, "gcc 12")
     assert (tested.build_seconds, tested.test_seconds) == (3.5, 6.5)
     assert not tested.cached
+
+
+def test_xml_that_met_a_full_disk(tmp_path: Path) -> None:
+    for text in ("", "<?xml version='1.0'?><testsuites><testsuite name='py"):
+        (tmp_path / "junit.xml").write_text(text)
+        with pytest.raises(HostError, match=r"junit\.xml is cut short: is its disk full\?"):
+            session_report.read(tmp_path / "junit.xml", "a" * 40, runs=1, per_run=1, seconds=1.0)
 
 
 def test_what_was_never_reported_is_not_good(session) -> None:
