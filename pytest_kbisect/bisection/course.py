@@ -95,10 +95,12 @@ class Course:
         """The search for a release that does not crash, over the releases as a line of commits."""
         bad = self._plan.ends.bad
         tags = self._tree.tags_before(bad)
-        chosen = pick(releases(tags))
+        # A commit with two names (v6.7 and v6.7.0) is one release: the walk knows it by its commit.
+        known = {tags[release.tag]: release for release in releases(tags)}
+        chosen = pick(sorted(known.values(), reverse=True))
         if chosen:
             names = " ".join(release.tag for release in chosen)
-            self._say.line(f"picked [{names}] out of {len(releases(tags))} release tags")
+            self._say.line(f"picked [{names}] out of {len(known)} release tags")
         history = History.line([*(tags[release.tag] for release in reversed(chosen)), bad])
         names_of = {len(chosen) - 1 - n: release.tag for n, release in enumerate(chosen)}
         history = replace(history, titles=(*(names_of[i] for i in range(len(chosen))), "the bad end"))

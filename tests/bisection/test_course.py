@@ -190,6 +190,15 @@ def test_the_log_says_what_it_is_of(linux, bisect, tmp_path):
     assert log.marks[:2] == [(Verdict.BAD, last), (Verdict.GOOD, first)]
 
 
+def test_a_release_of_two_names_is_tested_once(releases, linux, bisect, tmp_path):
+    for n in range(2, 10):
+        linux.git("tag", f"v6.{n}.0", releases[n])
+    finding = bisect("..HEAD")
+    assert culprit_of(finding) == releases["culprit"]
+    log = (tmp_path / "result" / "bisect.log").read_text()
+    assert "picked [v6.9 v6.8 v6.7 v6.5 v6.3 v6.1] out of 9 release tags" in log
+
+
 def test_every_release_is_bad(linux, bisect):
     linux.commit("the culprit", bug="yes\n")
     for n in range(2, 6):
