@@ -15,11 +15,11 @@ from pytest_kbisect.bisection.likeness import match_crashes
 from pytest_kbisect.bisection.order import Order
 from pytest_kbisect.bisection.ranges import pick, releases
 from pytest_kbisect.bisection.reference import Reference
-from pytest_kbisect.bisection.releases import ReleaseWalk, enough_runs
+from pytest_kbisect.bisection.releases import ReleaseWalk
 from pytest_kbisect.bisection.reverting import RevertCheck, after_revert
 from pytest_kbisect.bisection.search import Rules, Search
 from pytest_kbisect.bisection.strategy import GOOD_END, AnswerKind
-from pytest_kbisect.bisection.verdict import crash_chance
+from pytest_kbisect.bisection.verdict import crash_chance, enough_runs
 from pytest_kbisect.kernel.revert import reverted
 from pytest_kbisect.kernel.sources import read as read_sources
 from pytest_kbisect.reports import bisectlog

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from pytest_kbisect.bisection.outcome import Verdict
 from pytest_kbisect.bisection.ranges import WalkEnd, walk
 from pytest_kbisect.bisection.strategy import Answer, AnswerKind, Experiment
-from pytest_kbisect.bisection.verdict import crash_chance, judge
+from pytest_kbisect.bisection.verdict import crash_chance, enough_runs, judge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,18 +16,6 @@ if TYPE_CHECKING:
     from pytest_kbisect.bisection.history import History
     from pytest_kbisect.bisection.ranges import Release, Walk
     from pytest_kbisect.bisection.strategy import Strategy
-
-DOUBT = 0.01
-"""Chance to miss the bug at one commit that a batch of runs may leave."""
-FEWEST, MOST = 4, 60
-"""Runs of such a batch, at least and at most."""
-
-
-def enough_runs(chance: float) -> int:
-    """Runs after which a bug that crashes with this chance has shown itself with 99 %."""
-    if chance >= 1:
-        return FEWEST
-    return min(MOST, max(FEWEST, math.ceil(math.log(DOUBT) / math.log1p(-chance))))
 
 
 class ReleaseWalk:

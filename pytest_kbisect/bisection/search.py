@@ -10,11 +10,10 @@ from pytest_kbisect.bisection.bayes.confirm import Confirmation
 from pytest_kbisect.bisection.classic import Classic
 from pytest_kbisect.bisection.order import Order
 from pytest_kbisect.bisection.outcome import Tested
-from pytest_kbisect.bisection.releases import enough_runs
 from pytest_kbisect.bisection.remarks import remarks
 from pytest_kbisect.bisection.standing import Standing
 from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind, Experiment
-from pytest_kbisect.bisection.verdict import crash_chance
+from pytest_kbisect.bisection.verdict import crash_chance, enough_runs
 from pytest_kbisect.reports import bisectlog
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ that does not speaks for nothing: it may have ended the run before the bug could
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,11 @@ class Limits:
 
 
 LIMITS = Limits()
+
+DOUBT = 0.01
+"""Chance to miss the bug at one commit that a batch of runs may leave."""
+FEWEST, MOST = 4, 60
+"""Runs of such a batch, at least and at most."""
 
 
 def judge(
@@ -80,6 +86,13 @@ def judge_reported(tally: Tally) -> Verdict:
 def crash_chance(tally: Tally) -> float:
     """The part of the runs that crash, a little off the ends (Krichevsky-Trofimov)."""
     return (tally.matching + 0.5) / (tally.telling + 1)
+
+
+def enough_runs(chance: float) -> int:
+    """Runs after which a bug that crashes with this chance has shown itself with 99 %."""
+    if chance >= 1:
+        return FEWEST
+    return min(MOST, max(FEWEST, math.ceil(math.log(DOUBT) / math.log1p(-chance))))
 
 
 def is_flaky(tally: Tally) -> bool:

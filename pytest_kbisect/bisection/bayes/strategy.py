@@ -13,9 +13,8 @@ from pytest_kbisect.bisection.bayes.testable import boot_failures, is_dead, is_m
 from pytest_kbisect.bisection.bayes.together import spread
 from pytest_kbisect.bisection.evidence import Prices
 from pytest_kbisect.bisection.outcome import Outcome
-from pytest_kbisect.bisection.releases import enough_runs
 from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind, Experiment, no_result
-from pytest_kbisect.bisection.verdict import crash_chance
+from pytest_kbisect.bisection.verdict import crash_chance, enough_runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
