@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect.bisection import hints
-from pytest_kbisect.bisection.bayes import Bayes
+from pytest_kbisect.bisection.bayes import MAYBE_OLDER, OLDER, Bayes
 from pytest_kbisect.bisection.classic import Classic
 from pytest_kbisect.bisection.evidence import Evidence, Prices
 from pytest_kbisect.bisection.history import History
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 _GUESS = {"build": 60.0, "run": 5.0, "session": 4.0}
 """Seconds that a build, a run and a session are thought to take until some were measured."""
+
+_BAD_RELEASE = "bad-release"
+"""The journal's kind of note on a release that crashes, as the search from it has found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,19 +80,30 @@ class Course:
         """Find the answer, and check it."""
         ends = self._plan.ends
         self._say.lines(bisectlog.start(ends.good if self._plan.fix else ends.bad, fix=self._plan.fix))
-        good = ends.good
-        if not good:
-            walk = self._walk()
-            answer = walk.run()
-            if answer.kind is not AnswerKind.GOOD_RELEASE or answer.culprit is None:
-                return Finding(walk, answer, RevertCheck())
-            good = walk.sha(answer.culprit)
-        search = self._search(good)
-        answer = search.run()
+        search, answer = self._between(ends.good) if ends.good else self._from_a_release()
         check = self._revert_check(search, answer)
         return Finding(search, after_revert(answer, check), check)
 
     # -- the stages ----------------------------------------------------------------------------------
+
+    def _between(self, good: str) -> tuple[Search, Answer]:
+        """The search between a good end and the bad one."""
+        search = self._search(good)
+        return search, search.run()
+
+    def _from_a_release(self) -> tuple[Search, Answer]:
+        """The search from a release that does not crash; from an older one where it does after all."""
+        while True:
+            walk = self._walk()
+            found = walk.run()
+            if found.kind is not AnswerKind.GOOD_RELEASE or found.culprit is None:
+                return walk, found
+            good = walk.sha(found.culprit)
+            search, answer = self._between(good)
+            if answer.kind is not AnswerKind.BAD_AT_GOOD_END:
+                return search, answer
+            self._say.line(f"# {walk.title(found.culprit)} crashes too: on to an older release")
+            self._trials.journal.note(_BAD_RELEASE, {"commit": good})
 
     def _walk(self) -> Search:
         """The search for a release that does not crash, over the releases as a line of commits."""
@@ -104,11 +118,13 @@ class Course:
         history = History.line([*(tags[release.tag] for release in reversed(chosen)), bad])
         names_of = {len(chosen) - 1 - n: release.tag for n, release in enumerate(chosen)}
         history = replace(history, titles=(*(names_of[i] for i in range(len(chosen))), "the bad end"))
+        noted = {note["commit"] for note in self._trials.journal.notes(_BAD_RELEASE)}
+        bad_ones = [release.tag for release in chosen if tags[release.tag] in noted]
         return Search(
             "",
             history,
             Evidence(history, matcher=match_crashes, reference=Reference(self._plan.crash)),
-            ReleaseWalk(history, chosen, self._strategy(history)),
+            ReleaseWalk(history, chosen, self._strategy(history), bad_ones),
             self._trials,
             self._say,
             Rules(runs=self._plan.runs, budget=self._plan.budget, phase="range"),
@@ -156,13 +172,21 @@ class Course:
         if plan.strategy == "classic":
             return Classic(history, plan.runs, fix=plan.fix)
         prices = Prices(**_GUESS, width=plan.width)
-        return Bayes(history, confidence=plan.confidence, prices=prices, prior=prior, fix=plan.fix)
+        vouched = bool(plan.ends.good) and not plan.ends.beside
+        return Bayes(
+            history,
+            confidence=plan.confidence,
+            prices=prices,
+            prior=prior,
+            fix=plan.fix,
+            older=OLDER if vouched else MAYBE_OLDER,
+        )
 
     def _reweigh(self, search: Search) -> Strategy | None:
         """The strategy with a prior from the files in the crash's stack, and those the build reads."""
         journal = self._trials.journal
         note = journal.noted("prior")
-        if note is None:
+        if note is None or len(note.get("of", search.history)) != len(search.history):
             note = self._hints(search)
             journal.note("prior", note)
         prior = hints.from_note(note, len(search.history))

@@ -4,33 +4,46 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_kbisect.bisection.bayes.alone import MOST_RUNS, chance_of_bug
+from pytest_kbisect.bisection.bayes.testable import boot_failures, hardly_speaks, is_dead
 from pytest_kbisect.bisection.outcome import Verdict
 from pytest_kbisect.bisection.ranges import WalkEnd, walk
 from pytest_kbisect.bisection.strategy import Answer, AnswerKind, Experiment
-from pytest_kbisect.bisection.verdict import crash_chance, enough_runs, judge
+from pytest_kbisect.bisection.verdict import crash_chance, enough_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from pytest_kbisect.bisection.evidence import Evidence
     from pytest_kbisect.bisection.history import History
     from pytest_kbisect.bisection.ranges import Release, Walk
     from pytest_kbisect.bisection.strategy import Strategy
+    from pytest_kbisect.bisection.tally import Tally
+
+
+SURE = 0.9
+"""How sure a release must be good, or bad, for the walk to go on. The search weighs its runs again."""
+LAST_SURE = 0.99
+"""The same for the oldest, after which nothing is tested."""
 
 
 class ReleaseWalk:
     """A strategy over a line of releases, the bad end last: answers with the good one.
 
     `opening` is the strategy that says how the bad end is tested; `chosen` are the releases worth
-    testing, newest first, each standing in the history as the commit it names.
+    testing, newest first, each standing in the history as the commit it names. `bad` are tags of those
+    from which a search has begun and shown that they crash too.
     """
 
     name = "releases"
 
-    def __init__(self, history: History, chosen: Sequence[Release], opening: Strategy) -> None:
+    def __init__(
+        self, history: History, chosen: Sequence[Release], opening: Strategy, bad: Collection[str] = ()
+    ) -> None:
         self.history = history
         self.chosen = tuple(chosen)
         self._opening = opening
+        self._bad = frozenset(bad)
         # The history is oldest first, the releases newest first, the bad end is none of them.
         self._index = {release.tag: len(chosen) - 1 - n for n, release in enumerate(chosen)}
 
@@ -43,9 +56,7 @@ class ReleaseWalk:
             return opening
         step = self.step(evidence)
         if step.test is not None:
-            chance = crash_chance(evidence.tally(end))
-            reason = f"release {step.test}: is it good?"
-            return Experiment(self._index[step.test], enough_runs(chance), reason=reason)
+            return self._experiment(step.test, evidence)
         return self._answer(step)
 
     def conclude(self, evidence: Evidence) -> Answer:
@@ -56,15 +67,37 @@ class ReleaseWalk:
 
     def step(self, evidence: Evidence) -> Walk:
         """Where the walk stands."""
-        chance = crash_chance(evidence.tally(self.history.bad_end))
-        verdicts = {}
+        verdicts = dict.fromkeys(self._bad, Verdict.BAD)
         for release in self.chosen:
-            index = self._index[release.tag]
-            if evidence.builds(index) is False:
-                verdicts[release.tag] = Verdict.SKIP
-            elif evidence.builds(index):
-                verdicts[release.tag] = judge(evidence.tally(index), chance=chance)
+            verdict = self._verdict(evidence, self._index[release.tag])
+            if verdict is not None:
+                verdicts.setdefault(release.tag, verdict)
         return walk(self.chosen, verdicts)
+
+    def _verdict(self, evidence: Evidence, index: int) -> Verdict | None:
+        """What a release's runs say of it; None where more of them are wanted.
+
+        A few runs that end ok prove little of a rare crash, and those that end otherwise nothing.
+        """
+        builds = evidence.builds(index)
+        if builds is None:
+            return None
+        tally = evidence.tally(index)
+        if not builds or _says_nothing(tally) or is_dead(tally, boot_failures(evidence)):
+            return Verdict.SKIP
+        bug = chance_of_bug(tally, evidence.tally(self.history.bad_end))
+        sure = SURE if index else LAST_SURE
+        if 1 - SURE < bug < sure and tally.total < MOST_RUNS and tally.kin <= tally.telling:
+            return None
+        return Verdict.BAD if bug > 1 / 2 else Verdict.GOOD
+
+    def _experiment(self, tag: str, evidence: Evidence) -> Experiment:
+        index = self._index[tag]
+        tally = evidence.tally(index)
+        runs = enough_runs(crash_chance(evidence.tally(self.history.bad_end)))
+        so_far = f" ({tally.matching} of {tally.total} runs crashed so far)" if tally.total else ""
+        reason = f"release {tag}: is it good?{so_far}"
+        return Experiment(index, min(runs, MOST_RUNS - tally.total), stop_at_crash=True, reason=reason)
 
     def _answer(self, step: Walk) -> Answer:
         if step.end is WalkEnd.FOUND and step.good is not None:
@@ -79,3 +112,8 @@ class ReleaseWalk:
         seen = f"{step.bad} crashes, " if step.bad else ""
         reason = f"{seen}no older release can be tested: name a good end (A..B)"
         return Answer(AnswerKind.UNTESTABLE, reason=reason)
+
+
+def _says_nothing(tally: Tally) -> bool:
+    """Whether the runs of a release end in too much else to wait for those that say something of the bug."""
+    return hardly_speaks(tally) or (not tally.telling and 2 * tally.infra_failed > tally.total)

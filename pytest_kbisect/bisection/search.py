@@ -72,7 +72,8 @@ class Search(Standing):
         self._say = teller
         self._names = names or {}
         self._weighed = rules.reweigh is None
-        for tested in trials.made:
+        # What was found since in a search does not change how the walk that led to it went.
+        for tested in trials.of_phase("range") if rules.phase == "range" else trials.made:
             if tested.commit == good or tested.commit in history.position:
                 self._take(tested)
 

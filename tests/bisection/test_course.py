@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -93,7 +94,7 @@ def bisect(request, tmp_path, linux):
         trials = Trials(bench, Journal(path / "journal.jsonl", {"range": range_}), teller, per_run=1)
         return Course(plan, tree, trials, teller).run()
 
-    run.at_once = at_once
+    run.at_once, run.strategy = at_once, strategy
     return run
 
 
@@ -208,6 +209,59 @@ def test_every_release_is_bad(linux, bisect):
     finding = bisect("..HEAD")
     assert finding.answer.kind is AnswerKind.BAD_AT_OLDEST
     assert "v6.2, the oldest release to test" in finding.answer.reason
+
+
+class Rare(Lab):
+    """A lab where the bug shows in every other run, but at first in none of v6.9.
+
+    `journal`: runs that were made before are counted too.
+    """
+
+    def __init__(self, tree, linux, journal):
+        super().__init__(tree)
+        self.late = {linux.git("rev-parse", "v6.9"): 14}
+        self.made = {}
+        for line in journal.read_text().splitlines() if journal.exists() else ():
+            tested = json.loads(line).get("tested", {"commit": "", "runs": ()})
+            self.made[tested["commit"]] = self.made.get(tested["commit"], 0) + len(tested["runs"])
+
+    def _found(self, commit, runs, stop, known, watch):
+        if contents(self.tree, commit)[0] != "yes":
+            return super()._found(commit, runs, stop, known, watch)
+        made = self.made.get(commit, 0)
+        shows = [n >= self.late.get(commit, 0) and n % 2 == 0 for n in range(made, made + runs)]
+        first = shows.index(True) + 1 if stop is not None and True in shows else runs
+        self.made[commit] = made + first
+        ends = tuple(CRASH if shown else replace(OK, reached=watch) for shown in shows[:first])
+        return Found(commit, ends, f"of {commit}", "gcc", build_seconds=60, test_seconds=5)
+
+
+def test_a_release_that_crashes_after_all_is_no_good_end(releases, linux, bisect, tmp_path):
+    """A few runs of v6.9 ended ok by chance: the search from there finds out, and the walk goes on."""
+    if bisect.strategy == "classic":
+        pytest.skip("git bisect's order believes what it was told")
+
+    def rare(folder):
+        journal = tmp_path / folder / "journal.jsonl"
+        lab = Rare(LinuxTree(linux.path, tmp_path / "cache"), linux, journal)
+        return bisect("..HEAD", folder=folder, lab=lab)
+
+    whole = rare("result")
+    assert culprit_of(whole) == releases["culprit"]
+    log = (tmp_path / "result" / "bisect.log").read_text()
+    assert "# v6.9 crashes too: on to an older release" in log
+    if bisect.at_once > 1:
+        return
+    lines = (tmp_path / "result" / "journal.jsonl").read_text().splitlines(keepends=True)
+    for count in range(1, len(lines) + 1):
+        folder = tmp_path / f"cut{count}"
+        folder.mkdir()
+        (folder / "journal.jsonl").write_text("".join(lines[:count]))
+        again = rare(folder.name)
+        assert again.answer == whole.answer
+        assert [one.commit for one in again.search.trials.made] == [
+            one.commit for one in whole.search.trials.made
+        ]
 
 
 def test_no_release_at_all(linux, bisect):

@@ -5,19 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from pytest_kbisect.bisection.bayes.crashchance import CrashChance
-from pytest_kbisect.bisection.bayes.posterior import KIN, by_another_bug
+from pytest_kbisect.bisection.bayes.alone import MOST_RUNS, chance_of_bug
 from pytest_kbisect.bisection.bayes.testable import hardly_speaks
 from pytest_kbisect.bisection.strategy import GOOD_END, Experiment
 
 if TYPE_CHECKING:
     from pytest_kbisect.bisection.evidence import Evidence
-    from pytest_kbisect.bisection.tally import Tally
-
-MOST_RUNS = 200
-"""Runs at one commit after which its own odds are left as they are, and lower the confidence."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +28,6 @@ class Confirmation:
     def __init__(self, evidence: Evidence, culprit: int, *, confidence: float, fix: bool = False) -> None:
         self._evidence = evidence
         self._confidence = confidence
-        self._model = CrashChance()
         parents = evidence.history.parents[culprit] or (GOOD_END,)
         self._claims = ((culprit, not fix), *((p, fix) for p in parents))
 
@@ -70,18 +62,5 @@ class Confirmation:
         tally = self._evidence.own_tally(commit)
         if commit == self._evidence.reported:
             return 1.0 if tally.matching and should_crash else 0.0
-        bad, good = self._scores(tally)
-        if tally.kin:
-            if_kin = self._scores(tally.counting_kin())
-            by_another = np.log1p(-KIN) + by_another_bug(tally)
-            bad = np.logaddexp(np.log(KIN) + if_kin[0], by_another + bad)
-            good = np.logaddexp(np.log(KIN) + if_kin[1], by_another + good)
-        crash = float(1 / (1 + np.exp(np.clip(good - bad, -700, 700))))
+        crash = chance_of_bug(tally, self._evidence.tally(self._evidence.reported))
         return crash if should_crash else 1 - crash
-
-    def _scores(self, tally: Tally) -> tuple[float, float]:
-        """Log-probability of these runs where the commit has the bug, and where it has not."""
-        reported, _ = self._model.log_likelihood(self._evidence.tally(self._evidence.reported))
-        bad, good = self._model.log_likelihood(tally)
-        prior = self._model.log_prior + reported
-        return float(np.logaddexp.reduce(prior + bad)), float(np.logaddexp.reduce(prior + good))

@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     from pytest_kbisect.bisection.history import History
     from pytest_kbisect.bisection.tally import Tally
 
-OLDER = 0.01
-"""Prior of a bug that is older than the range, although the user knows the good end to be good."""
-UNFIXED = 0.35
-"""Prior of a bug that is not fixed at the end of the range, although the user thinks it is."""
 MOST_RUNS = 600
 """Runs that spoke, after which a kernel is not tested again: they say what it does, if not what it means."""
 
@@ -100,13 +96,14 @@ class State:
 class Inference:
     """From evidence to State. Keeps what the next call can use again.
 
-    `prior` gives each commit's weight; `guess` is what builds and runs are thought to cost until they
-    are measured.
+    `prior` gives each commit's weight, `outside` is the prior of no culprit in the range; `guess` is what
+    builds and runs are thought to cost until they are measured.
     """
 
-    def __init__(self, history: History, *, prior: Weights, guess: Prices, fix: bool) -> None:
+    def __init__(self, history: History, *, prior: Weights, outside: float, guess: Prices, fix: bool) -> None:
         self._history = history
         self._prior = np.where(history.suspects, prior, 0.0)
+        self._outside = outside
         self._guess = guess
         self._fix = fix
         self._model = CrashChance()
@@ -119,8 +116,7 @@ class Inference:
         tallies = {i: evidence.tally(i) for i in evidence.built}
         dead = [i for i, tally in tallies.items() if is_dead(tally, failing) or hardly_speaks(tally)]
         partition = self._classes(tuple(i for i, tally in tallies.items() if tally.telling or tally.kin))
-        outside = UNFIXED if self._fix else OLDER
-        posterior = infer(self._model, partition, evidence, outside, fix=self._fix)
+        posterior = infer(self._model, partition, evidence, self._outside, fix=self._fix)
         works = tuple(i for i in evidence.built if i not in dead)
         broken = (*(i for i in evidence.tried if evidence.builds(i) is False), *dead)
         built = np.zeros(len(self._history) + 1, dtype=bool)

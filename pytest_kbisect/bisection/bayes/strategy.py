@@ -31,6 +31,12 @@ FIRST_CRASHES = 3
 """Crashes wanted at the bad end before anything else is built: they give the crash chance its scale."""
 FIRST_RUNS = 200
 """Runs on the bad end after which the crash counts as not reproduced; at 2 % a run it shows in 98 %."""
+OLDER = 0.01
+"""Prior of a bug that is older than the range, although the user knows the good end to be good."""
+MAYBE_OLDER = 0.5
+"""The same where nobody knows that: half of syzbot's bisections go back further than one release."""
+UNFIXED = 0.35
+"""Prior of a bug that is not fixed at the end of the range, although the user thinks it is."""
 MANY_CRASHES = 12
 """Crashes of one kernel after which the next crash settles nothing: batches there are made whole."""
 WRONG = 15
@@ -43,7 +49,7 @@ class Bayes:
     `confidence` is what an answer must reach. With `fix` the fix is looked for: A crashes, B should
     not, and the evidence's `reported` commit is GOOD_END. `prior` gives each commit's weight
     (uniform without). `prices` are what builds and runs are thought to cost until they are measured,
-    and how many runs go side by side.
+    and how many runs go side by side. `older` is the prior of a bug that is older than the range.
     """
 
     name = "bayes"
@@ -56,13 +62,16 @@ class Bayes:
         prices: Prices | None = None,
         prior: Weights | None = None,
         fix: bool = False,
+        older: float = OLDER,
     ) -> None:
         self.history = history
         self.confidence = confidence
         self.guess = prices or Prices()
         self.fix = fix
         weights = np.ones(len(history)) if prior is None else prior
-        self._inference = Inference(history, prior=weights, guess=self.guess, fix=fix)
+        self._inference = Inference(
+            history, prior=weights, outside=UNFIXED if fix else older, guess=self.guess, fix=fix
+        )
 
     def decide(self, evidence: Evidence) -> Experiment | Answer:
         if not len(self.history):
