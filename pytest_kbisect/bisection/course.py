@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect.bisection import hints
 from pytest_kbisect.bisection.bayes import MAYBE_OLDER, OLDER, Bayes
+from pytest_kbisect.bisection.bayes.alone import verdict
+from pytest_kbisect.bisection.bayes.testable import boot_failures
 from pytest_kbisect.bisection.classic import Classic
 from pytest_kbisect.bisection.evidence import Evidence, Prices
 from pytest_kbisect.bisection.history import History
 from pytest_kbisect.bisection.likeness import match_crashes
 from pytest_kbisect.bisection.order import Order
+from pytest_kbisect.bisection.outcome import Verdict
 from pytest_kbisect.bisection.ranges import pick, releases
 from pytest_kbisect.bisection.reference import Reference
 from pytest_kbisect.bisection.releases import ReleaseWalk
@@ -221,24 +224,34 @@ class Course:
             return ""
         if not base:
             return f"it has no history in common with {known_bad[:12]}"
-        known = [tested for tested in self._trials.of_phase("base") if tested.commit == base]
-        if not known:
-            chance = crash_chance(evidence.tally(evidence.reported))
+        while (has_bug := self._verdict_of_base(base, evidence)) is None:
             order = Order(
                 base,
-                enough_runs(chance),
+                enough_runs(crash_chance(evidence.tally(evidence.reported))),
                 f"does {commit[:12]}, which branched off here, have the bug?",
                 stop=tuple(sorted(evidence.reference.main)),
                 phase="base",
                 # Beside others it has the share that each of them has.
                 at_once=max((other.at_once for other in self._trials.pending), default=1),
             )
-            known = [self._trials.test(order)]
-            self._trials.record(order, known[0])
-            self._say.lines(bisectlog.commit(known[0]))
-        if evidence.count(run for tested in known for run in tested.runs).matching:
+            tested = self._trials.test(order)
+            self._trials.record(order, tested)
+            self._say.lines(bisectlog.commit(tested))
+        if has_bug is Verdict.BAD:
             return ""
-        return f"it branched off at {base[:12]}, which does not crash"
+        why = "does not crash" if has_bug is Verdict.GOOD else "cannot be tested"
+        return f"it branched off at {base[:12]}, which {why}"
+
+    def _verdict_of_base(self, base: str, evidence: Evidence) -> Verdict | None:
+        """What the runs at a merge base say; None where more of them are wanted."""
+        made = [tested for tested in self._trials.of_phase("base") if tested.commit == base]
+        if not made:
+            return None
+        runs = [run for tested in made for run in tested.runs]
+        if not runs:
+            return Verdict.SKIP
+        reported = evidence.tally(evidence.reported)
+        return verdict(evidence.count(runs), reported, boot_failures=boot_failures(evidence))
 
     def _revert_check(self, search: Search, answer: Answer) -> RevertCheck:
         """The bad end without the culprit: the crash must be gone (of a repair: it must be back)."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_kbisect.bisection.bayes.alone import MOST_RUNS, chance_of_bug
-from pytest_kbisect.bisection.bayes.testable import boot_failures, hardly_speaks, is_dead
+from pytest_kbisect.bisection.bayes.alone import MOST_RUNS, SURE, verdict
+from pytest_kbisect.bisection.bayes.testable import boot_failures
 from pytest_kbisect.bisection.outcome import Verdict
 from pytest_kbisect.bisection.ranges import WalkEnd, walk
 from pytest_kbisect.bisection.strategy import Answer, AnswerKind, Experiment
@@ -18,13 +18,10 @@ if TYPE_CHECKING:
     from pytest_kbisect.bisection.history import History
     from pytest_kbisect.bisection.ranges import Release, Walk
     from pytest_kbisect.bisection.strategy import Strategy
-    from pytest_kbisect.bisection.tally import Tally
 
 
-SURE = 0.9
-"""How sure a release must be good, or bad, for the walk to go on. The search weighs its runs again."""
 LAST_SURE = 0.99
-"""The same for the oldest, after which nothing is tested."""
+"""How sure it must be that the oldest release is bad, after which nothing is tested."""
 
 
 class ReleaseWalk:
@@ -69,27 +66,24 @@ class ReleaseWalk:
         """Where the walk stands."""
         verdicts = dict.fromkeys(self._bad, Verdict.BAD)
         for release in self.chosen:
-            verdict = self._verdict(evidence, self._index[release.tag])
-            if verdict is not None:
-                verdicts.setdefault(release.tag, verdict)
+            found = self._verdict(evidence, self._index[release.tag])
+            if found is not None:
+                verdicts.setdefault(release.tag, found)
         return walk(self.chosen, verdicts)
 
     def _verdict(self, evidence: Evidence, index: int) -> Verdict | None:
-        """What a release's runs say of it; None where more of them are wanted.
-
-        A few runs that end ok prove little of a rare crash, and those that end otherwise nothing.
-        """
+        """What is made of a release; None where runs of it are wanted."""
         builds = evidence.builds(index)
         if builds is None:
             return None
-        tally = evidence.tally(index)
-        if not builds or _says_nothing(tally) or is_dead(tally, boot_failures(evidence)):
+        if not builds:
             return Verdict.SKIP
-        bug = chance_of_bug(tally, evidence.tally(self.history.bad_end))
-        sure = SURE if index else LAST_SURE
-        if 1 - SURE < bug < sure and tally.total < MOST_RUNS and tally.kin <= tally.telling:
-            return None
-        return Verdict.BAD if bug > 1 / 2 else Verdict.GOOD
+        return verdict(
+            evidence.tally(index),
+            evidence.tally(self.history.bad_end),
+            boot_failures=boot_failures(evidence),
+            bad=SURE if index else LAST_SURE,
+        )
 
     def _experiment(self, tag: str, evidence: Evidence) -> Experiment:
         index = self._index[tag]
@@ -112,8 +106,3 @@ class ReleaseWalk:
         seen = f"{step.bad} crashes, " if step.bad else ""
         reason = f"{seen}no older release can be tested: name a good end (A..B)"
         return Answer(AnswerKind.UNTESTABLE, reason=reason)
-
-
-def _says_nothing(tally: Tally) -> bool:
-    """Whether the runs of a release end in too much else to wait for those that say something of the bug."""
-    return hardly_speaks(tally) or (not tally.telling and 2 * tally.infra_failed > tally.total)

@@ -337,6 +337,53 @@ def test_a_branch_older_than_the_bug_is_no_repair(linux, bisect):
     assert culprit_of(finding) == repair
 
 
+class Noisy(Lab):
+    """Its second run at one commit crashes as the bug does, once, whatever that commit is."""
+
+    def __init__(self, tree, commit):
+        super().__init__(tree)
+        self.commit, self.made = commit, 0
+
+    def _found(self, commit, runs, stop, known, watch):
+        found = super()._found(commit, runs, stop, known, watch)
+        if commit != self.commit:
+            return found
+        self.made += len(found.runs)
+        return replace(found, runs=(OK, CRASH)) if self.made == len(found.runs) else found
+
+
+def test_a_single_crash_where_a_branch_began_does_not_make_it_the_repair(linux, bisect, tmp_path):
+    base = linux.git("rev-parse", "HEAD")
+    linux.git("checkout", "-q", "-b", "old")
+    linux.grow(9, "old")
+    linux.git("checkout", "-q", "main")
+    bad = linux.commit("the bug", bug="yes\n")
+    linux.grow(2, "before")
+    repair = linux.commit("the repair", bug="no\n")
+    linux.git("merge", "-q", "--no-ff", "-m", "Merge branch 'old'", "old")
+    linux.grow(2, "after")
+    lab = Noisy(LinuxTree(linux.path, tmp_path / "cache"), base)
+    assert culprit_of(bisect(f"{bad}..HEAD", fix=True, lab=lab)) == repair
+    assert lab.asked.count(base) > 1
+
+
+def test_a_branch_whose_beginning_does_not_build_is_said_to_be_that(linux, bisect, tmp_path):
+    linux.commit("does not build", bug="broken\n")
+    linux.git("checkout", "-q", "-b", "old")
+    linux.commit("builds", bug="no\n")
+    linux.grow(9, "old")
+    linux.git("checkout", "-q", "main")
+    bad = linux.commit("the bug", bug="yes\n")
+    repair = linux.commit("the repair", bug="no\n")
+    linux.git("merge", "-q", "--no-ff", "-m", "Merge branch 'old'", "old")
+    linux.grow(2, "after")
+    finding = bisect(f"{bad}..HEAD", fix=True)
+    assert culprit_of(finding) == repair
+    log = (tmp_path / "result" / "bisect.log").read_text()
+    assert "which does not crash" not in log
+    assert "which cannot be tested" in log
+
+
 def test_where_it_branched_off_is_tested_beside_the_others_with_a_share_as_theirs(linux, tmp_path):
     base = linux.git("rev-parse", "HEAD")
     linux.git("checkout", "-q", "-b", "old")
@@ -347,7 +394,9 @@ def test_where_it_branched_off_is_tested_beside_the_others_with_a_share_as_their
     trials = Trials(Lab(tree), Journal(tmp_path / "journal.jsonl", {}), Teller(), per_run=1)
     course = Course(Plan(ends=tree.parse_range(f"{base}..{bad}"), fix=True), tree, trials, Teller())
     trials.begin(Order(bad, 4, "", at_once=3))
-    assert base[:12] in course._test_base(bad, old, Evidence(history))
+    evidence = Evidence(history)
+    evidence.add(0, Found(bad, (CRASH,) * 10, "of the bug"))
+    assert base[:12] in course._test_base(bad, old, evidence)
     assert [record["at_once"] for record in trials.journal.records] == [3]
 
 

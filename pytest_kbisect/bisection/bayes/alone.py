@@ -9,12 +9,35 @@ import numpy as np
 
 from pytest_kbisect.bisection.bayes.crashchance import CrashChance
 from pytest_kbisect.bisection.bayes.posterior import KIN, by_another_bug
+from pytest_kbisect.bisection.bayes.testable import hardly_speaks, is_dead
+from pytest_kbisect.bisection.outcome import Verdict
 
 if TYPE_CHECKING:
     from pytest_kbisect.bisection.tally import Tally
 
 MOST_RUNS = 200
 """Runs at one commit after which what they say is left as it is."""
+SURE = 0.9
+"""How sure a verdict is that something weighs again, or goes back on, later."""
+
+
+def verdict(tally: Tally, reported: Tally, *, boot_failures: float, bad: float = SURE) -> Verdict | None:
+    """What is made of a commit by its runs; None where more of them are wanted.
+
+    A few runs that end ok prove little of a rare crash, a single crash little where there is noise, and
+    runs that end otherwise nothing. `bad` is how sure that verdict must be.
+    """
+    if _says_nothing(tally) or is_dead(tally, boot_failures):
+        return Verdict.SKIP
+    bug = chance_of_bug(tally, reported)
+    if 1 - SURE < bug < bad and tally.total < MOST_RUNS and tally.kin <= tally.telling:
+        return None
+    return Verdict.BAD if bug > 1 / 2 else Verdict.GOOD
+
+
+def _says_nothing(tally: Tally) -> bool:
+    """Whether runs end in too much else to wait for those that say something of the bug."""
+    return hardly_speaks(tally) or (not tally.telling and 2 * tally.infra_failed > tally.total)
 
 
 def chance_of_bug(tally: Tally, reported: Tally) -> float:
