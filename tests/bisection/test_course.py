@@ -225,14 +225,15 @@ class Rare(Lab):
             tested = json.loads(line).get("tested", {"commit": "", "runs": ()})
             self.made[tested["commit"]] = self.made.get(tested["commit"], 0) + len(tested["runs"])
 
-    def _found(self, commit, runs, stop, known, watch):
+    def _found(self, order):
+        commit, runs = order.commit, order.runs
         if contents(self.tree, commit)[0] != "yes":
-            return super()._found(commit, runs, stop, known, watch)
+            return super()._found(order)
         made = self.made.get(commit, 0)
         shows = [n >= self.late.get(commit, 0) and n % 2 == 0 for n in range(made, made + runs)]
-        first = shows.index(True) + 1 if stop is not None and True in shows else runs
+        first = shows.index(True) + 1 if order.stop is not None and True in shows else runs
         self.made[commit] = made + first
-        ends = tuple(CRASH if shown else replace(OK, reached=watch) for shown in shows[:first])
+        ends = tuple(CRASH if shown else replace(OK, reached=order.watch) for shown in shows[:first])
         return Found(commit, ends, f"of {commit}", "gcc", build_seconds=60, test_seconds=5)
 
 
@@ -344,9 +345,9 @@ class Noisy(Lab):
         super().__init__(tree)
         self.commit, self.made = commit, 0
 
-    def _found(self, commit, runs, stop, known, watch):
-        found = super()._found(commit, runs, stop, known, watch)
-        if commit != self.commit:
+    def _found(self, order):
+        found = super()._found(order)
+        if order.commit != self.commit:
             return found
         self.made += len(found.runs)
         return replace(found, runs=(OK, CRASH)) if self.made == len(found.runs) else found
