@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_kbisect.errors import UsageError
-from pytest_kbisect.kernel.git import LOCAL_VARIABLES, Repository, first_line
+from pytest_kbisect.kernel.git import Repository
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
-
-__all__ = ["LOCAL_VARIABLES", "Change", "CommitInfo", "LinuxTree", "Range", "first_line"]
 
 LOG_LINE = "%H%x00%P%x00%ct%x00%s"
 """A commit in what `log_text` prints: hash, parents (separated by blanks), committer's time, title."""

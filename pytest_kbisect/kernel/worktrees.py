@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING
 from pytest_kbisect import process
 from pytest_kbisect.errors import HostError, KbisectError
 from pytest_kbisect.kernel import headroom, locks, sources
+from pytest_kbisect.kernel.git import LOCAL_VARIABLES, first_line
 from pytest_kbisect.kernel.output import CLOCK_SLACK
-from pytest_kbisect.kernel.tree import LOCAL_VARIABLES, first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
