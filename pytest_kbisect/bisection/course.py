@@ -39,6 +39,8 @@ _GUESS = {"build": 60.0, "run": 5.0, "session": 4.0}
 
 _BAD_RELEASE = "bad-release"
 """The journal's kind of note on a release that crashes, as the search from it has found."""
+_SURE_OF_BASE = 0.99
+"""How sure it must be that a merge base has the bug: taken for that wrongly, it leads to a wrong repair."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,7 +253,8 @@ class Course:
         if not runs:
             return Verdict.SKIP
         reported = evidence.tally(evidence.reported)
-        return verdict(evidence.count(runs), reported, boot_failures=boot_failures(evidence))
+        failing = boot_failures(evidence)
+        return verdict(evidence.count(runs), reported, boot_failures=failing, bad=_SURE_OF_BASE)
 
     def _revert_check(self, search: Search, answer: Answer) -> RevertCheck:
         """The bad end without the culprit: the crash must be gone (of a repair: it must be back)."""

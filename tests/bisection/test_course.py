@@ -17,7 +17,7 @@ from pytest_kbisect.bisection.outcome import Outcome, Run, Verdict
 from pytest_kbisect.bisection.outcome import Tested as Found
 from pytest_kbisect.bisection.replay import read_log
 from pytest_kbisect.bisection.search import Rules, Search
-from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind
+from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind, Experiment
 from pytest_kbisect.bisection.trials import Trials
 from pytest_kbisect.kernel.tree import LinuxTree
 from pytest_kbisect.reports.teller import Teller
@@ -399,6 +399,26 @@ def test_where_it_branched_off_is_tested_beside_the_others_with_a_share_as_their
     evidence.add(0, Found(bad, (CRASH,) * 10, "of the bug"))
     assert base[:12] in course._test_base(bad, old, evidence)
     assert [record["at_once"] for record in trials.journal.records] == [3]
+
+
+class AsksTwice:
+    """A strategy that wants two runs of the only commit, one after the other."""
+
+    def decide(self, evidence):
+        if evidence.tally(0).total < 2:
+            return Experiment(0, 1)
+        return Answer(AnswerKind.UNTESTABLE)
+
+
+def test_a_commit_that_was_run_is_not_said_to_be_older_than_the_bug_later(linux, tmp_path):
+    """What is thought of where it branched off may change with the evidence."""
+    end = linux.commit("the end")
+    lab, history = Lab(LinuxTree(linux.path, tmp_path / "cache")), History.line([end])
+    trials = Trials(lab, Journal(tmp_path / "journal.jsonl", {}), Teller(), per_run=1)
+    thoughts = iter(["", "it branched off before the bug"])
+    rules = Rules(absent=lambda commit, evidence: next(thoughts))
+    Search("good", history, Evidence(history), AsksTwice(), trials, Teller(), rules).run()
+    assert lab.asked == [end, end]
 
 
 class Denies:
