@@ -190,14 +190,23 @@ def reason_of(search: Search, answer: Answer) -> str:
     if answer.kind is AnswerKind.BAD_AT_GOOD_END:
         tally = search.evidence.tally(GOOD_END)
         where = "where the branches part" if search.rules.check_good else "the good end"
+        only = sorted(_crashes(search, end) - _crashes(search, GOOD_END))
+        mean = (
+            f"; or is it {' or '.join(only)}? then say so in the reproducer (kbisect-crash:)" if only else ""
+        )
         return (
             f"{tally.matching} of {tally.total} runs crashed on {where}, {search.good[:12]}, already: "
-            "name an older one"
+            f"name an older one{mean}"
         )
     tested = search.found.get(end)
     if answer.kind is AnswerKind.UNTESTABLE and tested is not None and tested.build_error:
         return f"{answer.reason}: {tested.build_error.splitlines()[0]}"
     return answer.reason
+
+
+def _crashes(search: Search, index: int) -> set[str]:
+    """The titles of a commit's crashes."""
+    return {run.title for run in search.evidence.runs(index) if run.outcome is Outcome.CRASHED}
 
 
 def crash_of(search: Search, answer: Answer) -> tuple[int, Run] | None:

@@ -89,6 +89,11 @@ class Course:
         check = self._revert_check(search, answer)
         return Finding(search, after_revert(answer, check), check)
 
+    @property
+    def _vouched(self) -> bool:
+        """Whether the user knows the good end."""
+        return bool(self._plan.ends.good) and not self._plan.ends.beside
+
     # -- the stages ----------------------------------------------------------------------------------
 
     def _between(self, good: str) -> tuple[Search, Answer]:
@@ -153,6 +158,7 @@ class Course:
             matcher=match_crashes,
             reference=Reference(plan.crash),
             reported=GOOD_END if plan.fix else history.bad_end,
+            vouched=self._vouched,
         )
         return Search(
             good,
@@ -177,14 +183,13 @@ class Course:
         if plan.strategy == "classic":
             return Classic(history, plan.runs, fix=plan.fix)
         prices = Prices(**_GUESS, width=plan.width)
-        vouched = bool(plan.ends.good) and not plan.ends.beside
         return Bayes(
             history,
             confidence=plan.confidence,
             prices=prices,
             prior=prior,
             fix=plan.fix,
-            older=OLDER if vouched else MAYBE_OLDER,
+            older=OLDER if self._vouched else MAYBE_OLDER,
         )
 
     def _reweigh(self, search: Search) -> Strategy | None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_kbisect.bisection.outcome import Outcome, Run, Tested
 from pytest_kbisect.bisection.reference import Match, Matcher, Reference, match_names
+from pytest_kbisect.bisection.strategy import GOOD_END
 from pytest_kbisect.bisection.tally import Tally, chance_of, tally_of
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ class Evidence:
     repair is looked for.
 
     `reference` may name crashes before anything was run (the reproducer says what to expect);
-    otherwise every crash of the bad end belongs to the bug.
+    otherwise every crash of the bad end belongs to the bug. A good end that the user has named (`vouched`)
+    has not the bug: a title that it shows as often as the bad end is another bug's, where there is one left.
     """
 
     def __init__(
@@ -70,11 +72,14 @@ class Evidence:
         matcher: Matcher = match_names,
         reference: Reference | None = None,
         reported: int | None = None,
+        vouched: bool = False,
     ) -> None:
         self.history = history
         self.reported = history.bad_end if reported is None else reported
         self._matcher = matcher
+        self._vouched = vouched and self.reported != GOOD_END
         self._expected = reference or Reference()
+        self._crashes: list[Run] = []
         self._reference = self._expected
         self._kernel_of: dict[int, object] = {}
         self._signatures: dict[int, str] = {}
@@ -109,6 +114,8 @@ class Evidence:
         self._tallies.pop(self._kernel_of[index], None)
         if index == self.reported:
             self._grow_reference(tested.runs)
+        elif index == GOOD_END and self._vouched:
+            self._settle_reference()
         elif self.count(tested.runs).kin and self.tally(index).matching >= SURELY_BAD:
             self._grow_reference(run for run in tested.runs if self._is_kin(run))
         if self._is_unlike_itself(index):
@@ -166,10 +173,29 @@ class Evidence:
 
     def _grow_reference(self, runs: Iterable[Run]) -> None:
         """Take the crashes of these runs, on a commit known to be bad, for the bug's own (Reference.own)."""
-        grown = self._reference.grown(self._expected.own(runs, self._matcher))
-        if grown != self._reference:
-            self._reference = grown
+        self._crashes += self._expected.own(runs, self._matcher)
+        self._settle_reference()
+
+    def _settle_reference(self) -> None:
+        """Know the bug by these crashes, without those that the good end shows as often."""
+        known = self._expected.grown(self._crashes)
+        if self._vouched:
+            seen = {run.title for run in self.runs(GOOD_END) if run.outcome is Outcome.CRASHED}
+            shared = {title for title in seen - self._expected.titles if self._is_of_both_ends(title)}
+            if known.main - shared:
+                known = self._expected.grown(run for run in self._crashes if run.title not in shared)
+                known = replace(known, others=frozenset(shared))
+        if known != self._reference:
+            self._reference = known
             self._tallies.clear()
+
+    def _is_of_both_ends(self, title: str) -> bool:
+        """Whether crashes of this title are likelier of one chance at both ends than of one at each."""
+        ends = [self.runs(GOOD_END), self.runs(self.reported)]
+        counts = [(sum(run.title == title for run in runs), len(runs)) for runs in ends]
+        apart = sum(chance_of(hits, made - hits) for hits, made in counts)
+        hits, made = map(sum, zip(*counts, strict=True))
+        return apart <= chance_of(hits, made - hits)
 
     @property
     def reference(self) -> Reference:

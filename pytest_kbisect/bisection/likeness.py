@@ -24,7 +24,7 @@ def match_crashes(run: Run, reference: Reference) -> Match:
     nothing but the titles is known, and knows kinships that no trace shows.
     """
     named = match_names(run, reference)
-    if named is Match.MATCH or not names_a_place(run.title):
+    if named is Match.MATCH or not names_a_place(run.title) or run.title in reference.others:
         return named
     best = named
     for kind, _ in _compared(run, reference):

@@ -34,13 +34,15 @@ class Reference:
     """What the bug is known by: titles a reproducer says to expect, crashes seen on bad commits.
 
     `titles` are all of them, `counts` says how often each was seen, `examples` are crashes seen, one of
-    each title. Empty, it matches every crash: nothing is known yet about the bug.
+    each title. `others` are titles known to be another bug's, however like this one's. Empty, it matches
+    every crash: nothing is known yet about the bug.
     """
 
     titles: frozenset[str] = frozenset()
     alt_titles: frozenset[str] = frozenset()
     counts: tuple[tuple[str, int], ...] = ()
     examples: tuple[Run, ...] = ()
+    others: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
         return bool(self.titles)
@@ -68,6 +70,7 @@ class Reference:
             frozenset(alt_titles),
             tuple(counts.items()),
             tuple(examples.values()),
+            self.others,
         )
 
     @cached_property
@@ -215,6 +218,8 @@ def match_names(run: Run, reference: Reference) -> Match:
     """
     if not reference:
         return Match.MATCH
+    if run.title in reference.others:
+        return Match.UNRELATED
     names = {run.title, *run.alt_titles}
     if not names.isdisjoint(reference.main | reference.alt_titles):
         return Match.MATCH if names_a_place(run.title) or not _placed(reference) else Match.UNRELATED

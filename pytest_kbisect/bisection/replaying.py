@@ -112,6 +112,7 @@ def _conclude(config: pytest.Config, log: Log, ends: Range, tree: LinuxTree, tel
         matcher=match_crashes,
         reference=Reference(log.expected),
         reported=GOOD_END if log.fix else history.bad_end,
+        vouched=not ends.beside,
     )
     strangers = 0
     for tested in _evidence(log):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_kbisect.bisection.conclusion import crash_words, last_words, result_of
+from pytest_kbisect.bisection.conclusion import crash_words, last_words, reason_of, result_of
 from pytest_kbisect.bisection.course import Course, Plan
 from pytest_kbisect.bisection.evidence import Evidence
 from pytest_kbisect.bisection.history import History
@@ -399,6 +399,19 @@ def test_where_it_branched_off_is_tested_beside_the_others_with_a_share_as_their
     evidence.add(0, Found(bad, (CRASH,) * 10, "of the bug"))
     assert base[:12] in course._test_base(bad, old, evidence)
     assert [record["at_once"] for record in trials.journal.records] == [3]
+
+
+def test_a_good_end_that_crashes_otherwise_is_told_with_what_may_be_meant(linux, tmp_path):
+    end = linux.commit("the end")
+    tree, history = LinuxTree(linux.path, tmp_path / "cache"), History.line([end])
+    trials = Trials(Lab(tree), Journal(tmp_path / "journal.jsonl", {}), Teller(), per_run=1)
+    search = Search("good", history, Evidence(history), Denies(), trials, Teller(), Rules())
+    other = replace(CRASH, title="WARNING in bar", frame="bar")
+    search.evidence.add(0, Found(end, (other,) * 9 + (CRASH,), "of the end"))
+    search.evidence.add(GOOD_END, Found("good", (other,) * 9 + (OK,), "of the good end"))
+    reason = reason_of(search, Answer(AnswerKind.BAD_AT_GOOD_END))
+    assert reason.startswith("9 of 10 runs crashed on the good end, good, already: name an older one; or is ")
+    assert "is it WARNING in foo? then say so in the reproducer (kbisect-crash:)" in reason
 
 
 class AsksTwice:
