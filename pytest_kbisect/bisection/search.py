@@ -189,7 +189,7 @@ class Search(Standing):
     def _begin(self, experiment: Experiment, at_once: int) -> bool:
         """Begin an experiment, unless the bug cannot be in its commit, which is all there is to find then."""
         order = self._order(experiment, at_once)
-        if self.rules.absent is not None and experiment.commit not in {GOOD_END, *self.tested}:
+        if self.rules.absent is not None and experiment.commit not in {GOOD_END, *self.found}:
             absent = self.rules.absent(order.commit, self.evidence)
             if absent:
                 self._found(order, Tested(order.commit, absent=absent))
