@@ -7,7 +7,9 @@ underscores aside), one that begins with = is a whole name; the others may be an
 
 Titles compare with syzbot's only if both look through the same functions. So where its mails of the last
 years (tests/benchmarks/crash_mails.py reads them) name a crash by a function, that is telling here, whatever
-it does: mempool_alloc, put_page or skb_put; and what they pass over is not: ida_free, __queue_work.
+it does: mempool_alloc, put_page, vfree or skb_put; and what they pass over is not: ida_free, __queue_work,
+get_user_pages. A word says no more than it has to: clear_page_dirty_for_io clears no page, down_and_up_cpus
+takes no semaphore, arch_set_cpu_capacity sets no bit.
 """
 
 from __future__ import annotations
@@ -18,28 +20,27 @@ from typing import Final
 
 _GENERIC: Final[dict[str, str]] = {
     "sanitizers and coverage": """
-        kasan kmsan kcsan ubsan kfence(?!_free) asan_ hwasan tsan_ msan_ sanitizer_ ^kcov_(?!remote)
+        kasan kmsan kcsan ubsan ^kfence_(?:report|print|handle) asan_ hwasan tsan_ msan_ sanitizer_
         ^check_(?:memory_region|region|object|slab|bogus|page_span|stack_object|heap_object|poison) ^memory_is_
         ^object_err ^print_(?:address|report|error|trailer|page|section|track|bad|memory|shadow)
         ^start_report ^end_report ^describe_ ^stack_trace ^save_stack ^save_trace ^set_track
         ^report_(?:bug|suppress|enabled) ^handle_(?:overflow|load_invalid|type_mismatch|misaligned|object_size|null_ptr)
-        ^val_to_string ^addr_has ^virt_addr ^phys_addr ^init_object ^setup_object ^(?:re)?set_page_owner ^create_object
-        ^delete_object ^kmemleak_(?:alloc|free|no|ignore|scan_area)
+        ^val_to_string ^addr_has ^phys_addr ^init_object ^setup_object
     """,
     "printing, warning, dying": """
         panic ^dump_(?:stack|backtrace|page|header|trace|mem) ^panic ^nmi_panic ^check_panic ^print_tainted ^get_taint ^add_taint
         ^show_(?:stack|trace|mem$|free_areas)
         ^warn(?:_slowpath|_alloc|_on|_bogus|$) ^die(?:_|$) ^oops ^bug$ ^handle_bug ^is_valid_bug ^fixup_(?:bug|exception) ^search_exception ^bad_page
         ^assfail assertfail ^assertion_failure ^fortify ^stack_chk
-        printk ^devkmsg ^_?dev_(?:printk|vprintk|err|warn|info|emerg|alert|crit|notice|dbg) ^netdev_(?:err|warn|info|printk)
-        ^v?sc?n?printf ^vscnprintf ^vsnprintf ^snprintf ^scnprintf ^bstr_printf ^k(?:vas|as)printf ^seq_(?:v?printf|puts|putc|write)
+        printk ^_?dev_(?:printk|vprintk|err|warn|info|emerg|alert|crit|notice|dbg) ^netdev_(?:err|warn|info|printk)
+        ^v?sc?n?printf ^vscnprintf ^vsnprintf ^snprintf ^scnprintf ^bstr_printf ^k(?:vas|as)printf ^seq_v?printf
         ^call_console ^wake_up_klogd ^defer_console
-        string(?!_err) ^pointer$ ^number$ ^format_decode ^va_format ^(?:file_)?dentry_name$ ^put_dec ^num_to_str ^special_hex ^hex_dump ^print_hex ^dynamic_ ^x86_indirect ^x86_return ^retpoline
-        ^nmi_(?:cpu|trigger|handle|panic) ^arch_trigger ^trigger_(?:all|single)
+        string(?!_err) ^pointer$ ^va_format ^(?:file_)?dentry_name$ ^put_dec ^num_to_str ^special_hex ^hex_dump ^print_hex ^dynamic_(?:pr|dev|netdev|ibdev|emit)_ ^x86_indirect ^x86_return ^retpoline
+        ^nmi_(?:cpu|trigger|panic) ^arch_trigger ^trigger_(?:all|single)
         ^watchdog(?:$|_(?:timer_(?:fn|interrupt)|overflow|hardlockup|buddy|check_(?:timestamp|hardlockup)|nmi|interrupt|smp))
         ^lockup
         ^rcu_(?:dump|print|check_callbacks|check_gp|sched_clock|stall|exp_print|pending) ^print_cpu_stall ^check_cpu_stall
-        ^ftrace_(?:call|caller|regs|graph|ops) ^trace_(?:hardirqs|softirqs|preempt|irq|lock|contention|call_bpf|event_(?!raw_init)) ^perf_trace
+        ^ftrace_(?:call|caller|regs|graph|ops) ^trace_(?:hardirqs|softirqs|preempt|irq|lock|contention) ^perf_trace
         ^debug_(?:object|smp|lockdep|locks|check_no_locks) ^check_preemption ^this_cpu_preempt ^vpanic
     """,
     "traps and interrupts": """
@@ -53,54 +54,54 @@ _GENERIC: Final[dict[str, str]] = {
         ^alternatives? ^arch_stack ^walk_stack ^kernel_text_address ^handle_exception$ ^exception_
     """,
     "allocators": """
-        malloc zalloc calloc kmem_cache ^kmem_
-        slab_ ^slab$ ^slob_(?:alloc|free|new|page) ^cache_(?:alloc|free|grow|flusharray) alloc_page ^memcg_slab
-        ^free_(?:pages?|unref|large|frozen|pcp|one_page|hot_cold|slab|block)(?:_prepare|_ok|_bulk|_page|_list|_kmalloc|_commit|$) ^(?:kv|kz|k|v)free(?!_skb_rea|_call_rcu) ^vunmap
-        ^get_(?:free_page|zeroed) ^(?:re)?alloc_(?:pages?|fresh|slab|percpu|bulk|frozen|contig) ^new_slab ^do_slab ^get_partial ^put_cpu_partial
-        ^unfreeze_partials ^discard_slab ^allocate_slab ^pcpu_(?:alloc_(?!noprof)|create|mem|populate|block|find|balance) ^krealloc ^mem(?:dup) ^vmemdup ^strndup_user ^kstrn?dup ^kmemdup
-        ^prep_new ^prepare_alloc ^post_alloc ^page_frag_(?:alloc|free) ^page_pool_alloc
-        ^folio_(?:alloc|un?lock|trylock|wait|get|test|set(?!_bh)|clear(?!_dirty_for_io)|mark_accessed)(?:_|$)
-        ^filemap_alloc =__filemap_get_folio =do_read_cache_folio =pagecache_get_page ^truncate_inode_pages_range ^should_fail(?:_ex|slab|_alloc_page|$) ^fail_(?:dump|stacktrace) ^dma_pool
-        ^devm_k ^mempool_(?:alloc_(?:slab|pages)|free_(?:slab|pages)|k) ^sock_[kom]+alloc ^large_alloc ^poison_ ^unpoison ^rcu_free_slab ^qlist_move ^bpf_map_area ^alloc_tag
+        malloc zalloc calloc kmem_cache
+        slab_ ^slab$ ^slob_(?:alloc|free|new|page) alloc_page ^memcg_slab
+        ^free_large ^(?:kv|kz|k)free(?!_skb_rea|_call_rcu|_rcu)
+        =__alloc_frozen_pages_noprof ^(?:re)?alloc_(?:fresh|slab|bulk) ^do_slab
+        ^discard_slab ^allocate_slab ^krealloc ^mem(?:dup) ^vmemdup ^strndup_user ^kstrn?dup ^kmemdup
+        ^prepare_alloc ^page_pool_alloc
+        ^folio_(?:alloc|un?lock|trylock|get|test|set(?!_bh)|clear(?!_dirty_for_io)|mark_accessed)(?:_|$)
+        ^filemap_alloc =__filemap_get_folio =do_read_cache_folio read_cache_page ^grab_cache_page =pagecache_get_page ^truncate_inode_pages_range ^should_fail(?:_ex|slab|_alloc_page|$) ^fail_(?:dump|stacktrace)
+        ^devm_k ^mempool_(?:(?:alloc|free)_pages|k) ^sock_[kom]+alloc ^large_alloc ^poison_ ^unpoison ^rcu_free_slab ^qlist_move ^bpf_map_area ^alloc_tag
     """,
     "locks, counters, atomics": """
-        ^lock_(?:acquire|release|set_|acquired|contended|pin|unpin|page|basic) lockdep_assert ^lockdep ^mark_(?:lock|held|usage|irqflags|buffer|page_acc) ^validate_chain ^valid_state ^find_lock_entries ^lookup_chain ^look_up_lock ^hlock_
-        ^check_(?:prevs?_add|noncircular|deadlock|irq_usage|usage|wait_context|flags$|chain_key|lock_chain) ^register_lock ^find_held ^reacquire ^lock$ ^unlock$ ^add_lock ^add_chain
+        ^(?:rcu_)?lock_(?:acquire|release|set_|acquired|contended|pin|unpin|page|basic) lockdep_assert ^lockdep ^mark_(?:lock|held|usage|irqflags|buffer) ^validate_chain ^valid_state ^find_lock_entries ^lookup_chain ^look_up_lock ^hlock_
+        ^check_(?:prevs?_add|deadlock|irq_usage|usage|wait_context|chain_key|lock_chain) ^register_lock ^find_held ^reacquire ^lock$ ^unlock$ ^add_lock ^add_chain
         ^print_(?:circular|deadlock|lock|shortest|usage|irq|unlock|kernel_ident|held|collision|bad_irq|freed) ^(?:un)?lock_page$ ^unlock_buffer ^lock_buffer
         spin_lock spin_unlock spin_trylock read_lock read_unlock read_trylock write_trylock write_lock write_unlock ^(?:native_)?queued_ ^pv_
         ^do_raw_(?:spin|read|write)_ ^raw_(?:spin_|(?:read|write)_(?:lock|unlock|trylock|seq)|(?:read|write)[bwlq]$|local_(?:irq|save))
         ^rt_(?:spin|read|write)
         ^(?:class_|ww_|ww_rt_|rt_?)?mutex(?!_slowlock_locked) ^(?:try_to_take|task_blocks_on|mark|fixup|clear|unlock)_rt_mutex
-        down_(?:read|write) ^down(?:_|$) ^up(?:_(?:read|write)|$) ^rwsem ^rwbase ^percpu_(?:down|up|rwsem) ^osq_
+        down_(?:read|write) ^down_trylock =down ^up_(?:read|write) ^rwsem(?!_optimistic) ^rwbase ^percpu_(?:down|up|rwsem) ^osq_
         ^might_ ^cant_ ^cond_resched ^seq(?:lock|count|prop) ^bit_spin ^hlist_bl ^local_bh ^local_lock ^(?:disable|enable)_bh
-        ^arch_(?:atomic|spin|read|write|test|set|clear|local|static|irqs|raw) ^atomic(?:64)?_(?!notifier|open|write|pool) ^instrument ^(?:ex_handler_)?refcount ^kref ^ref_tracker ^cmpxchg ^xchg ^lockref
-        ^(?:test|set|clear|change|assign)_(?:and_(?:set|clear|change)_)?bit ^find_(?:next|first|last)_(?:and_|zero_|andnot_)?(?:zero_)?bit ^bitmap_(?:find|set|clear|weight|zero|copy|and|or|xor|empty|full|subset|equal|intersects|release|allocate|parse|print)(?:_|$) ^variable_test ^constant_test
-        ^rcu_(?:read_(?:un)?lock|is_watching|lockdep) ^cleanup_srcu ^rhashtable_lookup ^xas_(?:load|find|start|descend) ^rht_(?!deferred) =device_list_add
+        ^arch_(?:atomic|spin|read|write|raw|(?:test|set|clear|change)_(?:and_(?:set|clear|change)_)?bit) ^atomic(?:64)?_(?!notifier|open|write|pool) ^instrument ^(?:ex_handler_)?refcount ^kref ^ref_tracker ^cmpxchg ^xchg
+        (?:test|set|clear|change|assign)_(?:and_(?:set|clear|change)_)?bit(?:_|$) ^variable_test ^constant_test
+        ^rcu_(?:read_(?:un)?lock|is_watching|lockdep) ^cleanup_srcu ^rhashtable_lookup ^xas_(?:load|find|start) ^rht_(?!deferred) =device_list_add
         ^list_(?:(?:add|del|move|replace|splice|empty)(?:_(?:tail|init|entry|valid|or_report|rcu|careful|all))*$
-        |bulk_|cut_|rotate_|is_(?:first|last|head|singular)|(?:sort|swap|count_nodes)$)
+        |bulk_|cut_|rotate_|is_(?:first|last|head|singular)|(?:swap|count_nodes)$)
         ^hlist_ ^klist_(?:del|put|next|add|remove) ^plist ^llist ^rb_ ^rbtree ^dl_rb
-        ^finish_s?wait ^swake_up ^(?:out_of_line_)?wait_on_bit ^wait_woken ^wait_for_completion
-        ^wake_up(?:$|_(?:common|sync|locked|on_current|bit|page|all$|process|state|q$|var|pollfree|nohz|if_idle|worker$))
-        =complete ^autoremove ^debug_(?:mutex|rt|spin) ^(?:spin|rwlock)_(?:bug|dump) ^held_lock ^assign_lock_key
-        ^(?:soft|hard)irqs? ^preempt_(?:count|latency) ^irqentry ^context_tracking ^ct_(?:nmi|irq|kernel|user) ^user_(?:enter|exit)
+        ^finish_wait wait_for_completion
+        ^wake_up(?:$|_(?:common|sync|locked|on_current|all$|state|var|pollfree|nohz|if_idle|worker$|parent))
+        =complete ^debug_(?:mutex|rt|spin) ^(?:spin|rwlock)_(?:bug|dump) ^held_lock ^assign_lock_key
+        ^(?:soft|hard)irqs? ^preempt_(?:count|latency) ^irqentry ^context_tracking ^ct_(?:nmi|irq|user) ^user_(?:enter|exit)
     """,
     "memory, strings, ports, sums, user space": """
-        ^mem(?:cpy|set|move|cmp|chr|scan|zero)[0-9]*(?:_|$) strcmp ^str(?:n?c(?:py|at|mp|hr|spn)|lcpy|scpy|n?len|n?casecmp|n?str|sep|pbrk|rchr|ncasecmp|ndup|lcpy|im|chrnul|spn)(?:_|$)
-        ^sized_strscpy ^match_string ^jhash ^crc(?:16|32) =crc_itu_t ^siphash ^hsiphash ^full_name_hash ^csum_(?:partial|and_copy|tcpudp|ipv6|block)
-        copy_(?:from|to)_(?:user|iter|sockptr|kernel|bpfptr) ^copy_user ^copyin ^copyout ^copy_mc ^raw_copy ^clear_user$ ^clear_page ^copy_page(?:$|_(?:regs|mc|to|from)) ^rep_ ^(?:get|put)_user(?:_[0-9]|_no|_asm|_fn|$) ^probe_kernel
-        ^check_copy ^iterate_and ^fault_in ^read_word ^read_once ^READ_ONCE ^WRITE_ONCE ^(?:ins|outs|in|out)[bwlq]$ ^ioread ^iowrite ^(?:read|write)[bwlq]$ ^mmio ^logic_(?:in|out|pio)
-        ^(?:get|put)_unaligned ^skb_(?:panic|under_panic|over_panic)$ ^iov_iter_(?:zero|copy|fault)
+        (?:^|_)mem(?:cpy|set|move|cmp|chr)[0-9]*(?:_|$) strcmp (?:^|_)str(?:n?c(?:py|at|mp|hr|spn)|lcpy|scpy|n?len|n?casecmp|n?str|sep|pbrk|rchr|ncasecmp|ndup|lcpy|im|chrnul|spn)(?:_|$)
+        ^sized_strscpy ^match_string ^jhash ^crc(?:16|32(?!c_le_base)) =crc_itu_t ^siphash ^hsiphash ^full_name_hash ^csum_(?:and_copy|tcpudp|block)
+        copy_(?:from|to)_(?:user|iter|sockptr|kernel|bpfptr) ^copy_user ^copyin ^copyout ^copy_mc ^raw_copy ^clear_user$ ^copy_page_(?:to|from) ^rep_ (?:get|put)_user(?:_|s?$) ^probe_kernel
+        ^check_copy ^iterate_and ^read_word ^read_once ^READ_ONCE ^WRITE_ONCE ^(?:ins|outs|in|out)[bwlq]$ ^ioread ^iowrite ^(?:read|write)[bwlq]$ ^mmio ^logic_(?:in|out|pio)
+        ^(?:get|put)_unaligned ^skb_(?:panic|under_panic|over_panic)$ ^iov_iter_copy
     """,
     "deferred work and devices": """
         ^flush_(?:work$|workqueue) ^start_flush ^drain_workqueue ^destroy_workqueue queue_work(?!er) ^queue_delayed ^insert_work ^cancel_work_(?:sync|timer) =mod_timer =mod_timer_pending ^schedule_work ^try_to_grab
-        ^(?:try_to_)?del_timer ^timer_delete ^timer_shutdown ^add_timer ^lock_timer_base ^detach_(?:timer|if_pending) ^hrtimer_(?:cancel|try) ^lock_hrtimer ^remove_hrtimer ^sk_(?:stop|reset)_timer ^irq_work ^tasklet_kill ^kthread_(?:stop|insert|cancel|create) ^timer_(?:is_static|fixup) =work_is_static_object
-        ^kobject_ ^dpm_sysfs ^device_pm_(?:add|remove) ^device_release$ ^sysfs_(?:remove|delete|unlink) ^i2c_del_adapter =__unregister_client ^device_(?:remove_file|create_file|destroy$|(?:add|del|register|initialize)(?:$|_)) device_unregister ^device_for_each_child ^(?:get|put)_device ^cdev_(?:add|del|put|device) ^bus_(?:add|remove)_
-        ^tty_(?:port_)?(?:un)?register_device ^add_uevent
+        ^(?:try_to_)?del_timer =__timer_delete_sync ^timer_shutdown ^lock_timer_base ^detach_(?:timer|if_pending) ^lock_hrtimer ^sk_(?:stop|reset)_timer ^tasklet_kill ^kthread_(?:stop|insert|cancel) ^timer_(?:is_static|fixup) =work_is_static_object
+        ^kobject_ ^dpm_sysfs device_release ^sysfs_(?:remove|delete|unlink) ^i2c_del_adapter =__unregister_client ^device_(?:remove_file|destroy$) device_(?:add|del)(?:$|_) device_unregister ^device_for_each_child ^(?:get|put)_device ^cdev_device
+        ^tty_(?:port_)?unregister_device ^add_uevent
         ^hwrng_unregister usb_submit_urb ^usb_(?:kill|poison|hcd_(?:submit|giveback_urb_bh)|control_msg)
-        ^dput ^fast_dput ^iput drop_nlink ^inc_nlink ^ida_free ^ihold ^kfree_skb ^dev_kfree ^unregister_netdev ^rollback_registered ^dev_(?:put|hold) ^netdev_(?:put|hold|tracker)
+        dput$ ^iput drop_nlink ^inc_nlink ^ida_free ^ihold ^kfree_skb ^dev_kfree ^unregister_netdev ^rollback_registered ^dev_(?:put|hold) ^netdev_(?:put|hold|tracker)
     """,
     "the scheduler on the way to sleep": """
-        ^schedule_(?:timeout|hrtimeout) ^io_schedule ^context_switch ^preempt_schedule ^do_nanosleep ^msleep ^usleep
+        ^context_switch ^preempt_schedule ^do_nanosleep ^msleep ^usleep
     """,
     "Rust and C++ run time": """
         ^rust_(?:begin|panic) ^<?core:: ^<?alloc:: ^<?kernel::(?:sync|list|rbtree|workqueue|uaccess) ^rustc ::rust_begin_unwind

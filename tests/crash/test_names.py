@@ -76,10 +76,12 @@ GENERIC = """
     kmem_cache_alloc_noprof __flush_workqueue xas_load ida_free drop_nlink truncate_inode_pages_range
     io_lockdep_assert_cq_locked complete dput
     do_raw_spin_lock _raw_write_lock_bh raw_local_irq_restore __raw_readb watchdog_timer_fn check_prev_add
-    check_chain_key list_del __list_add_valid_or_report list_splice_tail_init list_is_last wake_up_process
-    __wake_up_common_lock __wake_up copy_page copy_page_to_iter folio_clear_dirty folio_wait_writeback
+    check_chain_key list_del __list_add_valid_or_report list_splice_tail_init list_is_last
+    __wake_up_common_lock __wake_up copy_page_to_iter folio_clear_dirty arch_set_bit arch_atomic_inc down_read
     mutex_lock_nested __mutex_lock rt_mutex_lock __ww_mutex_lock __rt_mutex_slowlock try_to_take_rt_mutex
     crc_itu_t work_is_static_object __filemap_get_folio do_read_cache_folio pagecache_get_page __unregister_client
+    nla_strscpy acpi_ut_safe_strncpy nla_memcpy platform_device_add device_release_driver_internal get_user_pages_remote
+    extent_buffer_test_bit wb_wait_for_completion finish_dput __wake_up_parent
 """
 
 
@@ -98,6 +100,10 @@ TELLING = """
     check_chainloops check_prev_ino list_netdevice list_version_get_info list_lru_add list_del_event
     wake_up_new_task copy_page_range folio_clear_dirty_for_io ffs_mutex_lock rt_mutex_slowlock_locked
     devres_release_all __mod_timer
+    arch_set_cpu_capacity arch_setup_additional_pages clear_page_dirty_for_io clear_page down_and_up_cpus down_timeout
+    dynamic_kobj_release irq_work_queue_on bus_add_driver __bitmap_weight _find_next_bit kfence_init kcov_mmap
+    free_unref_page __free_pages_ok put_cpu_partial vfree __vunmap lockref_get fault_in_readable wake_up_process
+    folio_wait_writeback copy_page
 """
 
 

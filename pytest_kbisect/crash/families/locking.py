@@ -64,6 +64,7 @@ RCU_USAGE: Final = (
         "WARNING: suspicious RCU usage in {frame}",
         details=(r"stack backtrace:|Call [Tt]race:",),
         steps=_TRACE,
+        skip=("rcu|kmem|slab",),
     ),
 )
 
@@ -112,12 +113,13 @@ PREEMPTION: Final = (
         r"BUG: using (?P<call>[a-z_]{1,60}\(\)) in preemptible",
         "BUG: using {call} in preemptible code in {frame}",
         steps=_TRACE,
+        skip=("debug|preempt",),
     ),
     family(
         r"BUG: scheduling while atomic",
         "BUG: scheduling while atomic in {frame}",
         steps=_TRACE,
-        skip=("^_*schedule(?:_|$)",),
+        skip=("schedule",),
     ),
     family(
         r"BUG: sleeping function called from invalid context",

@@ -20,6 +20,7 @@ KASAN: Final = (
         "KASAN: invalid-free in {frame}",
         "invalid-free in {frame}",
         steps=_TRACE,
+        skip=("[kv]free|vunmap",),
     ),
     family(
         r"BUG: KASAN: (?:double-free|invalid-free|double-free or invalid-free) in "
@@ -27,6 +28,7 @@ KASAN: Final = (
         "KASAN: invalid-free in {frame}",
         "invalid-free in {frame}",
         steps=_TRACE,
+        skip=("[kv]free|vunmap",),
     ),
     family(
         rf"BUG: KASAN: {_KASAN_KIND} in ",
@@ -217,7 +219,8 @@ PAGES: Final = (
         "BUG: Bad page state in {frame}",
         steps=(STACK,),
         skip=(
-            r"^_*(?:get_page_from_|rmqueue|free_(?:unref|pcp|page_is|tail)|check_(?:new|free)_page|page_(?:expected|bad))",
+            "alloc|page_owner|(?:get|put|release|free)_pages?(?:_|$)|^_*(?:folio|prep_new_page|rmqueue|free_(?:unref|pcp|tail))",
+            "^check_(?:new|free)_page|^page_(?:expected|bad)|vmap",
         ),
     ),
     family(r"BUG: Bad page map", "BUG: Bad page map"),
@@ -234,7 +237,7 @@ LEAK: Final = (
         "memory leak in {frame}",
         details=(r"unreferenced object",),
         steps=(STACK,),
-        skip=(r"alloc|^create_object|list_lru_init|^sget_userns|^idr_get",),
+        skip=(r"alloc|create_object|kmem|slab|mmap|^_*pcpu_|list_lru_init|^sget_userns|^idr_get",),
     ),
 )
 VFS: Final = (

@@ -58,6 +58,6 @@ HUNG: Final = (
         "INFO: task can't die in {frame}",
         "hang in {frame}",
         steps=(CALL_TRACE, STACK),
-        skip=("^_*sched",),
+        skip=("sched",),
     ),
 )

@@ -40,7 +40,7 @@ WARNING: Final = (
         r"lib/debugobjects\.c",
         "WARNING: ODEBUG bug in {frame}",
         name="debug_(?:print_object|check_no_obj)",
-        skip=("debug_object|debug_check|debug_print|timer|rcu|percpu_counter",),
+        skip=("debug|timer|rcu|percpu|^_+free|vfree|vunmap",),
     ),
     _warning(r"lib/refcount\.c", "WARNING: refcount bug in {frame}", skip=("^_*(?:refcount|kobject_|kref)",)),
     _warning(
