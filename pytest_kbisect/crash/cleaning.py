@@ -30,7 +30,7 @@ _SPACES: Final = Pattern(r" {2,}")
 
 def clean_title(title: str) -> str:
     """The title as it is kept: printable ASCII, at most 120 characters, without what differs between runs."""
-    title = _SPACES.sub(" ", _UNPRINTABLE.sub(" ", title)).strip()[: 4 * LONGEST_TITLE]
+    title = _UNPRINTABLE.sub(" ", title).strip()[: 4 * LONGEST_TITLE]
     for pattern, replacement in _REPLACEMENTS:
         title = pattern.sub(replacement, title)
-    return title[:LONGEST_TITLE].strip()
+    return _SPACES.sub(" ", title[:LONGEST_TITLE]).strip()

@@ -46,7 +46,8 @@ def name_crash(lines: Sequence[str], title_lines: int, header: Header) -> Name:
     found = _find_family(text, header)
     if found is None:
         signed = any(family.sign.search(lines[0]) for family in header.families)
-        title = clean_title(lines[0])
+        # What stands before the word is another program's, or another task's.
+        title = clean_title(lines[0][max(0, lines[0].find(header.word)) :])
         reason = "matched title but not report regexp" if signed else trace_fault(lines)
         if _STAMP_IN_TITLE.search(lines[0]):
             reason = _STAMPED_TITLE

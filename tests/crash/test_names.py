@@ -50,6 +50,7 @@ def test_demangle_anything(text, scheme):
         ("BUG: a in kbx802154_open", "BUG: a in kbx802154_open"),
         ("a: CPU#3, syz-executor.4, 10.0.2.15, kbx.c:12", "a: CPU, syz-executor, IP, kbx.c:LINE"),
         ("x" * 500, "x" * 120),
+        (f"a  {'x' * 200}", f"a {'x' * 117}"),
     ],
 )
 def test_clean_title(raw, title):
