@@ -17,15 +17,17 @@ LONGEST_LINE: Final = 4096
 printk's own limit is 1 KiB (LOG_LINE_MAX in kernel/printk); user space has none.
 """
 
-_STAMP = Pattern(rb"^[^\[]{0,128}?(?:<\d{1,2}>)?\[ *\d{1,9}\.\d{3,9}\](?:\[ *(?P<caller>[CT]\d{1,9})\])?")
+_STAMP = Pattern(rb"^[^\[]{0,128}?(?:<\d{1,2}>)?\[ *\+?\d{1,9}\.\d{3,9}\](?:\[ *(?P<caller>[CT]\d{1,9})\])?")
 _ESCAPES = Pattern(rb"\x1b(?:\[[0-9;?]{0,16}[@-~]|[()][0-9A-B]|[=>78DEHMc])")
 _PREFIX_END: Final = "] "
 # The same line as other programs print it: netconsole's extended format and /dev/kmsg (level, number,
-# time, flags, caller), `dmesg -T`, the journal and syslog. Nothing of the prefix is the kernel's text.
+# time, flags, caller), `dmesg -T`, the journal and syslog, in whatever language. Nothing of the prefix is
+# the kernel's text.
 _RETOLD = Pattern(
     rb"^\d{1,3},\d{1,12},\d{1,16},[^;\n]{0,24}?(?:caller=(?P<caller>[CT]\d{1,9}))?;"
-    rb"|^(?:<\d{1,2}>)?\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}\] "
-    rb"|^(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S{0,16}) \S{1,64} kernel: "
+    rb"|^(?:<\d{1,2}>)?\[[^\s\d\]]{2,12} [^\s\d\]]{2,12} [ \d]\d \d\d:\d\d:\d\d \d{4}\] "
+    rb"|^(?:[^\s\d]{2,12} [ \d]\d \d\d:\d\d:\d\d|[ \d]?\d [^\s\d]{2,12}(?: \d{4})? \d\d:\d\d:\d\d"
+    rb"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S{0,16})(?: \S{1,64})? kernel: "
 )
 
 

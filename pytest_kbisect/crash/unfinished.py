@@ -101,7 +101,8 @@ class Unfinished:
 def is_noise(message: str) -> bool:
     """Whether a line tells nothing: functions the unwinder only guesses, and lockdep's farewell."""
     return (
-        (" ? " in message and "<EOI>" not in message)
+        # Who pastes a trace may lose the blanks its lines begin with.
+        ((" ? " in message or message.startswith("? ")) and "<EOI>" not in message)
         or message.endswith(" (unreliable)")
         or message == _LOCKDEP_OFF
     )

@@ -78,8 +78,12 @@ Call Trace:
         "[   12.000001][  T412] ",
         "[   12.000001][   C17] ",
         "[Sat Sep 23 02:31:17 2023] ",
+        "[Sa Sep 23 02:31:17 2023] ",
+        "[  +0.000731] ",
         "Sep  3 02:31:17 guest kernel: ",
         "Sep  3 02:31:17 guest kernel: [   12.000001] ",
+        "set 03 02:31:17 guest kernel: ",
+        "3 Sep 2023 02:31:17 guest kernel: ",
         "2023-09-23T02:31:17.123456+00:00 guest kernel: ",
         "2023-09-23T02:31:17+0200 guest kernel: [   12.000001][  T412] ",
         "4,717,12000001,-;",
@@ -97,6 +101,17 @@ def test_who_prints_what_the_kernel_says(prefix, between):
     assert not report.corrupted, report.corrupted_reason
     if prefix:
         assert report.report == CRASH[CRASH.index("WARNING") :].strip("\n")
+
+
+def test_a_trace_that_lost_its_blanks():
+    """Pasted into a mail or a bug tracker; what the unwinder only guesses is no caller still."""
+    guess = "\n ? kbx_guess+0x12/0x40\n kbx_lock+0x1/0x2"
+    console = CRASH.replace("RIP: 0010:kbx_set_rate", "RIP: 0010:__kmalloc").replace(
+        " <TASK>", " <TASK>" + guess
+    )
+    (report,) = parse_console("".join(f"{line.strip()}\n" for line in console.splitlines()).encode())
+    assert report.title == "WARNING in kbx_lock"
+    assert "kbx_guess" not in report.report
 
 
 def test_no_crash_after_the_end_of_one():
