@@ -48,6 +48,8 @@ _NO_CUT: Final = Pattern(r"PANIC: double fault|unregister_netdevice: waiting for
 _ESCAPE: Final = b"\x1b"
 _SHORTEST_HEADLINE: Final = 16
 _REPLAY: Final = b"** replaying previous printk message **"
+# What the boot loader gave may quote a crash: whoever looks for one passes its title on.
+_QUOTED: Final = Pattern(r"(?:Unknown k|K)ernel command line|Command line: ")
 # A kernel runs: it has printed something after its first second, or syzkaller's programs have.
 _ALIVE: Final = Pattern(
     rb"(?m)^(?:<\d{1,2}>)?\[ *[1-9]\d{0,8}\.\d{3,9}\]|^executing program|^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d "
@@ -186,6 +188,8 @@ class Console:
         """The header a line begins a report with, None if it begins none."""
         if _REPLAY in self._buffer[stop + 1 : stop + 200].partition(b"\n")[0]:
             return None  # printk says it again, and then in one piece
+        if _QUOTED.match(line.message):
+            return None
         for header in HEADERS:
             if header.word in line.text and (
                 header.harmless is None or not header.harmless.search(line.message)

@@ -373,6 +373,8 @@ def test_family(title, printed):
         "BUG filp (Tainted: G    B          ): kasan: bad access detected",
         "kbx: loaded (Tainted: G        W          ): fine",
         "INFO:root:hello",
+        'Command line: root=/dev/vda test="BUG: kernel NULL pointer dereference"',
+        'Kernel command line: root=/dev/vda test="BUG: kernel NULL pointer dereference"',
         "BPF: INVALID BTF_INFO:72000001",
     ],
 )
