@@ -62,7 +62,7 @@ _GENERIC: Final[dict[str, str]] = {
         ^prepare_alloc ^page_pool_alloc
         ^folio_(?:alloc|un?lock|trylock|get|test|set(?!_bh)|clear(?!_dirty_for_io)|mark_accessed)(?:_|$)
         ^filemap_alloc =__filemap_get_folio =do_read_cache_folio read_cache_page ^grab_cache_page =pagecache_get_page ^truncate_inode_pages_range ^should_fail(?:_ex|slab|_alloc_page|$) ^fail_(?:dump|stacktrace)
-        ^devm_k ^mempool_(?:(?:alloc|free)_pages|k) ^sock_[kom]+alloc ^large_alloc ^poison_ ^unpoison ^rcu_free_slab ^qlist_move ^bpf_map_area ^alloc_tag
+        ^devm_k ^mempool_(?:(?:alloc|free)_pages|k) ^sock_[kom]+alloc ^large_alloc ^poison_ ^unpoison freepointer ^rcu_free_slab ^qlist_move ^bpf_map_area ^alloc_tag
     """,
     "locks, counters, atomics": """
         ^(?:rcu_)?lock_(?:acquire|release|set_|acquired|contended|pin|unpin|page|basic) lockdep_assert ^lockdep ^mark_(?:lock|held|usage|irqflags|buffer) ^validate_chain ^valid_state ^find_lock_entries ^lookup_chain ^look_up_lock ^hlock_
@@ -97,7 +97,7 @@ _GENERIC: Final[dict[str, str]] = {
         ^(?:try_to_)?del_timer =__timer_delete_sync ^timer_shutdown ^lock_timer_base ^detach_(?:timer|if_pending) ^lock_hrtimer ^sk_(?:stop|reset)_timer ^tasklet_kill ^kthread_(?:stop|insert|cancel) ^timer_(?:is_static|fixup) =work_is_static_object
         ^kobject_ ^dpm_sysfs device_release ^sysfs_(?:remove|delete|unlink) ^i2c_del_adapter =__unregister_client ^device_(?:remove_file|destroy$) device_(?:add|del)(?:$|_) device_unregister ^device_for_each_child ^(?:get|put)_device ^cdev_device
         ^tty_(?:port_)?unregister_device ^add_uevent
-        ^hwrng_unregister usb_submit_urb ^usb_(?:kill|poison|hcd_(?:submit|giveback_urb_bh)|control_msg)
+        ^hwrng_unregister usb_submit_urb urb_enqueue ^usb_(?:kill|poison|hcd_(?:submit|giveback_urb_bh)|control_msg)
         dput$ ^iput drop_nlink ^inc_nlink ^ida_free ^ihold ^kfree_skb ^dev_kfree ^unregister_netdev ^rollback_registered ^dev_(?:put|hold) ^netdev_(?:put|hold|tracker)
     """,
     "the scheduler on the way to sleep": """

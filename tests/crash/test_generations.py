@@ -223,6 +223,8 @@ PRINTED = [
     ("INFO: rcu detected stall in kbx_write", stall("INFO: rcu_preempt detected stalls on CPUs/tasks: { 1} (detected by 0)")),
     ("INFO: rcu detected stall in kbx_write", stall("rcu: INFO: rcu_tasks detected stalls on tasks:")),
     ("INFO: rcu detected stall in kbx_fault", stalled("kbx_find", "kbx_fault", "__do_fault", "handle_mm_fault", "vm_mmap_pgoff")),
+    ("INFO: rcu detected stall in kbx_open", stalled("kbx_find", "kbx_open", "vfs_open", "path_openat")),
+    ("INFO: rcu detected stall in kbx_map", stalled("kbx_find", "kbx_map", "do_mmap", "vm_mmap_pgoff")),
     ("INFO: rcu detected stall in __run_timer_base", stalled("__run_timer_base", "run_timer_softirq", "handle_softirqs")),
     ("INFO: rcu detected stall in handle_softirqs", stalled("kbx_free", "rcu_core", "handle_softirqs", "run_ksoftirqd")),
     ("INFO: rcu detected stall in sys_sendto", stalled("kbx_sendmsg", "__sock_sendmsg", "__x64_sys_sendto", "do_syscall_64")),
@@ -297,6 +299,19 @@ PRINTED = [
     ("BUG: bad host security descriptor; not enough data (NUM vs NUM left)", "usb 1-1: BUG: bad host security descriptor; not enough data (3 vs 5 left)\n"),
     # Panics, and Rust's.
     ("kernel panic: bad mode", f"Bad mode in Error handler detected on CPU0\nKernel panic - not syncing: bad mode\n{CPU}" + trace(*IOCTL)),
+    (
+        "BUG: corrupted list in kbx_del",
+        f"list_del corruption. prev->next should be ffff8801\nkernel BUG at lib/list_debug.c:53!\n{CPU}"
+        + trace("kbx_del", "kbx_ioctl", "vfs_ioctl"),
+    ),
+    (
+        "WARNING in check_flags",
+        warn(
+            "WARNING: CPU: 0 PID: 4242 at kernel/locking/lockdep.c:3914 check_flags+0x12/0x40",
+            "lock_is_held_type",
+            rip="check_flags",
+        ),
+    ),
     ("kernel panic: Couldn't open N_TTY ldisc", f"Kernel panic - not syncing: Couldn't open N_TTY ldisc for kbx0 --- error -12.\n{STACK}"),
     (
         "kernel stack overflow in kbx_write",
@@ -332,6 +347,15 @@ CUT = [
     ("INFO: Freed in kbx_free age=NUM cpu=NUM pid=NUM", "INFO: Freed in kbx_free+0x1/0x2 age=5 cpu=1 pid=4242\n"),
     ("trusty: ASSERT FAILED:", "trusty: panic (caller 0x1234): DEBUG ASSERT FAILED\n"),
     ("WARNING: possible circular locking dependency detected", "WARNING: possible circular locking dependency detected\n4.15.0 #1 Not tainted\n"),
+    (
+        "possible deadlock in corrupted",
+        (
+            "WARNING: possible circular locking dependency detected\n4.15.0 #1 Not tainted\n"
+            "prog/4242 is trying to acquire lock:\nffff8801 (&a){+.+.}, at: \nkbx: other words\n"
+        ),
+    ),
+    ("UBSAN: array index", "[panic_reason]: UBSAN: array index\n"),
+    ("Kernel panic", "---[ end Kernel panic\n"),
     ("WARNING in corrupted", "WARNING: CPU: 0 PID: 4242 at kbx.c:2 kbx_ioctl+0x12/0x40\nModules linked in:\n"),
     ("BUG: bad host [ NUM.ADDR] usb NUM-NUM: new", "[   12.000001][ T4242] BUG: bad host [    1.234567] usb 1-1: new\n"),
     ("WARNING in kbx_ioctl", warned("kbx.c:2", "kbx_ioctl") + "serialport: VM disconnected.\n"),

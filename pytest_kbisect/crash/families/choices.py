@@ -18,17 +18,17 @@ _DISPATCH: Final = Pattern(
       syscall | sysenter | SYSENTER | ^entry_ | ^el0_ | ^do_el0 | ^ret_from_ | ^ret_fast | ^vector_swi
     | ^exit_to_user | ^prepare_exit_to_user | ^do_notify_resume
     # files
-    | ^_{0,2}vfs_(?:read|write|fsync|ioctl) | ^(?:do|new)_sync_(?:read|write) | ^call_(?:read|write)_iter
+    | ^_{0,2}vfs_(?:read|write|fsync|ioctl|open) | ^(?:do|new)_sync_(?:read|write) | ^call_(?:read|write)_iter | ^vfs_iter_(?:read|write)$
     | ^do_(?:vfs_ioctl|iter_readv|iter_read|iter_write|loop_readv|dentry_open|fsync)
-    | compat_ioctl | blkdev_ioctl | S(?:yS|YSC)_ioctl | ^_{0,3}(?:do_|se_|x64_|ia32_|arm64_)?sys_ioctl | ^ksys_ioctl | ^_{0,4}fput | ^mmap_region | ^call_mmap | ^__do_fault
+    | compat_(?:sys_)?ioctl | ^ioctl_(?!fs) | blkdev_ioctl | S(?:yS|YSC)_ioctl | ^_{0,3}(?:do_|se_|x64_|ia32_|arm64_)?sys_ioctl | ^ksys_ioctl | ^_{0,4}fput | ^_{0,2}mmap_region | ^do_mmap$ | ^call_mmap | ^__do_fault
     # sockets and netlink
     | ^sock_sendmsg | ^_{0,2}sock_(?:recvmsg|read_iter|write_iter|do_ioctl|ioctl|common_[sg]etsockopt) | ^do_sock_[sg]etsockopt
     | ^_{0,4}sys_[sg]etsockopt | ^__sys_(?:connect|bind|accept|listen|shutdown) | ^_{0,4}sock_release | rtnetlink_rcv_msg | ^netlink_dump | nfnetlink_rcv_msg | ^genl_.*rcv
     # packets
     | ^_{0,2}netif_receive_skb | ^netif_receive | ^process_backlog | napi_poll | ^net_rx_action
     # soft interrupts, timers, work items
-    | ^_{0,2}handle_irq_event | ^call_timer_fn | ^expire_timers | ^run_timer_softirq | ^_{0,2}hrtimer_run_queues | ^_{0,2}run_hrtimer | ^tasklet_(?:hi_)?action
-    | irq_exit | ^do_softirq$ | ^run_ksoftirqd | ^smpboot_thread_fn | ^process_one_work | ^worker_thread
+    | ^_{0,2}handle_irq_event | ^call_timer_fn | ^__run_timers | ^expire_timers | ^run_timer_softirq | ^_{0,2}hrtimer_run_queues | ^_{0,2}run_hrtimer | ^tasklet_(?:hi_)?action
+    | irq_exit | ^_{0,4}do_softirq(?:_own_stack)?$ | ^run_ksoftirqd | ^smpboot_thread_fn | ^process_one_work | ^worker_thread
     | ^kthread$ | ^task_work_run | ^rcu_do_batch
     # the idle loop and booting
     | ^cpu_startup_entry | ^start_secondary | ^start_kernel | ^do_one_initcall

@@ -14,7 +14,7 @@ _HELD_AT = (_AT, _AT, STACK)
 
 # Before 4.13 lockdep's headlines were "[ INFO: ... ]" and "[ BUG: ... ]", afterwards "WARNING: ...".
 # The lock that was asked for says where the cycle closes.
-_DEADLOCK_DETAILS = (r"is trying to acquire|just changed the state of lock", rf", at: (?:{PC} )?{FUNC}")
+_DEADLOCK_DETAILS = (r"is trying to acquire|just changed the state of lock",)
 
 
 _DEADLOCK_SIGNS = (

@@ -46,7 +46,7 @@ WARNING: Final = (
     _warning(
         r"kernel/locking/lockdep\.c",
         "WARNING: locking bug in {frame}",
-        name=r"_{0,4}(?:lock_|look_up_lock|hlock_|register_lock|check_|mark_|validate_)",
+        name=r"_{0,4}(?:lock_|look_up_lock|hlock_|register_lock|check_(?!flags)|mark_|validate_)",
         skip=("lock_sock|release_sock",),
     ),
     _warning(r"lib/kobject\.c", "WARNING: kobject bug in {frame}", skip=("kobject_|device_",)),
@@ -108,6 +108,7 @@ BUG_ON: Final = (
         "BUG: corrupted list in {frame}",
         "bad-access in {frame}",
         steps=_RIP_TRACE,
+        fallback_steps=_TRACE,
     ),
     family(
         r"[Kk]ernel BUG at (?:[\w./-]{0,200}/)?mm/usercopy\.c",
