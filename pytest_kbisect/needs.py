@@ -6,7 +6,8 @@ In `name.c` and `name.sh`, anywhere in the first 100 lines:
     kbisect-config[kasan]: CONFIG_KASAN=y  a line of a named configuration: the runs are repeated under
                                            each name, with the lines without a name and its own
     kbisect-timeout: 20                    seconds a run may take
-    kbisect-crash: WARNING in foo          the expected title (repeatable); others do not count
+    kbisect-crash: WARNING in foo          the expected title (repeatable), or the subject of syzbot's
+                                           mail; others do not count
     kbisect-memory: 1024                   MiB
     kbisect-cpus: 4
     kbisect-runs: 20                       runs, where --kbisect-runs is not given
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _LINE = re.compile(r"\bkbisect-([a-z]+)(?:\[([^\]]*)\])?:[ \t]*(.*?)[ \t]*(?:\*/)?$")
 _HEADER_LINES = 100
+_AROUND_TITLE = re.compile(r"^(?:(?:[Rr][Ee]: ?)?\[(?:syzbot|[\w-]{1,40}\?)\] ?)+|\s\(\d{1,3}\)$")
 _NAME = re.compile(r"[A-Za-z0-9_.]+")
 _NUMBERS: dict[str, Callable[[Any], float]] = {"timeout": float, "memory": int, "cpus": int, "runs": int}
 
@@ -73,7 +75,7 @@ def _with(needs: Needs, key: str, variant: str | None, value: str, where: str) -
     if key == "config":
         return replace(needs, config=(*needs.config, value))
     if key == "crash":
-        return replace(needs, crash=(*needs.crash, value))
+        return replace(needs, crash=(*needs.crash, _plain_title(value)))
     if key in _NUMBERS:
         return _with_number(needs, key, value, where)
     raise UsageError(f"{where}: unknown line kbisect-{key} (known: config, crash, {', '.join(_NUMBERS)})")
@@ -100,12 +102,17 @@ def _marked(needs: Needs, key: str, value: Any, where: str) -> Needs:
         added = {_checked_name(variant, where): _lines(lines) for variant, lines in value.items()}
         return replace(needs, configs={**needs.configs, **added})
     if key == "crash":
-        return replace(needs, crash=_lines(value))
+        return replace(needs, crash=tuple(map(_plain_title, _lines(value))))
     if key in _NUMBERS:
         return _with_number(needs, key, value, where)
     raise UsageError(
         f"{where}: unknown keyword {key!r} (known: config, configs, crash, {', '.join(_NUMBERS)})"
     )
+
+
+def _plain_title(title: str) -> str:
+    """A title without what syzbot's mails and pages put around it: "[syzbot] [fs?] WARNING in foo (2)"."""
+    return _AROUND_TITLE.sub("", title.strip())
 
 
 def _lines(value: str | Iterable[str]) -> tuple[str, ...]:

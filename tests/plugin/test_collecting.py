@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_kbisect import needs
+
 C_SOURCE = """
 /*
  * kbisect-config: CONFIG_TUN=y
@@ -64,6 +66,21 @@ def test_named_configurations_repeat_the_runs(repro: pytest.Pytester) -> None:
         "plain-run0]",
         "plain-run1]",
     ]
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "WARNING in foo",
+        "WARNING in foo (2)",
+        "[syzbot] [net?] [usb?] WARNING in foo (12)",
+        "Re: [syzbot] WARNING in foo",
+    ],
+)
+def test_a_title_may_be_given_as_syzbot_mails_it(title: str) -> None:
+    assert needs.from_source(f"# kbisect-crash: {title}\n", "crash.sh").crash == ("WARNING in foo",)
+    marks = [pytest.mark.kbisect(crash=title).mark]
+    assert needs.from_markers(marks, "test_it").crash == ("WARNING in foo",)
 
 
 @pytest.mark.parametrize("words", [["-k", "crash2"], ["repro/crash2.sh"], ["repro/crash2.sh::crash2"]])
