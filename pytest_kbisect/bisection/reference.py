@@ -107,7 +107,7 @@ _PLACELESS: Final = re.compile(r"unregister_netdevice| in corrupted|^no output|l
 _HARNESS: Final = re.compile(r"lost connection|^SYZ")
 _CUT: Final = re.compile(r" in corrupted$")
 _FUNCTION: Final = re.compile(r" in ([A-Za-z_][\w.]*)")
-_HANG: Final = re.compile(r"^INFO: (?:rcu|task|.*stall)|lockup|no output")
+_HANG: Final = re.compile(r"^INFO: (?:rcu|task|.*stall)|lockup|hung_task|no output")
 _CLASSES: Final = tuple(
     (name, re.compile(pattern))
     for name, pattern in (
@@ -122,7 +122,8 @@ _CLASSES: Final = tuple(
             "memory",
             r"^K(?:A|M)SAN|KFENCE|general protection|unable to handle|refcount|non-static key|corrupted list",
         ),
-        ("memory", r"bad usercopy|invalid-free|NULL pointer|stack segment"),
+        # What is freed while a timer or a work item still needs it is used afterwards.
+        ("memory", r"bad usercopy|invalid-free|NULL pointer|stack segment|ODEBUG"),
         ("leak", r"memory leak"),
         ("machine", r"program execution|Out of memory"),
         ("check", r"WARNING|BUG|UBSAN"),

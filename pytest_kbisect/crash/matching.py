@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from functools import cache
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from pytest_kbisect.crash.cleaning import clean_title
+from pytest_kbisect.crash.families import HEADERS
 from pytest_kbisect.crash.frames import is_generic, plain_names
 from pytest_kbisect.crash.guilty import guilty_file, is_called_by_all
 from pytest_kbisect.crash.kinds import kind_of
@@ -20,14 +23,18 @@ _NEAR: Final = 4
 """How many telling functions of a trace the key frame may move by: inlining moves it by one or two."""
 
 # Functions are renamed more often than replaced; these beginnings and endings come and go between kernels:
-# wrappers that check, profile (6.10) or lock, halves of a function that was split, endings of the compiler's.
+# wrappers that check, profile (6.10) or lock, halves of a function that was split (do_x is what x does when
+# its arguments are checked), endings of the compiler's.
 _DRIFT: Final = Pattern(
-    r"^_+|(?:_checked|_saturate|_warn_saturate|_noprof|_nested|_locked|_unlocked|_common|_slow(?:path)?|_fast(?:path)?"
+    r"^(?:_|do_(?=[a-z]))+|(?:_checked|_saturate|_warn_saturate|_noprof|_nested|_locked|_unlocked|_common|_slow(?:path)?|_fast(?:path)?"
     r"|_internal|_inner|_one|_core|_nolock|_reason|_or_report|_sync|_rcu|_node|_cold|_func|_fn)+$|_(?=_)"
 )
 _COMPILERS: Final = Pattern(r"\.(?:part|isra|constprop|cold|llvm|lto_priv)\b.*$")
-# A page became a folio in most names between 5.16 and 6.12.
-_REWORDED: Final = ((Pattern(r"(?<![a-z])(?:pages|folios|page)(?![a-z])"), "folio"),)
+# A page became a folio in most names between 5.16 and 6.12; pages without a count are frozen since 6.14.
+_REWORDED: Final = (
+    (Pattern(r"(?<![a-z])(?:pages|folios|page)(?![a-z])"), "folio"),
+    (Pattern(r"(?<![a-z])frozen_(?=folio)"), ""),
+)
 _NUMBERS: Final = Pattern(r"(?:\d|ADDR|NUM)+")
 _SAME_WORDS: Final = 3
 """Words that two names of a function have to share where one has a word more."""
@@ -56,6 +63,8 @@ _CLASSES: Final = (
 _MANY_HEADLINES: Final = frozenset({"memory access", "hang"})
 _FAULT_TITLE: Final = Pattern(
     r"general protection fault|Unhandled fault|stack segment|BUG: unable to handle|bad-access"
+    # What is freed while it is in use, or was never made, is found by whoever uses it next.
+    r"|ODEBUG bug|non-static key"
 )
 
 
@@ -85,27 +94,50 @@ def same_bug(report: CrashReport, reference: CrashReport) -> Match:
     return _compare_frames(report, reference)
 
 
-# What a title stands for: which of two accesses comes first, or which detector, is chance.
-_STANDS_FOR: Final = (
+# Titles of one fault that come from different kernels: lockdep said INFO and BUG before 4.13, syzbot's old
+# titles named both ways to free wrongly.
+_RENAMED: Final = (
     (
         Pattern(
-            r"(?:K(?:ASAN|FENCE|MSAN): .{1,60} (?:Read|Write|read|write)|KMSAN: uninit-value|general protection fault"
-            r"|Unhandled fault|Internal error|BUG: unable to handle kernel .{1,60}) in (?P<frame>\S+)$"
+            r"(?:BUG|INFO|WARNING): (?P<word>(?:bad unlock balance|held lock freed|still has locks held"
+            r"|lock held when returning to user space|nested lock was not taken|suspicious RCU usage) in \S+)$"
         ),
-        "bad-access",
+        "{word}",
     ),
-    (Pattern(r"(?:INFO: rcu detected stall|BUG: (?:soft|hard) lockup) in (?P<frame>\S+)$"), "stall"),
-    (Pattern(r"INFO: task (?:hung|can't die) in (?P<frame>\S+)$"), "hang"),
-    (Pattern(r"(?:KASAN: invalid-free|KFENCE: invalid free) in (?P<frame>\S+)$"), "invalid-free"),
+    (Pattern(r"KASAN: double-free(?: or invalid-free)? in (?P<frame>\S+)$"), "invalid-free in {frame}"),
 )
+_PLACEHOLDER: Final = re.compile(r"(\{[a-z]{1,20}\})")
+# What may stand in a title for what its family's sign found.
+_SAID: Final = {
+    "{kind}": r"[a-z-]{1,40}",
+    "{access}": r"(?:[Rr]ead|[Ww]rite)",
+    "{what}": r"[a-z -]{1,60}",
+    "{frame}": r"(?P<frame>\S+)$",
+}
+
+
+@cache
+def _stands_for() -> tuple[tuple[Pattern[str], str], ...]:
+    """What titles stand for of which no report is known, and so no alternatives.
+
+    Which of two accesses comes first, or which detector, is chance: the families say so by an alternative.
+    """
+    found = {}
+    for family in (family for header in HEADERS for family in header.families):
+        words = [word for word in family.alternatives if _PLACEHOLDER.findall(word) == ["{frame}"]]
+        if words and family.title.endswith("{frame}"):
+            parts = _PLACEHOLDER.split(family.title)
+            sign = "".join(_SAID.get(part, re.escape(part)) for part in parts)
+            found[sign, words[0]] = (Pattern(sign), words[0])
+    return (*found.values(), *_RENAMED)
 
 
 def _titles(report: CrashReport) -> set[str]:
     titles = {report.title, *report.alt_titles}
-    for pattern, word in _STANDS_FOR:
+    for pattern, word in _stands_for():
         found = pattern.match(report.title)
         if found is not None:
-            titles.add(f"{word} in {found['frame']}")
+            titles.add(word.format_map(found.groupdict()))
     return titles
 
 

@@ -29,6 +29,8 @@ def reference(*titles):
         (["INFO: task hung in a_ioctl"], "INFO: task hung in corrupted", Match.RELATED),
         (["INFO: task hung in a_ioctl", "WARNING in c"], "INFO: task hung in b_ioctl", Match.RELATED),
         (["WARNING in c"], "INFO: task hung in b_ioctl", Match.UNRELATED),
+        (["INFO: task hung in a_ioctl"], "kernel panic: hung_task: blocked tasks", Match.MATCH),
+        (["KASAN: slab-use-after-free Read in foo_timer"], "WARNING: ODEBUG bug in foo_probe", Match.RELATED),
         (
             ["WARNING in c"] * 9 + ["unregister_netdevice: waiting"] * 3,
             "unregister_netdevice: waiting",

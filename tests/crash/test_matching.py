@@ -36,6 +36,47 @@ TRACE = (("dump_stack", "kasan_report", "kbx_inner", "kbx_outer", "kbx_ioctl"),)
         ),
         (CrashReport("WARNING in corrupted"), CrashReport("WARNING in a"), "related"),
         (CrashReport("WARNING in a"), CrashReport("WARNING in b"), "unrelated"),
+        # A title stands for what its family's reports say by an alternative title, whoever wrote it down.
+        (
+            CrashReport("UBSAN: array-index-out-of-bounds in a"),
+            CrashReport("KFENCE: out-of-bounds read in a"),
+            "match",
+        ),
+        (
+            CrashReport("BUG: corrupted list in a"),
+            CrashReport("KASAN: slab-use-after-free Write in a"),
+            "match",
+        ),
+        (CrashReport("KMSAN: use-after-free in a"), CrashReport("general protection fault in a"), "match"),
+        (
+            CrashReport("kernel stack overflow in a"),
+            CrashReport("BUG: stack guard page was hit in a"),
+            "match",
+        ),
+        (
+            CrashReport("UBSAN: shift-out-of-bounds in a"),
+            CrashReport("KASAN: slab-out-of-bounds Read in a"),
+            "related",
+        ),
+        (CrashReport("KFENCE: memory corruption in a"), CrashReport("KFENCE: invalid free in a"), "related"),
+        # The same fault in an older kernel's words, and in syzbot's of its first years.
+        (
+            CrashReport("INFO: suspicious RCU usage in a"),
+            CrashReport("WARNING: suspicious RCU usage in a"),
+            "match",
+        ),
+        (CrashReport("BUG: held lock freed in a"), CrashReport("WARNING: held lock freed in a"), "match"),
+        (
+            CrashReport("KASAN: double-free or invalid-free in a"),
+            CrashReport("KASAN: invalid-free in a"),
+            "match",
+        ),
+        (
+            CrashReport("WARNING in __alloc_frozen_pages_noprof"),
+            CrashReport("WARNING in __alloc_pages"),
+            "related",
+        ),
+        (CrashReport("WARNING in do_kbx_find"), CrashReport("WARNING in kbx_find"), "related"),
         (CrashReport("INFO: task hung in corrupted"), CrashReport("WARNING in a"), "unrelated"),
         (CrashReport("lost connection to test machine"), CrashReport("WARNING in a"), "unrelated"),
         (CrashReport("INFO: task hung in a"), CrashReport("KASAN: use-after-free Read in b"), "unrelated"),
@@ -111,6 +152,14 @@ TRACE = (("dump_stack", "kasan_report", "kbx_inner", "kbx_outer", "kbx_ioctl"),)
             CrashReport("INFO: task hung in kbx_read"),
             CrashReport("INFO: rcu detected stall in kbx_loop"),
             "unrelated",
+        ),
+        # A timer that is freed while it runs is used afterwards; so says ODEBUG, or KASAN.
+        (
+            CrashReport(
+                "WARNING: ODEBUG bug in kbx_probe", frames=(("debug_print_object", "kbx_probe", "kbx_find"),)
+            ),
+            CrashReport("KASAN: slab-use-after-free Read in kbx_find"),
+            "related",
         ),
         # The same cycle of locks, entered elsewhere.
         (

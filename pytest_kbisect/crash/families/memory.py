@@ -97,19 +97,19 @@ KCSAN: Final = (
 # mm/kfence/report.c.
 KFENCE: Final = (
     family(
-        r"BUG: KFENCE: (?P<kind>invalid free) in ",
-        "KFENCE: {kind} in {frame}",
+        r"BUG: KFENCE: invalid free in ",
+        "KFENCE: invalid free in {frame}",
         "invalid-free in {frame}",
         steps=(STACK,),
     ),
     family(
-        r"BUG: KFENCE: (?P<kind>memory corruption) in ",
-        "KFENCE: {kind} in {frame}",
+        r"BUG: KFENCE: memory corruption in ",
+        "KFENCE: memory corruption in {frame}",
         steps=(STACK,),
     ),
     family(
-        r"BUG: KFENCE: (?P<kind>[a-z-]{1,40} (?:read|write)) in ",
-        "KFENCE: {kind} in {frame}",
+        r"BUG: KFENCE: (?P<kind>[a-z-]{1,40}) (?P<access>read|write) in ",
+        "KFENCE: {kind} {access} in {frame}",
         _BAD_ACCESS,
         steps=(STACK,),
     ),
@@ -123,8 +123,8 @@ UBSAN: Final = (
         steps=_TRACE,
     ),
     family(
-        r"UBSAN: (?P<kind>array-index-out-of-bounds) in ",
-        "UBSAN: {kind} in {frame}",
+        r"UBSAN: array-index-out-of-bounds in ",
+        "UBSAN: array-index-out-of-bounds in {frame}",
         _BAD_ACCESS,
         steps=_TRACE,
     ),
