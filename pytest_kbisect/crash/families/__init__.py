@@ -19,7 +19,7 @@ _HARMLESS_WARNING: Final = Pattern(
     r"|you are running|unsupported|not supported|experimental|insecure|\bmand\b|no swap|swap space|entropy"
     r"|host key|filesystem (?:is|was)|maximal mount count|unchecked|fsck|\bssh|apparmor|selinux|certificate"
     r"|kernel lockdown|ignor|perform|firmware|obsolete|will be removed|has been replaced by|fallback|insufficient"
-    r"|not compiled with|lvmetad|\budev|linker:|capabilit)"
+    r"|not compiled with|lvmetad|\budev|linker:|capabilit|nvidia|nvram|fadump|overlay removed)"
 )
 # What KASAN says through SLUB (4.4) has its headline before it.
 _HARMLESS_SLUB: Final = Pattern(r"^(?!.{0,200}BUG )|Objects remaining|kasan: bad access")
