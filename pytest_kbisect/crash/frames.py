@@ -33,7 +33,7 @@ _GENERIC: Final[dict[str, str]] = {
         ^warn(?:_slowpath|_alloc|_on|_bogus|$) ^die(?:_|$) ^oops ^bug$ ^handle_bug ^is_valid_bug ^fixup_(?:bug|exception) ^search_exception ^bad_page
         ^assfail assertfail ^assertion_failure ^fortify ^stack_chk
         printk ^_?dev_(?:printk|vprintk|err|warn|info|emerg|alert|crit|notice|dbg) ^netdev_(?:err|warn|info|printk)
-        ^v?sc?n?printf ^vscnprintf ^vsnprintf ^snprintf ^scnprintf ^bstr_printf ^k(?:vas|as)printf ^seq_v?printf
+        ^v?sc?nprintf ^vscnprintf ^vsnprintf ^snprintf ^scnprintf ^bstr_printf ^k(?:vas|as)printf ^seq_v?printf
         ^call_console ^wake_up_klogd ^defer_console
         string(?!_err) ^pointer$ ^va_format ^(?:file_)?dentry_name$ ^put_dec ^num_to_str ^special_hex ^hex_dump ^print_hex ^dynamic_(?:pr|dev|netdev|ibdev|emit)_ ^x86_indirect ^x86_return ^retpoline
         ^nmi_(?:cpu|trigger|panic) ^arch_trigger ^trigger_(?:all|single)
@@ -88,7 +88,7 @@ _GENERIC: Final[dict[str, str]] = {
     "memory, strings, ports, sums, user space": """
         (?:^|_)mem(?:cpy|set|move|cmp|chr)[0-9]*(?:_|$) strcmp (?:^|_)str(?:n?c(?:py|at|mp|hr|spn)|lcpy|scpy|n?len|n?casecmp|n?str|sep|pbrk|rchr|ncasecmp|ndup|lcpy|im|chrnul|spn)(?:_|$)
         ^sized_strscpy ^match_string ^jhash ^crc(?:16|32(?!c_le_base)) =crc_itu_t ^siphash ^hsiphash ^full_name_hash ^csum_(?:and_copy|tcpudp|block)
-        copy_(?:from|to)_(?:user|iter|sockptr|kernel|bpfptr) ^copy_user ^copyin ^copyout ^copy_mc ^raw_copy ^clear_user$ ^copy_page_(?:to|from) ^rep_ (?:get|put)_user(?:_|s?$) ^probe_kernel
+        copy_(?:from|to)_(?:user|iter|sockptr|kernel|bpfptr) ^copy_user ^copyin ^copyout ^copy_mc ^raw_copy ^clear_user$ ^copy_page_(?:to|from) ^rep_ get_user_pages ^(?:get|put)_user ^probe_kernel
         ^check_copy ^iterate_and ^read_word ^read_once ^READ_ONCE ^WRITE_ONCE ^(?:ins|outs|in|out)[bwlq]$ ^ioread ^iowrite ^(?:read|write)[bwlq]$ ^mmio ^logic_(?:in|out|pio)
         ^(?:get|put)_unaligned ^skb_(?:panic|under_panic|over_panic)$ ^iov_iter_copy
     """,

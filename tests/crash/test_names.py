@@ -104,7 +104,7 @@ TELLING = """
     arch_set_cpu_capacity arch_setup_additional_pages clear_page_dirty_for_io clear_page down_and_up_cpus down_timeout
     dynamic_kobj_release irq_work_queue_on bus_add_driver __bitmap_weight _find_next_bit kfence_init kcov_mmap
     free_unref_page __free_pages_ok put_cpu_partial vfree __vunmap lockref_get fault_in_readable wake_up_process
-    folio_wait_writeback copy_page
+    folio_wait_writeback copy_page sprintf tun_get_user
 """
 
 
