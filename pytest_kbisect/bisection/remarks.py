@@ -23,8 +23,16 @@ def remarks(search: Search, index: int) -> list[str]:
         suspects = search.strategy.suspects(search.evidence)
         likely = ", ".join(f"{search.sha(i)[:12]} {p:.0%}" for i, p in suspects[:3])
         held = f"# {len(suspects)} candidates hold {search.strategy.confidence:.0%}: {likely}"
-        return [*_kinships(search, index), held, ""]
+        return [*_of_another_bug(search, index), *_kinships(search, index), held, ""]
     return []
+
+
+def _of_another_bug(search: Search, index: int) -> list[str]:
+    """Crashes at a commit that the bad end shows too, and that are not the bug's all the same."""
+    titles = {run.title for run in search.evidence.runs(index)} & search.evidence.reference.others
+    return [
+        f"# {title}: another bug, the good end shows it as often as the bad end" for title in sorted(titles)
+    ]
 
 
 def _kinships(search: Search, index: int) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from pytest_kbisect.bisection.bayes import Bayes
 from pytest_kbisect.bisection.conclusion import crash_words, last_words, reason_of, result_of
 from pytest_kbisect.bisection.course import Course, Plan
 from pytest_kbisect.bisection.evidence import Evidence
@@ -15,6 +16,7 @@ from pytest_kbisect.bisection.journal import Journal
 from pytest_kbisect.bisection.order import Order
 from pytest_kbisect.bisection.outcome import Outcome, Run, Verdict
 from pytest_kbisect.bisection.outcome import Tested as Found
+from pytest_kbisect.bisection.remarks import remarks
 from pytest_kbisect.bisection.replay import read_log
 from pytest_kbisect.bisection.search import Rules, Search
 from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind, Experiment
@@ -412,6 +414,19 @@ def test_a_good_end_that_crashes_otherwise_is_told_with_what_may_be_meant(linux,
     reason = reason_of(search, Answer(AnswerKind.BAD_AT_GOOD_END))
     assert reason.startswith("9 of 10 runs crashed on the good end, good, already: name an older one; or is ")
     assert "is it WARNING in foo? then say so in the reproducer (kbisect-crash:)" in reason
+
+
+def test_a_crash_that_is_taken_for_another_bug_is_told(linux, tmp_path):
+    end = linux.commit("the end")
+    tree, history = LinuxTree(linux.path, tmp_path / "cache"), History.line([end])
+    trials = Trials(Lab(tree), Journal(tmp_path / "journal.jsonl", {}), Teller(), per_run=1)
+    evidence = Evidence(history, vouched=True)
+    search = Search("good", history, evidence, Bayes(history), trials, Teller(), Rules())
+    other = replace(CRASH, title="WARNING in bar", frame="bar")
+    search.evidence.add(0, Found(end, (CRASH,) * 7 + (other,) * 3, "of the end"))
+    search.evidence.add(GOOD_END, Found("good", (OK,) * 7 + (other,) * 3, "of the good end"))
+    told = remarks(search, GOOD_END)
+    assert told[0] == "# WARNING in bar: another bug, the good end shows it as often as the bad end"
 
 
 class AsksTwice:
