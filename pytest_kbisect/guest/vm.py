@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from pytest_kbisect.errors import InfraError
@@ -22,7 +23,6 @@ from pytest_kbisect.guest.watch import ConsoleWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from pytest_kbisect.crash import CrashReport
     from pytest_kbisect.guest.image import GuestImage
@@ -225,30 +225,29 @@ class Guest:
         return result
 
     def run_program(
-        self, program: Path, *arguments: str, timeout: float = 30.0, may_time_out: bool = False
+        self, program: Path | str, *arguments: str, timeout: float = 30.0, may_time_out: bool = False
     ) -> CommandResult:
         """Copy an executable into the guest and run it; the rest is as in `run`."""
-        remote = f"/tmp/{program.name}"  # the guest's /tmp, and the guest is ours alone
+        remote = f"/tmp/{Path(program).name}"  # the guest's /tmp, and the guest is ours alone
         self.put(program, remote, mode=0o755)
         return self.run([remote, *arguments], timeout=timeout, may_time_out=may_time_out)
 
-    def put(self, local: Path, remote: str, *, mode: int = 0o644) -> None:
+    def put(self, local: Path | str, remote: str, *, mode: int = 0o644) -> None:
         """Copy a file into the guest."""
         name = shlex.quote(remote)
-        result = self.run(
-            f"umask 077; cat >{name} && chmod {mode:o} {name}", stdin=local.read_bytes(), timeout=60
-        )
+        command = f"umask 077; cat >{name} && chmod {mode:o} {name}"
+        result = self.run(command, stdin=Path(local).read_bytes(), timeout=60)
         if result.exit_status:
             raise InfraError("ssh", f"cannot write {remote} in the guest: {result.stderr.strip()}")
 
-    def get(self, remote: str, local: Path) -> None:
+    def get(self, remote: str, local: Path | str) -> None:
         """Copy a file out of the guest (text and binary; up to what fits in memory)."""
         import base64
 
         result = self.run(["base64", remote], timeout=60)
         if result.exit_status:
             raise InfraError("ssh", f"cannot read {remote} in the guest: {result.stderr.strip()}")
-        local.write_bytes(base64.b64decode(result.stdout))
+        Path(local).write_bytes(base64.b64decode(result.stdout))
 
     def debug(self, socket: Path) -> None:
         """Let gdb attach at a unix socket (`target remote SOCKET`).

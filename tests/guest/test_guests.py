@@ -29,6 +29,11 @@ def test_commands_files_and_the_console(guest, tmp_path: Path) -> None:
     guest.put(tmp_path / "data", "/tmp/data")
     guest.get("/tmp/data", tmp_path / "back")
     assert (tmp_path / "back").read_bytes() == data
+    guest.put(str(tmp_path / "data"), '/tmp/a "$name"')  # a path may be text, too
+    guest.get('/tmp/a "$name"', str(tmp_path / "again"))
+    assert (tmp_path / "again").read_bytes() == data
+    (tmp_path / "$hello").write_text("#!/bin/sh\necho hello\n")
+    assert guest.run_program(str(tmp_path / "$hello")).stdout == "hello\n"
     guest.run("echo '<6>from the test' >/dev/kmsg")
     guest.settle()
     assert "from the test" in guest.console.text()
