@@ -190,12 +190,13 @@ class Evidence:
             self._tallies.clear()
 
     def _is_of_both_ends(self, title: str) -> bool:
-        """Whether crashes of this title are likelier of one chance at both ends than of one at each."""
-        ends = [self.runs(GOOD_END), self.runs(self.reported)]
-        counts = [(sum(run.title == title for run in runs), len(runs)) for runs in ends]
-        apart = sum(chance_of(hits, made - hits) for hits, made in counts)
-        hits, made = map(sum, zip(*counts, strict=True))
-        return apart <= chance_of(hits, made - hits)
+        """Whether the good end shows this title no more rarely: more often, or one chance explains it better."""
+        good, bad = (self.runs(end) for end in (GOOD_END, self.reported))
+        here, there = (sum(run.title == title for run in runs) for runs in (good, bad))
+        if here * len(bad) >= there * len(good):
+            return True
+        apart = chance_of(here, len(good) - here) + chance_of(there, len(bad) - there)
+        return apart <= chance_of(here + there, len(good) + len(bad) - here - there)
 
     @property
     def reference(self) -> Reference:

@@ -32,6 +32,12 @@ def test_a_crash_of_both_ends_is_another_bug(noise):
     assert evidence.tally(HISTORY.bad_end).matching == 7
 
 
+def test_nor_does_it_matter_that_the_good_end_shows_it_more_often():
+    evidence = seen([CRASH] * 8 + [OTHER] * 2, [OK] * 5 + [OTHER] * 25)
+    assert evidence.tally(GOOD_END).matching == 0
+    assert evidence.tally(HISTORY.bad_end).matching == 8
+
+
 def test_not_where_nobody_vouches_for_the_good_end():
     evidence = seen([CRASH] * 7 + [OTHER] * 3, [OK] * 7 + [OTHER] * 3, vouched=False)
     assert evidence.tally(GOOD_END).matching == 3
