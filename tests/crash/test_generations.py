@@ -223,6 +223,31 @@ PRINTED = [
     ("INFO: rcu detected stall in kbx_write", stall("INFO: rcu_preempt detected stalls on CPUs/tasks: { 1} (detected by 0)")),
     ("INFO: rcu detected stall in kbx_write", stall("rcu: INFO: rcu_tasks detected stalls on tasks:")),
     ("INFO: rcu detected stall in kbx_fault", stalled("kbx_find", "kbx_fault", "__do_fault", "handle_mm_fault", "vm_mmap_pgoff")),
+    (
+        "INFO: rcu detected stall in kbx_read",
+        (
+            "rcu: INFO: rcu_sched self-detected stall on CPU\nrcu: \t1-....: (5250 ticks this GP)\n"
+            f"{at('kbx_find')}Call Trace:\n <IRQ>\n ? rcu_dump_cpu_stacks+0x1/0x2\n ? sysvec_apic_timer_interrupt+0x1/0x2\n"
+            " </IRQ>\n <TASK>\n ? asm_sysvec_apic_timer_interrupt+0x1/0x2\n kbx_find+0x1/0x2\n kbx_read+0x1/0x2\n"
+            " vfs_read+0x1/0x2\n ksys_read+0x1/0x2\n </TASK>\n"
+        ),
+    ),
+    (
+        NULL,
+        (
+            "Unable to handle kernel NULL pointer dereference at virtual address 0000000000000194\n"
+            "pc : [0xffffffddd7a79bf8] kbx_ioctl+0x8/0x14\nlr : [0xffffffddd6155b84] kbx_open+0x1c/0x40 [kbx]\n"
+            + trace("kbx_ioctl", "vfs_ioctl", "do_vfs_ioctl", head="Call trace:")
+        ),
+    ),
+    (
+        "UBSAN: array-index-out-of-bounds in kbx_ioctl",
+        (
+            "UBSAN: array-index-out-of-bounds in\n/build/linux/drivers/misc/kbx.c:3900:10\nindex 1 is out of range for type 'int [1]'\n"
+            + CPU
+            + trace("dump_stack", "__ubsan_handle_out_of_bounds", *IOCTL)
+        ),
+    ),
     ("INFO: rcu detected stall in kbx_open", stalled("kbx_find", "kbx_open", "vfs_open", "path_openat")),
     ("INFO: rcu detected stall in kbx_map", stalled("kbx_find", "kbx_map", "do_mmap", "vm_mmap_pgoff")),
     ("INFO: rcu detected stall in __run_timer_base", stalled("__run_timer_base", "run_timer_softirq", "handle_softirqs")),

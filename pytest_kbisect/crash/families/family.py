@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # Text that stands for itself in the tables. A function in an address is `name+0x10/0x20`, where the
 # name may carry a compiler's suffix (.isra.0, .cold, .part.3, .constprop.1, .llvm.123).
-PC: Final = r"\[?<?[0-9a-f]{8,16}>?\]?"
+PC: Final = r"\[?<?(?:0x)?[0-9a-f]{8,16}>?\]?"
 NAME: Final = r"[A-Za-z_$][\w$]{0,200}"
 FUNC: Final = rf"(?P<func>{NAME})(?:\.[\w.]{{1,80}})?\+0x[0-9a-f]{{1,16}}(?:/0x[0-9a-f]{{1,16}})?"
 TASK: Final = r"[^\n]{1,64}?"

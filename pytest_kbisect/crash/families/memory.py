@@ -118,17 +118,17 @@ KFENCE: Final = (
 # lib/ubsan.c; the British spelling is that of kernels before 5.3.
 UBSAN: Final = (
     family(
-        r"UBSAN: Undefined behaviour in ",
+        r"UBSAN: Undefined behaviour in(?: |$)",
         "UBSAN: undefined-behaviour in {frame}",
         steps=_TRACE,
     ),
     family(
-        r"UBSAN: array-index-out-of-bounds in ",
+        r"UBSAN: array-index-out-of-bounds in(?: |$)",
         "UBSAN: array-index-out-of-bounds in {frame}",
         _BAD_ACCESS,
         steps=_TRACE,
     ),
-    family(r"UBSAN: (?P<kind>[a-z-]{1,60}) in ", "UBSAN: {kind} in {frame}", steps=_TRACE),
+    family(r"UBSAN: (?P<kind>[a-z-]{1,60}) in(?: |$)", "UBSAN: {kind} in {frame}", steps=_TRACE),
 )
 
 # The fault handlers of the architectures: "BUG: unable to handle" is x86's, without "BUG:" it is of arm,

@@ -8,12 +8,24 @@ from pytest_kbisect.crash.families.choices import handed_work, waiter
 from pytest_kbisect.crash.families.family import CALL_TRACE, RIP, STACK, anchor, family
 
 # The timer interrupt through which a CPU looks at itself: what lies below it in the trace is the stall.
-_TIMER_INTERRUPT: Final = anchor(
+_TIMER: Final = (
     r"apic_timer_interrupt\+0x|\bel1h?_(?:64_)?irq\+0x|\b__irq_(?:svc|usr)\+0x|\bret_from_intr\+0x"
     r"|^--- interrupt: |\bhandle_exception\+0x|\bret_from_exception\+0x|\bext_int_handler\+0x|\bdecrementer_common"
 )
+_TIMER_INTERRUPT: Final = anchor(_TIMER)
+# Where x86's unwinder only guesses that function (6.1 and later), the interrupt's stack ends here still.
+_INTERRUPT_END: Final = anchor(rf"{_TIMER}|^\s*</IRQ>")
 
 STALL: Final = (
+    # Its first trace is its own; another CPU's comes last, if at all.
+    family(
+        r"INFO: rcu_[a-z_]{1,40} self-detected (?:expedited )?stalls? on CPU",
+        "INFO: rcu detected stall in {frame}",
+        "stall in {frame}",
+        steps=(_TIMER_INTERRUPT, RIP, STACK),
+        fallback_steps=(_INTERRUPT_END, STACK),
+        choose=handed_work,
+    ),
     family(
         r"INFO: rcu_[a-z_]{1,40} (?:self-)?detected (?:expedited )?stalls? on (?:CPU|tasks)",
         "INFO: rcu detected stall in {frame}",
