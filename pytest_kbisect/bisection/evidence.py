@@ -190,7 +190,7 @@ class Evidence:
             self._tallies.clear()
 
     def _is_of_both_ends(self, title: str) -> bool:
-        """Whether the good end shows this title no more rarely: more often, or one chance explains it better."""
+        """Whether the good end shows this title no more rarely: more often, or as often by one chance."""
         good, bad = (self.runs(end) for end in (GOOD_END, self.reported))
         here, there = (sum(run.title == title for run in runs) for runs in (good, bad))
         if here * len(bad) >= there * len(good):

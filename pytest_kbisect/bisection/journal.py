@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_kbisect.bisection.outcome import Outcome, Run, Tested
 from pytest_kbisect.errors import UsageError
@@ -76,10 +76,11 @@ class Journal:
 
 def read_records(path: Path) -> list[dict[str, Any]]:
     """The whole lines of a journal; what was cut short at its end does not count."""
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        return []
+    return records_of(path.read_bytes(), path) if path.exists() else []
+
+
+def records_of(raw: bytes, path: Path) -> list[dict[str, Any]]:
+    """The same of what was read from `path`, which may be a pipe."""
     records = []
     for number, line in enumerate(raw[: raw.rfind(b"\n") + 1].splitlines(), 1):
         try:
@@ -139,4 +140,23 @@ def tested_of(record: Mapping[str, Any]) -> Tested:
         )
         for run in record["runs"]
     )
-    return Tested(**{**record, "runs": runs})
+    tested = Tested(**{**record, "runs": runs})
+    for one in (tested, *runs):
+        _check_kinds(one)
+    return tested
+
+
+_KINDS: Final[dict[str, type | tuple[type, ...]]] = {
+    "str": str,
+    "float": (float, int),
+    "bool": bool,
+    "dict[str, float]": dict,
+}
+
+
+def _check_kinds(one: Tested | Run) -> None:
+    """Raise TypeError where somebody's editor has put text for a number, or nothing for a name."""
+    for field in fields(one):
+        kind = _KINDS.get(str(field.type))
+        if kind is not None and not isinstance(getattr(one, field.name), kind):
+            raise TypeError(f"{field.name} is not {field.type}")

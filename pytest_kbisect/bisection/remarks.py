@@ -22,7 +22,8 @@ def remarks(search: Search, index: int) -> list[str]:
     if isinstance(search.strategy, Bayes) and search.evidence.tally(reported).matching:
         suspects = search.strategy.suspects(search.evidence)
         likely = ", ".join(f"{search.sha(i)[:12]} {p:.0%}" for i, p in suspects[:3])
-        held = f"# {len(suspects)} candidates hold {search.strategy.confidence:.0%}: {likely}"
+        hold = "candidate holds" if len(suspects) == 1 else "candidates hold"
+        held = f"# {len(suspects)} {hold} {search.strategy.confidence:.0%}: {likely}"
         return [*_of_another_bug(search, index), *_kinships(search, index), held, ""]
     return []
 

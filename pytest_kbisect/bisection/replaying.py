@@ -14,7 +14,7 @@ from pytest_kbisect.bisection.bayes import Bayes
 from pytest_kbisect.bisection.classic import Classic
 from pytest_kbisect.bisection.evidence import Evidence
 from pytest_kbisect.bisection.history import History
-from pytest_kbisect.bisection.journal import experiments, read_records
+from pytest_kbisect.bisection.journal import experiments, records_of
 from pytest_kbisect.bisection.likeness import match_crashes
 from pytest_kbisect.bisection.outcome import Outcome, Run, Tested, Verdict
 from pytest_kbisect.bisection.reference import Reference
@@ -36,6 +36,8 @@ _WORD = {
     Verdict.BAD: (Run(Outcome.CRASHED, title="said to be bad"),) * 3,
     Verdict.GOOD: (Run(Outcome.OK),) * 10,
 }
+_LARGEST = 256 << 20
+"""Bytes of a log: a week of runs is a tenth of it."""
 _SHOWN = 10
 """Candidates listed at most."""
 
@@ -43,7 +45,7 @@ _SHOWN = 10
 def main(config: pytest.Config, path: Path, teller: Teller) -> int:
     """Show it; the exit code is 0 when the log could be read."""
     log, ends = _read(path)
-    teller.line(f"{path}: {len(log.trials)} tests, {len(log.marks)} verdicts for git")
+    teller.line(f"{path}: tests: {len(log.trials)}, verdicts for git: {len(log.marks)}")
     for opinion in second_opinion(log):
         theirs = f" (there: {opinion.theirs.value})" if opinion.theirs else ""
         teller.line(f"{opinion.commit[:12]} {opinion.ours.value}{theirs}")
@@ -65,11 +67,16 @@ def main(config: pytest.Config, path: Path, teller: Teller) -> int:
 def _read(path: Path) -> tuple[Log, str]:
     """A log of whatever kind, and the range that it says it is of, if it does."""
     try:
-        text = path.read_text("utf-8", "replace")
+        with path.open("rb") as file:
+            raw = file.read(_LARGEST + 1)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
-    if text.startswith('{"'):
-        records = read_records(path)
+    if len(raw) > _LARGEST:
+        raise UsageError(
+            f"{path} is larger than {_LARGEST >> 20} MiB: no bisection writes as much, name its log"
+        )
+    if raw.startswith(b'{"'):
+        records = records_of(raw, path)
         if not records or records[0].get("kind") != "subject":
             raise _no_bisection(path)
         subject = records[0]
@@ -83,7 +90,7 @@ def _read(path: Path) -> tuple[Log, str]:
         )
         good, bad = subject.get("range", ("", ""))
         return log, f"{good}..{bad}" if good else ""
-    log = read_log(text)
+    log = read_log(raw.decode("utf-8", "replace"))
     if not log.trials and not log.marks:
         raise _no_bisection(path)
     return log, ""
@@ -123,7 +130,7 @@ def _conclude(config: pytest.Config, log: Log, ends: Range, tree: LinuxTree, tel
         else:
             strangers += 1
     if strangers:
-        teller.line(f"{strangers} tests are of commits outside {ends.good[:12]}..{ends.bad[:12]}: left out")
+        teller.line(f"tests of commits outside {ends.good[:12]}..{ends.bad[:12]}, left out: {strangers}")
     strategy = _strategy(config, history, log)
     answer = strategy.conclude(evidence)
     teller.line(f"here: {answer.kind.value}, {answer.confidence:.1%} sure: {answer.reason}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,7 +57,7 @@ def test_a_journal_that_is_not_at_its_end(pytester: pytest.Pytester, linux: Tree
     before = path.read_bytes()
     result = replay(pytester, path, f"--kbisect-kernel={linux.path}")
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["*2 tests*", f"{line[6][:12]} good", "here: candidates, *", "next: *"])
+    result.stdout.fnmatch_lines(["*tests: 2,*", f"{line[6][:12]} good", "here: candidates, *", "next: *"])
     for outside in line[:7]:
         result.stdout.no_fnmatch_line(f"  *% {outside[:12]} *")
     assert path.read_bytes() == before
@@ -96,12 +98,31 @@ def test_what_is_no_bisection(pytester: pytest.Pytester, linux: Tree) -> None:
         result.stderr.fnmatch_lines([error])
 
 
+def test_an_endless_file(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest("--kbisect-replay=/dev/zero")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: /dev/zero is larger than 256 MiB: *"])
+
+
+def test_a_pipe(pytester: pytest.Pytester, line: list[str]) -> None:
+    """`--kbisect-replay <(ssh builder cat journal.jsonl)`: it can be read only once."""
+    path = pytester.path / "journal.jsonl"
+    Journal(path, {"range": [line[0], line[-1]]}).add(Tested(line[-1], (CRASH,) * 4, "s1"), reason="")
+    os.mkfifo(pytester.path / "pipe")
+    with subprocess.Popen(["sh", "-c", "exec cat journal.jsonl >pipe"]):
+        result = replay(pytester, pytester.path / "pipe")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*pipe: tests: 1, verdicts for git: 0", f"{line[-1][:12]} bad"])
+
+
 @pytest.mark.parametrize(
     "change",
     [
         lambda tested: tested.pop("runs"),
         lambda tested: tested.update(runs=[{"outcome": "exploded"}]),
         lambda tested: tested.update(of_a_later_version=1),
+        lambda tested: tested.update(commit=None),
+        lambda tested: tested["runs"][0].update(seconds="soon"),
     ],
 )
 def test_a_journal_of_another_version(pytester: pytest.Pytester, line: list[str], change) -> None:
