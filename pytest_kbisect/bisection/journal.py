@@ -141,8 +141,9 @@ def tested_of(record: Mapping[str, Any]) -> Tested:
         for run in record["runs"]
     )
     tested = Tested(**{**record, "runs": runs})
-    for one in (tested, *runs):
-        _check_kinds(one)
+    _check_kinds(tested)
+    for run in runs:
+        _check_kinds(run)
     return tested
 
 
