@@ -128,6 +128,17 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     return reproducers.collect(file_path, parent)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """A file that cannot be collected as it was asked for: whichever process reports it must know why."""
+    report = yield
+    if report.failed and USAGE in collector.config.stash:
+        report.kbisect_usage = collector.config.stash[USAGE]  # type: ignore[attr-defined]
+    return report
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if reproducers.OWN_FIXTURE in metafunc.fixturenames:
         from pytest_kbisect.errors import UsageError
@@ -224,6 +235,11 @@ class UsageWatch:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        usage = getattr(report, "kbisect_usage", None)
+        if usage:
+            self._config.stash.setdefault(USAGE, usage)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         from pytest_kbisect import properties

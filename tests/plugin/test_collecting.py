@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from pytest_kbisect import needs
+
+if TYPE_CHECKING:
+    from conftest import Tree
 
 C_SOURCE = """
 /*
@@ -122,6 +127,13 @@ def test_a_header_line_that_means_nothing_is_named(repro: pytest.Pytester, line:
     result = repro.runpytest("--collect-only", "repro/crash2.sh")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: crash2.sh:2: *{words.replace('[', '[[]')}*"])
+
+
+def test_workers_say_so_with_the_same_exit_code(repro: pytest.Pytester, linux: Tree) -> None:
+    (repro.path / "repro" / "crash2.sh").write_text("# kbisect-tiemout: 3\ntrue\n")
+    result = repro.runpytest("-n2", f"--kbisect-kernel={linux.path}", "repro/crash2.sh")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stdout.fnmatch_lines(["crash2.sh:1: unknown line kbisect-tiemout*"])
 
 
 def test_a_marker_that_means_nothing_is_named(pytester: pytest.Pytester) -> None:
