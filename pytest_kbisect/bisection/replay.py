@@ -22,7 +22,8 @@ _FULL = "[0-9a-f]{40}"
 _RESULT = re.compile(r"(?:all runs|run #\d+): (.*)")
 _HEADER = re.compile(rf"testing commit ({_FULL})(?: with (.*))?(?: gcc| clang)?\s*$")
 _MARK = re.compile(rf"#? ?git bisect (good|bad|skip|new|old)((?: {_FULL})+)")
-_START = re.compile(rf"#? ?git bisect start(?: '?--[\w=-]+'?)*((?: '?{_FULL}'?)*)")
+_START = re.compile(r"#? ?git bisect start\b(.*)")
+_TERM = re.compile(r"--term-(new|bad|old|good)'?[ =]'?([^'\s]+)")
 _FIRST = re.compile(
     rf"# first (?:bad|new) commit: \[({_FULL})\]|({_FULL}) is the first (?:bad|good|new) commit"
 )
@@ -82,7 +83,7 @@ class Log:
 def read_log(text: str) -> Log:
     """Read a bisection log of syzkaller (2018 to today) or the output of `git bisect log`."""
     log = Log(fix=text.lstrip().startswith("bisecting fix") or "\nbisecting fix" in text[:2000])
-    lines = text.splitlines()
+    lines = _in_usual_terms(text.splitlines())
     for number, line in enumerate(lines):
         if found := _HEADER.match(line):
             body = list(_body(lines, number + 1))
@@ -100,6 +101,17 @@ def read_log(text: str) -> Log:
         elif (found := _ERROR.match(line)) and not log.error:
             log.error = found[1]
     return log
+
+
+def _in_usual_terms(lines: list[str]) -> list[str]:
+    """A log of `git bisect` with the user's own words for old and new (`--term-old fast`) in git's."""
+    starts = [line for line in lines if _START.match(line)]
+    words = {own: usual for line in starts for usual, own in _TERM.findall(line)}
+    if not words:
+        return lines
+    own = "|".join(map(re.escape, words))
+    said = re.compile(rf"^(#? ?git bisect|# first) ({own})(?= )")
+    return [said.sub(lambda found: f"{found[1]} {words[found[2]]}", line) for line in lines]
 
 
 def _body(lines: list[str], start: int) -> Iterator[str]:

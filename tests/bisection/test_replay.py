@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pytest_kbisect.bisection.outcome import Outcome, Verdict
 from pytest_kbisect.bisection.replay import read_log, second_opinion
 
@@ -64,6 +66,19 @@ def test_git_bisect_log():
     assert log.culprit == C
     assert not log.trials
     assert second_opinion(log) == ()
+
+
+@pytest.mark.parametrize(
+    "terms", ["'--term-old' 'fast' '--term-new' 'slow'", "'--term-new=slow' '--term-old=fast'"]
+)
+def test_git_bisect_log_in_terms_of_ones_own(terms):
+    log = read_log(
+        f"git bisect start {terms} '{A}' '{B}'\n# fast: [{C}] title\ngit bisect fast {C}\n"
+        f"git bisect skip {D}\ngit bisect slow {D}\n# first slow commit: [{D}] title\n"
+    )
+    good, bad = Verdict.GOOD, Verdict.BAD
+    assert log.marks == [(bad, A), (good, B), (good, C), (Verdict.SKIP, D), (bad, D)]
+    assert log.culprit == D
 
 
 def test_inconclusive_and_failed_logs():
