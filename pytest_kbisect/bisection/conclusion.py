@@ -102,11 +102,11 @@ def facts_of(search: Search, index: int, culprit: int | None) -> dict[str, Any]:
         "test_seconds": round(tested.test_seconds, 3),
         "seconds_by": {part: round(seconds, 3) for part, seconds in tested.seconds_by.items()},
         "cached": tested.cached,
-        "position": index,
+        "position": max(index, GOOD_END),
         "build_error": tested.build_error,
         "absent": tested.absent,
         "affected": culprit is not None
-        and index != GOOD_END
+        and index >= 0
         and bool(search.history.ancestry.ancestors(index)[culprit]),
     }
 

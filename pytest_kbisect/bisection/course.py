@@ -143,7 +143,7 @@ class Course:
 
     def _search(self, good: str) -> Search:
         ends, plan = self._plan.ends, self._plan
-        history = History.from_log(self._tree.log_text(good, ends.bad))
+        history = History.from_log(self._tree.log_text(good, ends.bad), good=good)
         for repair in history.repairs:
             self._say.line(f"note: {repair}", log=False)
         self._say.line(

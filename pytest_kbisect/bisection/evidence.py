@@ -55,7 +55,7 @@ _FAILED: Final = _Kernel.FAILED
 
 
 class Evidence:
-    """What was seen of a history's commits (GOOD_END included), and of one bug.
+    """What was seen of a history's commits (GOOD_END and parents outside it included), and of one bug.
 
     `reported` is the commit the bug was seen on: the bad end, or the good end (that is A) where the
     repair is looked for.
@@ -204,13 +204,16 @@ class Evidence:
 
     @property
     def tried(self) -> tuple[int, ...]:
-        """Commits that a session was made at, in the order of the first one of each."""
-        return tuple(self._tried)
+        """Commits of the range, and GOOD_END, that a session was made at, in the order of the first of each.
+
+        Parents outside the range are not among them: which commit is the culprit does not show there.
+        """
+        return tuple(i for i in self._tried if i >= GOOD_END)
 
     @property
     def built(self) -> tuple[int, ...]:
         """Of those the commits that built."""
-        return tuple(i for i in self._tried if self._kernel_of[i] is not _FAILED)
+        return tuple(i for i in self.tried if self._kernel_of[i] is not _FAILED)
 
     def builds(self, index: int) -> bool | None:
         """Whether the commit builds; None where nobody tried."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 LOG_COMMAND = ("git", "log", "--topo-order", "--reverse", f"--format={LOG_LINE}")
 """Followed by `A..B --`, prints what `History.from_log` reads. One process reads the whole range."""
+_FIRST_OUTSIDE = GOOD_END - 1
 LIMIT_OPTIONS = ("--parents", "--full-history", "--simplify-merges")
 """Go before `A..B -- PATH...` to print only commits that touch the paths, and merges that join such.
 
@@ -30,10 +31,11 @@ The parents printed are then the nearest that are printed too: who is whose ance
 class History:
     """Commits of A..B, oldest first; the last one is B, the bad end.
 
-    `parents[i]` are indices below i, GOOD_END for a parent outside the range (A's side). `dates`
-    are committer times in seconds since the epoch; git's own order needs them. Fields other than
-    `parents` may be empty where nobody asks for them. `repairs` says in words what was wrong with
-    the graph and how it was read nevertheless (grafts, cycles).
+    `parents[i]` are indices below i: of another commit of the range, GOOD_END for A, and less for one of
+    `outside`, an ancestor of A from which a branch began (-2 is the first of them). `dates` are committer
+    times in seconds since the epoch; git's own order needs them. Fields other than `parents` may be empty
+    where nobody asks for them. `repairs` says in words what was wrong with the graph and how it was read
+    nevertheless (grafts, cycles).
     """
 
     commits: tuple[str, ...]
@@ -41,12 +43,14 @@ class History:
     titles: tuple[str, ...] = ()
     dates: tuple[int, ...] = ()
     repairs: tuple[str, ...] = field(default=(), compare=False)
+    outside: tuple[str, ...] = ()
 
     @classmethod
-    def from_log(cls, text: str, *, end: str = "") -> History:
+    def from_log(cls, text: str, *, good: str = "", end: str = "") -> History:
         """Read the output of LOG_COMMAND. A parent link that would close a cycle is left out.
 
-        `end` is B's full hash, for a log limited to paths: B is put on top where it touches none of them.
+        `good` is A's full hash; without it, every parent outside the range passes for A. `end` is B's, for
+        a log limited to paths: B is put on top where it touches none of them.
         """
         rows = [row for line in text.split("\n") if len(row := line.split("\0", 3)) == 4]
         if end and all(end != row[0] for row in rows):
@@ -58,12 +62,19 @@ class History:
         repairs: list[str] = []
         order = list(links) if _is_oldest_first(links) else _oldest_first(links, repairs)
         position = {sha: i for i, sha in enumerate(order)}
+        outside: list[str] = []
+        if good:
+            position[good] = GOOD_END
+            known = {parent: None for sha in order for parent in links[sha] if parent not in position}
+            outside = list(known)
+            position.update((sha, _FIRST_OUTSIDE - n) for n, sha in enumerate(outside))
         return cls(
             tuple(order),
             tuple(_indices(links[sha], position, below=i) for i, sha in enumerate(order)),
             tuple(facts[sha][1] for sha in order),
             tuple(facts[sha][0] for sha in order),
             tuple(repairs),
+            tuple(outside),
         )
 
     @classmethod
@@ -81,8 +92,22 @@ class History:
 
     @cached_property
     def position(self) -> dict[str, int]:
-        """Index of a commit by its full hash."""
+        """Index of a commit of the range by its full hash."""
         return {sha: i for i, sha in enumerate(self.commits)}
+
+    @cached_property
+    def _position_outside(self) -> dict[str, int]:
+        return {sha: _FIRST_OUTSIDE - n for n, sha in enumerate(self.outside)}
+
+    def index(self, sha: str) -> int | None:
+        """Index of a commit of the range, or of a parent outside it; None for all others, A among them."""
+        return self.position.get(sha, self._position_outside.get(sha))
+
+    def sha(self, i: int) -> str:
+        """The full hash of a commit by its index; empty for A, which a history does not know."""
+        if i >= 0:
+            return self.commits[i]
+        return "" if i == GOOD_END else self.outside[_FIRST_OUTSIDE - i]
 
     @cached_property
     def ancestry(self) -> Ancestry:
@@ -100,8 +125,8 @@ class History:
         return len(self.parents[i]) > 1
 
     def title(self, i: int) -> str:
-        if i == GOOD_END:
-            return "the good end"
+        if i < 0:
+            return "the good end" if i == GOOD_END else "before the good end"
         return self.titles[i] if self.titles else ""
 
     def titled(self, title: str) -> tuple[int, ...]:

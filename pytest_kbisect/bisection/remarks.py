@@ -48,6 +48,8 @@ def _kinships(search: Search, index: int) -> list[str]:
 
 def _git_words(search: Search, classic: Classic, index: int) -> list[str]:
     """What git bisect would say to the verdict on this commit."""
+    if index < GOOD_END:
+        return []
     verdicts = classic.judged(search.evidence).verdicts
     reported = search.evidence.reported
     other = search.history.bad_end if classic.fix else GOOD_END

@@ -113,7 +113,7 @@ def _range(config: pytest.Config, tree: LinuxTree, log: Log, ends: str) -> Range
 
 
 def _conclude(config: pytest.Config, log: Log, ends: Range, tree: LinuxTree, teller: Teller) -> None:
-    history = History.from_log(tree.log_text(ends.good, ends.bad))
+    history = History.from_log(tree.log_text(ends.good, ends.bad), good=ends.good)
     evidence = Evidence(
         history,
         matcher=match_crashes,
@@ -125,8 +125,8 @@ def _conclude(config: pytest.Config, log: Log, ends: Range, tree: LinuxTree, tel
     for tested in _evidence(log):
         if tested.commit == ends.good:
             evidence.add(GOOD_END, tested)
-        elif tested.commit in history.position:
-            evidence.add(history.position[tested.commit], tested)
+        elif (index := history.index(tested.commit)) is not None:
+            evidence.add(index, tested)
         else:
             strangers += 1
     if strangers:

@@ -73,8 +73,10 @@ class Search(Standing):
         self._names = names or {}
         self._weighed = rules.reweigh is None
         # What was found since in a search does not change how the walk that led to it went.
-        for tested in trials.of_phase("range") if rules.phase == "range" else trials.made:
-            if tested.commit == good or tested.commit in history.position:
+        for tested in (
+            trials.of_phase("range") if rules.phase == "range" else trials.of_phase("range", "search")
+        ):
+            if tested.commit == good or history.index(tested.commit) is not None:
                 self._take(tested)
 
     def run(self) -> Answer:
@@ -189,7 +191,7 @@ class Search(Standing):
     def _begin(self, experiment: Experiment, at_once: int) -> bool:
         """Begin an experiment, unless the bug cannot be in its commit, which is all there is to find then."""
         order = self._order(experiment, at_once)
-        if self.rules.absent is not None and experiment.commit not in {GOOD_END, *self.found}:
+        if self.rules.absent is not None and experiment.commit >= 0 and experiment.commit not in self.found:
             absent = self.rules.absent(order.commit, self.evidence)
             if absent:
                 self._found(order, Tested(order.commit, absent=absent))
@@ -212,7 +214,7 @@ class Search(Standing):
     def _found(self, order: Order, tested: Tested) -> None:
         """Take in what an experiment found, write it down with what is believed now, and tell it."""
         self.add(tested)
-        self.trials.record(order, tested, position=self.index(tested.commit), **self.belief())
+        self.trials.record(order, tested, position=max(self.index(tested.commit), GOOD_END), **self.belief())
         self._tell(tested)
 
     def _order(self, experiment: Experiment, at_once: int) -> Order:

@@ -41,14 +41,17 @@ class Standing:
         self.found[index] = merged(self.found[index], tested) if index in self.found else tested
 
     def index(self, sha: str) -> int:
-        """A commit by its hash."""
-        return GOOD_END if sha == self.good else self.history.position[sha]
+        """A commit by its hash. Raises KeyError for one that is neither of the range nor beside it."""
+        index = GOOD_END if sha == self.good else self.history.index(sha)
+        if index is None:
+            raise KeyError(sha)
+        return index
 
     def sha(self, index: int) -> str:
-        return self.good if index == GOOD_END else self.history.commits[index]
+        return self.good if index == GOOD_END else self.history.sha(index)
 
     def title(self, index: int) -> str:
-        return "(the good end)" if index == GOOD_END else self.history.title(index)
+        return f"({self.history.title(index)})" if index < 0 else self.history.title(index)
 
     def parent_of(self, culprit: int | None) -> int | None:
         """The first parent of a culprit; None where there is no culprit."""
@@ -59,10 +62,10 @@ class Standing:
 
     def verdict(self, index: int) -> Verdict:
         """What git bisect would be told of a tested commit."""
-        if isinstance(self.strategy, Classic):
+        if isinstance(self.strategy, Classic) and index >= GOOD_END:
             return self.strategy.judged(self.evidence).verdicts[index]
         tally = self.evidence.tally(index)
-        if tally.kin and not tally.matching and isinstance(self.strategy, Bayes):
+        if index >= GOOD_END and tally.kin and not tally.matching and isinstance(self.strategy, Bayes):
             chance = self.strategy.chance_of_bug(self.evidence, index)
             sure = self.strategy.confidence
             return Verdict.BAD if chance >= sure else Verdict.GOOD if chance <= 1 - sure else Verdict.SKIP

@@ -28,7 +28,7 @@ class AnswerKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """Test one commit (index into the history, GOOD_END for A) with at most `runs` runs.
+    """Test one commit (index into the history or beside it, GOOD_END for A) with at most `runs` runs.
 
     `stop_at_crash`: the first crash that matches the reference ends the batch. `own`: run it even where
     another commit gave the same kernel. `reason` is a sentence for the person who watches.

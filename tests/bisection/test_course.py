@@ -340,6 +340,30 @@ def test_a_branch_older_than_the_bug_is_no_repair(linux, bisect):
     assert culprit_of(finding) == repair
 
 
+def test_a_branch_that_began_before_the_good_end(linux, bisect, tmp_path):
+    """The culprit is its first commit: the parent is where it began, which no range holds."""
+    parent = linux.commit("where the branch began", other="1\n")
+    linux.git("checkout", "-q", "-b", "topic")
+    culprit = linux.commit("the culprit", bug="yes\n")
+    linux.grow(2, "topic")
+    linux.git("checkout", "-q", "main")
+    good = linux.commit("the good end", more="1\n")
+    linux.grow(3)
+    linux.git("merge", "-q", "--no-ff", "-m", "Merge branch 'topic'", "topic")
+    linux.grow(2, "after")
+    finding = bisect(f"{good}..HEAD")
+    assert culprit_of(finding) == culprit
+    tree = LinuxTree(linux.path, tmp_path / "cache")
+    told = result_of(finding, tree)
+    assert told.parents == (parent,)
+    assert told.parent_signature == tree.tree_hash(parent)
+    assert told.confirmation["parent"][0] == 0 < told.confirmation["parent"][1]
+    assert told.confidence >= 0.95
+    again = bisect(f"{good}..HEAD")
+    assert again.search.trials.made == finding.search.trials.made
+    assert again.answer == finding.answer
+
+
 class Noisy(Lab):
     """Its second run at one commit crashes as the bug does, once, whatever that commit is."""
 

@@ -122,6 +122,17 @@ def test_octopus_with_one_parent_twice_and_several_roots():
     assert history.is_merge(2)
 
 
+def test_parents_outside_are_told_from_the_good_end():
+    text = log(("a", ["good"]), ("b", ["old"]), ("c", ["b", "a", "older"]), ("d", ["old", "c"]))
+    history = History.from_log(text, good="good")
+    assert history.parents == ((GOOD_END,), (-2,), (1, 0, -3), (-2, 2))
+    assert history.outside == ("old", "older")
+    assert [history.sha(i) for i in (0, -2, -3)] == ["a", "old", "older"]
+    assert [history.index(sha) for sha in ("c", "older", "good", "nowhere")] == [2, -3, None, None]
+    assert history.ancestry.ancestors(1).tolist() == [False, True, False, False]
+    assert History.from_log(text).parents[1:3] == ((GOOD_END,), (1, 0, GOOD_END))
+
+
 @pytest.mark.parametrize("text", ["", "\n", "warning: something\n"])
 def test_empty_range(text):
     history = History.from_log(text)

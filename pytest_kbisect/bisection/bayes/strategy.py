@@ -140,7 +140,7 @@ class Bayes:
         further from what is wanted then (on two processors a search of certain crashes took 12 % longer).
         """
         prices = evidence.prices(self.guess)
-        if experiment.runs / prices.width * prices.run < prices.build:
+        if experiment.commit < GOOD_END or experiment.runs / prices.width * prices.run < prices.build:
             return ()
         wanted: list[int] = []
         crashes = crash_chance(evidence.tally(evidence.reported)) * min(prices.width, experiment.runs)
