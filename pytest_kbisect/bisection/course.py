@@ -39,6 +39,8 @@ _GUESS = {"build": 60.0, "run": 5.0, "session": 4.0}
 
 _BAD_RELEASE = "bad-release"
 """The journal's kind of note on a release that crashes, as the search from it has found."""
+_SEARCH = "search"
+"""The journal's kind of note on where a search begins, and whether the user has said that it is good."""
 _SURE_OF_BASE = 0.99
 """How sure it must be that a merge base has the bug: taken for that wrongly, it leads to a wrong repair."""
 
@@ -144,6 +146,9 @@ class Course:
     def _search(self, good: str) -> Search:
         ends, plan = self._plan.ends, self._plan
         history = History.from_log(self._tree.log_text(good, ends.bad), good=good)
+        begins = {"good": good, "vouched": self._vouched}
+        if not begins.items() <= (self._trials.journal.noted(_SEARCH) or {}).items():
+            self._trials.journal.note(_SEARCH, begins)
         for repair in history.repairs:
             self._say.line(f"note: {repair}", log=False)
         self._say.line(

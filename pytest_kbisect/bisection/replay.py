@@ -59,7 +59,8 @@ class Trial:
 class Log:
     """A bisection read back. `fix` means it looked for a repair: bad and good are exchanged in `marks`.
 
-    Of one of ours also the titles that its reproducers `expected`, and its note of the `prior` (see hints).
+    Of one of ours also the titles that its reproducers `expected`, its note of the `prior` (see hints), and
+    whether somebody `vouched` for the good end.
 
     `marks` are the verdicts given to git in order, the ends of the range among them; `culprit` and
     `candidates` are what the log ended with, `error` why it did not.
@@ -73,6 +74,7 @@ class Log:
     error: str = ""
     expected: frozenset[str] = frozenset()
     prior: Mapping[str, Any] | None = None
+    vouched: bool = True
 
     @property
     def reported(self) -> Tested | None:

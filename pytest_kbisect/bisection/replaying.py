@@ -6,11 +6,11 @@ for who is whose ancestor.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect import options
 from pytest_kbisect.bisection import hints
-from pytest_kbisect.bisection.bayes import Bayes
+from pytest_kbisect.bisection.bayes import MAYBE_OLDER, OLDER, Bayes
 from pytest_kbisect.bisection.classic import Classic
 from pytest_kbisect.bisection.evidence import Evidence
 from pytest_kbisect.bisection.history import History
@@ -23,6 +23,7 @@ from pytest_kbisect.bisection.strategy import GOOD_END, Experiment
 from pytest_kbisect.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import pytest
@@ -80,20 +81,27 @@ def _read(path: Path) -> tuple[Log, str]:
         if not records or records[0].get("kind") != "subject":
             raise _no_bisection(path)
         subject = records[0]
-        notes = [record for record in records if record.get("kind") == "prior"]
+        prior, search = (_last(records, kind) for kind in ("prior", "search"))
         trials = [Trial(tested) for tested in experiments(records, path)]
         log = Log(
             trials,
             fix=bool(subject.get("fix")),
             expected=frozenset(subject.get("crash", ())),
-            prior=notes[-1] if notes else None,
+            prior=prior,
+            vouched=bool((search or {}).get("vouched", True)),
         )
         good, bad = subject.get("range", ("", ""))
+        good = (search or {}).get("good", good)  # the release that a walk has found
         return log, f"{good}..{bad}" if good else ""
     log = read_log(raw.decode("utf-8", "replace"))
     if not log.trials and not log.marks:
         raise _no_bisection(path)
     return log, ""
+
+
+def _last(records: Sequence[dict[str, Any]], kind: str) -> dict[str, Any] | None:
+    """The last record of a kind."""
+    return next((record for record in reversed(records) if record.get("kind") == kind), None)
 
 
 def _no_bisection(path: Path) -> UsageError:
@@ -114,12 +122,13 @@ def _range(config: pytest.Config, tree: LinuxTree, log: Log, ends: str) -> Range
 
 def _conclude(config: pytest.Config, log: Log, ends: Range, tree: LinuxTree, teller: Teller) -> None:
     history = History.from_log(tree.log_text(ends.good, ends.bad), good=ends.good)
+    vouched = log.vouched and not ends.beside
     evidence = Evidence(
         history,
         matcher=match_crashes,
         reference=Reference(log.expected),
         reported=GOOD_END if log.fix else history.bad_end,
-        vouched=not ends.beside,
+        vouched=vouched,
     )
     strangers = 0
     for tested in _evidence(log):
@@ -131,7 +140,7 @@ def _conclude(config: pytest.Config, log: Log, ends: Range, tree: LinuxTree, tel
             strangers += 1
     if strangers:
         teller.line(f"tests of commits outside {ends.good[:12]}..{ends.bad[:12]}, left out: {strangers}")
-    strategy = _strategy(config, history, log)
+    strategy = _strategy(config, history, log, vouched=vouched)
     answer = strategy.conclude(evidence)
     teller.line(f"here: {answer.kind.value}, {answer.confidence:.1%} sure: {answer.reason}")
     for i, chance in answer.candidates[:_SHOWN]:
@@ -153,8 +162,11 @@ def _evidence(log: Log) -> list[Tested]:
     return [Tested(sha, _WORD[verdict], signature=f"unknown {sha}") for verdict, sha in marks]
 
 
-def _strategy(config: pytest.Config, history: History, log: Log) -> Strategy:
+def _strategy(config: pytest.Config, history: History, log: Log, *, vouched: bool) -> Strategy:
     if options.value(config, "strategy") == "classic":
         return Classic(history, options.value(config, "runs"), fix=log.fix)
     prior = hints.from_note(log.prior, len(history))
-    return Bayes(history, confidence=options.value(config, "confidence"), prior=prior, fix=log.fix)
+    older = OLDER if vouched else MAYBE_OLDER
+    return Bayes(
+        history, confidence=options.value(config, "confidence"), prior=prior, fix=log.fix, older=older
+    )

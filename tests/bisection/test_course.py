@@ -12,7 +12,7 @@ from pytest_kbisect.bisection.conclusion import crash_words, last_words, reason_
 from pytest_kbisect.bisection.course import Course, Plan
 from pytest_kbisect.bisection.evidence import Evidence
 from pytest_kbisect.bisection.history import History
-from pytest_kbisect.bisection.journal import Journal
+from pytest_kbisect.bisection.journal import Journal, read_records
 from pytest_kbisect.bisection.order import Order
 from pytest_kbisect.bisection.outcome import Outcome, Run, Verdict
 from pytest_kbisect.bisection.outcome import Tested as Found
@@ -191,6 +191,14 @@ def test_the_log_says_what_it_is_of(linux, bisect, tmp_path):
     bisect(f"{first}..{last}")
     log = read_log((tmp_path / "result" / "bisect.log").read_text())
     assert log.marks[:2] == [(Verdict.BAD, last), (Verdict.GOOD, first)]
+
+
+def test_the_journal_says_where_the_search_began(releases, linux, bisect, tmp_path):
+    for _ in range(2):  # resumed, it says so no second time
+        finding = bisect("..HEAD")
+    records = read_records(tmp_path / "result" / "journal.jsonl")
+    begins = [record for record in records if record["kind"] == "search"]
+    assert begins == [{"kind": "search", "good": finding.search.good, "vouched": False}]
 
 
 def test_a_release_of_two_names_is_tested_once(releases, linux, bisect, tmp_path):

@@ -76,6 +76,22 @@ def test_a_journal_is_weighed_as_it_was(pytester: pytest.Pytester, linux: Tree, 
     assert result.outlines[result.outlines.index(f"{line[6][:12]} skip") + 2].split()[1] == line[9][:12]
 
 
+def test_a_journal_of_a_walk_through_releases(
+    pytester: pytest.Pytester, linux: Tree, line: list[str]
+) -> None:
+    """Its range is the one that the search began from, and nobody has said that it is good."""
+    path = pytester.path / "journal.jsonl"
+    journal = Journal(path, {"range": ["", line[-1]], "fix": False})
+    for commit, runs in ((line[-1], (CRASH,) * 4), (line[8], (CRASH,)), (line[2], (OK,) * 4)):
+        journal.add(Tested(commit, runs, f"of {commit}"), reason="", phase="range")
+    journal.note("search", {"good": line[2], "vouched": False})
+    for n, run in ((5, OK), (7, CRASH), (6, OK)):
+        journal.add(Tested(line[n], (run,) * 4, f"of {line[n]}"), reason="")
+    result = replay(pytester, path, f"--kbisect-kernel={linux.path}")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["here: culprit, *", f"*% {line[7][:12]} *"])
+
+
 def test_what_is_no_bisection(pytester: pytest.Pytester, linux: Tree) -> None:
     (pytester.path / "x.log").write_text("hello\n")
     (pytester.path / "cut.jsonl").write_text('{"kind": "subject", "form')
