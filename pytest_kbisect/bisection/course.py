@@ -15,7 +15,7 @@ from pytest_kbisect.bisection.evidence import Evidence, Prices
 from pytest_kbisect.bisection.history import History
 from pytest_kbisect.bisection.likeness import match_crashes
 from pytest_kbisect.bisection.order import Order
-from pytest_kbisect.bisection.outcome import Verdict
+from pytest_kbisect.bisection.outcome import Tested, Verdict
 from pytest_kbisect.bisection.ranges import pick, releases
 from pytest_kbisect.bisection.reference import Reference
 from pytest_kbisect.bisection.releases import ReleaseWalk
@@ -42,7 +42,7 @@ _BAD_RELEASE = "bad-release"
 _SEARCH = "search"
 """The journal's kind of note on where a search begins, and whether the user has said that it is good."""
 _SURE_OF_BASE = 0.99
-"""How sure it must be that a merge base has the bug: taken for that wrongly, it leads to a wrong repair."""
+"""How sure it must be whether a merge base has the bug: a branch depends on it, and it is asked once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,17 +225,17 @@ class Course:
 
     # -- what else is tested ---------------------------------------------------------------------------
 
-    def _test_base(self, known_bad: str, commit: str, evidence: Evidence) -> str:
-        """Test where a commit on the way to a repair branched off: why it never had the bug; "" where it had.
+    def _test_base(self, known_bad: str, commit: str, evidence: Evidence) -> Tested | None:
+        """Test where a commit on the way to a fix branched off; None where that has the bug.
 
         A commit that branched off before the bug came in does not crash, and is no repair. Where the
         branches part tells: descendants of a commit that crashes have the bug or its repair.
         """
         base = self._tree.merge_base(known_bad, commit)
         if base == known_bad:
-            return ""
+            return None
         if not base:
-            return f"it has no history in common with {known_bad[:12]}"
+            return Tested(commit, absent=f"it has no history in common with {known_bad[:12]}", never=True)
         while (has_bug := self._verdict_of_base(base, evidence)) is None:
             order = Order(
                 base,
@@ -250,9 +250,10 @@ class Course:
             self._trials.record(order, tested)
             self._say.lines(bisectlog.commit(tested))
         if has_bug is Verdict.BAD:
-            return ""
-        why = "does not crash" if has_bug is Verdict.GOOD else "cannot be tested"
-        return f"it branched off at {base[:12]}, which {why}"
+            return None
+        never = has_bug is Verdict.GOOD
+        why = "does not crash" if never else "cannot be tested"
+        return Tested(commit, absent=f"it branched off at {base[:12]}, which {why}", never=never)
 
     def _verdict_of_base(self, base: str, evidence: Evidence) -> Verdict | None:
         """What the runs at a merge base say; None where more of them are wanted."""
@@ -264,7 +265,8 @@ class Course:
             return Verdict.SKIP
         reported = evidence.tally(evidence.reported)
         failing = boot_failures(evidence)
-        return verdict(evidence.count(runs), reported, boot_failures=failing, bad=_SURE_OF_BASE)
+        sure = _SURE_OF_BASE
+        return verdict(evidence.count(runs), reported, boot_failures=failing, bad=sure, good=sure)
 
     def _revert_check(self, search: Search, answer: Answer) -> RevertCheck:
         """The bad end without the culprit: the crash must be gone (of a repair: it must be back)."""

@@ -80,6 +80,7 @@ class Evidence:
         self._vouched = vouched and self.reported != GOOD_END
         self._expected = reference or Reference()
         self._crashes: list[Run] = []
+        self._never: list[int] = []
         self._reference = self._expected
         self._kernel_of: dict[int, object] = {}
         self._signatures: dict[int, str] = {}
@@ -106,6 +107,8 @@ class Evidence:
         if seconds := tuple(run.own_seconds for run in tested.runs if run.seconds):
             self._run_seconds.append(seconds)
             self._test_seconds.append(tested.test_seconds)
+        if tested.never:
+            self._never.append(index)
         if not tested.runs and (tested.build_error or not tested.signature):
             self._kernel_of.setdefault(index, _FAILED)
             return
@@ -219,6 +222,11 @@ class Evidence:
         """Whether the commit builds; None where nobody tried."""
         kernel = self._kernel_of.get(index)
         return None if kernel is None else kernel is not _FAILED
+
+    @property
+    def never(self) -> tuple[int, ...]:
+        """Commits that never had the bug: neither they nor what they contain can be its fix."""
+        return tuple(self._never)
 
     def runs(self, index: int) -> tuple[Run, ...]:
         """All runs of the commit's kernel, whichever commit they were made at."""

@@ -61,8 +61,9 @@ class Tested:
 
     `build_seconds` and `test_seconds` are wall-clock, `seconds_by` is the same time by what it went to;
     `cached` means no make was run. `absent` says why the bug cannot be in this commit at all, which
-    was then neither built nor run (a repair is looked for, and the commit is older than the bug).
-    `sources` is the path of the list of files that the build read, on the machine of the session.
+    was then neither built nor run (a fix is looked for, and the commit is older than the bug); `never`:
+    that is known, and not only feared. `sources` is the path of the list of files that the build read,
+    on the machine of the session.
     """
 
     commit: str
@@ -75,6 +76,7 @@ class Tested:
     cached: bool = False
     seconds_by: dict[str, float] = field(default_factory=dict)
     absent: str = ""
+    never: bool = False
     sources: str = ""
 
 

@@ -9,7 +9,6 @@ from pytest_kbisect.bisection.bayes import Bayes
 from pytest_kbisect.bisection.bayes.confirm import Confirmation
 from pytest_kbisect.bisection.classic import Classic
 from pytest_kbisect.bisection.order import Order
-from pytest_kbisect.bisection.outcome import Tested
 from pytest_kbisect.bisection.remarks import remarks
 from pytest_kbisect.bisection.standing import Standing
 from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind, Experiment
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from pytest_kbisect.bisection.evidence import Evidence
     from pytest_kbisect.bisection.history import History
+    from pytest_kbisect.bisection.outcome import Tested
     from pytest_kbisect.bisection.strategy import Strategy
     from pytest_kbisect.bisection.trials import Trials
     from pytest_kbisect.reports.teller import Teller
@@ -35,8 +35,8 @@ class Rules:
 
     `runs` is how often a commit is tested that no strategy asked for; `budget` the seconds it may take
     in all; `at_once` how many commits are tested side by side; `check_good`: nobody has said that the
-    good end is good. `absent` says why the bug cannot be in a commit, and may have a session made to find
-    out (a fix bisection must not take a commit older than the bug for a repaired one); `reweigh` is asked
+    good end is good. `absent` tells of a commit that the bug cannot be in, and may have a session made to
+    find out (a fix bisection must not take a commit older than the bug for a fixed one); `reweigh` is asked
     once, when the crash has been seen, for a strategy that makes use of what it looks like.
     """
 
@@ -45,7 +45,7 @@ class Rules:
     at_once: int = 1
     fix: bool = False
     check_good: bool = False
-    absent: Callable[[str, Evidence], str] | None = None
+    absent: Callable[[str, Evidence], Tested | None] | None = None
     reweigh: Callable[[Search], Strategy | None] | None = None
     phase: str = "search"
 
@@ -193,8 +193,8 @@ class Search(Standing):
         order = self._order(experiment, at_once)
         if self.rules.absent is not None and experiment.commit >= 0 and experiment.commit not in self.found:
             absent = self.rules.absent(order.commit, self.evidence)
-            if absent:
-                self._found(order, Tested(order.commit, absent=absent))
+            if absent is not None:
+                self._found(order, absent)
                 return False
         if isinstance(self.strategy, Bayes) and self.evidence.tally(self.evidence.reported).matching:
             suspects = self.strategy.suspects(self.evidence)

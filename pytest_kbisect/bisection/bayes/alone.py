@@ -21,16 +21,18 @@ SURE = 0.9
 """How sure a verdict is that something weighs again, or goes back on, later."""
 
 
-def verdict(tally: Tally, reported: Tally, *, boot_failures: float, bad: float = SURE) -> Verdict | None:
+def verdict(
+    tally: Tally, reported: Tally, *, boot_failures: float, bad: float = SURE, good: float = SURE
+) -> Verdict | None:
     """What is made of a commit by its runs; None where more of them are wanted.
 
     A few runs that end ok prove little of a rare crash, a single crash little where there is noise, and
-    runs that end otherwise nothing. `bad` is how sure that verdict must be.
+    runs that end otherwise nothing. `bad` and `good` are how sure these verdicts must be.
     """
     if _says_nothing(tally) or is_dead(tally, boot_failures):
         return Verdict.SKIP
     bug = chance_of_bug(tally, reported)
-    if 1 - SURE < bug < bad and tally.total < MOST_RUNS and tally.kin <= tally.telling:
+    if 1 - good < bug < bad and tally.total < MOST_RUNS and tally.kin <= tally.telling:
         return None
     return Verdict.BAD if bug > 1 / 2 else Verdict.GOOD
 

@@ -29,6 +29,7 @@ class Confirmation:
         self._evidence = evidence
         self._confidence = confidence
         parents = evidence.history.parents[culprit] or (GOOD_END,)
+        parents = tuple(p for p in parents if p not in evidence.never)  # it is no fix of theirs
         self._claims = ((culprit, not fix), *((p, fix) for p in parents))
 
     def odds(self) -> tuple[OwnOdds, ...]:

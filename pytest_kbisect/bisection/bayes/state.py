@@ -109,13 +109,15 @@ class Inference:
         self._model = CrashChance()
         self._testable = Testable(history)
         self._partition: Partition | None = None
+        self._never: tuple[int, ...] = ()
 
     def state(self, evidence: Evidence) -> State:
         """What this evidence comes to."""
         failing = boot_failures(evidence)
         tallies = {i: evidence.tally(i) for i in evidence.built}
         dead = [i for i, tally in tallies.items() if is_dead(tally, failing) or hardly_speaks(tally)]
-        partition = self._classes(tuple(i for i, tally in tallies.items() if tally.telling or tally.kin))
+        tests = tuple(i for i, tally in tallies.items() if tally.telling or tally.kin)
+        partition = self._classes(tests, evidence.never)
         posterior = infer(self._model, partition, evidence, self._outside, fix=self._fix)
         works = tuple(i for i in evidence.built if i not in dead)
         broken = (*(i for i in evidence.tried if evidence.builds(i) is False), *dead)
@@ -157,11 +159,17 @@ class Inference:
         testable[[i for i in works if tallies[i].telling + tallies[i].kin >= MOST_RUNS]] = 0.0
         return testable
 
-    def _classes(self, tests: tuple[int, ...]) -> Partition:
-        """The suspects told apart by these tests; the work of the last call is used where it can be."""
+    def _classes(self, tests: tuple[int, ...], never: tuple[int, ...]) -> Partition:
+        """The suspects told apart by these tests; the work of the last call is used where it can be.
+
+        What commits that `never` had the bug contain is no suspect.
+        """
         known = self._partition
-        if known is None or tuple(known.tests) != tests[: len(known.tests)]:
-            known = Partition(self._history.ancestry, self._prior)
+        if known is None or tuple(known.tests) != tests[: len(known.tests)] or never != self._never:
+            prior = self._prior.copy()
+            for i in never:
+                prior[self._history.ancestry.ancestors(i)] = 0.0
+            known, self._never = Partition(self._history.ancestry, prior), never
         for i in tests[len(known.tests) :]:
             known.split(i)
         self._partition = known
