@@ -141,7 +141,9 @@ class Lab:
             *("--kbisect-range=", "--maxfail=0", "--color=no", "-o", f"cache_dir={scratch / 'cache'}"),
             *extra,
         ]
-        environment = {**os.environ, **process.bytecode(self._cache / "bytecode"), **environment}
+        # Unbuffered: what pytest says in the end (_complaint) comes after the report that it printed before.
+        ours = {"PYTHONUNBUFFERED": "1", **process.bytecode(self._cache / "bytecode")}
+        environment = {**os.environ, **ours, **environment}
         with log.open("wb") as file:
             return process.start(command, cwd=self._cwd, env=environment, stdout=file)
 

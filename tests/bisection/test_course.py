@@ -493,7 +493,7 @@ def test_a_commit_that_was_run_is_not_said_to_be_older_than_the_bug_later(linux,
     end = linux.commit("the end")
     lab, history = Lab(LinuxTree(linux.path, tmp_path / "cache")), History.line([end])
     trials = Trials(lab, Journal(tmp_path / "journal.jsonl", {}), Teller(), per_run=1)
-    thoughts = iter(["", "it branched off before the bug"])
+    thoughts = iter([None, Found(end, absent="it branched off before the bug", never=True)])
     rules = Rules(absent=lambda commit, evidence: next(thoughts))
     Search("good", history, Evidence(history), AsksTwice(), trials, Teller(), rules).run()
     assert lab.asked == [end, end]
