@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect.bisection import hints
 from pytest_kbisect.bisection.bayes import MAYBE_OLDER, OLDER, Bayes
-from pytest_kbisect.bisection.bayes.alone import verdict
+from pytest_kbisect.bisection.bayes.alone import chance_of_bug, verdict
 from pytest_kbisect.bisection.bayes.testable import boot_failures
 from pytest_kbisect.bisection.classic import Classic
 from pytest_kbisect.bisection.evidence import Evidence, Prices
@@ -22,6 +22,7 @@ from pytest_kbisect.bisection.releases import ReleaseWalk
 from pytest_kbisect.bisection.reverting import RevertCheck, after_revert
 from pytest_kbisect.bisection.search import Rules, Search
 from pytest_kbisect.bisection.strategy import GOOD_END, AnswerKind
+from pytest_kbisect.bisection.tally import Tally
 from pytest_kbisect.bisection.verdict import crash_chance, enough_runs
 from pytest_kbisect.kernel.revert import reverted
 from pytest_kbisect.kernel.sources import read as read_sources
@@ -41,8 +42,8 @@ _BAD_RELEASE = "bad-release"
 """The journal's kind of note on a release that crashes, as the search from it has found."""
 _SEARCH = "search"
 """The journal's kind of note on where a search begins, and whether the user has said that it is good."""
-_SURE_OF_BASE = 0.99
-"""How sure it must be whether a merge base has the bug: a branch depends on it, and it is asked once."""
+_DOUBT_OF_BASE = 0.01
+"""Chance that a merge base is taken for what it is not: a branch depends on it, and it is asked once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,7 +237,10 @@ class Course:
             return None
         if not base:
             return Tested(commit, absent=f"it has no history in common with {known_bad[:12]}", never=True)
-        while (has_bug := self._verdict_of_base(base, evidence)) is None:
+        # All that the commit contains is no suspect then, so each of these must be that much surer.
+        contained = int(evidence.history.ancestry.ancestors(evidence.history.position[commit]).sum())
+        doubt = _DOUBT_OF_BASE / contained
+        while (has_bug := self._verdict_of_base(base, evidence, doubt)) is None:
             order = Order(
                 base,
                 enough_runs(crash_chance(evidence.tally(evidence.reported))),
@@ -251,22 +255,35 @@ class Course:
             self._say.lines(bisectlog.commit(tested))
         if has_bug is Verdict.BAD:
             return None
-        never = has_bug is Verdict.GOOD
-        why = "does not crash" if never else "cannot be tested"
+        never = has_bug is Verdict.GOOD and self._chance_at_base(base, evidence) <= doubt
+        why = "does not crash" if has_bug is Verdict.GOOD else "cannot be tested"
         return Tested(commit, absent=f"it branched off at {base[:12]}, which {why}", never=never)
 
-    def _verdict_of_base(self, base: str, evidence: Evidence) -> Verdict | None:
-        """What the runs at a merge base say; None where more of them are wanted."""
+    def _tally_of_base(self, base: str, evidence: Evidence) -> Tally | None:
+        """The runs at a merge base; None where it was not tested."""
         made = [tested for tested in self._trials.of_phase("base") if tested.commit == base]
-        if not made:
+        return evidence.count(run for tested in made for run in tested.runs) if made else None
+
+    def _chance_at_base(self, base: str, evidence: Evidence) -> float:
+        """The probability that a merge base that was tested has the bug."""
+        return chance_of_bug(
+            self._tally_of_base(base, evidence) or Tally(), evidence.tally(evidence.reported)
+        )
+
+    def _verdict_of_base(self, base: str, evidence: Evidence, doubt: float) -> Verdict | None:
+        """What the runs at a merge base say; None where more of them are wanted."""
+        tally = self._tally_of_base(base, evidence)
+        if tally is None:
             return None
-        runs = [run for tested in made for run in tested.runs]
-        if not runs:
+        if not tally.total:
             return Verdict.SKIP
-        reported = evidence.tally(evidence.reported)
-        failing = boot_failures(evidence)
-        sure = _SURE_OF_BASE
-        return verdict(evidence.count(runs), reported, boot_failures=failing, bad=sure, good=sure)
+        return verdict(
+            tally,
+            evidence.tally(evidence.reported),
+            boot_failures=boot_failures(evidence),
+            bad=1 - _DOUBT_OF_BASE,
+            good=1 - doubt,
+        )
 
     def _revert_check(self, search: Search, answer: Answer) -> RevertCheck:
         """The bad end without the culprit: the crash must be gone (of a repair: it must be back)."""

@@ -443,12 +443,12 @@ def test_where_it_branched_off_is_tested_beside_the_others_with_a_share_as_their
     old = linux.commit("old")
     linux.git("checkout", "-q", "main")
     bad = linux.commit("the bug", bug="yes\n")
-    tree, history = LinuxTree(linux.path, tmp_path / "cache"), History.line([bad])
+    tree, history = LinuxTree(linux.path, tmp_path / "cache"), History.line([old, bad])
     trials = Trials(Lab(tree), Journal(tmp_path / "journal.jsonl", {}), Teller(), per_run=1)
     course = Course(Plan(ends=tree.parse_range(f"{base}..{bad}"), fix=True), tree, trials, Teller())
     trials.begin(Order(bad, 4, "", at_once=3))
     evidence = Evidence(history)
-    evidence.add(0, Found(bad, (CRASH,) * 10, "of the bug"))
+    evidence.add(history.bad_end, Found(bad, (CRASH,) * 10, "of the bug"))
     assert base[:12] in course._test_base(bad, old, evidence).absent
     assert [record["at_once"] for record in trials.journal.records] == [3]
 
