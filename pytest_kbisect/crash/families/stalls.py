@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pytest_kbisect.crash.families.choices import handed_work, waiter
 from pytest_kbisect.crash.families.family import CALL_TRACE, RIP, STACK, anchor, family
+
+if TYPE_CHECKING:
+    from pytest_kbisect.crash.families.family import Anchor, Family
 
 # The timer interrupt through which a CPU looks at itself: what lies below it in the trace is the stall.
 _TIMER: Final = (
@@ -16,23 +19,24 @@ _TIMER_INTERRUPT: Final = anchor(_TIMER)
 # Where x86's unwinder only guesses that function (6.1 and later), the interrupt's stack ends here still.
 _INTERRUPT_END: Final = anchor(rf"{_TIMER}|^\s*</IRQ>")
 
+
+def _rcu_stall(sign: str, interrupt: Anchor) -> Family:
+    """A stall that RCU reports; below `interrupt` the trace of the CPU that found it has the stall."""
+    return family(
+        sign,
+        "INFO: rcu detected stall in {frame}",
+        "stall in {frame}",
+        steps=(_TIMER_INTERRUPT, RIP, STACK),
+        fallback_steps=(interrupt, STACK),
+        choose=handed_work,
+    )
+
+
 STALL: Final = (
     # Its first trace is its own; another CPU's comes last, if at all.
-    family(
-        r"INFO: rcu_[a-z_]{1,40} self-detected (?:expedited )?stalls? on CPU",
-        "INFO: rcu detected stall in {frame}",
-        "stall in {frame}",
-        steps=(_TIMER_INTERRUPT, RIP, STACK),
-        fallback_steps=(_INTERRUPT_END, STACK),
-        choose=handed_work,
-    ),
-    family(
-        r"INFO: rcu_[a-z_]{1,40} (?:self-)?detected (?:expedited )?stalls? on (?:CPU|tasks)",
-        "INFO: rcu detected stall in {frame}",
-        "stall in {frame}",
-        steps=(_TIMER_INTERRUPT, RIP, STACK),
-        fallback_steps=(_TIMER_INTERRUPT, STACK),
-        choose=handed_work,
+    _rcu_stall(r"INFO: rcu_[a-z_]{1,40} self-detected (?:expedited )?stalls? on CPU", _INTERRUPT_END),
+    _rcu_stall(
+        r"INFO: rcu_[a-z_]{1,40} (?:self-)?detected (?:expedited )?stalls? on (?:CPU|tasks)", _TIMER_INTERRUPT
     ),
 )
 SOFT_LOCKUP: Final = (
