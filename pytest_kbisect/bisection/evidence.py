@@ -117,7 +117,7 @@ class Evidence:
         self._tallies.pop(self._kernel_of[index], None)
         if index == self.reported:
             self._grow_reference(tested.runs)
-        elif index == GOOD_END and self._vouched:
+        elif index < 0 and self._vouched:
             self._settle_reference()
         elif self.count(tested.runs).kin and self.tally(index).matching >= SURELY_BAD:
             self._grow_reference(run for run in tested.runs if self._is_kin(run))
@@ -183,7 +183,7 @@ class Evidence:
         """Know the bug by these crashes, without those that the good end shows as often."""
         known = self._expected.grown(self._crashes)
         if self._vouched:
-            seen = {run.title for run in self.runs(GOOD_END) if run.outcome is Outcome.CRASHED}
+            seen = {run.title for run in self._good_runs() if run.outcome is Outcome.CRASHED}
             shared = {title for title in seen - self._expected.titles if self._is_of_both_ends(title)}
             if known.main - shared:
                 known = self._expected.grown(run for run in self._crashes if run.title not in shared)
@@ -192,9 +192,13 @@ class Evidence:
             self._reference = known
             self._tallies.clear()
 
+    def _good_runs(self) -> tuple[Run, ...]:
+        """The runs at the good end, and at what it contains: parents outside the range."""
+        return tuple(run for i in self._tried if i < 0 for run in self._own_runs.get(i, ()))
+
     def _is_of_both_ends(self, title: str) -> bool:
         """Whether the good end shows this title no more rarely: more often, or as often by one chance."""
-        good, bad = (self.runs(end) for end in (GOOD_END, self.reported))
+        good, bad = self._good_runs(), self.runs(self.reported)
         here, there = (sum(run.title == title for run in runs) for runs in (good, bad))
         if here * len(bad) >= there * len(good):
             return True

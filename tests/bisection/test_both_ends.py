@@ -38,6 +38,15 @@ def test_nor_does_it_matter_that_the_good_end_shows_it_more_often():
     assert evidence.tally(HISTORY.bad_end).matching == 8
 
 
+def test_what_the_good_end_contains_has_not_the_bug_either():
+    """The parent of a commit that begins a branch older than the good end."""
+    evidence = Evidence(HISTORY, vouched=True, matcher=match_crashes)
+    evidence.add(HISTORY.bad_end, session([CRASH] * 7 + [OTHER] * 3))
+    evidence.add(GOOD_END - 1, session([OK] * 7 + [OTHER] * 3))
+    assert evidence.tally(GOOD_END - 1).matching == 0
+    assert evidence.tally(HISTORY.bad_end).matching == 7
+
+
 def test_not_where_nobody_vouches_for_the_good_end():
     evidence = seen([CRASH] * 7 + [OTHER] * 3, [OK] * 7 + [OTHER] * 3, vouched=False)
     assert evidence.tally(GOOD_END).matching == 3
