@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pytest_kbisect import process, whole
 from pytest_kbisect.errors import UsageError
-from pytest_kbisect.guest.qemu import QEMU
+from pytest_kbisect.guest.qemu import BOARD, QEMU
 from pytest_kbisect.scratch import scratch_folder
 
 _WORDS = b"Linux version"
@@ -47,7 +47,7 @@ def boots(accelerator: str, cpu: str, kernel: Path, cache: Path) -> bool:
         child = process.start(
             [
                 QEMU,
-                *("-accel", accelerator, "-cpu", cpu, "-machine", "pc", "-nodefaults", "-display", "none"),
+                *("-accel", accelerator, "-cpu", cpu, "-machine", BOARD, "-nodefaults", "-display", "none"),
                 *("-m", "256", "-no-reboot", "-serial", f"file:{console}", "-kernel", str(kernel)),
                 *("-append", "console=ttyS0 earlyprintk=serial ignore_loglevel panic=-1"),
             ]

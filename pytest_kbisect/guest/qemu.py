@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from pytest_kbisect.guest.disk import DiskImage, Layers
 
 QEMU = "qemu-system-x86_64"
+# Its interrupts need no links of the ACPI tables, whose interpreter takes a tenth of a second for each in an
+# emulated guest: a boot takes a sixth less than on "pc". There is no disk for a controller to look for.
+BOARD = "q35,sata=off"
 
 # No `quiet`: a WARN is printed at level 4 and `quiet` hides it. A panic reboots at once and
 # -no-reboot turns that into the end of QEMU. A task hung for 10 s is hung: nothing here sleeps so
@@ -57,7 +60,7 @@ class Ram:
 class Machine:
     """What to boot and on what. `memory` is in MiB; `accelerator` is "kvm" or "tcg"; `cpu` a -cpu model.
 
-    `disk` holds the user space, where the initramfs does not.
+    `board` is QEMU's -machine; `disk` holds the user space, where the initramfs does not.
     """
 
     kernel: Path
@@ -67,6 +70,7 @@ class Machine:
     cpus: int = 2
     accelerator: str = "tcg"
     cpu: str = "max"
+    board: str = BOARD
     kernel_arguments: str = ""
     extra: tuple[str, ...] = field(default=())
 
@@ -87,7 +91,7 @@ class Machine:
         initrd = ["-initrd", str(self.initramfs)] if self.initramfs else []
         return [
             QEMU,
-            *("-machine", "pc,memory-backend=ram" if ram else "pc"),
+            *("-machine", f"{self.board},memory-backend=ram" if ram else self.board),
             *(self._memory_in(ram) if ram else ()),
             *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
             *("-accel", self.accelerator, "-cpu", self.cpu),

@@ -35,6 +35,8 @@ from pytest_kbisect.kernel import toolchain
 
 OUTPUT = ".obj"
 """The O= folder of the plain tree."""
+QEMU_DEFAULT = "pc"
+"""The board of a QEMU that is not told another, as a plain script's is not."""
 
 
 def ours(arguments: argparse.Namespace, work: Path) -> dict[str, float]:
@@ -129,7 +131,9 @@ def step(arguments: argparse.Namespace, work: Path) -> int:
     guest_image = image.build(work / f"image-{os.getpid()}", user_disk)
     for number in range(arguments.runs):
         kernel = Path(OUTPUT, "arch/x86/boot/bzImage")
-        machine = Machine(kernel=kernel, initramfs=guest_image.initramfs, disk=user_disk)
+        machine = Machine(
+            kernel=kernel, initramfs=guest_image.initramfs, disk=user_disk, board=QEMU_DEFAULT
+        )
         with Guest(machine, guest_image, work / f"guest-{os.getpid()}-{number}") as guest:
             try:
                 guest.boot()
