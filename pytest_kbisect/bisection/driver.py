@@ -45,8 +45,10 @@ EXIT_CODES = {
 
 def main(config: pytest.Config) -> int:
     """Answer to pytest_cmdline_main: the exit code of the bisection."""
-    teller = Teller(config.option.verbose)
+    teller = Teller(config.getoption("verbose", default=0))
     try:
+        if not config.pluginmanager.has_plugin("terminal"):
+            raise UsageError("a bisection needs what pytest prints: leave -p no:terminal out")
         with _terminated_like_interrupted():
             log = options.value(config, "replay")
             return replaying.main(config, log, teller) if log else _bisect(config, teller)
@@ -102,6 +104,8 @@ def _bisect(config: pytest.Config, teller: Teller) -> int:
         journal = Journal(folder / "journal.jsonl", workplace.subject_of(config, selection, plan))
         teller.open(folder / "bisect.log")
         teller.line(f"results in {folder}", log=False)
+        for change in workplace.guests_otherwise(config, journal):
+            teller.line(f"note: {change}", log=False)
         if chosen := config.stash.get(WORKERS, None):
             teller.line(f"guests: {chosen.count} at a time, {chosen.why}", log=False)
         if plan.at_once > 1:

@@ -18,8 +18,13 @@ if TYPE_CHECKING:
     import pytest
 
     from pytest_kbisect.bisection.course import Plan
+    from pytest_kbisect.bisection.journal import Journal
     from pytest_kbisect.bisection.lab import Selection
     from pytest_kbisect.kernel.tree import Range
+
+_GUEST = ("memory", "cpus", "timeout", "accel")
+"""Options that may make a crash more or less likely, and can be changed on the way: a run that was cut short
+by its time limit is a reason to."""
 
 
 def folder_of(config: pytest.Config, selection: Selection, ends: Range) -> Path:
@@ -51,6 +56,23 @@ def subject_of(config: pytest.Config, selection: Selection, plan: Plan) -> dict[
         "strategy": plan.strategy,
         "runs": plan.runs,
     }
+
+
+def guests_otherwise(config: pytest.Config, journal: Journal) -> tuple[str, ...]:
+    """What is asked of guests from now on, and was not before, in words; the journal notes it."""
+    asked = {name: options.value(config, name) for name in _GUEST}
+    before = journal.noted("guest") or {}
+    changed = [name for name in _GUEST if name in before and before[name] != asked[name]]
+    if changed or not before:
+        journal.note("guest", asked)
+    return tuple(
+        f"runs until now had --kbisect-{name} {_number(before[name])}, from now on it is {_number(asked[name])}"
+        for name in changed
+    )
+
+
+def _number(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _included(files: Iterable[str]) -> dict[str, str]:

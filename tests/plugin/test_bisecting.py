@@ -179,3 +179,25 @@ def test_another_image_is_another_bisection(suite: pytest.Pytester, linux: Tree)
         (error,) = refused(*words)
         assert "its image is " in error
         assert error.endswith("give another --kbisect-dir or move the folder away")
+
+
+def test_a_bisection_that_goes_on_with_other_guests_says_so(suite: pytest.Pytester, linux: Tree) -> None:
+    def told(*options: str) -> list[str]:
+        result = bisect(suite, linux.path, "HEAD~2..HEAD", "crash.sh", "--kbisect-dir=result", *options)
+        lines = [line for line in (*result.outlines, *result.errlines) if "runs until now" in line]
+        return [line.partition("note: ")[2] for line in lines]
+
+    assert told() == []
+    assert told("--kbisect-memory=768", "--kbisect-timeout=60") == [
+        "runs until now had --kbisect-memory 512, from now on it is 768",
+        "runs until now had --kbisect-timeout 30, from now on it is 60",
+    ]
+    assert told("--kbisect-memory=768", "--kbisect-timeout=60") == []
+    journal = (suite.path / "result" / "journal.jsonl").read_text().splitlines()
+    assert sum('"kind": "guest"' in line for line in journal) == 2
+
+
+def test_without_pytests_terminal(suite: pytest.Pytester, linux: Tree) -> None:
+    result = bisect(suite, linux.path, "HEAD~2..HEAD", "crash.sh", "-p", "no:terminal")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert result.errlines == ["ERROR: a bisection needs what pytest prints: leave -p no:terminal out"]
