@@ -8,7 +8,7 @@ the answer.
 
 Pure, without I/O, clock or randomness: history and ancestry (the commits of A..B), outcome (Run, Tested),
 reference and likeness (which crashes are the bug's), tally and verdict (what counted runs say), evidence
-(all of it, by kernel), halving and classic (git bisect's order), bayes (the default strategy), ranges and
-releases (which release tags to try), reverting, witness. standing tells commits by hash and title; hints asks
-the tree for priors, once; replay and replaying read other people's logs.
+(all of it, by kernel), halving and classic (git bisect's order), bayes (the default strategy), release_tags
+and release_walk (which releases to try, and the search over them), reverting, witness. standing tells commits
+by hash and title; hints asks the tree for priors, once; replay and replaying read other people's logs.
 """

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect.bisection.outcome import Outcome
-from pytest_kbisect.bisection.ranges import parse_release
+from pytest_kbisect.bisection.release_tags import parse_release
 from pytest_kbisect.bisection.strategy import GOOD_END, AnswerKind
 from pytest_kbisect.kernel.maintainers import Recipients, recipients
 from pytest_kbisect.reports import bisectlog
@@ -234,7 +234,7 @@ def _parent(search: Search, answer: Answer) -> int:
 
 
 def _without_crash(search: Search, answer: Answer) -> int:
-    """The commit beside the change that does not crash: the culprit's parent, or the repair itself."""
+    """The commit beside the change that does not crash: the culprit's parent, or the fix itself."""
     assert answer.culprit is not None
     return answer.culprit if search.rules.fix else _parent(search, answer)
 

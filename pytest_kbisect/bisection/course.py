@@ -16,9 +16,9 @@ from pytest_kbisect.bisection.history import History
 from pytest_kbisect.bisection.likeness import match_crashes
 from pytest_kbisect.bisection.order import Order
 from pytest_kbisect.bisection.outcome import Tested, Verdict
-from pytest_kbisect.bisection.ranges import pick, releases
 from pytest_kbisect.bisection.reference import Reference
-from pytest_kbisect.bisection.releases import ReleaseWalk
+from pytest_kbisect.bisection.release_tags import pick, releases
+from pytest_kbisect.bisection.release_walk import ReleaseWalk
 from pytest_kbisect.bisection.reverting import RevertCheck, after_revert
 from pytest_kbisect.bisection.search import Rules, Search
 from pytest_kbisect.bisection.strategy import GOOD_END, AnswerKind
@@ -150,8 +150,8 @@ class Course:
         begins = {"good": good, "vouched": self._vouched}
         if not begins.items() <= (self._trials.journal.noted(_SEARCH) or {}).items():
             self._trials.journal.note(_SEARCH, begins)
-        for repair in history.repairs:
-            self._say.line(f"note: {repair}", log=False)
+        for mended in history.repairs:
+            self._say.line(f"note: {mended}", log=False)
         self._say.line(
             f"{len(history)} commits between {good[:12]} ({'crashes' if plan.fix else 'good'}) and "
             f"{ends.bad[:12]} ({'fixed' if plan.fix else 'bad'})",
@@ -229,8 +229,8 @@ class Course:
     def _test_base(self, known_bad: str, commit: str, evidence: Evidence) -> Tested | None:
         """Test where a commit on the way to a fix branched off; None where that has the bug.
 
-        A commit that branched off before the bug came in does not crash, and is no repair. Where the
-        branches part tells: descendants of a commit that crashes have the bug or its repair.
+        A commit that branched off before the bug came in does not crash, and is no fix. Where the
+        branches part tells: descendants of a commit that crashes have the bug or its fix.
         """
         base = self._tree.merge_base(known_bad, commit)
         if base == known_bad:
@@ -286,7 +286,7 @@ class Course:
         )
 
     def _revert_check(self, search: Search, answer: Answer) -> RevertCheck:
-        """The bad end without the culprit: the crash must be gone (of a repair: it must be back)."""
+        """The bad end without the culprit: the crash must be gone (of a fix: it must be back)."""
         if answer.kind is not AnswerKind.CULPRIT or answer.culprit is None:
             return RevertCheck()
         if answer.culprit == search.history.bad_end:

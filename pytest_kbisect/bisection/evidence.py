@@ -58,7 +58,7 @@ class Evidence:
     """What was seen of a history's commits (GOOD_END and parents outside it included), and of one bug.
 
     `reported` is the commit the bug was seen on: the bad end, or the good end (that is A) where the
-    repair is looked for.
+    fix is looked for.
 
     `reference` may name crashes before anything was run (the reproducer says what to expect);
     otherwise every crash of the bad end belongs to the bug. A good end that the user has named (`vouched`)

@@ -67,7 +67,7 @@ def _git_words(search: Search, classic: Classic, index: int) -> list[str]:
 
 
 def _term(verdict: Verdict, *, fix: bool) -> str:
-    """Git's word: to git, "bad" is what contains the commit looked for, which of a repair is the good."""
+    """Git's word: to git, "bad" is what contains the commit looked for, which of a fix is the good."""
     if not fix or verdict is Verdict.SKIP:
         return verdict.value
     return "bad" if verdict is Verdict.GOOD else "good"

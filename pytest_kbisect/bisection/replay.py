@@ -57,7 +57,7 @@ class Trial:
 
 @dataclass
 class Log:
-    """A bisection read back. `fix` means it looked for a repair: bad and good are exchanged in `marks`.
+    """A bisection read back. `fix` means it looked for a fix: bad and good are exchanged in `marks`.
 
     Of one of ours also the titles that its reproducers `expected`, its note of the `prior` (see hints), and
     whether somebody `vouched` for the good end.

@@ -20,7 +20,7 @@ _FAILS_IF_WRONG = 0.98
 class RevertCheck:
     """The end of the range with the culprit reverted.
 
-    `outcome` is "passed" (no crash left; of a repair: the crash is back), "crashed" (the opposite),
+    `outcome` is "passed" (no crash left; of a fix: the crash is back), "crashed" (the opposite),
     "conflict" (it cannot be reverted there), "not-built", "unclear" (no run gave a result) or
     "not-tried"; `why` says why it is none of the first two.
     """

@@ -131,9 +131,7 @@ def step(arguments: argparse.Namespace, work: Path) -> int:
     guest_image = image.build(work / f"image-{os.getpid()}", user_disk)
     for number in range(arguments.runs):
         kernel = Path(OUTPUT, "arch/x86/boot/bzImage")
-        machine = Machine(
-            kernel=kernel, initramfs=guest_image.initramfs, disk=user_disk, board=QEMU_DEFAULT
-        )
+        machine = Machine(kernel=kernel, initramfs=guest_image.initramfs, disk=user_disk, board=QEMU_DEFAULT)
         with Guest(machine, guest_image, work / f"guest-{os.getpid()}-{number}") as guest:
             try:
                 guest.boot()

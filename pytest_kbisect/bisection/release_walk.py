@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_kbisect.bisection.bayes.alone import MOST_RUNS, SURE, verdict
 from pytest_kbisect.bisection.bayes.testable import boot_failures
 from pytest_kbisect.bisection.outcome import Verdict
-from pytest_kbisect.bisection.ranges import WalkEnd, walk
+from pytest_kbisect.bisection.release_tags import WalkEnd, walk
 from pytest_kbisect.bisection.strategy import Answer, AnswerKind, Experiment
 from pytest_kbisect.bisection.verdict import crash_chance, enough_runs
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pytest_kbisect.bisection.evidence import Evidence
     from pytest_kbisect.bisection.history import History
-    from pytest_kbisect.bisection.ranges import Release, Walk
+    from pytest_kbisect.bisection.release_tags import Release, Walk
     from pytest_kbisect.bisection.strategy import Strategy
 
 
