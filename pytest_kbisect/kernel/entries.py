@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_kbisect import process
 from pytest_kbisect.errors import HostError
+from pytest_kbisect.kernel.definitions import system_call
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -19,6 +20,7 @@ _MOST: Final = 8
 def entries(vmlinux: Path, functions: Collection[str]) -> dict[str, tuple[int, ...]]:
     """Addresses of the functions by name, clones (`.isra.0`, `.constprop.1`) among them.
 
+    A system call, which crashes are titled by, is where its body or a wrapper is (`__do_sys_getppid`).
     Functions that are not there (not compiled in, or only inlined) are left out; so are all where
     binutils' nm cannot read the file.
     """
@@ -26,11 +28,16 @@ def entries(vmlinux: Path, functions: Collection[str]) -> dict[str, tuple[int, .
         listing = process.run(["nm", "--defined-only", vmlinux]).decode("utf-8", "replace")
     except (HostError, subprocess.CalledProcessError):
         return {}
-    found: dict[str, list[int]] = {}
+    found: dict[str, set[int]] = {}
+    calls: dict[str, set[int]] = {}
     for line in listing.splitlines():
         address, _, rest = line.partition(" ")
         kind, _, symbol = rest.partition(" ")
         name, _, clone = symbol.partition(".")
-        if kind in {"t", "T", "w", "W"} and name in functions and not clone.startswith("cold"):
-            found.setdefault(name, []).append(int(address, 16))
-    return {name: tuple(places) for name, places in found.items() if len(places) <= _MOST}
+        if kind not in {"t", "T", "w", "W"} or clone.startswith("cold"):
+            continue
+        if name in functions:
+            found.setdefault(name, set()).add(int(address, 16))
+        elif (call := system_call(name)) in functions:
+            calls.setdefault(call, set()).add(int(address, 16))
+    return {name: tuple(sorted(places)) for name, places in (calls | found).items() if len(places) <= _MOST}

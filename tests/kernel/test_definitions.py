@@ -23,6 +23,8 @@ def test_definitions_and_not_uses(linux, tmp_path):
 
     assert found("pskb_expand_head") == {"net/skbuff.c"}
     assert found("__x64_sys_open", "get_page") == {"fs/open.c", "mm/page.c"}
+    for name in ("open", "__do_sys_open", "SYSC_open"):
+        assert found(name) == {"fs/open.c"}, name
     assert found("get_page", paths=["fs/name.c", "gone.c"]) == set()
     assert found("nothing", "0x1234", "a b") == set()
     assert found() == set()
