@@ -10,10 +10,11 @@ import hashlib
 import os
 import re
 import shlex
+import shutil
 import tempfile
 from pathlib import Path
 
-from pytest_kbisect.errors import UsageError
+from pytest_kbisect.errors import HostError, UsageError
 
 GIT_SETTINGS = (
     "log.showSignature=false",
@@ -63,13 +64,15 @@ class Repository:
     """A git repository at `path`: its top folder, a worktree of it, or a bare one.
 
     `cache` is where build slots for it will be; nothing is made there before a build. Raises UsageError if
-    `path` is no git repository, or not one git will read.
+    `path` is no git repository, or not one git will read, HostError where a program is missing.
     """
 
     def __init__(self, path: Path, cache: Path) -> None:
         from pytest_kbisect import host
 
         host.require("git")  # GitPython asks at import, with a traceback
+        if shutil.which("env") is None:
+            raise HostError("cannot start env, of coreutils: add its folder to PATH")
         import git
 
         self.path = path.absolute()

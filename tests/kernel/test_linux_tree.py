@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 
 import pytest
 
-from pytest_kbisect.errors import UsageError
+from pytest_kbisect.errors import HostError, UsageError
 from pytest_kbisect.kernel import worktrees
 from pytest_kbisect.kernel.tree import LinuxTree, Range
 
@@ -25,6 +26,12 @@ class TestPath:
     def test_not_a_repository(self, tmp_path, cache):
         with pytest.raises(UsageError, match="is not a git tree: give"):
             LinuxTree(tmp_path, cache)
+
+    def test_a_path_without_coreutils(self, linux, cache, tmp_path, monkeypatch):
+        (tmp_path / "git").symlink_to(shutil.which("git"))
+        monkeypatch.setenv("PATH", str(tmp_path))
+        with pytest.raises(HostError, match="cannot start env, of coreutils"):
+            LinuxTree(linux.path, cache)
 
     def test_a_folder_inside_a_repository_is_not_one(self, linux, cache):
         with pytest.raises(UsageError, match="is not a git tree"):
