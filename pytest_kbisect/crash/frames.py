@@ -157,4 +157,14 @@ def plain_names(function: str) -> tuple[str, ...]:
     return (*sorted(shorter - {""}, key=lambda name: (len(name), name)), function)
 
 
-__all__ = ["is_generic", "plain_names"]
+def spellings(function: str) -> frozenset[str]:
+    """The names that a kernel may have a function under, which is called this in a title.
+
+    Its own, and those that lose at most two prefixes of a system call (`__x64_sys_getppid`).
+    """
+    once = {prefix + function for prefix in _CALL_PREFIXES}
+    twice = {prefix + name for prefix in _CALL_PREFIXES for name in once}
+    return frozenset({function} | once | twice)
+
+
+__all__ = ["is_generic", "plain_names", "spellings"]

@@ -15,11 +15,6 @@ _SYSCALL = re.compile(
 )
 
 
-def system_call(function: str) -> str:
-    """The system call that a function is the body or a wrapper of; of all others their own name."""
-    return _SYSCALL.sub("", function)
-
-
 def files_defining(
     tree: LinuxTree, commit: str, functions: Iterable[str], paths: Iterable[str]
 ) -> frozenset[str]:
@@ -33,7 +28,7 @@ def files_defining(
     if not names:
         return frozenset()
     plain = "|".join(sorted(re.escape(name) for name in names))
-    macros = "|".join(sorted(re.escape(name) for name in map(system_call, names)))
+    macros = "|".join(sorted({re.escape(_SYSCALL.sub("", name)) for name in names}))
     pattern = re.compile(
         rf"^(?:[A-Za-z_][\w \t*]{{0,100}}?[ \t*])?(?:{plain})\([^;{{]{{0,1000}}\n?{{"
         rf"|^(?:COMPAT_)?SYSCALL_DEFINE[0-6]\((?:{macros})\b",

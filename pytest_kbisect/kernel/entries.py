@@ -6,8 +6,8 @@ import subprocess
 from typing import TYPE_CHECKING, Final
 
 from pytest_kbisect import process
+from pytest_kbisect.crash.frames import spellings
 from pytest_kbisect.errors import HostError
-from pytest_kbisect.kernel.definitions import system_call
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -28,16 +28,15 @@ def entries(vmlinux: Path, functions: Collection[str]) -> dict[str, tuple[int, .
         listing = process.run(["nm", "--defined-only", vmlinux]).decode("utf-8", "replace")
     except (HostError, subprocess.CalledProcessError):
         return {}
+    wanted = {name: function for function in functions for name in spellings(function)}
+    wanted |= {function: function for function in functions}
     found: dict[str, set[int]] = {}
     calls: dict[str, set[int]] = {}
     for line in listing.splitlines():
         address, _, rest = line.partition(" ")
         kind, _, symbol = rest.partition(" ")
         name, _, clone = symbol.partition(".")
-        if kind not in {"t", "T", "w", "W"} or clone.startswith("cold"):
-            continue
-        if name in functions:
-            found.setdefault(name, set()).add(int(address, 16))
-        elif (call := system_call(name)) in functions:
-            calls.setdefault(call, set()).add(int(address, 16))
+        if kind in {"t", "T", "w", "W"} and name in wanted and not clone.startswith("cold"):
+            function = wanted[name]
+            (found if name == function else calls).setdefault(function, set()).add(int(address, 16))
     return {name: tuple(sorted(places)) for name, places in (calls | found).items() if len(places) <= _MOST}

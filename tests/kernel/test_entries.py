@@ -14,6 +14,7 @@ int __x64_sys_getppid(void) __attribute__((alias("__do_sys_getppid")));
 int SyS_read(void) { return 2; }
 int __se_sys_open(void) { return 3; }
 int open(void) { return 4; }
+int __x64_sys_close(void) { return 7; }
 int vfs_read(void) { return 5; }
 int cold(void) __asm__("vfs_read.cold");
 int cold(void) { return 6; }
@@ -40,6 +41,12 @@ def test_a_system_call_is_where_its_body_is(vmlinux):
         "getppid": entries(vmlinux, ["__do_sys_getppid"])["__do_sys_getppid"],
         "read": entries(vmlinux, ["SyS_read"])["SyS_read"],
     }
+
+
+def test_a_system_call_of_which_only_a_wrapper_is_there(vmlinux):
+    (wrapper,) = entries(vmlinux, ["__x64_sys_close"]).values()
+    assert entries(vmlinux, ["close"]) == {"close": wrapper}
+    assert entries(vmlinux, ["sys_close"]) == {"sys_close": wrapper}
 
 
 def test_a_function_of_that_name_goes_before_a_system_call(vmlinux):
