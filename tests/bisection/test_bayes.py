@@ -89,6 +89,36 @@ def test_the_more_a_wrong_answer_costs_the_longer_a_rare_crash_is_looked_at(monk
     assert waves(0) < waves(1000)
 
 
+def test_what_is_nearly_certain_is_not_run_again(monkeypatch):
+    """Whatever a wrong answer costs: the surer the answer is to be, the longer it is looked at."""
+    monkeypatch.setattr(strategy, "WRONG", 10**6)
+
+    def doubt(confidence: float) -> float:
+        kernel = noisy(HISTORY, 120, random.Random(5), p=0.5)
+        bayes = Bayes(HISTORY, prices=PRICES, confidence=confidence)
+        answer, _ = drive(bayes, Evidence(HISTORY), kernel)
+        return 1 - answer.confidence
+
+    assert doubt(0.9) > 0.003 > doubt(0.99)
+
+
+def test_runs_that_can_be_made_later_wait():
+    """The bug shows in two of five runs: ten that end ok leave a doubt that may not matter in the end."""
+
+    def slow(crashes, oks):
+        runs = (replace(CRASH, seconds=60),) * crashes + (replace(OK, seconds=60),) * oks
+        return Found("", runs, f"of {len(tried)}", build_seconds=300, test_seconds=60)
+
+    tried = {199}
+    evidence = Evidence(HISTORY)
+    evidence.add(199, slow(4, 6))
+    for _ in range(3):
+        experiment = Bayes(HISTORY, prices=PRICES).decide(evidence)
+        tried.add(experiment.commit)
+        evidence.add(experiment.commit, slow(0, experiment.runs))
+    assert len(tried) == 4
+
+
 @pytest.mark.parametrize("culprit", [2, 5])
 def test_a_kernel_is_not_run_again_for_each_commit_that_gives_it(culprit):
     """From the good end to the culprit the signature is the same: no run can tell what crashes then."""
@@ -248,7 +278,7 @@ def test_where_few_runs_speak_more_are_asked_for():
             made = [OTHER if n % 10 < others and i < 199 else CRASH if i >= 77 else OK for n in range(runs)]
             return session(made, signature=f"s{i}")
 
-        answer, made = drive(Bayes(HISTORY, prices=PRICES), Evidence(HISTORY), kernel)
+        answer, made = drive(Bayes(HISTORY, prices=PRICES, confidence=0.999), Evidence(HISTORY), kernel)
         assert answer.culprit == 77
         return max(one.runs for one in made)
 

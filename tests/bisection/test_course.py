@@ -229,7 +229,7 @@ class Rare(Lab):
 
     def __init__(self, tree, linux, journal):
         super().__init__(tree)
-        self.late = {linux.git("rev-parse", "v6.9"): 14}
+        self.late = {linux.git("rev-parse", "v6.9"): 8}
         self.made = {}
         for line in journal.read_text().splitlines() if journal.exists() else ():
             tested = json.loads(line).get("tested", {"commit": "", "runs": ()})

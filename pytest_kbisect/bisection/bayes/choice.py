@@ -10,6 +10,8 @@ import numpy as np
 from pytest_kbisect.bisection.strategy import GOOD_END
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from numpy.typing import NDArray
 
     from pytest_kbisect.bisection.ancestry import Weights
@@ -24,16 +26,24 @@ FINALISTS = 64
 """Commits, for each of these lengths, that are looked at with all of them."""
 LEAST_BITS = 0.005
 """An experiment expected to tell less is not worth making: what is left cannot be told apart."""
+LATER = 0.75
+"""What a bit counts that more runs tell of a kernel that is there, or will be: they can be made later too,
+and what other commits show may have made them needless by then."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A batch at a commit, and what speaks for it: expected bits about the culprit, and bits a second."""
+    """A batch at a commit, and what speaks for it: expected bits about the culprit, and expected seconds."""
 
     commit: int
     waves: int
     bits: float
-    rate: float
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Bits a second."""
+        return self.bits / self.seconds
 
 
 def best(state: State) -> Choice | None:
@@ -43,37 +53,51 @@ def best(state: State) -> Choice | None:
     length.
     """
     wanted = np.flatnonzero(state.alternatives.built)
-    for waves in FEW_WAVES:
-        rate, _ = _rates(state, state.alternatives, waves)
-        wanted = np.union1d(wanted, np.argsort(-rate, kind="stable")[:FINALISTS])
+    for batch in _batches(state, state.alternatives, FEW_WAVES):
+        wanted = np.union1d(wanted, np.argsort(-batch.worth, kind="stable")[:FINALISTS])
     return best_of(wanted, state)
 
 
 def best_of(rows: NDArray[np.intp], state: State) -> Choice | None:
     """The same of some commits only, given as rows of the alternatives (the good end is the last one)."""
-    finalists = state.alternatives.of(rows)
     found: Choice | None = None
-    for waves in WAVES:
-        rate, expected = _rates(state, finalists, waves)
-        i = int(np.argmax(rate))
-        if rate[i] > 0 and (found is None or rate[i] > found.rate):
+    most = 0.0
+    for batch in _batches(state, state.alternatives.of(rows), WAVES):
+        i = int(np.argmax(batch.worth))
+        if batch.worth[i] > most:
+            most = float(batch.worth[i])
             commit = int(rows[i]) if rows[i] < len(state.alternatives.built) - 1 else GOOD_END
-            found = Choice(commit, waves, float(expected[i]), float(rate[i]))
+            found = Choice(commit, batch.waves, float(batch.bits[i]), float(batch.seconds[i]))
     return found
 
 
-def _rates(state: State, alternatives: Alternatives, waves: int) -> tuple[Weights, Weights]:
-    """By commit, for a batch of up to `waves` waves: expected bits a second, and expected bits.
+@dataclass(frozen=True)
+class _Batch:
+    """What batches of up to `waves` waves are expected to tell and to take, by commit.
 
-    Where fewer than LEAST_BITS are expected there are 0 bits a second.
+    `worth` is bits a second, where those of a kernel's first wave count in full and all others as LATER; 0
+    where fewer than LEAST_BITS are expected.
     """
-    prices = state.prices
-    bits, spent = _information(state, alternatives, waves)
-    cost = np.where(alternatives.built, 0.0, prices.build)
-    cost += alternatives.testable * (prices.session + spent * prices.run / alternatives.speaks)
-    expected = alternatives.testable * bits
-    # What is not worth a test any more costs nothing either.
-    return np.where(expected >= LEAST_BITS, expected / np.maximum(cost, 1e-9), 0.0), expected
+
+    waves: int
+    bits: Weights
+    seconds: Weights
+    worth: Weights
+
+
+def _batches(state: State, alternatives: Alternatives, lengths: Sequence[int]) -> Iterator[_Batch]:
+    """Batches of these lengths, by commit."""
+    prices, testable, built = state.prices, alternatives.testable, alternatives.built
+    first = np.where(built, 0.0, _information(state, alternatives, 1)[0])
+    for waves in lengths:
+        told, spent = _information(state, alternatives, waves)
+        bits = testable * told
+        seconds = np.where(built, 0.0, prices.build)
+        seconds += testable * (prices.session + spent * prices.run / alternatives.speaks)
+        # What is not worth a test any more costs nothing either.
+        seconds = np.maximum(seconds, 1e-9)
+        counted = testable * (first + LATER * np.maximum(told - first, 0.0))
+        yield _Batch(waves, bits, seconds, np.where(bits >= LEAST_BITS, counted / seconds, 0.0))
 
 
 def _information(state: State, alternatives: Alternatives, waves: int) -> tuple[Weights, Weights]:

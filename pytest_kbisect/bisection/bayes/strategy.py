@@ -41,6 +41,8 @@ MANY_CRASHES = 12
 """Crashes of one kernel after which the next crash settles nothing: batches there are made whole."""
 WRONG = 15
 """What a wrong answer costs, in bisections like this one: somebody looks for a fault where there is none."""
+ENOUGH = 0.3
+"""The part of the doubt that is allowed (1 - confidence) below which no run is made against the rest."""
 
 
 class Bayes:
@@ -90,7 +92,7 @@ class Bayes:
         choice = best(state)
         if choice is None:
             return answer or self._unsure(state)
-        if answer is not None and not _pays(choice, answer, state.posterior, evidence.spent):
+        if answer is not None and not self._pays(choice, answer, state.posterior, evidence.spent):
             return answer
         return self._experiment(choice, state, evidence.tally(choice.commit))
 
@@ -201,6 +203,19 @@ class Bayes:
             reason=f"0 of {tally.total} runs crashed on the {name}: nothing to bisect",
         )
 
+    def _pays(self, choice: Choice, answer: Answer, posterior: Posterior, spent: float) -> bool:
+        """Whether an experiment is worth its time, where there is an answer as sure as was asked for.
+
+        It takes from the doubt the part that its bits are of all that is not known. Answers fewer of which
+        are wrong are worth more time, by what a wrong one costs and `spent` (seconds) says a bisection takes.
+        Where the doubt is a small part of what is allowed, none is.
+        """
+        doubt = 1 - answer.confidence
+        if doubt <= ENOUGH * (1 - self.confidence):
+            return False
+        saved = doubt * choice.rate / max(posterior.unknown, 1e-9)  # wrong answers a second
+        return saved * (1 + WRONG) * spent > 1
+
     def _sure(self, state: State) -> Answer | None:
         posterior = state.posterior
         if posterior.outside >= self.confidence and self.fix:
@@ -243,13 +258,3 @@ class Bayes:
             # Evidence that fits no hypothesis well: a quarter more each time, or it would be asked for ever.
             waves = max(waves, tally.telling // (4 * state.prices.width))
         return Experiment(choice.commit, waves * state.prices.width, stop_at_crash=settles, reason=reason)
-
-
-def _pays(choice: Choice, answer: Answer, posterior: Posterior, spent: float) -> bool:
-    """Whether an experiment is worth its time, where there is an answer as sure as was asked for.
-
-    It takes from the doubt the part that its bits are of all that is not known. Answers fewer of which
-    are wrong are worth more time, by what a wrong one costs and `spent` (seconds) says a bisection takes.
-    """
-    saved = (1 - answer.confidence) * choice.rate / max(posterior.unknown, 1e-9)  # wrong answers a second
-    return saved * (1 + WRONG) * spent > 1
