@@ -31,7 +31,7 @@ FIRST_CRASHES = 3
 """Crashes wanted at the bad end before anything else is built: they give the crash chance its scale."""
 FIRST_RUNS = 200
 """Runs on the bad end after which the crash counts as not reproduced; at 2 % a run it shows in 98 %."""
-OLDER = 0.01
+OLDER = 0.005
 """Prior of a bug that is older than the range, although the user knows the good end to be good."""
 MAYBE_OLDER = 0.5
 """The same where nobody knows that: half of syzbot's bisections go back further than one release."""
