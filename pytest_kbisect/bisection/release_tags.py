@@ -136,8 +136,12 @@ def walk(chosen: Sequence[Release], verdicts: Mapping[str, Verdict]) -> Walk:
 def _passed_over(chosen: Sequence[Release], verdicts: Mapping[str, Verdict], bad: str | None) -> Walk:
     """The oldest releases cannot be tested: try those a stride passed over, oldest first."""
     oldest_bad = next((i for i, r in enumerate(chosen) if r.tag == bad), -1)
-    rest = [r.tag for r in chosen[oldest_bad + 1 :]]
-    for tag in reversed(rest):
-        if tag not in verdicts:
+    for tag in (r.tag for r in reversed(chosen[oldest_bad + 1 :])):
+        verdict = verdicts.get(tag)
+        if verdict is None:
             return Walk(test=tag, bad=bad)
+        if verdict is Verdict.GOOD:
+            return Walk(end=WalkEnd.FOUND, good=tag, bad=bad)
+        if verdict is Verdict.BAD:  # and so are those that came after it
+            return Walk(end=WalkEnd.UNTESTABLE, bad=tag)
     return Walk(end=WalkEnd.UNTESTABLE, bad=bad)

@@ -72,10 +72,16 @@ def test_nothing_can_be_tested():
 
 
 def test_oldest_releases_cannot_be_tested():
-    """Bad down to v6.1, untestable below v5.15: those passed over are tried before giving up."""
+    """Bad down to v5.16, untestable below v5.15: those passed over are tried before giving up."""
     below, bug = parse_release("v5.15"), parse_release("v5.16")
     step, _ = play(lambda r: Verdict.SKIP if r < below else Verdict.BAD if r >= bug else Verdict.GOOD)
-    assert step.end in {WalkEnd.FOUND, WalkEnd.UNTESTABLE}
+    assert (step.end, step.good) == (WalkEnd.FOUND, "v5.15")
+
+
+def test_the_oldest_release_that_can_be_tested_is_bad():
+    below = parse_release("v5.15")
+    step, _ = play(lambda r: Verdict.SKIP if r < below else Verdict.BAD)
+    assert (step.end, step.bad) == (WalkEnd.UNTESTABLE, "v5.15")
 
 
 def test_no_tags():
