@@ -230,16 +230,32 @@ class Course:
         """Test where a commit on the way to a fix branched off; None where that has the bug.
 
         A commit that branched off before the bug came in does not crash, and is no fix. Where the
-        branches part tells: descendants of a commit that crashes have the bug or its fix.
+        branches part tells: descendants of a commit that crashes have the bug or its fix. Branches that
+        were merged into each other part in several places, and any of these may have brought the bug.
         """
-        base = self._tree.merge_base(known_bad, commit)
-        if base == known_bad:
+        bases = self._tree.merge_bases(known_bad, commit)
+        if bases == (known_bad,):
             return None
-        if not base:
+        if not bases:
             return Tested(commit, absent=f"it has no history in common with {known_bad[:12]}", never=True)
         # All that the commit contains is no suspect then, so each of these must be that much surer.
         contained = int(evidence.history.ancestry.ancestors(evidence.history.position[commit]).sum())
-        doubt = _DOUBT_OF_BASE / contained
+        doubt = _DOUBT_OF_BASE / contained / len(bases)
+        good = []
+        for base in bases:
+            has_bug = self._has_base_the_bug(base, commit, evidence, doubt)
+            if has_bug is Verdict.BAD:
+                return None
+            if has_bug is Verdict.GOOD:
+                good.append(base)
+        dark = [base for base in bases if base not in good]
+        never = not dark and all(self._chance_at_base(base, evidence) <= doubt for base in bases)
+        which = " and ".join(base[:12] for base in dark or good)
+        why = "cannot be tested" if dark else "does not crash" if len(good) == 1 else "do not crash"
+        return Tested(commit, absent=f"it branched off at {which}, which {why}", never=never)
+
+    def _has_base_the_bug(self, base: str, commit: str, evidence: Evidence, doubt: float) -> Verdict:
+        """Test a merge base until its runs say whether it has the bug."""
         while (has_bug := self._verdict_of_base(base, evidence, doubt)) is None:
             order = Order(
                 base,
@@ -253,11 +269,7 @@ class Course:
             tested = self._trials.test(order)
             self._trials.record(order, tested)
             self._say.lines(bisectlog.commit(tested))
-        if has_bug is Verdict.BAD:
-            return None
-        never = has_bug is Verdict.GOOD and self._chance_at_base(base, evidence) <= doubt
-        why = "does not crash" if has_bug is Verdict.GOOD else "cannot be tested"
-        return Tested(commit, absent=f"it branched off at {base[:12]}, which {why}", never=never)
+        return has_bug
 
     def _tally_of_base(self, base: str, evidence: Evidence) -> Tally | None:
         """The runs at a merge base; None where it was not tested."""

@@ -145,11 +145,15 @@ class LinuxTree(Repository):
         return tuple(self.read("rev-parse", f"{commit}^@").split())
 
     def merge_base(self, a: str, b: str) -> str:
-        """The best common ancestor of two commits; empty if they have none."""
-        status, output, complaint = self.ask("merge-base", a, b)
+        """The best common ancestor of two commits, the first where there are several; empty if none."""
+        return next(iter(self.merge_bases(a, b)), "")
+
+    def merge_bases(self, a: str, b: str) -> tuple[str, ...]:
+        """All best common ancestors: several where two branches were merged into each other."""
+        status, output, complaint = self.ask("merge-base", "--all", a, b)
         if status not in {0, 1}:
             raise self.trouble(complaint)
-        return output.decode().strip().partition("\n")[0]
+        return tuple(output.decode().split())
 
     def tree_hash(self, commit: str) -> str:
         """The hash of a commit's files: commits that share it build the same kernel."""

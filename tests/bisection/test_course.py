@@ -372,6 +372,52 @@ def test_a_branch_that_began_before_the_good_end(linux, bisect, tmp_path):
     assert again.answer == finding.answer
 
 
+def test_a_branch_that_has_the_bug_from_another_than_the_first_place_it_parts_at(linux, bisect, tmp_path):
+    """Two branches have merged the one with the bug; they part there, and where they did before."""
+    linux.git("checkout", "-q", "-b", "buggy")
+    linux.commit("the bug", bug="yes\n")
+    linux.git("checkout", "-q", "main")
+    linux.commit("older than the bug", other="1\n")
+    linux.git("checkout", "-q", "-b", "topic")
+    linux.git("merge", "-q", "--no-ff", "-m", "Merge branch 'buggy' into topic", "buggy")
+    linux.grow(4, "topic")
+    repair = linux.commit("the repair", bug="no\n")
+    linux.grow(4, "repaired")
+    linux.git("checkout", "-q", "main")
+    linux.git("merge", "-q", "--no-ff", "-m", "Merge branch 'buggy'", "buggy")
+    bad = linux.commit("the good end of the range")
+    linux.grow(2)
+    linux.git("merge", "-q", "--no-ff", "-m", "Merge branch 'topic'", "topic")
+    linux.grow(2, "after")
+    tree = LinuxTree(linux.path, tmp_path / "cache")
+    first, second = tree.merge_bases(bad, repair)
+    assert {contents(tree, base)[0] for base in (first, second)} == {"yes", "no"}
+    assert culprit_of(bisect(f"{bad}..HEAD", fix=True)) == repair
+
+
+def test_a_branch_that_parts_in_two_places_older_than_the_bug_is_no_repair(linux, bisect, tmp_path):
+    linux.git("checkout", "-q", "-b", "side")
+    linux.commit("another branch")
+    linux.git("checkout", "-q", "main")
+    linux.commit("older than the bug", other="1\n")
+    linux.git("checkout", "-q", "-b", "topic")
+    linux.git("merge", "-q", "--no-ff", "-m", "Merge branch 'side' into topic", "side")
+    linux.grow(5, "topic")
+    linux.git("checkout", "-q", "main")
+    linux.git("merge", "-q", "--no-ff", "-m", "Merge branch 'side'", "side")
+    bad = linux.commit("the bug", bug="yes\n")
+    linux.git("merge", "-q", "--no-ff", "-m", "Merge branch 'topic'", "topic")
+    linux.grow(2, "between")
+    repair = linux.commit("the repair", bug="no\n")
+    linux.grow(2, "after")
+    assert culprit_of(bisect(f"{bad}..HEAD", fix=True)) == repair
+    log = (tmp_path / "result" / "bisect.log").read_text()
+    bases = LinuxTree(linux.path, tmp_path / "cache").merge_bases(bad, "topic")
+    assert len(bases) == 2
+    if "is not tested" in log:
+        assert f"branched off at {bases[0][:12]} and {bases[1][:12]}, which do not crash" in log
+
+
 class Noisy(Lab):
     """Its second run at one commit crashes as the bug does, once, whatever that commit is."""
 
