@@ -111,13 +111,22 @@ def _no_bisection(path: Path) -> UsageError:
 
 
 def _range(config: pytest.Config, tree: LinuxTree, log: Log, ends: str) -> Range:
-    """The range: the option's, the journal's, or the first verdicts given to git."""
-    if text := options.value(config, "range") or ends:
-        return tree.parse_range(text)
-    first = dict(reversed(log.marks))
-    if not {Verdict.BAD, Verdict.GOOD} <= first.keys():
+    """The range: the option's, the journal's, or the first verdicts given to git.
+
+    Where the option leaves the good end open (..B) it is the log's.
+    """
+    text = options.value(config, "range")
+    named = tree.parse_range(text) if text else None
+    if named is not None and named.good:
+        return named
+    good, _, bad = ends.partition("..")
+    if not good:
+        first = dict(reversed(log.marks))
+        good, bad = first.get(Verdict.GOOD, ""), first.get(Verdict.BAD, "")
+    bad = bad if named is None else named.bad
+    if not good or not bad:
         raise UsageError("the log names no range: add --kbisect-range A..B")
-    return tree.parse_range(f"{first[Verdict.GOOD]}..{first[Verdict.BAD]}")
+    return tree.parse_range(f"{good}..{bad}")
 
 
 def _conclude(config: pytest.Config, log: Log, ends: Range, tree: LinuxTree, teller: Teller) -> None:

@@ -76,8 +76,9 @@ def test_a_journal_is_weighed_as_it_was(pytester: pytest.Pytester, linux: Tree, 
     assert result.outlines[result.outlines.index(f"{line[6][:12]} skip") + 2].split()[1] == line[9][:12]
 
 
+@pytest.mark.parametrize("words", [[], ["--kbisect-range=..HEAD"]])
 def test_a_journal_of_a_walk_through_releases(
-    pytester: pytest.Pytester, linux: Tree, line: list[str]
+    pytester: pytest.Pytester, linux: Tree, line: list[str], words: list[str]
 ) -> None:
     """Its range is the one that the search began from, and nobody has said that it is good."""
     path = pytester.path / "journal.jsonl"
@@ -87,7 +88,7 @@ def test_a_journal_of_a_walk_through_releases(
     journal.note("search", {"good": line[2], "vouched": False})
     for n, run in ((5, OK), (7, CRASH), (6, OK)):
         journal.add(Tested(line[n], (run,) * 4, f"of {line[n]}"), reason="")
-    result = replay(pytester, path, f"--kbisect-kernel={linux.path}")
+    result = replay(pytester, path, f"--kbisect-kernel={linux.path}", *words)
     assert result.ret == 0
     result.stdout.fnmatch_lines(["here: culprit, *", f"*% {line[7][:12]} *"])
 
@@ -106,6 +107,10 @@ def test_what_is_no_bisection(pytester: pytest.Pytester, linux: Tree) -> None:
         (["nowhere.log"], "ERROR: cannot read *nowhere.log: No such file or directory"),
         (
             ["short.log", f"--kbisect-kernel={linux.path}"],
+            "ERROR: the log names no range: add --kbisect-range A..B",
+        ),
+        (
+            ["short.log", f"--kbisect-kernel={linux.path}", "--kbisect-range=..HEAD"],
             "ERROR: the log names no range: add --kbisect-range A..B",
         ),
     ):
