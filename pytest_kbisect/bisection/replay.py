@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect.bisection.outcome import Outcome, Run, Tested, Verdict
@@ -23,6 +24,7 @@ _RESULT = re.compile(r"(?:all runs|run #\d+): (.*)")
 _HEADER = re.compile(rf"testing commit ({_FULL})(?: with (.*))?(?: gcc| clang)?\s*$")
 _MARK = re.compile(rf"#? ?git bisect (good|bad|skip|new|old)((?: {_FULL})+)")
 _START = re.compile(r"#? ?git bisect start\b(.*)")
+_END = re.compile(rf"# (good|bad|new|old): \[({_FULL})\]")
 _TERM = re.compile(r"--term-(new|bad|old|good)'?[ =]'?([^'\s]+)")
 _FIRST = re.compile(
     rf"# first (?:bad|new) commit: \[({_FULL})\]|({_FULL}) is the first (?:bad|good|new) commit"
@@ -91,7 +93,7 @@ def read_log(text: str) -> Log:
             body = list(_body(lines, number + 1))
             log.trials.append(_trial(found[1], found[2] or "", body, lines[number - 1] if number else ""))
         elif found := _START.match(line):
-            _ends(log, found[1])
+            _ends(log, found[1], lines[:number])
         elif found := _MARK.match(line):
             _mark(log, found[1], found[2].split())
         elif found := _FIRST.search(line):
@@ -112,7 +114,7 @@ def _in_usual_terms(lines: list[str]) -> list[str]:
     if not words:
         return lines
     own = "|".join(map(re.escape, words))
-    said = re.compile(rf"^(#? ?git bisect|# first) ({own})(?= )")
+    said = re.compile(rf"^(#? ?git bisect|# first|#) ({own})(?=[ :])")
     return [said.sub(lambda found: f"{found[1]} {words[found[2]]}", line) for line in lines]
 
 
@@ -151,8 +153,12 @@ def _run(text: str) -> Run:
     return Run(Outcome.INFRA_FAILED, title=text)
 
 
-def _ends(log: Log, commits: str) -> None:
-    """`git bisect start BAD GOOD...`"""
+def _ends(log: Log, commits: str, before: list[str]) -> None:
+    """`git bisect start BAD GOOD...`: names perhaps (v6.5 v6.4), whose git says in the lines `before`."""
+    if said := [found for found in takewhile(bool, map(_END.match, reversed(before))) if found]:
+        for found in reversed(said):
+            _mark(log, found[1], [found[2]])
+        return
     bad, *good = re.findall(_FULL, commits) or [""]
     if bad:
         _mark(log, "bad", [bad])

@@ -69,6 +69,19 @@ def test_git_bisect_log():
 
 
 @pytest.mark.parametrize(
+    ("terms", "old", "new"), [("", "good", "bad"), ("'--term-old=fast' '--term-new=slow' ", "fast", "slow")]
+)
+@pytest.mark.parametrize("ends", ["'v6.5' 'v6.4'", f"'v6.5' '{B}'", f"'{A}' '{B}'"])
+def test_git_bisect_log_that_was_begun_with_names(terms, old, new, ends):
+    """As git writes it: whose the names are stands before."""
+    log = read_log(
+        f"# {new}: [{A}] x\n# {old}: [{B}] y\ngit bisect start {terms}{ends}\n# {new}: [{C}] z\n"
+        f"git bisect {new} {C}\n"
+    )
+    assert log.marks == [(Verdict.BAD, A), (Verdict.GOOD, B), (Verdict.BAD, C)]
+
+
+@pytest.mark.parametrize(
     "terms", ["'--term-old' 'fast' '--term-new' 'slow'", "'--term-new=slow' '--term-old=fast'"]
 )
 def test_git_bisect_log_in_terms_of_ones_own(terms):
