@@ -108,6 +108,7 @@ class LinuxTree(Repository):
         if a == b:
             raise UsageError(f"empty range {text!r}: {first} and {last} are the same commit {a[:12]}")
         if self._leads_to(a, b):
+            self._require_whole(self._logs[a, b])
             return Range(a, b)
         base = self.merge_base(a, b)
         if base == b:
@@ -164,12 +165,24 @@ class LinuxTree(Repository):
     def log_text(self, a: str, b: str) -> str:
         """All commits of a..b, one a line as LOG_LINE says.
 
-        Children come after their parents, lines of development are not mixed (--topo-order).
+        Children come after their parents, lines of development are not mixed (--topo-order). Raises
+        UsageError where a shallow clone lacks some of them.
         """
         known = self._logs.pop((a, b), None)
-        if known is not None:
-            return known
+        text = self._read_log(a, b) if known is None else known
+        self._require_whole(text)
+        return text
+
+    def _read_log(self, a: str, b: str) -> str:
         return self.read("log", "--topo-order", "--reverse", f"--format={LOG_LINE}", f"{a}..{b}", "--")
+
+    def _require_whole(self, log: str) -> None:
+        """A commit whose parents were cut off would be blamed for what any of its ancestors did."""
+        if not self.shallow:
+            return
+        cut = frozenset((self.git_dir / "shallow").read_text().split())
+        if not cut.isdisjoint(line.partition("\0")[0] for line in log.splitlines()):
+            raise UsageError(f"the clone {self.path} is shallow and lacks commits: git fetch --unshallow")
 
     def _leads_to(self, a: str, b: str) -> bool:
         """Whether a is an ancestor of b: then, and only then, it is the parent of a commit in a..b.
@@ -177,7 +190,7 @@ class LinuxTree(Repository):
         Whoever asks reads the log of the range next, so it is kept for that: `git merge-base` would
         walk the same commits once more (half a second for a year of Linux).
         """
-        text = self.log_text(a, b)
+        text = self._read_log(a, b)
         if not re.search(rf"^[0-9a-f]+\0(?:[0-9a-f]+ )*{a}[ \0]", text, re.MULTILINE):
             return False
         self._logs[a, b] = text

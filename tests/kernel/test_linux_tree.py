@@ -142,6 +142,22 @@ class TestRange:
             tree.parse_range(text)
         assert "\n" not in str(caught.value)
 
+    def test_a_branch_that_a_shallow_clone_cuts_off(self, linux, history, cache, tmp_path):
+        """Its first commit there would be blamed for all that it contains."""
+        linux.git("checkout", "-q", "side")
+        linux.commit("another", {"s": "2"})
+        linux.git("checkout", "-q", "master")
+        linux.git("merge", "-q", "--no-ff", "-m", "Merge branch 'side' again", "side")
+        last = linux.commit("last", {"a": "3"})
+        url, clone = f"file://{linux.path}", tmp_path / "shallow"
+        subprocess.run(["git", "clone", "-q", "--depth=3", "--branch=master", url, clone], check=True)
+        shallow = LinuxTree(clone, cache)
+        with pytest.raises(UsageError, match="is shallow and lacks commits: git fetch --unshallow"):
+            shallow.parse_range(f"{history['top']}..HEAD")
+        with pytest.raises(UsageError, match="is shallow and lacks commits: git fetch --unshallow"):
+            shallow.log_text(history["top"], last)
+        assert shallow.parse_range("HEAD~1..HEAD").bad == last, "nothing is missing there"
+
     def test_a_hash_in_a_title_makes_nobody_an_ancestor(self, linux, tree, history):
         linux.git("checkout", "-q", "side")
         linux.commit(f"Revert {history['a']} , it is not here", {"s": "2"})
