@@ -37,11 +37,12 @@ COMPILER: Final = "kbisect-cc"
 """What make is told to call the compiler by; `environment` puts it on the PATH."""
 
 # What the assembler reads by itself is in no list of dependencies, so that in depend mode an object is
-# found whatever it holds: the compressed kernel in piggy.o is the last one of the same size.
+# found whatever it holds: the compressed kernel in piggy.o is the last one of the same size. The compiler may
+# itself be a link to ccache: Fedora puts those first in everybody's PATH. It is told to stay out of it.
 _SCRIPT: Final = """#!/bin/sh
 for source; do :; done
 case $source in
-*.[cS]) grep -qs '\\.incbin' "$source" && exec {compiler} "$@" ;;
+*.[cS]) grep -qs '\\.incbin' "$source" && exec env CCACHE_DISABLE=1 {compiler} "$@" ;;
 esac
 exec {ccache} {compiler} "$@"
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 
@@ -12,8 +13,18 @@ from pytest_kbisect.kernel import build, toolchain
 pytestmark = pytest.mark.skipif(shutil.which("ccache") is None, reason="there is no ccache")
 
 
+@pytest.fixture(params=["gcc", "a link to ccache"])
+def compiler(request, tmp_path, monkeypatch):
+    """What is called gcc in the PATH: distributions put links to ccache first."""
+    if request.param != "gcc":
+        links = tmp_path / "links"
+        links.mkdir()
+        (links / "gcc").symlink_to(shutil.which("ccache"))
+        monkeypatch.setenv("PATH", f"{links}{os.pathsep}{os.environ['PATH']}")
+
+
 @pytest.fixture
-def compile_(tmp_path):
+def compile_(tmp_path, compiler):
     """Compile a file in a folder of its own, as kbuild would; returns the object and what the cache did."""
     environment = toolchain.find().environment(tmp_path / "cache")
     log = tmp_path / "statslog"
