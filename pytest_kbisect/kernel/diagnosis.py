@@ -47,8 +47,11 @@ _WEAK = re.compile(
 _OUT_OF_MEMORY = re.compile(
     r"^Killed$|Killed (?:signal terminated )?program|: Killed\b|internal compiler error: Killed|virtual memory exhausted"
     r"|cannot allocate memory|Cannot allocate memory|out of memory allocating|memory exhausted|signal 9"
+    r"|: line \d+: +\d+ Killed\b|\] (?:Killed|Error 137)$"  # a shell that is bash, and make
 )
 _OUT_OF_DISK = re.compile(r"No space left on device|Disk quota exceeded|final close failed")
+# A compiler shows the source that it complains of, and drivers have "Cannot allocate memory" in theirs.
+_QUOTED = re.compile(r"\s|\d+ \| ")
 _MISSING_ON_HOST = (
     (re.compile(r"\b(?:libelf|gelf)\.h: No such file"), "libelf-dev"),
     (re.compile(r"\bopenssl/\S+: No such file"), "libssl-dev"),
@@ -83,6 +86,8 @@ def host_trouble(lines: Iterable[str]) -> str:
     """What the host lacks, if the output says so, as a sentence's end; empty if the commit is to blame."""
     trouble = ""
     for line in lines:
+        if _QUOTED.match(line):
+            continue
         if _OUT_OF_DISK.search(line):
             return "the disk is full: free some, or choose another cache folder"
         if _OUT_OF_MEMORY.search(line):

@@ -51,6 +51,9 @@ def test_each_line_once_prefixes_and_curly_quotes_removed_and_no_more_than_twent
     [
         ("gcc: fatal error: Killed signal terminated program cc1", "found no memory"),
         ("Killed", "found no memory"),
+        ("scripts/link-vmlinux.sh: line 55:  8434 Killed                  ${ld} -o ${output}", "no memory"),
+        ("make[1]: *** [../Makefile:1: vmlinux] Error 137", "found no memory"),
+        ("make[2]: *** [../scripts/Makefile.build:250: mm/slub.o] Killed", "found no memory"),
         ("cc1: out of memory allocating 65536 bytes after a total of 1 bytes", "found no memory"),
         ("fatal error: error writing to /tmp/x.s: No space left on device", "the disk is full"),
         (
@@ -68,6 +71,19 @@ def test_the_host_is_to_blame(line, words):
 
 def test_the_commit_is_to_blame():
     assert not diagnosis.host_trouble([*NOISE, "a.c:1:1: error: 'Killed' undeclared"])
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        '  346 |                 dev_er(dev, "Cannot allocate memory for pdata\\n");',
+        '12346 |                 dev_er(dev, "Cannot allocate memory for pdata\\n");',
+        '   dev_er(dev, "No space left on device\\n");',
+    ],
+)
+def test_a_source_that_the_compiler_quotes_is_not_the_hosts_word(quoted):
+    error = "../drivers/a.c:346:17: error: implicit declaration of function 'dev_er'"
+    assert not diagnosis.host_trouble([*NOISE, error, quoted, "      |                 ^~~~~~"])
 
 
 def test_sources_named_in_a_cause():
