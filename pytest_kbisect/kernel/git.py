@@ -89,6 +89,7 @@ class Repository:
             ) from None
         self.git_dir = Path(self._repo.common_dir).resolve()
         """The repository proper; also for a worktree, whose own .git is a file."""
+        self.shallow = False  # until git has said so: trouble() asks
         facts = self.read("rev-parse", "--is-shallow-repository", "--show-object-format").split()
         self.shallow = facts[0] == "true"
         self.object_format = facts[1]

@@ -48,6 +48,12 @@ class TestPath:
         with pytest.raises(UsageError, match="git config --global --add safe"):
             LinuxTree(linux.path, cache)
 
+    def test_a_repository_that_is_too_new_for_git(self, linux, cache):
+        linux.git("config", "core.repositoryFormatVersion", "1")
+        linux.git("config", "extensions.ofTomorrow", "true")
+        with pytest.raises(UsageError, match=r"git cannot read .*: unknown repository extension"):
+            LinuxTree(linux.path, cache)
+
     def test_bare_repository_and_worktree_are_trees_too(self, linux, cache, tmp_path):
         linux.git("clone", "-q", "--bare", ".", str(tmp_path / "bare.git"))
         linux.git("worktree", "add", "-q", "--detach", str(tmp_path / "wt"))
