@@ -16,14 +16,18 @@ from pathlib import Path
 
 from pytest_kbisect.errors import HostError, UsageError
 
+NAMED_BARE = "safe.bareRepository=all"
+"""Where the user's says "explicit", git wants a bare repository named; but by its folder we do name it."""
+
 GIT_SETTINGS = (
+    NAMED_BARE,
     "log.showSignature=false",
     "log.date=default",
     "color.ui=false",
     "core.quotePath=false",
     "i18n.logOutputEncoding=UTF-8",
 )
-"""Settings of the user's that would change what is printed here."""
+"""Settings of the user's that would change what is printed here, or whether anything is."""
 
 LOCAL_VARIABLES = (
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pytest_kbisect import process
 from pytest_kbisect.kernel import worktrees
-from pytest_kbisect.kernel.git import environment
+from pytest_kbisect.kernel.git import NAMED_BARE, environment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,4 +63,4 @@ def reverted(linux: LinuxTree, culprit: str, on: str) -> Reverted:
 
 def _git(repository: Path, *words: str) -> str:
     env = environment() | _IDENTITY | {"LC_ALL": "C", "GIT_NO_REPLACE_OBJECTS": "1"}
-    return process.run(["git", *words], cwd=repository, env=env).decode("utf-8", "replace")
+    return process.run(["git", "-c", NAMED_BARE, *words], cwd=repository, env=env).decode("utf-8", "replace")

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from pytest_kbisect import process
 from pytest_kbisect.errors import HostError, KbisectError
 from pytest_kbisect.kernel import headroom, locks, sources
-from pytest_kbisect.kernel.git import LOCAL_VARIABLES, first_line
+from pytest_kbisect.kernel.git import LOCAL_VARIABLES, NAMED_BARE, first_line
 from pytest_kbisect.kernel.output import CLOCK_SLACK
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ SOURCES = ".kbisect-sources"
 _LOOK_EVERY = 0.5  # seconds, for a slot that has become free
 
 _SETTINGS = (
+    NAMED_BARE,
     "core.hooksPath=/dev/null",  # a post-checkout hook of the user's (git-lfs has one) is not for our trees
     "core.autocrlf=false",  # kbuild's scripts must arrive as they are
     "core.fsmonitor=false",

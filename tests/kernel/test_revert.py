@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pytest_kbisect.kernel import worktrees
 from pytest_kbisect.kernel.revert import reverted
 from pytest_kbisect.kernel.tree import LinuxTree
 
@@ -36,3 +37,20 @@ def test_what_cannot_be_reverted(linux, tmp_path):
     assert reverted(tree, linux.base, undone).why == "a root commit is not reverted"
     gone = linux.git("revert", "--no-edit", undone) and linux.git("rev-parse", "HEAD")
     assert reverted(tree, undone, gone).why == "nothing of it is left to revert"
+
+
+def test_a_user_who_wants_bare_repositories_named(linux, tmp_path, monkeypatch):
+    """Ours is bare, theirs may be; git 2.38 and newer heed this setting."""
+    linux.git("clone", "-q", "--bare", ".", str(tmp_path / "bare.git"))
+    settings = tmp_path / "gitconfig"
+    settings.write_text("[safe]\n\tbareRepository = explicit\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
+    culprit = linux.commit("culprit", {"a": "1\n"})
+    top = linux.commit("later", {"b": "2\n"})
+    tree = LinuxTree(linux.path, tmp_path / "cache")
+    without = reverted(tree, culprit, top)
+    assert not without.why
+    with worktrees.slot(tree, without.commit, ".obj") as slot:
+        assert not (slot.tree / "a").exists()
+        assert (slot.tree / "b").exists()
+    assert LinuxTree(tmp_path / "bare.git", tmp_path / "cache").resolve("HEAD") == linux.base
