@@ -22,8 +22,10 @@ NAMED_BARE = "safe.bareRepository=all"
 GIT_SETTINGS = (
     NAMED_BARE,
     "log.showSignature=false",
+    "log.abbrevCommit=false",
     "log.date=default",
     "color.ui=false",
+    "color.diff=false",
     "core.quotePath=false",
     "i18n.logOutputEncoding=UTF-8",
 )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pytest_kbisect import process
-from pytest_kbisect.kernel.git import environment
+from pytest_kbisect.kernel.git import GIT_SETTINGS, environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,6 +34,13 @@ _ENOUGH: Final = 2
 _MOST_FILES: Final = 100
 """Files of a commit beyond which it is nobody's in particular: an import, a change of the whole tree."""
 _SCRIPT_SECONDS: Final = 60.0
+# The script takes a patch's paths from behind a/ and b/; log.* and format.* may have other ideas of a commit.
+_SHOW: Final[tuple[str, ...]] = (
+    *(word for setting in GIT_SETTINGS for word in ("-c", setting)),
+    *("show", "--format=medium", "--src-prefix=a/", "--dst-prefix=b/"),
+)
+_ROLES: Final = ("--rolestats", "--multiline", "--separator=, ")
+"""What by_role() reads, whatever the user has in ~/.get_maintainer.conf (for git send-email, mostly)."""
 _NO_HISTORY: Final = ("--nogit", "--nogit-fallback")
 """Options with which get_maintainer.pl reads MAINTAINERS only: git can take minutes on a large history."""
 
@@ -82,7 +89,7 @@ def recipients(tree: Path, commit: str) -> Recipients:
     Where the commit names hardly anybody, the maintainers of what it changes are added. Raises
     subprocess.CalledProcessError if there is no such commit.
     """
-    show = ("git", "-C", tree, "show", "--no-color")
+    show: tuple[str | Path, ...] = ("git", "-C", tree, *_SHOW)
     env = environment()
     message = process.run([*show, "--no-patch", "--end-of-options", commit], env=env)
     people = people_of(message.decode("utf-8", "replace"))
@@ -115,7 +122,7 @@ def _maintainers(tree: Path, options: tuple[str, ...], stdin: bytes | None = Non
     for attempt in (options, (*options, *_NO_HISTORY)):
         try:
             output = process.run(
-                [script, *attempt],
+                [script, *_ROLES, *attempt],
                 cwd=tree,
                 env=environment(),
                 stdin=stdin,

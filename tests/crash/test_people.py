@@ -102,6 +102,28 @@ def test_maintainers_are_asked_where_a_commit_names_hardly_anybody(tree):
     )
 
 
+# As the kernel's: the settings in ~/.get_maintainer.conf count, and what the command says after them.
+READING_SCRIPT = """#!/bin/sh
+files=$(sed -n 's,^+++ [^/]*/,,p')
+case "$*" in *--rolestats*) roles=" (maintainer:KBX)" ;; *) roles= ;; esac
+case $files in *net/kbx.c*) echo "Sue <sue@example.com>$roles" ;; *) echo "linux-kernel@vger.kernel.org$roles" ;; esac
+"""
+
+
+def test_the_users_settings_of_git_and_of_the_script_change_nothing(tree, monkeypatch, tmp_path):
+    path, commit = tree
+    (path / "scripts" / "get_maintainer.pl").write_text(READING_SCRIPT)
+    (path / "net").mkdir()
+    sha = commit("net/kbx.c")
+    settings = tmp_path / "gitconfig"
+    settings.write_text(
+        "[diff]\n\tnoprefix = true\n[format]\n\tpretty = oneline\n[log]\n\tabbrevCommit = true\n"
+        "[color]\n\tdiff = always\n"
+    )
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
+    assert recipients(path, sha).to == ("a@example.com", "sue@example.com")
+
+
 def test_a_change_of_the_whole_tree_is_its_authors(tree):
     path, commit = tree
     assert recipients(path, commit(*(f"{number}.c" for number in range(101)))).to == ("a@example.com",)

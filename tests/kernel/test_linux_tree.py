@@ -202,11 +202,12 @@ class TestRange:
         assert lines[-1] == [history["top"], history["merge"], date, "top: fancy\ttitle"]
 
     def test_the_users_git_settings_change_nothing(self, tree, history, linux):
-        before = tree.log_text(history["base"], history["top"])
-        for setting in ("log.showSignature", "log.decorate"):
+        before = tree.log_text(history["base"], history["top"]), tree.describe(history["top"])
+        for setting in ("log.showSignature", "log.decorate", "log.abbrevCommit"):
             linux.git("config", setting, "true")
-        linux.git("config", "color.ui", "always")
-        assert tree.log_text(history["base"], history["top"]) == before
+        for setting in ("color.ui", "color.diff"):
+            linux.git("config", setting, "always")
+        assert (tree.log_text(history["base"], history["top"]), tree.describe(history["top"])) == before
 
 
 class TestCommit:
