@@ -71,13 +71,9 @@ class ConfigRequest:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def settings(self) -> dict[str, str]:
-        """Every symbol asked for; of `y` and `m` for the same one, `y`."""
-        settings: dict[str, str] = {}
-        for fragment in self.asked:
-            for symbol, value in fragment.settings:
-                if not (settings.get(symbol) == "y" and value == "m"):
-                    settings[symbol] = value
-        return settings
+        """Every symbol asked for; `m` is `y`: guests load no modules, and it is to be in the kernel."""
+        pairs = (pair for fragment in self.asked for pair in fragment.settings)
+        return {symbol: "y" if value == "m" else value for symbol, value in pairs}
 
     def source_of(self, symbol: str) -> str:
         """Who asked for a symbol; empty if nobody did."""

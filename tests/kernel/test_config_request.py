@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_kbisect.errors import UsageError
-from pytest_kbisect.kernel import config
+from pytest_kbisect.kernel import config, configure
 
 WHOLE = """\
 #
@@ -101,6 +101,18 @@ class TestRequest:
     def test_built_in_beats_module(self):
         assert config.request([], [("a", "TUN=m"), ("b", "TUN=y")]).settings()["TUN"] == "y"
         assert config.request([], [("a", "TUN=y"), ("b", "TUN=m")]).settings()["TUN"] == "y"
+
+    def test_a_module_is_to_be_in_the_kernel(self, write, tmp_path):
+        """Where a whole configuration has modules, m would be granted, and no guest could load it."""
+        request = config.request([write("w", f"{WHOLE}CONFIG_MODULES=y\n")], [("repro/tun.c", "TUN=m")])
+        assert request.settings()["TUN"] == "y"
+        needed = "".join(config.line_of(*pair) + "\n" for pair in request.settings().items())
+        assert not configure.check(request, needed, tmp_path)
+        (tmp_path / "Kconfig").write_text("config TUN\n\ttristate\n")
+        missing = configure.check(request, needed.replace("CONFIG_TUN=y", "CONFIG_TUN=m"), tmp_path)
+        assert [str(one).partition(", as")[0] for one in missing] == [
+            "CONFIG_TUN=y (repro/tun.c): it is CONFIG_TUN=m"
+        ]
 
     @pytest.mark.parametrize(
         ("content", "words"), [(None, "cannot read the configuration"), (b"\xff\xfe\x00", "is not text")]
