@@ -19,7 +19,9 @@ _HARMLESS_WARNING: Final = Pattern(
     r"|you are running|unsupported|not supported|experimental|insecure|\bmand\b|no swap|swap space|entropy"
     r"|host key|filesystem (?:is|was)|maximal mount count|unchecked|fsck|\bssh|apparmor|selinux|certificate"
     r"|kernel lockdown|ignor|perform|firmware|obsolete|will be removed|has been replaced by|fallback|insufficient"
-    r"|not compiled with|lvmetad|\budev|linker:|capabilit|nvidia|nvram|fadump|overlay removed)"
+    r"|not compiled with|lvmetad|\budev|linker:|capabilit|nvidia|nvram|fadump|overlay removed"
+    # File systems on a damaged image: those of a fuzzer are, and are mounted all the same.
+    r"|^xfs \(.{1,64}\): |^ext4-fs(?: \(.{1,64}\))?: )"
 )
 # What KASAN says through SLUB (4.4) has its headline before it.
 _HARMLESS_SLUB: Final = Pattern(r"^(?!.{0,200}BUG )|Objects remaining|kasan: bad access")
@@ -58,7 +60,7 @@ HEADERS: Final = (
     ),
     Header("(Not tainted): ", memory.SLUB, _HARMLESS_SLUB),
     Header("(Tainted: ", memory.SLUB, _HARMLESS_SLUB),
-    Header("BUG kmalloc-", memory.SLUB),
+    Header("BUG kmalloc-", memory.SLUB, _HARMLESS_SLUB),
     Header(
         "WARNING:",
         (*locking.DEADLOCK, *locking.RCU_USAGE, *locking.BALANCE, *warnings.WARNING),
