@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from pytest_kbisect.bisection.reference import Match, match_names, names_a_place
 from pytest_kbisect.crash import CrashReport, parse_console, same_bug
+from pytest_kbisect.crash.cleaning import clean_title
+from pytest_kbisect.crash.matching import oops_line
 
 if TYPE_CHECKING:
     from pytest_kbisect.bisection.outcome import Run
@@ -41,14 +43,21 @@ def why_related(run: Run, reference: Reference) -> str:
 
 
 def _compared(run: Run, reference: Reference) -> list[tuple[Match, str]]:
-    """The crash beside each of the crashes the bug is known by."""
+    """The crash beside each of the crashes the bug is known by.
+
+    Of one that a reproducer expects and no run has shown, the title alone is known.
+    """
     report = _report(run.title, run.alt_titles, run.type, run.frame, run.report)
     found = []
-    for known in reference.examples:
-        if known.title in reference.main:
-            other = _report(known.title, known.alt_titles, known.type, known.frame, known.report)
-            kind, why = same_bug(report, other)
-            found.append((Match(kind), why))
+    shown = [known for known in reference.examples if known.title in reference.main]
+    for known in shown:
+        other = _report(known.title, known.alt_titles, known.type, known.frame, known.report)
+        kind, why = same_bug(report, other)
+        found.append((Match(kind), why))
+    for title in sorted(reference.main - {known.title for known in shown}):
+        kind, why = same_bug(report, CrashReport(title))
+        # A crash that others name by its whole first line, and the reproducer with them.
+        found.append((Match.MATCH if oops_line(report) == clean_title(title) else Match(kind), why))
     return found
 
 

@@ -149,7 +149,7 @@ def _compare_frames(report: CrashReport, reference: CrashReport) -> Match:
         how = f"both in {ours}" if ours == theirs else f"{ours} is {theirs} by another name"
         return Match("related", f"{how}; {_both(our_class, their_class)}")
     for one, other in ((report, reference), (reference, report)):
-        if _oops_line(one) == other.title:
+        if oops_line(one) == other.title:
             return Match("related", f'"{one.title}" began with "{other.title}"')
         if _STALLED.match(one.title) and _BLOCKED_BY_IT.match(other.title):
             return Match("related", f'"{other.title}" is what a stall like "{one.title}" leads to')
@@ -243,7 +243,8 @@ def _reworded(ours: str, theirs: str) -> bool:
     return len(fewer) >= _SAME_WORDS and len(more) == len(fewer) + 1 and all(word in rest for word in fewer)
 
 
-def _oops_line(report: CrashReport) -> str:
+def oops_line(report: CrashReport) -> str:
+    """The line that a report begins with, as titles are kept: other titlers name some crashes by it."""
     return clean_title(report.report.partition("\n")[0])
 
 

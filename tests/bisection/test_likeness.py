@@ -65,6 +65,42 @@ def test_traces_tell_what_titles_do_not(known, seen, by_titles, by_traces):
     assert bool(why_related(seen, reference)) == (by_traces is not Match.UNRELATED)
 
 
+@pytest.mark.parametrize(
+    ("expected", "seen", "kind"),
+    [
+        # Kernels before 6.3, and syzbot until 2022, have other words for it.
+        ("KASAN: use-after-free Read in ab_get", "KASAN: slab-use-after-free Read in ab_get", Match.MATCH),
+        ("KASAN: double-free or invalid-free in ab_put", "KASAN: invalid-free in ab_put", Match.MATCH),
+        ("INFO: suspicious RCU usage in ab_get", "WARNING: suspicious RCU usage in ab_get", Match.MATCH),
+        ("WARNING in ab_get", "KASAN: slab-use-after-free Read in ab_get", Match.RELATED),
+        (
+            "KASAN: use-after-free Read in ab_get",
+            "KASAN: slab-use-after-free Read in xy_get",
+            Match.UNRELATED,
+        ),
+    ],
+)
+def test_an_expected_title_is_known_by_what_it_stands_for(expected, seen, kind):
+    run = Run(Outcome.CRASHED, title=seen)
+    assert match_crashes(run, Reference(frozenset({expected}))) is kind
+    assert match_crashes(run, Reference(frozenset({expected})).grown([OTHER])) is kind
+
+
+def test_an_expected_title_may_be_the_line_that_the_report_begins_with():
+    leaked = "BUG: workqueue leaked atomic, lock or RCU: kworker/u8:2[34]"
+    run = Run(
+        Outcome.CRASHED,
+        title="BUG: workqueue leaked lock or atomic in ab_work",
+        report=f"{leaked}\n     preempt=0x00000000 lock=0->1 RCU=0->0 workfn=ab_work\n",
+    )
+    for title, kind in (
+        (leaked, Match.MATCH),
+        ("BUG: workqueue leaked atomic, lock or RCU: kworker/u8:NUM[NUM]", Match.MATCH),
+        ("BUG: workqueue lockup", Match.UNRELATED),
+    ):
+        assert match_crashes(run, Reference(frozenset({title}))) is kind
+
+
 def kernels(culprit, renamed=0, other=OK):
     """Commits from the culprit on crash each time, those before `renamed` under another title."""
 
