@@ -58,7 +58,7 @@ def result_of(finding: Finding, tree: LinuxTree) -> Result:
             "test": sum(one.test_seconds for one in made),
             **{part: round(seconds, 3) for part, seconds in parts.items()},
         },
-        tested=tuple(facts_of(search, i, answer.culprit) for i in search.found),
+        tested=tuple(facts_of(search, i, answer) for i in search.found),
         parents=tree.parents(search.sha(answer.culprit)) if answer.culprit is not None else (),
         fix=search.rules.fix,
         commits=len(search.history),
@@ -86,8 +86,8 @@ def _confirmation(finding: Finding) -> dict[str, Any]:
     }
 
 
-def facts_of(search: Search, index: int, culprit: int | None) -> dict[str, Any]:
-    """What is told of one tested commit; `affected`: it contains the culprit."""
+def facts_of(search: Search, index: int, answer: Answer) -> dict[str, Any]:
+    """What is told of one tested commit."""
     tested, tally = search.found[index], search.evidence.tally(index)
     return {
         "commit": tested.commit,
@@ -105,10 +105,15 @@ def facts_of(search: Search, index: int, culprit: int | None) -> dict[str, Any]:
         "position": max(index, GOOD_END),
         "build_error": tested.build_error,
         "absent": tested.absent,
-        "affected": culprit is not None
-        and index >= 0
-        and bool(search.history.ancestry.ancestors(index)[culprit]),
+        "affected": _affected(search, index, answer),
     }
+
+
+def _affected(search: Search, index: int, answer: Answer) -> bool | None:
+    """Whether a commit contains the culprit; of several candidates all, or none, else None."""
+    suspects = [i for i, _ in answer.candidates] if answer.culprit is None else [answer.culprit]
+    contained = {index >= 0 and bool(search.history.ancestry.ancestors(index)[i]) for i in suspects}
+    return contained.pop() if len(contained) == 1 else None
 
 
 def last_words(finding: Finding, told: Result, tree: LinuxTree) -> list[str]:

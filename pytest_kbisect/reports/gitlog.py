@@ -63,18 +63,17 @@ def _told(story: Story, word: str, sha: str) -> list[str]:
 
 def _overruled(story: Story, revision: Revision, is_new: bool) -> bool:
     """Whether git, told so, could not come to the same answer."""
-    culprit = story.result.culprit
-    if not culprit or revision.state is State.UNTESTABLE:
+    if revision.state is State.UNTESTABLE:
         return False
     affected = _affected(story, revision)
     if affected is None:
         # A later commit, perhaps of another branch. git's own search cannot contradict itself.
-        return not is_new and story.strategy != "classic"
+        return bool(story.result.culprit) and not is_new and story.strategy != "classic"
     return affected != is_new
 
 
 def _affected(story: Story, revision: Revision) -> bool | None:
-    """Whether a commit contains the culprit; None where only the graph could tell."""
+    """Whether a commit contains the culprit, or all candidates; None where only the graph could tell."""
     if revision.commit == story.result.culprit:
         return True
     if revision.affected is not None:

@@ -108,7 +108,7 @@ class Revision:
     crashed: int = 0
     ok: int = 0
     affected: bool | None = None
-    """Whether the commit contains the answer's commit, where known."""
+    """Whether the commit contains the answer's commit (of several candidates all, or none), where known."""
     absent: str = ""
     """Why the bug cannot be in it yet, where a fix is looked for."""
     facts: Mapping[str, Any] = field(default_factory=dict)

@@ -564,7 +564,7 @@ def test_an_end_that_never_crashed_itself_is_asked_before_a_repair_is_denied(lin
     assert lab.asked == [end] * asked
 
 
-def test_a_budget_ends_with_what_is_known(linux, bisect):
+def test_a_budget_ends_with_what_is_known(linux, bisect, tmp_path):
     good = linux.git("rev-parse", "HEAD")
     before = linux.grow(16, "before")
     culprit = linux.commit("the culprit", bug="yes\n")
@@ -575,6 +575,8 @@ def test_a_budget_ends_with_what_is_known(linux, bisect):
     left = {finding.search.sha(i) for i, _ in finding.answer.candidates}
     assert culprit in left
     assert before[0] not in left
+    told = result_of(finding, LinuxTree(linux.path, tmp_path / "cache"))
+    assert {(one["verdict"], one["affected"]) for one in told.tested} == {("bad", True), ("good", False)}
     assert culprit_of(bisect(f"{good}..HEAD", budget=20_000.0)) == culprit, "a greater one goes on"
 
 

@@ -191,6 +191,31 @@ def test_skipped_commits_that_cannot_be_told_apart(
     assert set(re.findall("[0-9a-f]{40}", said.partition("could be any of:")[2])) >= {c[9], c[10], c[11]}
 
 
+def test_what_contradicts_all_candidates_does_not_keep_git_from_going_on(
+    tmp_path: Path, line: tuple[Repository, list[str]]
+) -> None:
+    repository, c = line
+    # The budget is spent. A flaky crash that did not show at 10; another bug's at 2.
+    tests = [
+        (c[16], "ccc"),
+        (c[0], "ooo"),
+        (c[10], "oo"),
+        (c[7], "coo"),
+        (c[3], "ooooo"),
+        (c[2], "coooooooo"),
+    ]
+    has_them = {c[16]: True, c[0]: False, c[10]: True, c[7]: True, c[3]: False, c[2]: False}
+    left = {
+        "kind": "candidates",
+        "candidates": [[c[i], "t", 0.24] for i in (4, 5, 6, 7)],
+        "tested": [{"commit": sha, "affected": affected} for sha, affected in has_them.items()],
+    }
+    log = log_of(tmp_path, repository, (c[0], c[16]), tests, left)
+    assert f"# good, overruled by the answer: [{c[10]}]" in log
+    assert f"# bad, overruled by the answer: [{c[2]}]" in log
+    assert f"[{c[5]}] commit 5" in repository.replay(log, tmp_path / "log")
+
+
 def test_ends_that_are_not_so_make_no_log(tmp_path: Path, line: tuple[Repository, list[str]]) -> None:
     repository, c = line
     found = {"kind": "not-reproduced"}
