@@ -19,7 +19,7 @@ from pytest_kbisect import options
 from pytest_kbisect.guest.cpio import Archive
 from pytest_kbisect.guest.disk import escaped, look_at
 from pytest_kbisect.guest.image import FIND_ROOT, INIT, finding_root, own_script
-from pytest_kbisect.guest.qemu import KERNEL_ARGUMENTS, QEMU
+from pytest_kbisect.guest.qemu import BOARD, KERNEL_ARGUMENTS, QEMU
 from pytest_kbisect.guest.readiness import SERVICES_STARTED
 from pytest_kbisect.reports.text import one_line
 from pytest_kbisect.reports.words import short
@@ -148,7 +148,7 @@ def _qemu(programs: Sequence[Program], disk: DiskImage | None, guest: dict[str, 
         "set -eu",
         'cd "$(dirname "$0")"',
         f"exec {QEMU} \\",
-        "    -machine pc -nodefaults -no-user-config -display none -no-reboot \\",
+        f"    -machine {BOARD} -nodefaults -no-user-config -display none -no-reboot \\",
         f'    -accel "${{ACCEL:-tcg}}" -cpu max -m {memory} -smp {cpus} \\',
         "    -chardev stdio,id=console,signal=on -serial chardev:console \\",
         "    -device virtio-rng-pci \\",

@@ -17,6 +17,7 @@ from folders import CRASH, Folder, culprit, sha
 from pytest_kbisect.bisection.outcome import UNREPORTED
 from pytest_kbisect.commands import main
 from pytest_kbisect.errors import ExitCode, UsageError
+from pytest_kbisect.guest.qemu import Machine
 from pytest_kbisect.needs import Needs
 from pytest_kbisect.reports import consoles, folder, repeat
 from pytest_kbisect.reports.reading import read
@@ -176,6 +177,8 @@ def test_a_guest_by_hand_has_what_guests_had(tmp_path: Path) -> None:
         return repeat.script(read(results), programs), repeat.initramfs(programs, program, 45.0)
 
     script, archive = booted(Needs(), memory=2048, cpus=4, timeout=45.0)
+    machine = Machine(kernel=program, initramfs=program).command(Path("console"), 3)
+    assert f" -machine {machine[machine.index('-machine') + 1]} " in script
     assert "-m 2048 -smp 4" in script
     assert b"timeout -s KILL 45 sh /repro/x" in archive
     script, archive = booted(Needs(memory=1024, timeout=7), memory=2048, cpus=4, timeout=45.0)
