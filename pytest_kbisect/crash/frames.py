@@ -30,7 +30,7 @@ _GENERIC: Final[dict[str, str]] = {
     "printing, warning, dying": """
         panic ^dump_(?:stack|backtrace|page|header|trace|mem) ^panic ^nmi_panic ^check_panic ^print_tainted ^get_taint ^add_taint
         ^show_(?:stack|trace|mem$|free_areas)
-        ^warn(?:_slowpath|_alloc|_on|_bogus|$) ^die(?:_|$) ^oops ^bug$ ^handle_bug ^is_valid_bug ^fixup_(?:bug|exception) ^search_exception ^bad_page
+        ^warn(?:_slowpath|_alloc|_on|_bogus|$) =__WARN_trap ^die(?:_|$) ^oops ^bug$ ^handle_bug ^is_valid_bug ^fixup_(?:bug|exception) ^search_exception ^bad_page
         ^assfail assertfail ^assertion_failure ^fortify ^stack_chk
         printk ^_?dev_(?:printk|vprintk|err|warn|info|emerg|alert|crit|notice|dbg) ^netdev_(?:err|warn|info|printk)
         ^v?sc?nprintf ^vscnprintf ^vsnprintf ^snprintf ^scnprintf ^bstr_printf ^k(?:vas|as)printf ^seq_v?printf

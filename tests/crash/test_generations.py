@@ -136,6 +136,7 @@ PRINTED = [
         "WARNING in kbx_ioctl",
         warn("WARNING: [list->n > 0 && !x] kbx.c:2 at kbx_ioctl+0x12/0x40, CPU#0: prog/4242", "kbx_ioctl"),
     ),
+    ("WARNING in kbx_ioctl", warn("WARNING: kbx.c:2 at 0x0, CPU#0: a/1", "__WARN_trap")),
     ("WARNING: refcount bug in kbx_ioctl", warn("WARNING: lib/refcount.c:28 at 0x0, CPU#0: a/1", "refcount_warn_saturate")),
     (
         "WARNING in kbx_ioctl",
