@@ -68,10 +68,16 @@ class Journal:
         return next(reversed(self.notes(kind)), None)
 
     def _append(self, record: Mapping[str, Any]) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        left = memoryview(json.dumps(record).encode() + b"\n")
+        with self.path.open("ab", buffering=0) as file:
+            before = file.tell()
+            try:
+                while left:
+                    left = left[file.write(left) :]
+                os.fsync(file.fileno())
+            except BaseException:  # a full disk takes a part of a line, and the next one must not follow that
+                file.truncate(before)
+                raise
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -52,6 +54,23 @@ def test_cut_at_any_byte_it_holds_every_whole_experiment(
     assert again.tested == tuple(made[:whole])
     again.add(Tested("after"), runs_asked=1, reason="")
     assert Journal(path, SUBJECT).tested == (*made[:whole], Tested("after"))
+
+
+def test_a_line_that_found_no_room_leaves_none_of_it(tmp_path: Path) -> None:
+    """A full disk takes half of it; what is written once there is room again begins a line."""
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path, SUBJECT)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 20, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            journal.add(Tested("a"), reason="")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, ignored)
+    journal.note("given-up", {})
+    assert Journal(path, SUBJECT).notes("given-up")
 
 
 def test_another_bisection_is_refused_with_the_difference(tmp_path: Path) -> None:
