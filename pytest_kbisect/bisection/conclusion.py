@@ -36,6 +36,7 @@ def result_of(finding: Finding, tree: LinuxTree) -> Result:
     return Result(
         kind=answer.kind.value,
         range=(search.good, search.sha(search.history.bad_end)),
+        beside=finding.beside,
         culprit=search.sha(answer.culprit) if answer.culprit is not None else "",
         title=search.history.title(answer.culprit) if answer.culprit is not None else "",
         confidence=answer.confidence,
@@ -158,6 +159,7 @@ def _convinced(finding: Finding, told: Result) -> list[str]:
     outcomes = {
         "passed": f"# {what} crashed in {crashed} of {total} runs: confirmed",
         "crashed": f"# WARNING: {what} crashed in {crashed} of {total} runs: there is more to this crash",
+        "unclear": f"# {what}: {found['revert_why']}",
     }
     lines.append(outcomes.get(told.confirmation["revert"], f"# {what} was not tested: {found['revert_why']}"))
     lines += _witnessed(finding, told)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect.bisection import hints
 from pytest_kbisect.bisection.bayes import MAYBE_OLDER, OLDER, Bayes
-from pytest_kbisect.bisection.bayes.alone import chance_of_bug, verdict
+from pytest_kbisect.bisection.bayes.alone import MOST_RUNS, chance_of_bug, verdict
 from pytest_kbisect.bisection.bayes.testable import boot_failures
 from pytest_kbisect.bisection.classic import Classic
 from pytest_kbisect.bisection.evidence import Evidence, Prices
@@ -68,11 +68,15 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """How a bisection ended: the search with all it knows, its answer, and the check by a revert."""
+    """How a bisection ended: the search with all it knows, its answer, and the check by a revert.
+
+    `beside` is the good end that was named, where it is on another branch.
+    """
 
     search: Search
     answer: Answer
     revert: RevertCheck
+    beside: str = ""
 
 
 class Course:
@@ -90,7 +94,7 @@ class Course:
         self._say.lines(bisectlog.start(ends.good if self._plan.fix else ends.bad, fix=self._plan.fix))
         search, answer = self._between(ends.good) if ends.good else self._from_a_release()
         check = self._revert_check(search, answer)
-        return Finding(search, after_revert(answer, check), check)
+        return Finding(search, after_revert(answer, check), check, self._plan.ends.beside)
 
     @property
     def _vouched(self) -> bool:
@@ -310,9 +314,10 @@ class Course:
         if not without.commit:
             return RevertCheck(outcome="conflict", why=without.why)
         evidence = search.evidence
+        chance = crash_chance(evidence.tally(evidence.reported))
         order = Order(
             without.commit,
-            enough_runs(crash_chance(evidence.tally(evidence.reported))),
+            enough_runs(chance, MOST_RUNS),
             "the end of the range without the culprit",
             title=f"Revert {search.sha(answer.culprit)[:12]}",
             stop=tuple(sorted(evidence.reference.main)),
@@ -324,4 +329,5 @@ class Course:
             self._trials.record(order, known[0])
         self._say.line(f"# {end} with {search.sha(answer.culprit)[:12]} reverted:")
         self._say.lines(f"# {line}" for line in bisectlog.commit(known[0]))
-        return RevertCheck.of(known[0], evidence.count(known[0].runs), fix=self._plan.fix)
+        tally = evidence.count(known[0].runs)
+        return RevertCheck.of(known[0], tally, chance=chance, fix=self._plan.fix)

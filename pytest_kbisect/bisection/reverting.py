@@ -14,6 +14,8 @@ _FAILS_THOUGH_RIGHT = 0.1
 """Chance that the end still crashes without the right culprit: a second cause came in later."""
 _FAILS_IF_WRONG = 0.98
 """Chance that it does without a commit that has nothing to do with the crash."""
+_UNSEEN = 0.05
+"""Chance of a bug that is there not to show itself in the runs, above which their being ok says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +23,8 @@ class RevertCheck:
     """The end of the range with the culprit reverted.
 
     `outcome` is "passed" (no crash left; of a fix: the crash is back), "crashed" (the opposite),
-    "conflict" (it cannot be reverted there), "not-built", "unclear" (no run gave a result) or
-    "not-tried"; `why` says why it is none of the first two.
+    "conflict" (it cannot be reverted there), "not-built", "unclear" (too few runs gave a result for a
+    crash as rare as this one) or "not-tried"; `why` says why it is none of the first two.
     """
 
     outcome: str = "not-tried"
@@ -32,12 +34,16 @@ class RevertCheck:
     total: int = 0
 
     @classmethod
-    def of(cls, tested: Tested, tally: Tally, *, fix: bool) -> Self:
-        """What the test of the reverted commit came to."""
+    def of(cls, tested: Tested, tally: Tally, *, chance: float, fix: bool) -> Self:
+        """What the test of the reverted commit came to; `chance` is that of a crash where the bug is."""
         if tested.build_error:
             return cls("not-built", tested.build_error.splitlines()[0], tested.commit)
         if not tally.telling:
             return cls("unclear", "no run gave a result", tested.commit, 0, tally.total)
+        unseen = (1 - chance) ** tally.ok
+        if not tally.matching and unseen > _UNSEEN:
+            why = f"{tally.ok} runs without the crash say little: were it there, {unseen:.0%} of such tests had none"
+            return cls("unclear", why, tested.commit, 0, tally.total)
         passed = bool(tally.matching) == fix
         return cls("passed" if passed else "crashed", "", tested.commit, tally.matching, tally.total)
 

@@ -88,11 +88,11 @@ def crash_chance(tally: Tally) -> float:
     return (tally.matching + 0.5) / (tally.telling + 1)
 
 
-def enough_runs(chance: float) -> int:
-    """Runs after which a bug that crashes with this chance has shown itself with 99 %."""
+def enough_runs(chance: float, most: int = MOST) -> int:
+    """Runs after which a bug that crashes with this chance has shown itself with 99 %, at most `most`."""
     if chance >= 1:
         return FEWEST
-    return min(MOST, max(FEWEST, math.ceil(math.log(DOUBT) / math.log1p(-chance))))
+    return min(most, max(FEWEST, math.ceil(math.log(DOUBT) / math.log1p(-chance))))
 
 
 def is_flaky(tally: Tally) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pytest_kbisect import process
 from pytest_kbisect.kernel import worktrees
-from pytest_kbisect.kernel.git import NAMED_BARE, environment
+from pytest_kbisect.kernel.git import NAMED_BARE, environment, first_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +26,8 @@ _IDENTITY = {
 }
 _CONFLICT = 1
 """Exit status of `git merge-tree` where the two sides conflict."""
+_USAGE = 129
+"""The one of git where it does not know an option."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +50,22 @@ def reverted(linux: LinuxTree, culprit: str, on: str) -> Reverted:
     # The parent's files as a child of the culprit: merged with `on`, whose base with it is the
     # culprit, this is what a revert is.
     before = linux.tree_hash(parents[0])
-    inverse = _git(repository, "commit-tree", "-m", "inverse", "-p", culprit, before).strip()
     try:
+        inverse = _git(repository, "commit-tree", "-m", "inverse", "-p", culprit, before).strip()
         tree = _git(repository, "merge-tree", "--write-tree", on, inverse).split()[0]
+        if tree == linux.tree_hash(on):
+            return Reverted(why="nothing of it is left to revert")
+        return Reverted(_git(repository, "commit-tree", "-m", f"Revert {culprit}", "-p", on, tree).strip())
     except CalledProcessError as error:
-        if error.returncode == _CONFLICT:
-            return Reverted(why="it does not revert cleanly: later commits build on it")
-        return Reverted(why="git is too old to revert without a checkout (2.38 is wanted)")
-    if tree == linux.tree_hash(on):
-        return Reverted(why="nothing of it is left to revert")
-    commit = _git(repository, "commit-tree", "-m", f"Revert {culprit}", "-p", on, tree).strip()
-    return Reverted(commit)
+        return Reverted(why=_why(error))
+
+
+def _why(error: CalledProcessError) -> str:
+    if error.returncode == _CONFLICT:
+        return "it does not revert cleanly: later commits build on it"
+    if error.returncode == _USAGE:
+        return "git is too old to revert without a checkout (2.38 is wanted)"
+    return f"git: {first_line(error.output.decode('utf-8', 'replace'))}"
 
 
 def _git(repository: Path, *words: str) -> str:

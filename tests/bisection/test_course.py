@@ -289,7 +289,7 @@ def test_not_reproduced_tests_no_release(releases, linux, bisect):
     assert len(finding.search.found) == 1
 
 
-def test_ends_on_two_branches(linux, bisect):
+def test_ends_on_two_branches(linux, bisect, tmp_path):
     linux.grow(2, "common")
     linux.git("checkout", "-q", "-b", "stable")
     linux.grow(2, "stable")
@@ -302,6 +302,8 @@ def test_ends_on_two_branches(linux, bisect):
     base = linux.git("merge-base", "stable", "main")
     assert -1 in finding.search.found
     assert finding.search.good == base
+    told = result_of(finding, LinuxTree(linux.path, tmp_path / "cache"))
+    assert told.beside == linux.git("rev-parse", "stable")
 
 
 def test_ends_on_two_branches_that_part_after_the_bug(linux, bisect):

@@ -10,6 +10,8 @@ from pytest_kbisect.bisection.bayes.confirm import Confirmation
 from pytest_kbisect.bisection.classic import Classic
 from pytest_kbisect.bisection.evidence import Evidence, Prices
 from pytest_kbisect.bisection.history import History
+from pytest_kbisect.bisection.reference import Reference
+from pytest_kbisect.bisection.reverting import RevertCheck
 from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind
 
 HISTORY = History.line([f"c{i:03}" for i in range(100)])
@@ -114,3 +116,24 @@ def test_first_commit_is_confirmed_against_the_good_end():
     evidence = Evidence(HISTORY)
     evidence.add(99, world(0)(99, 10))
     assert [own.commit for own in Confirmation(evidence, 0, confidence=0.95).odds()] == [0, GOOD_END]
+
+
+@pytest.mark.parametrize(
+    ("fix", "runs", "chance", "outcome"),
+    [
+        (False, [OK] * 7, 0.5, "passed"),
+        (False, [OK] * 60, 0.02, "unclear"),
+        (False, [OK] * 60 + [CRASH], 0.02, "crashed"),
+        (True, [OK] * 60, 0.02, "unclear"),
+        (True, [OK] * 7, 0.5, "crashed"),
+        (True, [OK, CRASH], 0.02, "passed"),
+        (False, [OTHER] * 5 + [OK] * 2, 0.5, "unclear"),
+        (False, [BOOT] * 5, 0.5, "unclear"),
+    ],
+)
+def test_what_a_revert_shows(fix, runs, chance, outcome):
+    """Runs without the crash show that it is gone only if it would have come."""
+    evidence = Evidence(HISTORY, reference=Reference(frozenset({CRASH.title})))
+    check = RevertCheck.of(session(runs), evidence.count(runs), chance=chance, fix=fix)
+    assert check.outcome == outcome
+    assert bool(check.why) == (outcome == "unclear")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from pytest_kbisect.kernel import worktrees
 from pytest_kbisect.kernel.revert import reverted
 from pytest_kbisect.kernel.tree import LinuxTree
@@ -37,6 +39,26 @@ def test_what_cannot_be_reverted(linux, tmp_path):
     assert reverted(tree, linux.base, undone).why == "a root commit is not reverted"
     gone = linux.git("revert", "--no-edit", undone) and linux.git("rev-parse", "HEAD")
     assert reverted(tree, undone, gone).why == "nothing of it is left to revert"
+
+
+def test_what_git_says_is_why(linux, tmp_path, monkeypatch):
+    culprit = linux.commit("culprit", {"a": "1\n"})
+    top = linux.commit("later", {"b": "2\n"})
+    tree = LinuxTree(linux.path, tmp_path / "cache")
+
+    def git(script):
+        folder = tmp_path / "bin"
+        folder.mkdir(exist_ok=True)
+        (folder / "git").write_text(
+            f'#!/bin/sh\nPATH=${{PATH#*:}}\ncase "$*" in\n{script}\nesac\nexec git "$@"\n'
+        )
+        (folder / "git").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+    git("*commit-tree*) echo 'fatal: unable to write file: No space left on device'; exit 128;;")
+    assert reverted(tree, culprit, top).why == "git: unable to write file: No space left on device"
+    git("*merge-tree*) echo 'usage: git merge-tree <base-tree> <branch1> <branch2>'; exit 129;;")
+    assert "git is too old" in reverted(tree, culprit, top).why
 
 
 def test_a_user_who_wants_bare_repositories_named(linux, tmp_path, monkeypatch):
