@@ -15,6 +15,7 @@ from pytest_kbisect.bisection.outcome import Outcome, Run, Tested, Verdict
 from pytest_kbisect.bisection.reference import Reference, match_names
 from pytest_kbisect.bisection.tally import tally_of
 from pytest_kbisect.bisection.verdict import crash_chance, judge, judge_reported
+from pytest_kbisect.reports.bisectlog import NOT_RUN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -139,7 +140,7 @@ def _trial(sha: str, compiler: str, body: list[str], before: str) -> Trial:
             signature = line.removeprefix("kernel signature: ").strip()
         elif line.startswith("compiler: "):
             compiler = line.removeprefix("compiler: ")
-        elif line.strip() and not line.startswith("#"):
+        elif line.strip() and not line.startswith(("#", *NOT_RUN)):
             strange.append(line)
     error = "\n".join(strange[:20]) if not runs else ""
     tag = before.removeprefix("testing release ") if before.startswith("testing release ") else ""

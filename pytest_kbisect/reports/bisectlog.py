@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pytest_kbisect.bisection.outcome import Run, Tested
 
 
+NOT_RUN = ("same kernel as ", "no runs")
+"""What stands for the runs of a commit that has none, and yet its kernel."""
 _LEAST = 0.05
 """Seconds that are worth a word."""
 
@@ -53,7 +55,8 @@ def commit(result: Tested, *, same_as: str = "") -> list[str]:
             for i, line in enumerate(result.build_error.splitlines())
         ]
     elif not result.runs:
-        lines.append(f"same kernel as {same_as}, not run again" if same_as else "no runs")
+        same, none = NOT_RUN
+        lines.append(f"{same}{same_as}, not run again" if same_as else none)
     else:
         lines += runs(result.runs)
     return lines

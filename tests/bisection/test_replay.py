@@ -49,6 +49,12 @@ def test_syzkaller_log():
     assert log.culprit == C
 
 
+@pytest.mark.parametrize("words", ["same kernel as " + A + ", not run again", "no runs"])
+def test_a_kernel_that_was_not_run_again_has_built(words):
+    log = read_log(f"testing commit {B} with gcc\nkernel signature: 11\n{words}\n")
+    assert [(one.tested.signature, one.tested.build_error) for one in log.trials] == [("11", "")]
+
+
 def test_second_opinion_on_an_unrelated_crash():
     opinions = {second.commit: second for second in second_opinion(read_log(SYZKALLER))}
     assert opinions[A].ours is Verdict.BAD
