@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 from pathlib import Path
@@ -59,13 +60,24 @@ def require_disk(folder: Path, needed: int) -> None:
 
 
 def require_path(cache: Path) -> None:
-    """Raise UsageError where kernels cannot be built in a folder because of its path: kbuild refuses it."""
+    """Raise UsageError where kernels cannot be built in a folder because of where it is."""
     for path in (cache, cache.resolve()):
-        if re.search(r"[\s:]", str(path)):
+        if re.search(r"[\s:]", str(path)):  # kbuild refuses it
             raise UsageError(
                 f"kernels cannot be built in {path}, because of the space or colon in its path: "
                 "give another --kbisect-cache, or KBISECT_CACHE"
             )
+    if not _runs_programs(cache):
+        raise UsageError(
+            f"kernels cannot be built in {cache}: it is mounted noexec, and builds run what they have compiled: "
+            "give another --kbisect-cache, or KBISECT_CACHE"
+        )
+
+
+def _runs_programs(folder: Path) -> bool:
+    """Whether programs in a folder, which need not exist, can be run."""
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    return not os.statvfs(existing).f_flag & os.ST_NOEXEC
 
 
 @contextlib.contextmanager

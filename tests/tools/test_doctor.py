@@ -13,7 +13,7 @@ import pytest
 from pytest_kbisect import host
 from pytest_kbisect.checkup import guests, machine, source
 from pytest_kbisect.commands import main
-from pytest_kbisect.errors import ExitCode
+from pytest_kbisect.errors import ExitCode, UsageError
 from pytest_kbisect.host import Family, Purpose, Tool
 from pytest_kbisect.kernel import headroom
 
@@ -180,6 +180,8 @@ def test_a_folder_that_runs_no_programs(monkeypatch: pytest.MonkeyPatch, tmp_pat
         monkeypatch.setattr(headroom, "DISK_FOR_TREE", 0)
         monkeypatch.setattr(headroom, "DISK_FOR_BUILD", 0)
         assert "noexec" in machine.cache_folder(tmp_path).text
+        with pytest.raises(UsageError, match="mounted noexec"):
+            headroom.require_path(tmp_path / "cache")
     finally:
         subprocess.run(["umount", tmp_path], check=True)
 
