@@ -11,6 +11,7 @@ import logging
 import select
 import shlex
 import socket
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 from pytest_kbisect.errors import BootError, GuestError, InfraError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import paramiko
 
@@ -159,7 +160,8 @@ class Ssh:
                 raise InfraError("ssh", "the ssh connection is gone")
             begin = max(1.0, min(timeout, _OPEN)) if clock is time.monotonic else _HELD
             channel = transport.open_session(timeout=begin)
-            channel.exec_command(line)
+            with _closed_after(channel, _OPEN if clock is time.monotonic else _HELD):
+                channel.exec_command(line)
             pending = memoryview(stdin)
             if not stdin:
                 channel.shutdown_write()
@@ -221,6 +223,23 @@ class Ssh:
     def close(self) -> None:
         with contextlib.suppress(Exception):
             self._client.close()
+
+
+@contextlib.contextmanager
+def _closed_after(channel: paramiko.Channel, seconds: float) -> Iterator[None]:
+    """Close the channel if the block takes longer: paramiko itself waits for an answer without end."""
+
+    def close() -> None:
+        with contextlib.suppress(Exception):  # the connection is gone meanwhile
+            channel.close()
+
+    timer = threading.Timer(seconds, close)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _send(channel: paramiko.Channel, pending: memoryview) -> memoryview:

@@ -11,6 +11,8 @@ from types import SimpleNamespace
 import paramiko
 import pytest
 
+from pytest_kbisect.crash import CrashReport
+from pytest_kbisect.errors import InfraError, KernelCrash
 from pytest_kbisect.guest import ssh
 from pytest_kbisect.guest.ssh import Ssh
 
@@ -18,7 +20,10 @@ WORDS = b"a line\n" * 1000
 
 
 class Server(paramiko.ServerInterface):
-    """Lets everybody in, and answers a command as `answer` does: called with a channel, in a thread."""
+    """Lets everybody in, and answers a command as `answer` does: called with a channel, in a thread.
+
+    Where that is an event a command is not even begun: the thread that was to begin it waits for the event.
+    """
 
     def __init__(self, answer) -> None:
         self.answer = answer
@@ -33,6 +38,10 @@ class Server(paramiko.ServerInterface):
         return paramiko.OPEN_SUCCEEDED
 
     def check_channel_exec_request(self, channel, command):
+        if isinstance(self.answer, threading.Event):
+            self.answer.wait(6)
+            return False
+
         def run():
             channel.recv(1)  # the command has no input: its end comes after the reply to this request
             with contextlib.suppress(EOFError, OSError):  # the other side may hang up once it has the status
@@ -48,7 +57,7 @@ def answered(tmp_path):
     paramiko.ECDSAKey.generate().write_private_key_file(str(tmp_path / "key"))
     opened = []
 
-    def run(answer):
+    def run(answer, **settings):
         listening = socket.create_server(("127.0.0.1", 0))
         serving = threading.Thread(target=lambda: opened.append(serve(listening, answer)), daemon=True)
         serving.start()
@@ -56,7 +65,7 @@ def answered(tmp_path):
         client = Ssh(listening.getsockname()[1], image, timeout=10)
         serving.join()
         opened.extend([listening, client])
-        return client.run("true", timeout=90)
+        return client.run("true", timeout=90, **settings)
 
     yield run
     for one in reversed(opened):
@@ -112,3 +121,19 @@ def test_nothing_is_awaited_after_the_end(answered, monkeypatch):
     found = answered(answer)
     assert (found.exit_status, found.stdout) == (0, WORDS.decode())
     assert found.seconds < 30
+
+
+@pytest.mark.parametrize("crashed", [False, True])
+def test_a_command_that_is_never_begun_is_given_up(answered, monkeypatch, crashed):
+    """A kernel that hangs in fork() lets the ssh server open a channel, and start nothing in it."""
+    monkeypatch.setattr(ssh, "_OPEN", 0.5)
+
+    def check():
+        if crashed:
+            raise KernelCrash(CrashReport(title="INFO: task hung in copy_process"))
+
+    started, ended = time.monotonic(), threading.Event()
+    with pytest.raises(KernelCrash if crashed else InfraError):
+        answered(ended, check=check)
+    ended.set()
+    assert time.monotonic() - started < 5
