@@ -230,7 +230,7 @@ class Qemu:
         return self.process.poll() is None
 
     def ended_by(self) -> str:
-        """Why QEMU ended: "guest-reset", "guest-shutdown", "guest-panic"..., or "" where it did not say."""
+        """What of the guest's ended QEMU: "guest-reset", "guest-shutdown"..., or "" where nothing did."""
         if not self._ended_by and self._monitor is not None:
             with contextlib.suppress(TimeoutError):
                 self._loop.run_until_complete(asyncio.wait_for(self._read_end(), timeout=1))
@@ -242,7 +242,9 @@ class Qemu:
         events: Any = self._monitor.events
         async for event in events:
             if event["event"] == "SHUTDOWN":
-                self._ended_by = str(event["data"].get("reason", ""))
+                # Others end it too: SIGTERM, which a host that runs out of memory or shuts down sends.
+                if event["data"]["guest"]:
+                    self._ended_by = str(event["data"].get("reason", "guest"))
                 return
 
     def log_tail(self) -> str:

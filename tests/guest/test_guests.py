@@ -97,6 +97,13 @@ def test_qemu_dying_is_the_hosts_failure(guest) -> None:
         guest.run("sleep 5", timeout=10)
 
 
+def test_a_qemu_that_is_told_to_end_is_no_reboot(guest) -> None:
+    """As earlyoom does with the largest process, and a host that shuts down with all."""
+    os.kill(guest._qemu.process.pid, signal.SIGTERM)
+    with pytest.raises(InfraError, match="terminating on signal 15"):
+        guest.run("sleep 30")
+
+
 def test_a_kernel_that_panics_while_booting(machine, image, tmp_path: Path) -> None:
     broken = replace(machine, kernel_arguments="rdinit=/bin/false")
     with Guest(broken, image, tmp_path / "guest") as guest, pytest.raises(BootError) as error:
