@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import errno
+import os
+import tempfile
+from typing import TYPE_CHECKING, Final
 
 from pytest_kbisect.process import tail
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+_ROOM: Final = bytes(1 << 16)
+"""What must find room in a console's folder: some crash reports."""
+
+
+def require_room(folder: Path) -> None:
+    """Raise OSError where a console can grow no more. QEMU does not tell: it drops what finds no room."""
+    try:
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+            written = file.write(_ROOM)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder)) from None
+    if written != len(_ROOM):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
 class Console:

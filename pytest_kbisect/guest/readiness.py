@@ -54,7 +54,9 @@ class _Line:
         return READY in self._watch.recent
 
     def missing(self, seconds: float) -> GuestError:
-        return self._watch.boot_failure("hang", f"no sign of user space after {seconds:.0f} s")
+        return self._watch.disk_failure() or self._watch.boot_failure(
+            "hang", f"no sign of user space after {seconds:.0f} s"
+        )
 
 
 class _Server:

@@ -63,7 +63,9 @@ class Unanswered:
         except (OSError, EOFError, paramiko.SSHException):
             if time.monotonic() - asked >= ALIVE:
                 return self.hang()
-            return self._watch.silent("lost connection to the guest", "LOST_CONNECTION")
+            return self._watch.disk_failure() or self._watch.silent(
+                "lost connection to the guest", "LOST_CONNECTION"
+            )
         except BootError:
             pass  # it has become a guest that lets nobody in, and answers
         words = f"{error.args[0]} (the guest still answers)"

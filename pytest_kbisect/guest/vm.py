@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from pytest_kbisect.errors import InfraError
 from pytest_kbisect.guest import disk, migration, thaw, unanswered
 from pytest_kbisect.guest.clock import RunningTime
-from pytest_kbisect.guest.console import Console
+from pytest_kbisect.guest.console import Console, require_room
 from pytest_kbisect.guest.disk import Layers
 from pytest_kbisect.guest.migration import Frozen
 from pytest_kbisect.guest.qemu import Machine, Qemu, Ram
@@ -19,7 +19,7 @@ from pytest_kbisect.guest.reached import Reached
 from pytest_kbisect.guest.readiness import SERVICES_STARTED, sign_of
 from pytest_kbisect.guest.ssh import CommandResult, CommandTimeoutError, Ssh
 from pytest_kbisect.guest.unanswered import Unanswered
-from pytest_kbisect.guest.watch import ConsoleWatch
+from pytest_kbisect.guest.watch import ConsoleWatch, cannot_write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -73,11 +73,12 @@ class Guest:
             try:
                 directory.mkdir(parents=True, exist_ok=True)
                 (directory / "console.log").write_bytes(console)
+                require_room(directory)
                 if machine.disk is not None:
                     own = until_started.enter_context(disk.layer(machine.disk, directory, layer))
                     layers = Layers(own, frozen_layer)
             except OSError as error:
-                raise InfraError("disk", f"cannot write a guest's console or disk: {error}") from None
+                raise cannot_write(error) from None
             self._qemu = Qemu(machine, directory, ram, layers)
         self.console = Console(self._qemu.console_path)
         self._watch = ConsoleWatch(self._qemu, self.console)

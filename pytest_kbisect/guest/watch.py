@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_kbisect.crash import ConsoleReader, CrashReport
 from pytest_kbisect.errors import BootError, GuestError, InfraError, KernelCrash
+from pytest_kbisect.guest.console import require_room
 
 if TYPE_CHECKING:
     from pytest_kbisect.guest.console import Console
@@ -19,6 +20,11 @@ _SILENT = 0.4
 _READ_LIMIT = 5.0
 _KEPT = 4096
 """Bytes of what was read before that `recent` keeps: a line that is looked for may come in two pieces."""
+
+
+def cannot_write(error: OSError) -> InfraError:
+    """The error for a folder of the host's in which a guest cannot leave what it says or writes."""
+    return InfraError("disk", f"cannot write a guest's console or disk: {error}")
 
 
 class ConsoleWatch:
@@ -72,13 +78,14 @@ class ConsoleWatch:
         if ended:
             self._look_at_the_end()
             if self._qemu.ended_by():
-                raise self.silent("unexpected kernel reboot", "REBOOT")
+                raise self.disk_failure() or self.silent("unexpected kernel reboot", "REBOOT")
             raise InfraError("qemu", self.qemu_died(), console=self.console.tail())
 
     def read_up_to(self, line: bytes) -> None:
         """Read until the console has this line and no report is under way, or is silent.
 
-        Raises as `look` does, and KernelCrash for a report that is not complete then.
+        Raises as `look` does, KernelCrash for a report that is not complete then, and InfraError where the
+        line is missing because the host's disk is full: so may be a crash.
         """
         started = heard = time.monotonic()
         read = -1
@@ -92,6 +99,8 @@ class ConsoleWatch:
                 break
             time.sleep(0.005)
         self._look_at_the_end()
+        if line not in self.recent and (failure := self.disk_failure()):
+            raise failure
 
     def _look_at_the_end(self) -> None:
         """The console will say no more. Raises KernelCrash for what it said."""
@@ -111,9 +120,13 @@ class ConsoleWatch:
         return f"QEMU died (exit status {status}): {self._qemu.log_tail() or 'it said nothing'}"
 
     def disk_failure(self) -> InfraError | None:
-        """The error, if QEMU has stopped the guest because its disk cannot be read or written; else None."""
+        """The error, if the host's disk takes no more of the console, or has stopped the guest; else None."""
+        try:
+            require_room(self.console.path.parent)
+        except OSError as error:
+            return cannot_write(error)
         disk = self._qemu.machine.disk
-        if disk is None or not self._qemu.stopped_by_disk():
+        if disk is None or not self._qemu.running() or not self._qemu.stopped_by_disk():
             return None
         folder = self.console.path.parent
         words = (
@@ -129,7 +142,9 @@ class ConsoleWatch:
             return InfraError("qemu", self.qemu_died(), console=self.console.tail())
         if self.finish():
             return self.boot_failure("panic", "the kernel panicked")
-        return self.boot_failure("reboot", f"the guest rebooted without a message ({reason})")
+        return self.disk_failure() or self.boot_failure(
+            "reboot", f"the guest rebooted without a message ({reason})"
+        )
 
     def boot_failure(self, kind: str, words: str) -> BootError:
         """A boot that failed: a crash on the console says more than `words`."""

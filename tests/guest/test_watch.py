@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import tempfile
 from types import SimpleNamespace
 
 import pytest
 
-from pytest_kbisect.errors import KernelCrash
-from pytest_kbisect.guest import watch
+from pytest_kbisect.errors import GuestError, InfraError, KernelCrash
+from pytest_kbisect.guest import vm, watch
 from pytest_kbisect.guest.console import Console
+from pytest_kbisect.guest.readiness import sign_of
 
 HARMLESS = b"[    1.000000][   T50] EXT4-fs (loop0): VFS: Can't find ext4 filesystem\n"
 BEGINNING = (
@@ -43,7 +47,9 @@ def watching(path, running=lambda: True):
         with path.open("ab") as file:
             file.write(text)
 
-    qemu = SimpleNamespace(running=running, ended_by=lambda: "guest-panic")
+    qemu = SimpleNamespace(
+        running=running, ended_by=lambda: "guest-panic", machine=SimpleNamespace(disk=None)
+    )
     return watch.ConsoleWatch(qemu, Console(path)), say
 
 
@@ -87,3 +93,55 @@ def test_what_is_printed_while_qemu_ends_is_read(tmp_path, clock):
     watched, say = watching(tmp_path / "console.log", ending)
     say(BEGINNING)
     assert title_of(watched.look) == "WARNING in kbx_warn"
+
+
+@pytest.fixture
+def full_disk(monkeypatch) -> None:
+    class File:
+        def __init__(self, **_: object) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", File)
+
+
+@pytest.mark.usefixtures("full_disk")
+@pytest.mark.parametrize(
+    ("running", "looked_at"),
+    [
+        (True, lambda watched: watched.read_up_to(b"end of run")),  # what is not there may be a crash
+        (False, lambda watched: watched.look()),  # the panic before the reboot
+        (True, lambda watched: raised(missing(watched))),
+        (False, lambda watched: raised(watched.boot_ended())),
+    ],
+    ids=["run", "reboot", "boot", "boot-reboot"],
+)
+def test_a_console_that_the_hosts_full_disk_did_not_take_says_nothing(tmp_path, running, looked_at):
+    watched, say = watching(tmp_path / "console.log", lambda: running)
+    say(HARMLESS)
+    with pytest.raises(InfraError, match=f"^cannot write a guest's console or disk: .*No space .*{tmp_path}"):
+        looked_at(watched)
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_what_a_full_disk_took_is_believed(tmp_path):
+    watched, say = watching(tmp_path / "console.log")
+    say(HARMLESS + b"end of run\n")
+    watched.read_up_to(b"end of run")
+    say(BEGINNING + REST)
+    with pytest.raises(KernelCrash):
+        watched.read_up_to(b"end of run")
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_no_guest_is_started_whose_console_finds_no_room(tmp_path):
+    with pytest.raises(InfraError, match=r"cannot write a guest's console or disk: .*No space"):
+        vm.Guest(SimpleNamespace(disk=None), None, tmp_path / "guest")
+
+
+def missing(watched) -> GuestError:
+    with sign_of(None, 0, watched) as sign:
+        return sign.missing(120)
+
+
+def raised(error: GuestError) -> None:
+    raise error
