@@ -132,6 +132,8 @@ def vm(
                 for name in reached.functions
             ]
         tell((properties.RUN_SECONDS, f"{ended - started:.3f}"))
+        if guest.unsettled:  # a fixture has cleaned up, or failed, after all looks at the console
+            guest.settle()
     tell((properties.TEARDOWN_SECONDS, f"{time.monotonic() - ended:.3f}"))
 
 

@@ -62,6 +62,8 @@ class Guest:
         self._ssh: Ssh | None = None
         self._clock: Callable[[], float] = time.monotonic
         self._settled = 0
+        self.unsettled = False
+        """Whether a command has ended since `settle` looked last."""
         self.boot_seconds = 0.0
         """What booting (and freezing) took, where that was done for this guest."""
         self.restore_seconds = 0.0
@@ -212,6 +214,7 @@ class Guest:
         """
         if self._ssh is None:
             raise InfraError("ssh", "the guest has not been booted")
+        self.unsettled = False
         try:
             result = self._ssh.run(
                 command, timeout=timeout, stdin=stdin, check=self._watch.look, clock=self._clock
@@ -223,6 +226,7 @@ class Guest:
             raise CommandTimeoutError(
                 f"{result.command!r} still ran after {timeout:g} s", console=self.console.tail()
             )
+        self.unsettled = True
         return result
 
     def run_program(
@@ -283,6 +287,7 @@ class Guest:
         """
         if self._ssh is None:
             return
+        self.unsettled = False
         self._settled += 1
         last = f"kbisect: end of run, look {self._settled}"
         try:

@@ -45,6 +45,7 @@ def _tell(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
     if isinstance(error, pytest.skip.Exception):
         return
     if isinstance(error, KernelCrash):
+        _forget_what_was_no_crash(item)
         _add(item, properties.OUTCOME, "crashed")
         _tell_crash(item, error.report)
         if _is_waited_for(error.report):
@@ -69,6 +70,13 @@ def _tell(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
     else:
         _add(item, properties.OUTCOME, "infra-failed")
         _add(item, properties.TITLE, _first_line(error))
+
+
+def _forget_what_was_no_crash(item: pytest.Item) -> None:
+    """A test that went well may crash the kernel while its fixtures clean up."""
+    if dict(item.user_properties).get(properties.OUTCOME) != "crashed":
+        told = (properties.OUTCOME, properties.TITLE)
+        item.user_properties[:] = [one for one in item.user_properties if one[0] not in told]
 
 
 def _is_waited_for(report: CrashReport) -> bool:

@@ -1,0 +1,81 @@
+"""Fixtures that clean up in the guest: what crashes then is the run's crash, with a guest that is none."""
+
+from __future__ import annotations
+
+import pytest
+from junitparser import JUnitXml
+
+from pytest_kbisect.bisection.outcome import Outcome
+from pytest_kbisect.bisection.session_report import read
+
+CONFTEST = """
+    import contextlib
+    from types import SimpleNamespace
+    import pytest
+    from pytest_kbisect.crash import CrashReport
+    from pytest_kbisect.errors import KernelCrash
+
+    CRASH = KernelCrash(CrashReport(title="BUG: in umount", type="BUG", report="at once"))
+
+    class Guest:
+        boot_seconds = restore_seconds = 0.0
+        boot_number, boot_reports, unsettled, crash = None, (), False, None
+
+        def run(self, command):
+            self.unsettled = False
+            if command == "umount /at-once":
+                raise CRASH
+            if command == "umount /later":
+                self.crash = CRASH
+            self.unsettled = True
+
+        def settle(self):
+            self.unsettled = False
+            if self.crash:
+                raise self.crash
+
+    class Session:
+        def console_folder(self, name): return __import__("pathlib").Path(name)
+        def guest(self, kernel, needs, name): return contextlib.nullcontext(Guest())
+        def watch(self, guest, kernel): return None
+
+    @pytest.fixture
+    def kbisect_session(): return Session()
+
+    @pytest.fixture
+    def kernel(kbisect_session): return SimpleNamespace()
+
+    @pytest.fixture
+    def mounted(vm, request):
+        vm.run("mount")
+        yield
+        vm.run("umount " + request.param)
+"""
+
+
+@pytest.mark.parametrize(
+    ("test", "umount", "outcome", "title"),
+    [
+        ("pass", "/at-once", Outcome.CRASHED, "BUG: in umount"),
+        ("pass", "/later", Outcome.CRASHED, "BUG: in umount"),
+        ("pass", "/well", Outcome.OK, ""),
+        ("assert 1 == 2", "/well", Outcome.CRASHED, "test failed: assert 1 == 2"),
+        ("vm.run('umount /at-once')", "/well", Outcome.CRASHED, "BUG: in umount"),
+    ],
+)
+def test_a_crash_while_a_fixture_cleans_up_is_the_runs(
+    pytester: pytest.Pytester, test: str, umount: str, outcome: Outcome, title: str
+) -> None:
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(f"""
+        import pytest
+
+        @pytest.mark.parametrize("mounted", ["{umount}"], indirect=True)
+        def test_it(vm, mounted):
+            {test}
+    """)
+    xml = pytester.path / "junit.xml"
+    pytester.runpytest("--kbisect-runs", "1", "--junitxml", str(xml))
+    (run,) = read(xml, "c0ffee", runs=1, per_run=1, seconds=1.0).runs
+    assert (run.outcome, run.title) == (outcome, title)
+    assert len(list(JUnitXml.fromfile(str(xml)))) == 1
