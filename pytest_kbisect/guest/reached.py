@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _ANSWER: Final = 5.0
-"""Seconds in which the stub answers; it does in one or two milliseconds."""
+"""Seconds in which the stub answers at first; it does in one or two milliseconds."""
 _RIP: Final = slice(16 * 16, 17 * 16)
 """Where the answer to `g` has the instruction pointer: after sixteen registers of eight bytes, in hex."""
 
@@ -39,6 +39,8 @@ class Reached:
         try:
             for address in self._names:
                 self._stub.ask(f"Z0,{address:x},1", "OK")
+            # From here on the guest stands still until we go on: a QEMU that the host holds up is waited for.
+            self._stub.patience = None
             self._stub.send("c")
         except InfraError:
             self._stub.close()
@@ -71,8 +73,10 @@ class _Stub:
     def __init__(self, path: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
         self._buffer = b""
+        self.patience: float | None = _ANSWER
+        """Seconds to wait for an answer; None: until QEMU ends."""
         try:
-            self._socket.settimeout(_ANSWER)
+            self._socket.settimeout(self.patience)
             self._socket.connect(str(path))
         except OSError as error:
             self.close()
@@ -82,7 +86,7 @@ class _Stub:
         """Send a command and return the answer. Raises InfraError if `wanted` is given and is not it."""
         self.send(command)
         # That the guest was stopped for our sake is told, too, some time after the connection.
-        while (answer := self.receive(_ANSWER)).startswith("T"):
+        while (answer := self.receive(self.patience)).startswith("T"):
             pass
         if wanted and answer != wanted:
             raise InfraError("qemu", f"QEMU's gdb stub failed at {command}: {answer!r}")

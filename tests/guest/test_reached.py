@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from pathlib import Path
 
 import pytest
 
 from pytest_kbisect.errors import KernelCrash
+from pytest_kbisect.guest import reached as room
 from pytest_kbisect.guest.vm import Guest
 from pytest_kbisect.kernel.entries import entries
 from pytest_kbisect.programs import compile_static
@@ -42,6 +46,25 @@ def test_a_guest_that_has_been_everywhere_goes_on(buggy_kernel, machine, image, 
         reached = guest.watch(entries(buggy_kernel.vmlinux, ["vfs_write"]), tmp_path / "stub")
         assert guest.run("echo there; cat /proc/loadavg").stdout.startswith("there")
         guest.settle()
+        assert reached.hit == {"vfs_write"}
+
+
+def test_a_qemu_that_is_held_up_at_a_breakpoint_goes_on(buggy_kernel, machine, image, tmp_path, monkeypatch):
+    """As by a host that swaps; the guest stood there for good, and was called hung."""
+    asked = room._Stub.instruction_pointer
+
+    def held_up(stub):
+        pid = guest._qemu.process.pid
+        os.kill(pid, signal.SIGSTOP)
+        threading.Timer(1.5, os.kill, (pid, signal.SIGCONT)).start()
+        return asked(stub)
+
+    monkeypatch.setattr(room, "_ANSWER", 0.5)
+    monkeypatch.setattr(room._Stub, "instruction_pointer", held_up)
+    with Guest(machine, image, tmp_path / "guest") as guest:
+        guest.boot()
+        reached = guest.watch(entries(buggy_kernel.vmlinux, ["vfs_write"]), tmp_path / "stub")
+        assert guest.run("echo there", timeout=20).stdout == "there\n"
         assert reached.hit == {"vfs_write"}
 
 
