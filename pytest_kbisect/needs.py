@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-_LINE = re.compile(r"\bkbisect-([a-z]+)(?:\[([^\]]*)\])?:[ \t]*(.*?)[ \t]*(?:\*/)?$")
+_LINE = re.compile(r"\bkbisect-([a-z-]+)(?:\[([^\]]*)\])?:[ \t]*(.*?)[ \t]*(?:\*/)?$")
 _HEADER_LINES = 100
 _AROUND_TITLE = re.compile(r"^(?:(?:[Rr][Ee]: ?)?\[(?:syzbot|[\w-]{1,40}\?)\] ?)+|\s\(\d{1,3}\)$")
 _NAME = re.compile(r"[A-Za-z0-9_.]+")
@@ -95,14 +95,14 @@ def from_markers(markers: Iterable[pytest.Mark], name: str) -> Needs:
 
 def _marked(needs: Needs, key: str, value: Any, where: str) -> Needs:
     if key == "config":
-        return replace(needs, config=(*needs.config, *_lines(value)))
+        return replace(needs, config=(*needs.config, *_lines(key, value, where)))
     if key == "configs":
         if not isinstance(value, dict):
             raise UsageError(f"{where}: configs must be a dict from names to lines of configuration")
-        added = {_checked_name(variant, where): _lines(lines) for variant, lines in value.items()}
+        added = {_checked_name(variant, where): _lines(key, lines, where) for variant, lines in value.items()}
         return replace(needs, configs={**needs.configs, **added})
     if key == "crash":
-        return replace(needs, crash=tuple(map(_plain_title, _lines(value))))
+        return replace(needs, crash=tuple(map(_plain_title, _lines(key, value, where))))
     if key in _NUMBERS:
         return _with_number(needs, key, value, where)
     raise UsageError(
@@ -115,12 +115,17 @@ def _plain_title(title: str) -> str:
     return _AROUND_TITLE.sub("", title.strip())
 
 
-def _lines(value: str | Iterable[str]) -> tuple[str, ...]:
-    return tuple(value.splitlines()) if isinstance(value, str) else tuple(value)
+def _lines(key: str, value: Any, where: str) -> tuple[str, ...]:
+    lines = value.splitlines() if isinstance(value, str) else value
+    if not isinstance(lines, list | tuple | set | frozenset) or not all(
+        isinstance(line, str) for line in lines
+    ):
+        raise UsageError(f"{where}: {key} must be text or a list of text, not {value!r}")
+    return tuple(lines)
 
 
-def _checked_name(name: str, where: str) -> str:
-    if not _NAME.fullmatch(name):
+def _checked_name(name: Any, where: str) -> str:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise UsageError(f"{where}: {name!r} cannot name a configuration: use letters, digits, '_' and '.'")
     return name
 
@@ -128,7 +133,7 @@ def _checked_name(name: str, where: str) -> str:
 def _with_number(needs: Needs, key: str, value: Any, where: str) -> Needs:
     try:
         number = _NUMBERS[key](value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = 0
     if not 0 < number < float("inf"):
         raise UsageError(f"{where}: {key} must be a number above 0, not {value!r}")

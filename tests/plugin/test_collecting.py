@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_kbisect import needs
+from pytest_kbisect import errors, needs
 
 if TYPE_CHECKING:
     from conftest import Tree
@@ -116,6 +116,7 @@ def test_a_file_named_on_the_command_line_is_a_reproducer(pytester: pytest.Pytes
     ("line", "words"),
     [
         ("kbisect-tiemout: 3", "unknown line kbisect-tiemout"),
+        ("kbisect-boot-timeout: 300", "unknown line kbisect-boot-timeout"),
         ("kbisect-timeout: soon", "timeout must be a number above 0, not 'soon'"),
         ("kbisect-memory: -1", "memory must be a number above 0"),
         ("kbisect-crash:", "kbisect-crash has no value"),
@@ -142,6 +143,24 @@ def test_a_marker_that_means_nothing_is_named(pytester: pytest.Pytester) -> None
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: test_a_marker_*: unknown keyword 'tiemout'*"])
     result.stdout.no_fnmatch_line("*plugin.py*")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        ({"config": None}, "config must be text or a list of text, not None"),
+        ({"config": ["CONFIG_A=y", 1]}, "config must be text or a list of text, not ['CONFIG_A=y', 1]"),
+        ({"config": {"CONFIG_A": "y"}}, "config must be text or a list of text, not {'CONFIG_A': 'y'}"),
+        ({"configs": {"kasan": True}}, "configs must be text or a list of text, not True"),
+        ({"configs": {1: ["CONFIG_A=y"]}}, "1 cannot name a configuration"),
+        ({"crash": b"WARNING in foo"}, "crash must be text or a list of text, not b'WARNING in foo'"),
+        ({"runs": float("inf")}, "runs must be a number above 0, not inf"),
+    ],
+)
+def test_a_marker_of_another_type_is_named(wanted: dict[str, object], words: str) -> None:
+    with pytest.raises(errors.UsageError) as told:
+        needs.from_markers([pytest.mark.kbisect(**wanted).mark], "test_it")
+    assert str(told.value).startswith(f"test_it: @pytest.mark.kbisect: {words}")
 
 
 def test_fixtures_of_the_same_names_in_other_projects_are_left_alone(pytester: pytest.Pytester) -> None:
