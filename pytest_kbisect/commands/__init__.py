@@ -42,3 +42,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return ExitCode.FOUND
+    except OSError as error:  # a full disk, a cache folder of another user
+        print(f"kbisect: {error.filename or 'the operating system says'}: {error.strerror}", file=sys.stderr)
+        return ExitCode.USAGE

@@ -49,6 +49,14 @@ def test_too_little_disk_is_said_before_anything_is_written(
     assert not (tmp_path / "cache").exists()
 
 
+def test_a_cache_that_is_no_folder_is_said_in_one_line(
+    tarball: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cache").touch()
+    assert main(["demo", f"--cache={tmp_path / 'cache'}", f"--tarball={tarball}"]) == ExitCode.USAGE
+    assert capsys.readouterr().err == f"kbisect: {tmp_path / 'cache' / 'demo'}: Not a directory\n"
+
+
 def test_a_missing_tool_leads_to_setup(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

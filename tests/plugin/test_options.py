@@ -105,6 +105,15 @@ def test_an_unknown_revision_ends_the_session_before_it_begins(
     assert not Path(os.environ["KBISECT_CACHE"]).exists()
 
 
+def test_a_cache_folder_that_cannot_be_looked_into(pytester: pytest.Pytester, linux: Tree) -> None:
+    pytester.makepyfile("def test_it(vm): pass")
+    cache = pytester.path / ("x" * 300)  # one of another user would do, but not where tests are run by root
+    result = pytester.runpytest(f"--kbisect-kernel={linux.path}", f"--kbisect-cache={cache}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: cannot make the cache folder *; give --kbisect-cache"])
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+
+
 @pytest.mark.parametrize("parallel", [[], ["-n2"]])
 def test_a_source_that_does_not_compile(pytester: pytest.Pytester, linux: Tree, parallel: list[str]) -> None:
     pytester.path.joinpath("broken.c").write_text("int main(void) { return nonsense; }\n")

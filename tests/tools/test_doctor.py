@@ -161,6 +161,7 @@ def test_too_little_of_everything(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     assert (low.state, low.remedy) == ("warning", "--kbisect-store-size 2")
     (tmp_path / "file").touch()
     assert "cannot be written" in machine.cache_folder(tmp_path / "file").text
+    assert machine.cache_folder(tmp_path / ("x" * 300)).name == "cache"  # cannot even be asked for
 
 
 def test_a_folder_that_no_kernel_builds_in(tmp_path: Path) -> None:
