@@ -82,6 +82,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
         die_with_parent()
     else:
+        from pytest_kbisect import rootdir
+
+        rootdir.check(config)
         config.pluginmanager.register(UsageWatch(config), "kbisect_usage")
 
 

@@ -105,6 +105,39 @@ def test_an_unknown_revision_ends_the_session_before_it_begins(
     assert not Path(os.environ["KBISECT_CACHE"]).exists()
 
 
+@pytest.mark.parametrize("words", [["--co"], ["--kbisect-range=HEAD~1..HEAD"]])
+def test_an_ini_file_is_not_passed_over_because_of_a_path(
+    pytester: pytest.Pytester, linux: Tree, words: list[str]
+) -> None:
+    pytester.makeini("[pytest]\nkbisect_repro_dirs = mine\n")
+    pytester.mkdir("mine").joinpath("it.sh").write_text("true\n")
+    result = pytester.runpytest("--kbisect-kernel", str(linux.path), *words)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        [f"ERROR: {pytester.path}/tox.ini is not read, because *: write --kbisect-kernel={linux.path}"]
+    )
+    alright = ["mine/it.sh", "--kbisect-kernel", str(linux.path)]
+    assert (
+        pytester.runpytest(*alright, "--co", "-q", "--kbisect-runs=1").outlines[0] == "mine/it.sh::it[run0]"
+    )
+    joined = pytester.runpytest(f"--kbisect-kernel={linux.path}", "--co", "-q", "--kbisect-runs=1")
+    assert joined.outlines[0] == "mine/it.sh::it[run0]"
+
+
+def test_pytest_keeps_no_cache_in_the_tree(
+    pytester: pytest.Pytester, linux: Tree, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (linux.path / "setup.cfg").write_text("[tool:pytest]\n")  # or no folder but / above both
+    monkeypatch.chdir(tmp_path)
+    pytester.makepyfile("def test_it(): pass")
+    result = pytester.runpytest("--kbisect-kernel", str(linux.path))
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["ERROR: pytest takes * for a test, and would write its cache there: write --*"]
+    )
+    assert not (linux.path / ".pytest_cache").exists()
+
+
 def test_a_cache_folder_that_cannot_be_looked_into(pytester: pytest.Pytester, linux: Tree) -> None:
     pytester.makepyfile("def test_it(vm): pass")
     cache = pytester.path / ("x" * 300)  # one of another user would do, but not where tests are run by root

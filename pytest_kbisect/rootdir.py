@@ -1,0 +1,75 @@
+"""Where pytest was misled about its root folder, by a path behind an option of ours.
+
+It looks for its ini file before it loads any plugin. In `--kbisect-kernel ~/linux` the second word is a
+test to it then: it looks in ~/linux, and not where the tests are. One word, with `=`, is an option.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_kbisect import options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_INI_FILES = (
+    "pytest.toml",
+    ".pytest.toml",
+    "pytest.ini",
+    ".pytest.ini",
+    "pyproject.toml",
+    "tox.ini",
+    "setup.cfg",
+)
+
+
+def check(config: pytest.Config) -> None:
+    """Raise UsageError where an ini file with our options is not read, or the tree has pytest's cache."""
+    here = config.invocation_params.dir
+    behind = _behind_options(config, here)
+    if behind is None or config.option.rootdir or config.option.inifilename:
+        return
+    flag, word = behind
+    remedy = f"write {flag}={shlex.quote(word)}"
+    named = [os.path.abspath(here / argument.partition("::")[0]) for argument in config.args]
+    tests = Path(os.path.commonpath(named or [str(here)]))
+    if passed_over := _passed_over((tests, *tests.parents), config.inipath):
+        raise pytest.UsageError(
+            f"{passed_over} is not read, because pytest takes {word} for a test: {remedy}"
+        )
+    tree = options.value(config, "kernel")
+    if tree is None or not config.pluginmanager.has_plugin("cacheprovider"):
+        return
+    tree = Path(os.path.abspath(tree))
+    cache = config.rootpath / config.getini("cache_dir")
+    if cache.is_relative_to(tree) and not here.is_relative_to(tree) and not tests.is_relative_to(tree):
+        raise pytest.UsageError(f"pytest takes {word} for a test, and would write its cache there: {remedy}")
+
+
+def _behind_options(config: pytest.Config, here: Path) -> tuple[str, str] | None:
+    """The first of our options whose value is a word of its own and a path, and that word."""
+    flags = {option.flag for option in options.OPTIONS if option.parse is options.path or option.many}
+    words = [*shlex.split(os.environ.get("PYTEST_ADDOPTS", "")), *map(str, config.invocation_params.args)]
+    found = ((flag, word) for flag, word in pairwise(words) if flag in flags and os.path.exists(here / word))
+    return next(found, None)
+
+
+def _passed_over(folders: Iterable[Path], read: Path | None) -> Path | None:
+    """The nearest ini file with options of ours, where it is not the one that was read."""
+    for file in (folder / name for folder in folders for name in _INI_FILES):
+        if file == read:
+            return None
+        if (
+            os.path.isfile(file)
+            and os.access(file, os.R_OK)
+            and "kbisect_" in file.read_text("utf-8", "replace")
+        ):
+            return file
+    return None
