@@ -47,7 +47,13 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         return None
     if options.no_range(config):
         raise pytest.UsageError("--kbisect-range: '' is not a range: write A..B, or leave the option out")
+    if options.given(config, "range") and options.value(config, "range") and options.given(config, "commit"):
+        raise pytest.UsageError(
+            "--kbisect-commit is for an ordinary run, and --kbisect-range for a bisection: leave one of them out"
+        )
     if not (options.value(config, "range") or options.value(config, "replay")):
+        if options.given(config, "fix") and not options.given(config, "range"):
+            raise pytest.UsageError("--kbisect-fix is for a bisection: add --kbisect-range A..B")
         return None
     _check_looking(config)
     from pytest_kbisect.bisection.driver import main
@@ -64,10 +70,14 @@ def _share(config: pytest.Config) -> None:
 
 
 def _check_looking(config: pytest.Config) -> None:
-    if options.value(config, "shell") or options.value(config, "gdb") or config.option.usepdb:
+    if options.value(config, "shell") or options.value(config, "gdb") or _pdb(config):
         from pytest_kbisect import inside
 
         inside.check(config)
+
+
+def _pdb(config: pytest.Config) -> bool:
+    return bool(getattr(config.option, "usepdb", False))  # not there with -p no:debugging
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -201,7 +211,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 
 def _in_sight(item: pytest.Item, error: BaseException, guest: Guest) -> BaseException:
     """With --pdb, the error with its traceback cut where `vm` is in scope."""
-    if not item.config.option.usepdb:
+    if not _pdb(item.config):
         return error
     from pytest_kbisect import inside
 

@@ -58,6 +58,8 @@ def test_an_ini_key_is_as_good_as_an_option_and_the_option_wins(pytester: pytest
             ["--kbisect-kernel=~nobody-here/linux"],
             "*no kernel tree at *~nobody-here/linux: there is no such*",
         ),
+        (["--kbisect-fix"], "ERROR: --kbisect-fix is for a bisection: add --kbisect-range A..B"),
+        (["--kbisect-range=A..B", "--kbisect-commit=B"], "ERROR: --kbisect-commit is for an ordinary run, *"),
         (["-o", "kbisect_memory=lots"], "*ini key kbisect_memory: 'lots' cannot be used*"),
     ],
 )
@@ -85,6 +87,13 @@ def test_nothing_of_ours_is_imported_for_who_does_not_use_it(pytester: pytest.Py
         check=True,
     )
     assert done.stdout == alone.stdout
+
+
+def test_without_pytests_debugger(pytester: pytest.Pytester, linux: Tree) -> None:
+    pytester.makepyfile("def test_it(): pass")
+    words = ["-p", "no:debugging", f"--kbisect-kernel={linux.path}"]
+    pytester.runpytest(*words).assert_outcomes(passed=1)
+    assert pytester.runpytest(*words, "--kbisect-range=HEAD..HEAD").ret == pytest.ExitCode.USAGE_ERROR
 
 
 def test_no_kernel_given_is_said_in_one_line(pytester: pytest.Pytester) -> None:
