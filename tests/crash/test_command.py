@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -31,6 +34,17 @@ def console(tmp_path):
         return path
 
     return cut
+
+
+def test_a_terminal_that_has_not_every_letter(tmp_path, console):
+    log = tmp_path / "log"
+    log.write_bytes(console("warn").read_bytes().replace(b"Comm: ", b"Comm: \xff\xc3\xa9"))
+    code = "import sys; from pytest_kbisect.commands import main; sys.exit(main(sys.argv[1:]))"
+    words = [sys.executable, "-c", code, "crash", log]
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1:strict"}
+    done = subprocess.run(words, env=environment, capture_output=True, check=True)
+    assert done.stdout.startswith(b"WARNING in kbx_warn\n")
+    assert b"Comm: ?\xe9" in done.stdout
 
 
 def test_json_is_an_object_a_file(capsys, console):
