@@ -32,10 +32,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = parser.parse_args(argv)
     except SystemExit as stop:  # argparse uses 2, which is "interrupted" here
         return ExitCode.USAGE if stop.code else ExitCode.FOUND
-    if isinstance(
-        sys.stdout, io.TextIOWrapper
-    ):  # a terminal may be in an encoding that has less than a console
-        sys.stdout.reconfigure(errors="replace")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(
+            errors="replace"
+        )  # a terminal's encoding may have fewer letters than a console
     try:
         return int(modules[arguments.verb].run(arguments))
     except KbisectError as error:

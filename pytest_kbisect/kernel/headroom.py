@@ -76,7 +76,7 @@ def require_path(cache: Path) -> None:
 
 def _runs_programs(folder: Path) -> bool:
     """Whether programs in a folder, which need not exist, can be run."""
-    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    existing = next(place for place in (folder, *folder.parents) if os.path.exists(place))
     return not os.statvfs(existing).f_flag & os.ST_NOEXEC
 
 
