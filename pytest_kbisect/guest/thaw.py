@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_kbisect.errors import InfraError
+from pytest_kbisect.guest.ssh import no_test
 
 if TYPE_CHECKING:
     import socket
@@ -37,10 +38,11 @@ def message() -> bytes:
 def install(guest: Guest, program: Path, line: socket.socket) -> bool:
     """Put the program into a guest that will be frozen. True if it waits at the line."""
     guest.put(program, _PROGRAM, mode=0o755)
-    started = guest.run(f"{_PROGRAM} {_LINE}")
-    if started.exit_status == 0 and _heard(line) == _READY:
-        return True
-    guest.run(f"kill $(pidof {_PROGRAM}); true")
+    with no_test():
+        started = guest.run(f"{_PROGRAM} {_LINE}")
+        if started.exit_status == 0 and _heard(line) == _READY:
+            return True
+        guest.run(f"kill $(pidof {_PROGRAM}); true")
     guest.put(program, _PROGRAM, mode=0o755)  # it removes itself when it starts
     return False
 
@@ -61,7 +63,8 @@ def wait_until_done(line: socket.socket) -> None:
 def run(guest: Guest) -> None:
     """Run the program by ssh, where none waits at the line. Raises InfraError if it fails."""
     by_shell = f"{{ rm -f {_PROGRAM}; date -s @{int(time.time())} && cat >/dev/urandom; }}"
-    answer = guest.run(f"[ -x {_PROGRAM} ] && {_PROGRAM} || {by_shell}", stdin=message())
+    with no_test():
+        answer = guest.run(f"[ -x {_PROGRAM} ] && {_PROGRAM} || {by_shell}", stdin=message())
     if answer.exit_status != 0:
         raise InfraError(
             "thaw", f"a restored guest did not take the time of day and a random seed: {answer.stderr}"

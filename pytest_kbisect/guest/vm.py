@@ -17,7 +17,7 @@ from pytest_kbisect.guest.migration import Frozen
 from pytest_kbisect.guest.qemu import Machine, Qemu, Ram
 from pytest_kbisect.guest.reached import Reached
 from pytest_kbisect.guest.readiness import SERVICES_STARTED, sign_of
-from pytest_kbisect.guest.ssh import CommandResult, CommandTimeoutError, Ssh
+from pytest_kbisect.guest.ssh import CommandResult, CommandTimeoutError, Ssh, no_test
 from pytest_kbisect.guest.unanswered import Unanswered
 from pytest_kbisect.guest.watch import ConsoleWatch, cannot_write
 
@@ -241,7 +241,8 @@ class Guest:
         """Copy a file into the guest."""
         name = shlex.quote(remote)
         command = f"umask 077; cat >{name} && chmod {mode:o} {name}"
-        result = self.run(command, stdin=Path(local).read_bytes(), timeout=60)
+        with no_test():
+            result = self.run(command, stdin=Path(local).read_bytes(), timeout=60)
         if result.exit_status:
             raise InfraError("ssh", f"cannot write {remote} in the guest: {result.stderr.strip()}")
 
@@ -249,7 +250,8 @@ class Guest:
         """Copy a file out of the guest (text and binary; up to what fits in memory)."""
         import base64
 
-        result = self.run(["base64", remote], timeout=60)
+        with no_test():
+            result = self.run(["base64", remote], timeout=60)
         if result.exit_status:
             raise InfraError("ssh", f"cannot read {remote} in the guest: {result.stderr.strip()}")
         Path(local).write_bytes(base64.b64decode(result.stdout))
@@ -262,7 +264,8 @@ class Guest:
         """
         self._qemu.serve_gdb(socket)
         self._clock = RunningTime(self._qemu.held)
-        self.run("echo 0 >/proc/sys/kernel/panic")
+        with no_test():
+            self.run("echo 0 >/proc/sys/kernel/panic")
 
     def watch(self, entries: Mapping[str, Sequence[int]], socket: Path) -> Reached | None:
         """Note from now on which functions are executed; None where there are none to watch.

@@ -13,7 +13,7 @@ import pytest
 
 from pytest_kbisect.errors import BootError, InfraError, KernelCrash
 from pytest_kbisect.guest import accelerator
-from pytest_kbisect.guest.ssh import CommandTimeoutError
+from pytest_kbisect.guest.ssh import CommandTimeoutError, no_test
 from pytest_kbisect.guest.vm import Guest
 
 pytestmark = pytest.mark.guest
@@ -50,6 +50,8 @@ def test_a_time_out_is_not_a_hang(guest) -> None:
         guest.run("sleep 60", timeout=1)
     assert time.monotonic() - started < 10
     assert guest.run("sleep 60", timeout=0.5, may_time_out=True).timed_out
+    with pytest.raises(InfraError, match="'sleep 60' still ran after 1 s"), no_test():
+        guest.run("sleep 60", timeout=1)
     assert guest.run("echo still here").stdout == "still here\n"
 
 
