@@ -65,7 +65,10 @@ class ReproducerFile(pytest.Module):
     def _test(self) -> Callable[..., None]:
         try:
             needed = needs.from_source(self.path.read_text("utf-8", "replace"), self.path.name)
-        except (OSError, UsageError) as error:
+        except OSError as error:
+            unread = UsageError(f"{self.path}: cannot be read: {error.strerror}")
+            raise uncollected(self.config, unread) from None
+        except UsageError as error:
             raise uncollected(self.config, error) from None
         function = _c_test(self.path) if self.path.suffix == ".c" else _shell_test(self.path)
         wanted = {field.name: value for field in fields(needed) if (value := getattr(needed, field.name))}

@@ -20,6 +20,7 @@ from pytest_kbisect.errors import (
     UsageError,
 )
 from pytest_kbisect.guest.ssh import CommandTimeoutError
+from pytest_kbisect.reproducers import ReproducerFile
 from pytest_kbisect.stash import session_of
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def _tell(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
         _add(item, properties.USAGE, str(error))
         item.session.shouldstop = str(error).partition("\n")[0]
     elif isinstance(error, CommandTimeoutError) or (
-        call.when == "call" and not isinstance(error, KbisectError)
+        call.when == "call" and not isinstance(error, KbisectError) and _expects_something(item)
     ):
         # The test's own expectation failed: to the test this kernel is bad, console or not.
         _add(item, properties.OUTCOME, "crashed")
@@ -70,6 +71,11 @@ def _tell(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
     else:
         _add(item, properties.OUTCOME, "infra-failed")
         _add(item, properties.TITLE, _first_line(error))
+
+
+def _expects_something(item: pytest.Item) -> bool:
+    """Whether the test may fail by its own words; a C or shell file has none, a plugin has failed it."""
+    return item.getparent(ReproducerFile) is None
 
 
 def _forget_what_was_no_crash(item: pytest.Item) -> None:

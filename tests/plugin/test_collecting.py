@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import errno
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -128,6 +130,20 @@ def test_a_header_line_that_means_nothing_is_named(repro: pytest.Pytester, line:
     result = repro.runpytest("--collect-only", "repro/crash2.sh")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: crash2.sh:2: *{words.replace('[', '[[]')}*"])
+
+
+def test_one_that_may_not_be_read(repro: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = Path.read_text
+
+    def refused(path: Path, *arguments: Any, **named: Any) -> str:
+        if path.name == "crash2.sh":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return read(path, *arguments, **named)
+
+    monkeypatch.setattr(Path, "read_text", refused)  # who runs the tests may be root
+    result = repro.runpytest("--collect-only", "repro/crash2.sh")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: *crash2.sh: cannot be read: Permission denied"])
 
 
 def test_workers_say_so_with_the_same_exit_code(repro: pytest.Pytester, linux: Tree) -> None:

@@ -1,4 +1,4 @@
-"""Fixtures that clean up in the guest: what crashes then is the run's crash, with a guest that is none."""
+"""What a run comes to where others have a say, fixtures and plugins; with a guest that is none."""
 
 from __future__ import annotations
 
@@ -79,3 +79,27 @@ def test_a_crash_while_a_fixture_cleans_up_is_the_runs(
     (run,) = read(xml, "c0ffee", runs=1, per_run=1, seconds=1.0).runs
     assert (run.outcome, run.title) == (outcome, title)
     assert len(list(JUnitXml.fromfile(str(xml)))) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "outcome"),
+    [
+        ("slow.sh", "sleep 20", Outcome.INFRA_FAILED),
+        ("test_slow.py", "def test_it(vm): vm.run('sleep 20')", Outcome.CRASHED),
+    ],
+)
+def test_what_a_plugin_fails_in_a_shell_reproducer_is_no_crash(
+    pytester: pytest.Pytester, name: str, text: str, outcome: Outcome
+) -> None:
+    """Such a file says nothing of what is to come out: what it is failed by was not the kernel."""
+    pytester.makeconftest(f"""{CONFTEST}
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_call():
+        pytest.fail("Timeout (>12.0s) from pytest-timeout.")
+    """)
+    pytester.path.joinpath(name).write_text(text)
+    xml = pytester.path / "junit.xml"
+    pytester.runpytest(name, "--kbisect-runs", "1", "--junitxml", str(xml))
+    (run,) = read(xml, "c0ffee", runs=1, per_run=1, seconds=1.0).runs
+    assert run.outcome is outcome
+    assert "Timeout (>12.0s) from pytest-timeout." in run.title
