@@ -12,7 +12,7 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import chain
-from math import ceil, log
+from math import ceil, log, log1p
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +30,8 @@ SURELY_BAD: Final = 2
 """Crashes that match, from which on a commit has the bug and related crashes there are it by another name."""
 UNLIKE: Final = 1000.0
 """How many times likelier runs must be of two kernels than of one to disbelieve an equal signature."""
+_NOISE: Final = 0.01
+"""Chance of a crash like the bug's where the bug is not, as far as equal signatures are concerned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +162,14 @@ class Evidence:
         own = self.own_tally(index)
         # Counted for themselves: what a run says may depend on those it is counted with.
         others = self.count(run for i in members if i != index for run in self._own_runs.get(i, ()))
-        apart = chance_of(own.matching, own.ok) + chance_of(others.matching, others.ok)
-        return apart - chance_of(own.matching + others.matching, own.ok + others.ok) > log(UNLIKE)
+        # How often the bug crashes is known from where it was reported, if that is another kernel.
+        known = Tally() if self.reported in members else self.own_tally(self.reported)
+        apart = max(
+            _where_it_is(own, known) + _where_it_is_not(others),
+            _where_it_is_not(own) + _where_it_is(others, known),
+        )
+        both = Tally(matching=own.matching + others.matching, ok=own.ok + others.ok)
+        return apart - max(_where_it_is(both, known), _where_it_is_not(both)) > log(UNLIKE)
 
     def _tell_apart(self, signature: str) -> None:
         """Commits of this signature share no evidence any more."""
@@ -289,3 +297,14 @@ class Evidence:
         besides = [max(0.0, all_ - runs) for all_, runs in zip(self._test_seconds, waves, strict=True)]
         run = median(chain.from_iterable(self._run_seconds))
         return Prices(build=build, run=run, width=guess.width, session=median(besides))
+
+
+def _where_it_is(tally: Tally, known: Tally) -> float:
+    """Log-probability of these runs with the bug, of whose crash chance `known` is all that is known."""
+    together = chance_of(known.matching + tally.matching, known.ok + tally.ok)
+    return together - chance_of(known.matching, known.ok)
+
+
+def _where_it_is_not(tally: Tally) -> float:
+    """The same without it."""
+    return tally.matching * log(_NOISE) + tally.ok * log1p(-_NOISE)

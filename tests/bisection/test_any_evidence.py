@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from worlds import BOOT, CRASH, INFRA, OK, OTHER, drive, session
@@ -151,6 +152,15 @@ def test_equal_signatures_are_believed_until_runs_say_otherwise():
     assert "one" not in evidence.known_kernels
     evidence.add(3, session((), signature="one"))
     assert evidence.tally(3).total == 0
+
+
+@pytest.mark.parametrize(("crashes", "apart"), [(10, True), (5, False)])
+def test_a_crash_that_never_fails_to_come_tells_equal_signatures_apart_sooner(crashes, apart):
+    evidence = Evidence(History.line([f"c{i}" for i in range(10)]))
+    evidence.add(9, session([CRASH] * crashes + [OK] * (10 - crashes)))
+    evidence.add(5, session([CRASH] * 4, signature="one"))
+    evidence.add(4, session([OK] * 4, signature="one"))
+    assert (evidence.tally(4).matching == 0) == apart
 
 
 def test_the_last_word_is_by_runs_at_the_commits_themselves():
