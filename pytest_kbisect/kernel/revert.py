@@ -26,8 +26,8 @@ _IDENTITY = {
 }
 _CONFLICT = 1
 """Exit status of `git merge-tree` where the two sides conflict."""
-_USAGE = 129
-"""The one of git where it does not know an option."""
+_TOO_OLD = b"unknown rev --write-tree"
+"""What git says before 2.38: to that it is the first of three trees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def reverted(linux: LinuxTree, culprit: str, on: str) -> Reverted:
 def _why(error: CalledProcessError) -> str:
     if error.returncode == _CONFLICT:
         return "it does not revert cleanly: later commits build on it"
-    if error.returncode == _USAGE:
+    if _TOO_OLD in error.output:
         return "git is too old to revert without a checkout (2.38 is wanted)"
     return f"git: {first_line(error.output.decode('utf-8', 'replace'))}"
 

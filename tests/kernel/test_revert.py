@@ -57,7 +57,7 @@ def test_what_git_says_is_why(linux, tmp_path, monkeypatch):
 
     git("*commit-tree*) echo 'fatal: unable to write file: No space left on device'; exit 128;;")
     assert reverted(tree, culprit, top).why == "git: unable to write file: No space left on device"
-    git("*merge-tree*) echo 'usage: git merge-tree <base-tree> <branch1> <branch2>'; exit 129;;")
+    git("*merge-tree*) echo 'fatal: unknown rev --write-tree'; exit 128;;")
     assert "git is too old" in reverted(tree, culprit, top).why
 
 
