@@ -45,8 +45,9 @@ def _tell(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
     error = call.excinfo.value
     if isinstance(error, pytest.skip.Exception):
         return
-    if isinstance(error, KernelCrash):
+    if isinstance(error, KernelCrash) or dict(item.user_properties).get(properties.OUTCOME) == "ok":
         _forget_what_was_no_crash(item)
+    if isinstance(error, KernelCrash):
         _add(item, properties.OUTCOME, "crashed")
         _tell_crash(item, error.report)
         if _is_waited_for(error.report):
@@ -79,7 +80,7 @@ def _expects_something(item: pytest.Item) -> bool:
 
 
 def _forget_what_was_no_crash(item: pytest.Item) -> None:
-    """A test that went well may crash the kernel while its fixtures clean up."""
+    """A test that went well may crash the kernel while its fixtures clean up, or they may fail at that."""
     if dict(item.user_properties).get(properties.OUTCOME) != "crashed":
         told = (properties.OUTCOME, properties.TITLE)
         item.user_properties[:] = [one for one in item.user_properties if one[0] not in told]

@@ -14,6 +14,7 @@ CONFTEST = """
     import pytest
     from pytest_kbisect.crash import CrashReport
     from pytest_kbisect.errors import KernelCrash
+    from pytest_kbisect.reports.testreport import CommandTimeoutError
 
     CRASH = KernelCrash(CrashReport(title="BUG: in umount", type="BUG", report="at once"))
 
@@ -27,6 +28,10 @@ CONFTEST = """
                 raise CRASH
             if command == "umount /later":
                 self.crash = CRASH
+            if command == "umount /busy":
+                raise RuntimeError("busy")
+            if command == "umount /stuck":
+                raise CommandTimeoutError("'umount' still ran after 30 s")
             self.unsettled = True
 
         def settle(self):
@@ -58,7 +63,10 @@ CONFTEST = """
     [
         ("pass", "/at-once", Outcome.CRASHED, "BUG: in umount"),
         ("pass", "/later", Outcome.CRASHED, "BUG: in umount"),
+        ("pass", "/busy", Outcome.INFRA_FAILED, "busy"),
+        ("pass", "/stuck", Outcome.CRASHED, "test failed: 'umount' still ran after 30 s"),
         ("pass", "/well", Outcome.OK, ""),
+        ("assert 1 == 2", "/busy", Outcome.CRASHED, "test failed: assert 1 == 2"),
         ("assert 1 == 2", "/well", Outcome.CRASHED, "test failed: assert 1 == 2"),
         ("vm.run('umount /at-once')", "/well", Outcome.CRASHED, "BUG: in umount"),
     ],
