@@ -19,15 +19,9 @@ from pytest_kbisect import options
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_INI_FILES = (
-    "pytest.toml",
-    ".pytest.toml",
-    "pytest.ini",
-    ".pytest.ini",
-    "pyproject.toml",
-    "tox.ini",
-    "setup.cfg",
-)
+_OWN_FILES = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini")
+"""Those that pytest reads whatever is in them, and then no other."""
+_INI_FILES = (*_OWN_FILES, "pyproject.toml", "tox.ini", "setup.cfg")
 
 
 def check(config: pytest.Config) -> None:
@@ -66,10 +60,11 @@ def _passed_over(folders: Iterable[Path], read: Path | None) -> Path | None:
     for file in (folder / name for folder in folders for name in _INI_FILES):
         if file == read:
             return None
-        if (
-            os.path.isfile(file)
-            and os.access(file, os.R_OK)
-            and "kbisect_" in file.read_text("utf-8", "replace")
-        ):
+        if not (os.path.isfile(file) and os.access(file, os.R_OK)):
+            continue
+        text = file.read_text("utf-8", "replace")
+        if "kbisect_" in text or ("addopts" in text and "--kbisect-" in text):
             return file
+        if file.name in _OWN_FILES:
+            return None
     return None

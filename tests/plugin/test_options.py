@@ -133,6 +133,32 @@ def test_an_ini_file_is_not_passed_over_because_of_a_path(
     assert joined.outlines[0] == "mine/it.sh::it[run0]"
 
 
+@pytest.mark.parametrize(
+    ("above", "here", "refused"),
+    [
+        ("", "[pytest]\naddopts =\n  --kbisect-runs=3\n", True),
+        ("[pytest]\nkbisect_runs = 3\n", "[pytest]\nmarkers = slow\n", False),
+        ("", "[pytest]\n[testenv]\ncommands = pytest --kbisect-runs=3\n", False),
+    ],
+)
+def test_only_an_ini_file_that_would_matter_is_missed(
+    pytester: pytest.Pytester,
+    linux: Tree,
+    monkeypatch: pytest.MonkeyPatch,
+    above: str,
+    here: str,
+    refused: bool,
+) -> None:
+    """pytest reads the nearest one, which may have options of ours in addopts, or none."""
+    pytester.makefile(".ini", tox=above)
+    folder = pytester.mkdir("here")
+    (folder / "pytest.ini").write_text(here)
+    (folder / "test_it.py").write_text("def test_it(): pass")
+    monkeypatch.chdir(folder)
+    result = pytester.runpytest("--co", "--kbisect-kernel", str(linux.path))
+    assert ("is not read" in result.stderr.str()) == refused
+
+
 def test_pytest_keeps_no_cache_in_the_tree(
     pytester: pytest.Pytester, linux: Tree, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
