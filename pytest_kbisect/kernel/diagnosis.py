@@ -51,7 +51,8 @@ _OUT_OF_MEMORY = re.compile(
 )
 _OUT_OF_DISK = re.compile(r"No space left on device|Disk quota exceeded|final close failed")
 # A compiler shows the source that it complains of, and drivers have "Cannot allocate memory" in theirs.
-_QUOTED = re.compile(r"\s|\d+ \| ")
+# What the linker said is indented by rustc as well.
+_QUOTED = re.compile(r"(?!\s+(?:= note: )?(?:\S*[/-])?(?:l?ld|collect2)[^\s:]*: )(?:\s|\d+ \| )")
 _MISSING_ON_HOST = (
     (re.compile(r"\b(?:libelf|gelf)\.h: No such file"), "libelf-dev"),
     (re.compile(r"\bopenssl/\S+: No such file"), "libssl-dev"),

@@ -63,6 +63,10 @@ def test_each_line_once_prefixes_and_curly_quotes_removed_and_no_more_than_twent
         ("/bin/sh: 1: lz4: not found", "apt-get install lz4"),
         ("/bin/sh: line 1: bc: command not found", "apt-get install bc"),
         ("/bin/sh: 1: xz: not found", "apt-get install xz-utils"),
+        # rustc, of a program for the host and of a library of macros
+        ("  = note: /usr/bin/ld: final link failed: No space left on device", "disk is full"),
+        ("          collect2: fatal error: ld terminated with signal 9 [Killed]", "killed"),
+        ("  = note: x86_64-linux-gnu-ld.bfd: x.so: final close failed: Disk quota exceeded", "disk is full"),
     ],
 )
 def test_the_host_is_to_blame(line, words):
