@@ -75,8 +75,11 @@ class Journal:
                 while left:
                     left = left[file.write(left) :]
                 os.fsync(file.fileno())
-            except BaseException:  # a full disk takes a part of a line, and the next one must not follow that
-                file.truncate(before)
+            except BaseException as error:
+                # A full disk takes a part of a line, and the next one must not follow that. A whole line
+                # that Ctrl-C meets on its way to the disk stays.
+                if left or isinstance(error, OSError):
+                    file.truncate(before)
                 raise
 
 

@@ -73,6 +73,20 @@ def test_a_line_that_found_no_room_leaves_none_of_it(tmp_path: Path) -> None:
     assert Journal(path, SUBJECT).notes("given-up")
 
 
+def test_ctrl_c_takes_no_whole_line_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a kernel has just been built, a sync can take seconds."""
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path, SUBJECT)
+
+    def fsync(_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.fsync", fsync)
+    with pytest.raises(KeyboardInterrupt):
+        journal.add(Tested("a"), reason="")
+    assert [one.commit for one in Journal(path, SUBJECT).tested] == ["a"]
+
+
 def test_another_bisection_is_refused_with_the_difference(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     Journal(path, SUBJECT)
