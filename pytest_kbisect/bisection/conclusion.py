@@ -113,8 +113,11 @@ def facts_of(search: Search, index: int, answer: Answer) -> dict[str, Any]:
 def _affected(search: Search, index: int, answer: Answer) -> bool | None:
     """Whether a commit contains the culprit; of several candidates all, or none, else None."""
     suspects = [i for i, _ in answer.candidates] if answer.culprit is None else [answer.culprit]
-    contained = {index >= 0 and bool(search.history.ancestry.ancestors(index)[i]) for i in suspects}
-    return contained.pop() if len(contained) == 1 else None
+    if index < 0:
+        return False if suspects else None
+    contained = search.history.ancestry.ancestors(index)
+    found = {bool(contained[i]) for i in suspects}
+    return found.pop() if len(found) == 1 else None
 
 
 def last_words(finding: Finding, told: Result, tree: LinuxTree) -> list[str]:

@@ -34,7 +34,7 @@ class Missing:
         line = config.line_of(self.symbol, self.asked)
         reason = self.why or f"it is {config.line_of(self.symbol, self.actual)}"
         if self.actual == "m":
-            reason += ", as something that it depends on is, and guests load no modules: ask for that too"
+            reason += ", and guests load no modules: ask for what it depends on, too, if it can be more than a module"
         return f"{line} ({self.source}): {reason}"
 
 

@@ -110,7 +110,7 @@ class TestRequest:
         assert not configure.check(request, needed, tmp_path)
         (tmp_path / "Kconfig").write_text("config TUN\n\ttristate\n")
         missing = configure.check(request, needed.replace("CONFIG_TUN=y", "CONFIG_TUN=m"), tmp_path)
-        assert [str(one).partition(", as")[0] for one in missing] == [
+        assert [str(one).partition(", and guests")[0] for one in missing] == [
             "CONFIG_TUN=y (repro/tun.c): it is CONFIG_TUN=m"
         ]
 
