@@ -97,6 +97,26 @@ def test_a_parent_that_crashes_takes_the_confidence_away():
     assert confirmation.confidence(0.97) < 0.01
 
 
+@pytest.mark.parametrize(("noise", "believed"), [(0, False), (10, True)])
+def test_crashes_without_the_culprit_are_noise_where_the_good_end_has_them_too(noise, believed):
+    """Or the bug is older, and the commit that is called its culprit only made it easier to hit."""
+    evidence, kernel = Evidence(HISTORY), world(42)
+    for i in (99, 42):
+        evidence.add(i, kernel(i, 10))
+    evidence.add(41, session([CRASH, *[OK] * 9], signature="s41"))
+    confirmation = Confirmation(evidence, 42, confidence=0.95)
+    assert all(own.probability >= 0.95 for own in confirmation.odds())
+    asked = {}
+    while (what := confirmation.decide()) is not None:
+        asked[what.commit] = asked.get(what.commit, 0) + what.runs
+        crashes = what.runs // (noise if what.commit == GOOD_END else 10) if noise or what.commit == 41 else 0
+        runs = [CRASH] * crashes + [OK] * (what.runs - crashes)
+        evidence.add(what.commit, session(runs, signature=f"s{what.commit}"))
+    assert GOOD_END in asked
+    assert sum(asked.values()) < 500
+    assert (confirmation.confidence(0.97) == 0.97) is believed
+
+
 def test_a_parent_whose_runs_say_nothing_is_left_alone():
     """Somebody else's crash in each of them: two hundred would say no more than twenty."""
     evidence, kernel = Evidence(HISTORY), world(42)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import exp
 from typing import TYPE_CHECKING
 
 from pytest_kbisect.bisection.bayes.alone import MOST_RUNS, chance_of_bug
+from pytest_kbisect.bisection.bayes.crashchance import DRIFTING
 from pytest_kbisect.bisection.bayes.testable import hardly_speaks
 from pytest_kbisect.bisection.strategy import GOOD_END, Experiment
+from pytest_kbisect.bisection.tally import Tally, chance_of
+from pytest_kbisect.bisection.verdict import crash_chance, enough_runs
 
 if TYPE_CHECKING:
     from pytest_kbisect.bisection.evidence import Evidence
@@ -28,6 +32,13 @@ class Confirmation:
     def __init__(self, evidence: Evidence, culprit: int, *, confidence: float, fix: bool = False) -> None:
         self._evidence = evidence
         self._confidence = confidence
+        self._end = evidence.history.bad_end if fix else GOOD_END
+        self._spared = tuple(
+            i
+            for i in evidence.tried
+            if i not in {GOOD_END, self._end, *evidence.never}
+            and bool(evidence.history.ancestry.ancestors(i)[culprit]) is fix
+        )
         parents = evidence.history.parents[culprit] or (GOOD_END,)
         parents = tuple(p for p in parents if p not in evidence.never)  # it is no fix of theirs
         self._claims = ((culprit, not fix), *((p, fix) for p in parents))
@@ -51,11 +62,49 @@ class Confirmation:
             again = "again" if tally.total else "itself"
             reason = f"{what} {again}: {own.probability:.0%} by its own runs"
             return Experiment(own.commit, runs, reason=reason, own=True)
+        return self._is_noise(runs)
+
+    def _is_noise(self, runs: int) -> Experiment | None:
+        """What shows whether the end that has not the bug crashes as often as others said not to have it.
+
+        Runs are made there and at the one of them that crashed most, in turn.
+        """
+        if self.noise() >= self._confidence:
+            return None
+        crashed = max(self._spared, key=lambda i: (self._evidence.own_tally(i).matching, i))
+        runs = max(runs, enough_runs(crash_chance(self._crashed())))
+        for commit in sorted((self._end, crashed), key=lambda i: self._evidence.own_tally(i).total):
+            if self._can_tell(commit):
+                reason = "commits without the culprit crashed: does the end without it, too?"
+                return Experiment(commit, runs, reason=reason, own=True)
         return None
+
+    def _can_tell(self, commit: int) -> bool:
+        """Whether more runs at a commit may say more."""
+        tally = self._evidence.own_tally(commit)
+        builds = self._evidence.builds(commit) is not False
+        return builds and tally.total < MOST_RUNS and not hardly_speaks(tally)
+
+    def noise(self) -> float:
+        """Probability that crashes of commits which have not the bug are no fainter traces of it.
+
+        Then the end that is known not to have it crashes as often.
+        """
+        here, end = self._crashed(), self._evidence.own_tally(self._end)
+        if here.matching * end.telling <= end.matching * here.telling and (end.telling or not here.matching):
+            return 1.0
+        alike = chance_of(here.matching + end.matching, here.ok + end.ok)
+        apart = chance_of(here.matching, here.ok) + chance_of(end.matching, end.ok)
+        return (1 - DRIFTING) / (1 - DRIFTING + DRIFTING * exp(min(apart - alike, 700.0)))
+
+    def _crashed(self) -> Tally:
+        """All own runs of commits that have not the bug, as the answer says."""
+        own = [self._evidence.own_tally(i) for i in self._spared]
+        return Tally(sum(tally.matching for tally in own), sum(tally.ok for tally in own))
 
     def confidence(self, answer: float) -> float:
         """The answer's confidence, lowered where own odds do not pass."""
-        lowest = min(own.probability for own in self.odds())
+        lowest = min(self.noise(), *(own.probability for own in self.odds()))
         return answer if lowest >= self._confidence else min(answer, lowest)
 
     def _probability(self, commit: int, *, should_crash: bool) -> float:
