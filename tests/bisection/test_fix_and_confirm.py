@@ -117,6 +117,23 @@ def test_crashes_without_the_culprit_are_noise_where_the_good_end_has_them_too(n
     assert (confirmation.confidence(0.97) == 0.97) is believed
 
 
+def test_a_culprit_that_crashes_more_rarely_than_the_end_is_told_from_noise_by_the_good_end():
+    """A tenth of its runs, where the bad end crashes in half of them: it might be noise."""
+    evidence = Evidence(HISTORY)
+    for i, crashes, runs in ((99, 10, 20), (42, 7, 70), (41, 0, 70)):
+        evidence.add(i, session([CRASH] * crashes + [OK] * (runs - crashes), signature=f"s{i}"))
+    confirmation = Confirmation(evidence, 42, confidence=0.95)
+    assert confirmation.confidence(0.97) < 0.5
+    asked = []
+    while (what := confirmation.decide()) is not None:
+        asked.append(what.commit)
+        crashes = what.runs // 10 if what.commit == 42 else 0
+        runs = [CRASH] * crashes + [OK] * (what.runs - crashes)
+        evidence.add(what.commit, session(runs, signature=f"s{what.commit}"))
+    assert asked[0] == GOOD_END
+    assert confirmation.confidence(0.97) == 0.97
+
+
 def test_a_parent_whose_runs_say_nothing_is_left_alone():
     """Somebody else's crash in each of them: two hundred would say no more than twenty."""
     evidence, kernel = Evidence(HISTORY), world(42)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,9 +10,7 @@ from pytest_kbisect.bisection.bayes.crashchance import CrashChance
 from pytest_kbisect.bisection.bayes.posterior import KIN, by_another_bug
 from pytest_kbisect.bisection.bayes.testable import hardly_speaks, is_dead
 from pytest_kbisect.bisection.outcome import Verdict
-
-if TYPE_CHECKING:
-    from pytest_kbisect.bisection.tally import Tally
+from pytest_kbisect.bisection.tally import Tally
 
 MOST_RUNS = 200
 """Runs at one commit after which what they say is left as it is."""
@@ -42,11 +39,15 @@ def _says_nothing(tally: Tally) -> bool:
     return hardly_speaks(tally) or (not tally.telling and 2 * tally.infra_failed > tally.total)
 
 
-def chance_of_bug(tally: Tally, reported: Tally) -> float:
-    """Probability that a commit of this tally has the bug, starting at even odds."""
-    bad, good = _scores(tally, reported)
+def chance_of_bug(tally: Tally, reported: Tally, clean: Tally | None = None) -> float:
+    """Probability that a commit of this tally has the bug, starting at even odds.
+
+    `clean` are runs of a commit that is known not to have it: they say how much noise there is.
+    """
+    clean = clean or Tally()
+    bad, good = _scores(tally, reported, clean)
     if tally.kin:
-        if_kin = _scores(tally.counting_kin(), reported)
+        if_kin = _scores(tally.counting_kin(), reported, clean)
         by_another = np.log1p(-KIN) + by_another_bug(tally)
         bad = np.logaddexp(np.log(KIN) + if_kin[0], by_another + bad)
         good = np.logaddexp(np.log(KIN) + if_kin[1], by_another + good)
@@ -58,9 +59,10 @@ def _model() -> CrashChance:
     return CrashChance()
 
 
-def _scores(tally: Tally, reported: Tally) -> tuple[float, float]:
+def _scores(tally: Tally, reported: Tally, clean: Tally) -> tuple[float, float]:
     """Log-probability of these runs where the commit has the bug, and where it has not."""
     known, _ = _model().log_likelihood(reported)
+    _, noise = _model().log_likelihood(clean)
     bad, good = _model().log_likelihood(tally)
-    prior = _model().log_prior + known
+    prior = _model().log_prior + known + noise
     return float(np.logaddexp.reduce(prior + bad)), float(np.logaddexp.reduce(prior + good))

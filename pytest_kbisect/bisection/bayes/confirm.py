@@ -16,6 +16,9 @@ from pytest_kbisect.bisection.verdict import crash_chance, enough_runs
 if TYPE_CHECKING:
     from pytest_kbisect.bisection.evidence import Evidence
 
+MANY = 60
+"""Runs of a commit that should crash, after which noise is looked for where its own odds do not pass."""
+
 
 @dataclass(frozen=True)
 class OwnOdds:
@@ -59,6 +62,17 @@ class Confirmation:
             if tally.total >= MOST_RUNS or tally.kin > tally.telling or hardly_speaks(tally):
                 continue  # no more of the same would convince
             what = "the culprit" if own.commit == self._claims[0][0] else "its parent"
+            at_end = self._evidence.own_tally(self._end).total
+            if (
+                own.should_crash
+                and tally.matching
+                and MANY <= tally.total > at_end
+                and self._can_tell(self._end)
+            ):
+                reason = (
+                    f"{what} crashed in {tally.matching} of {tally.total} runs: does the end without the bug?"
+                )
+                return Experiment(self._end, max(runs, tally.total - at_end), reason=reason, own=True)
             again = "again" if tally.total else "itself"
             reason = f"{what} {again}: {own.probability:.0%} by its own runs"
             return Experiment(own.commit, runs, reason=reason, own=True)
@@ -112,5 +126,6 @@ class Confirmation:
         tally = self._evidence.own_tally(commit)
         if commit == self._evidence.reported:
             return 1.0 if tally.matching and should_crash else 0.0
-        crash = chance_of_bug(tally, self._evidence.tally(self._evidence.reported))
+        clean = None if commit == self._end else self._evidence.own_tally(self._end)
+        crash = chance_of_bug(tally, self._evidence.tally(self._evidence.reported), clean)
         return crash if should_crash else 1 - crash
