@@ -200,18 +200,22 @@ def reason_of(search: Search, answer: Answer) -> str:
     if answer.kind is AnswerKind.BAD_AT_GOOD_END:
         tally = search.evidence.tally(GOOD_END)
         where = "where the branches part" if search.rules.check_good else "the good end"
-        only = sorted(_crashes(search, end) - _crashes(search, GOOD_END))
-        mean = (
-            f"; or is it {' or '.join(only)}? then say so in the reproducer (kbisect-crash:)" if only else ""
-        )
         return (
             f"{tally.matching} of {tally.total} runs crashed on {where}, {search.good[:12]}, already: "
-            f"name an older one{mean}"
+            f"name an older one{_meant(search, end, GOOD_END)}"
         )
+    if answer.kind is AnswerKind.NOT_FIXED:
+        return f"{answer.reason}{_meant(search, end, search.history.bad_end)}"
     tested = search.found.get(end)
     if answer.kind is AnswerKind.UNTESTABLE and tested is not None and tested.build_error:
         return f"{answer.reason}: {tested.build_error.splitlines()[0]}"
     return answer.reason
+
+
+def _meant(search: Search, end: int, other: int) -> str:
+    """What may be meant where both ends crash: the crashes of one that the other has not."""
+    only = sorted(_crashes(search, end) - _crashes(search, other))
+    return f"; or is it {' or '.join(only)}? then say so in the reproducer (kbisect-crash:)" if only else ""
 
 
 def _crashes(search: Search, index: int) -> set[str]:

@@ -514,6 +514,21 @@ def test_a_good_end_that_crashes_otherwise_is_told_with_what_may_be_meant(linux,
     assert "is it WARNING in foo? then say so in the reproducer (kbisect-crash:)" in reason
 
 
+def test_an_end_that_is_not_fixed_for_another_crash_is_told_with_what_may_be_meant(linux, tmp_path):
+    end = linux.commit("the end")
+    tree, history = LinuxTree(linux.path, tmp_path / "cache"), History.line([end])
+    trials = Trials(Lab(tree), Journal(tmp_path / "journal.jsonl", {}), Teller(), per_run=1)
+    evidence = Evidence(history, reported=GOOD_END)
+    search = Search("good", history, evidence, Bayes(history, fix=True), trials, Teller(), Rules(fix=True))
+    other = replace(CRASH, title="KASAN: use-after-free Read in bar", frame="bar")
+    search.evidence.add(GOOD_END, Found("good", (CRASH,) * 6 + (other,) * 3 + (OK,), "of the good end"))
+    search.evidence.add(0, Found(end, (other,) * 20 + (OK,) * 10, "of the end"))
+    answer = search.strategy.decide(search.evidence)
+    assert answer.kind is AnswerKind.NOT_FIXED
+    reason = reason_of(search, answer)
+    assert reason.startswith("the bad end still crashes; or is it WARNING in foo? then say so in the repro")
+
+
 def test_a_crash_that_is_taken_for_another_bug_is_told(linux, tmp_path):
     end = linux.commit("the end")
     tree, history = LinuxTree(linux.path, tmp_path / "cache"), History.line([end])
