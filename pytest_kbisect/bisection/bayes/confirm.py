@@ -56,29 +56,28 @@ class Confirmation:
         `runs` is the size of a batch.
         """
         for own in self.odds():
-            tally = self._evidence.own_tally(own.commit)
-            if own.probability >= self._confidence or self._evidence.builds(own.commit) is False:
-                continue
-            if tally.total >= MOST_RUNS or tally.kin > tally.telling or hardly_speaks(tally):
-                continue  # no more of the same would convince
-            what = "the culprit" if own.commit == self._claims[0][0] else "its parent"
-            at_end = self._evidence.own_tally(self._end).total
-            if (
-                own.should_crash
-                and tally.matching
-                and MANY <= tally.total > at_end
-                and self._can_tell(self._end)
-            ):
-                reason = (
-                    f"{what} crashed in {tally.matching} of {tally.total} runs: does the end without the bug?"
-                )
-                return Experiment(self._end, max(runs, tally.total - at_end), reason=reason, own=True)
-            again = "again" if tally.total else "itself"
-            reason = f"{what} {again}: {own.probability:.0%} by its own runs"
-            return Experiment(own.commit, runs, reason=reason, own=True)
-        return self._is_noise(runs)
+            if own.probability < self._confidence and (again := self._again(own, runs)) is not None:
+                return again
+        return self._look_for_noise(runs)
 
-    def _is_noise(self, runs: int) -> Experiment | None:
+    def _again(self, own: OwnOdds, runs: int) -> Experiment | None:
+        """More runs of a commit whose own do not convince, or of the end without the bug where its few
+        crashes may be noise; None where neither would help.
+        """
+        tally, at_end = self._evidence.own_tally(own.commit), self._evidence.own_tally(self._end).total
+        if tally.kin > tally.telling or not self._can_tell(own.commit):
+            return None
+        what = "the culprit" if own.commit == self._claims[0][0] else "its parent"
+        rare = own.should_crash and tally.matching > 0 and tally.total >= MANY
+        if rare and tally.total > at_end and self._can_tell(self._end):
+            seen = f"{tally.matching} of {tally.total} runs"
+            reason = f"{what} crashed in {seen}: does the end without the bug?"
+            return Experiment(self._end, max(runs, tally.total - at_end), reason=reason, own=True)
+        again = "again" if tally.total else "itself"
+        reason = f"{what} {again}: {own.probability:.0%} by its own runs"
+        return Experiment(own.commit, runs, reason=reason, own=True)
+
+    def _look_for_noise(self, runs: int) -> Experiment | None:
         """What shows whether the end that has not the bug crashes as often as others said not to have it.
 
         Runs are made there and at the one of them that crashed most, in turn.
