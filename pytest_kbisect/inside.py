@@ -34,7 +34,7 @@ def check(config: pytest.Config) -> None:
         raise pytest.UsageError(
             f"{wanted[0]} waits at the terminal, and xdist workers have none: leave -n out"
         )
-    wanted += ["--pdb"] if getattr(config.option, "usepdb", False) else []
+    wanted += ["--pdb"] if options.debugs(config) else []
     if wanted and options.value(config, "range"):
         raise pytest.UsageError(
             f"{wanted[0]} is for one kernel: leave --kbisect-range out and name the commit with --kbisect-commit"

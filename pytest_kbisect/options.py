@@ -273,6 +273,11 @@ def no_range(config: pytest.Config) -> bool:
     return config.getoption(_BY_NAME["range"].key) == "" and not given(config, "commit")
 
 
+def debugs(config: pytest.Config) -> bool:
+    """Whether pytest's own --pdb was given, which is not there with -p no:debugging."""
+    return bool(getattr(config.option, "usepdb", False))
+
+
 def in_use(config: pytest.Config) -> bool:
     """Whether any option of ours was given, on the command line or in the ini file."""
     return bool(config.getini(REPRODUCER_DIRS)) or any(

@@ -70,14 +70,10 @@ def _share(config: pytest.Config) -> None:
 
 
 def _check_looking(config: pytest.Config) -> None:
-    if options.value(config, "shell") or options.value(config, "gdb") or _pdb(config):
+    if options.value(config, "shell") or options.value(config, "gdb") or options.debugs(config):
         from pytest_kbisect import inside
 
         inside.check(config)
-
-
-def _pdb(config: pytest.Config) -> bool:
-    return bool(getattr(config.option, "usepdb", False))  # not there with -p no:debugging
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -211,7 +207,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 
 def _in_sight(item: pytest.Item, error: BaseException, guest: Guest) -> BaseException:
     """With --pdb, the error with its traceback cut where `vm` is in scope."""
-    if not _pdb(item.config):
+    if not options.debugs(item.config):
         return error
     from pytest_kbisect import inside
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from pytest_kbisect.bisection.outcome import Outcome, Run, Tested
 from pytest_kbisect.bisection.reference import Match, Matcher, Reference, match_names
 from pytest_kbisect.bisection.strategy import GOOD_END
-from pytest_kbisect.bisection.tally import Tally, chance_of, tally_of
+from pytest_kbisect.bisection.tally import Tally, chance_of, likelier_apart, tally_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -210,8 +210,7 @@ class Evidence:
         here, there = (sum(run.title == title for run in runs) for runs in (good, bad))
         if here * len(bad) >= there * len(good):
             return True
-        apart = chance_of(here, len(good) - here) + chance_of(there, len(bad) - there)
-        return apart <= chance_of(here + there, len(good) + len(bad) - here - there)
+        return likelier_apart((here, len(good) - here), (there, len(bad) - there)) <= 0
 
     @property
     def reference(self) -> Reference:

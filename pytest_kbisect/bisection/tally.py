@@ -85,3 +85,12 @@ def chance_of(crashes: int, others: int) -> float:
     (The estimator of Krichevsky and Trofimov: a Beta prior with both parameters one half.)
     """
     return lgamma(crashes + 0.5) + lgamma(others + 0.5) - lgamma(crashes + others + 1) - log(pi)
+
+
+def likelier_apart(here: tuple[int, int], there: tuple[int, int]) -> float:
+    """How many times likelier (log) two sets of runs are with a crash chance each than with one for both.
+
+    Each set is how many crashed, and how many did not.
+    """
+    both = here[0] + there[0], here[1] + there[1]
+    return chance_of(*here) + chance_of(*there) - chance_of(*both)

@@ -75,7 +75,7 @@ def memory() -> Finding:
 
 def cache_folder(cache: Path) -> Finding:
     """Whether the cache folder has room, and can be written and run from (a build runs what it compiles)."""
-    existing = next(folder for folder in (cache, *cache.parents) if os.path.exists(folder))
+    existing = headroom.existing(cache)
     free = shutil.disk_usage(existing).free // _MIB
     needed = (headroom.DISK_FOR_TREE + headroom.DISK_FOR_BUILD) // _MIB
     elsewhere = "another folder: --kbisect-cache DIR, or the variable KBISECT_CACHE"

@@ -116,9 +116,10 @@ def _check_host(tarball: Path) -> None:
 
 
 def _check_disk(cache: Path) -> None:
-    """Before anything is written. The folder may not exist yet, so ask for one above it."""
-    existing = next(folder for folder in (cache, *cache.parents) if folder.exists())
-    free = shutil.disk_usage(existing).free >> 20
+    """Before anything is written."""
+    from pytest_kbisect.kernel import headroom
+
+    free = shutil.disk_usage(headroom.existing(cache)).free >> 20
     if free < _DISK_MIB:
         raise HostError(
             f"{cache} needs {_DISK_MIB} MiB, and {free} MiB are free: name another folder with --cache"

@@ -46,12 +46,14 @@ def jobs_that_fit(jobs: int) -> int:
     return max(1, min(jobs, (available - MEMORY_FOR_BUILD) // MEMORY_PER_JOB + 1))
 
 
+def existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists and may be looked into."""
+    return next(place for place in (folder, *folder.parents) if os.path.exists(place))
+
+
 def require_disk(folder: Path, needed: int) -> None:
     """Raise HostError if the file system of `folder` (which need not exist) has less than `needed` bytes."""
-    place = folder
-    while not place.exists():
-        place = place.parent
-    free = shutil.disk_usage(place).free
+    free = shutil.disk_usage(existing(folder)).free
     if free < needed:
         raise HostError(
             f"too little disk to build a kernel: {folder} needs {needed // MIB} MiB, {free // MIB} MiB free: "
@@ -67,17 +69,11 @@ def require_path(cache: Path) -> None:
                 f"kernels cannot be built in {path}, because of the space or colon in its path: "
                 "give another --kbisect-cache, or KBISECT_CACHE"
             )
-    if not _runs_programs(cache):
+    if os.statvfs(existing(cache)).f_flag & os.ST_NOEXEC:
         raise UsageError(
             f"kernels cannot be built in {cache}: it is mounted noexec, and builds run what they have compiled: "
             "give another --kbisect-cache, or KBISECT_CACHE"
         )
-
-
-def _runs_programs(folder: Path) -> bool:
-    """Whether programs in a folder, which need not exist, can be run."""
-    existing = next(place for place in (folder, *folder.parents) if os.path.exists(place))
-    return not os.statvfs(existing).f_flag & os.ST_NOEXEC
 
 
 @contextlib.contextmanager

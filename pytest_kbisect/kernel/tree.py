@@ -108,7 +108,6 @@ class LinuxTree(Repository):
         if a == b:
             raise UsageError(f"empty range {text!r}: {first} and {last} are the same commit {a[:12]}")
         if self._leads_to(a, b):
-            self._require_whole(self._logs[a, b])
             return Range(a, b)
         base = self.merge_base(a, b)
         if base == b:
@@ -169,7 +168,9 @@ class LinuxTree(Repository):
         UsageError where a shallow clone lacks some of them.
         """
         known = self._logs.pop((a, b), None)
-        text = self._read_log(a, b) if known is None else known
+        if known is not None:
+            return known
+        text = self._read_log(a, b)
         self._require_whole(text)
         return text
 
@@ -187,12 +188,15 @@ class LinuxTree(Repository):
     def _leads_to(self, a: str, b: str) -> bool:
         """Whether a is an ancestor of b: then, and only then, it is the parent of a commit in a..b.
 
+        Raises UsageError where a shallow clone lacks some of these.
+
         Whoever asks reads the log of the range next, so it is kept for that: `git merge-base` would
         walk the same commits once more (half a second for a year of Linux).
         """
         text = self._read_log(a, b)
         if not re.search(rf"^[0-9a-f]+\0(?:[0-9a-f]+ )*{a}[ \0]", text, re.MULTILINE):
             return False
+        self._require_whole(text)
         self._logs[a, b] = text
         return True
 

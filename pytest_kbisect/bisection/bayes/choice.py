@@ -88,9 +88,10 @@ class _Batch:
 def _batches(state: State, alternatives: Alternatives, lengths: Sequence[int]) -> Iterator[_Batch]:
     """Batches of these lengths, by commit."""
     prices, testable, built = state.prices, alternatives.testable, alternatives.built
-    first = np.where(built, 0.0, _information(state, alternatives, 1)[0])
+    one = _information(state, alternatives, 1)
+    first = np.where(built, 0.0, one[0])
     for waves in lengths:
-        told, spent = _information(state, alternatives, waves)
+        told, spent = one if waves == 1 else _information(state, alternatives, waves)
         bits = testable * told
         seconds = np.where(built, 0.0, prices.build)
         seconds += testable * (prices.session + spent * prices.run / alternatives.speaks)

@@ -10,7 +10,7 @@ from pytest_kbisect.bisection.bayes.alone import MOST_RUNS, chance_of_bug
 from pytest_kbisect.bisection.bayes.crashchance import DRIFTING
 from pytest_kbisect.bisection.bayes.testable import hardly_speaks
 from pytest_kbisect.bisection.strategy import GOOD_END, Experiment
-from pytest_kbisect.bisection.tally import Tally, chance_of
+from pytest_kbisect.bisection.tally import Tally, likelier_apart
 from pytest_kbisect.bisection.verdict import crash_chance, enough_runs
 
 if TYPE_CHECKING:
@@ -106,9 +106,8 @@ class Confirmation:
         here, end = self._crashed(), self._evidence.own_tally(self._end)
         if here.matching * end.telling <= end.matching * here.telling and (end.telling or not here.matching):
             return 1.0
-        alike = chance_of(here.matching + end.matching, here.ok + end.ok)
-        apart = chance_of(here.matching, here.ok) + chance_of(end.matching, end.ok)
-        return (1 - DRIFTING) / (1 - DRIFTING + DRIFTING * exp(min(apart - alike, 700.0)))
+        apart = likelier_apart((here.matching, here.ok), (end.matching, end.ok))
+        return (1 - DRIFTING) / (1 - DRIFTING + DRIFTING * exp(min(apart, 700.0)))
 
     def _crashed(self) -> Tally:
         """All own runs of commits that have not the bug, as the answer says."""
