@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Counted runs of one kernel. Only `matching` and `ok` speak; the rest is no evidence."""
+    """Counted runs of one kernel. Only `matching` and `ok` are evidence.
+
+    `silent` runs ended well without executing the code that the bug is in: they could not have shown it.
+    """
 
     matching: int = 0
     ok: int = 0
@@ -26,10 +29,16 @@ class Tally:
     unrelated: int = 0
     boot_failed: int = 0
     infra_failed: int = 0
+    silent: int = 0
 
     @property
     def total(self) -> int:
-        return self.matching + self.ok + self.related + self.unrelated + self.boot_failed + self.infra_failed
+        return self.booted + self.boot_failed + self.infra_failed
+
+    @property
+    def booted(self) -> int:
+        """Runs whose kernel came up, whatever they showed."""
+        return self.matching + self.ok + self.related + self.unrelated + self.silent
 
     @property
     def telling(self) -> int:

@@ -39,7 +39,7 @@ def is_dead(tally: Tally, boot_failures: float) -> bool:
     `boot_failures` is the share of failed boots among kernels that do come up. Nothing but failed
     boots is explained by chance less and less the more there are of them.
     """
-    if tally.telling or tally.unrelated or tally.related or not tally.boot_failed:
+    if tally.booted or not tally.boot_failed:
         return False
     by_chance = (1 - _DEAD) * max(boot_failures, 0.02) ** tally.boot_failed
     return by_chance < 0.02 * _DEAD
@@ -77,9 +77,9 @@ def machine_fails(tallies: Sequence[Tally]) -> bool:
 def boot_failures(evidence: Evidence) -> float:
     """The share of failed boots among kernels that were seen up at least once."""
     tallies = [evidence.tally(i) for i in evidence.built]
-    alive = [t for t in tallies if t.telling or t.unrelated or t.related]
+    alive = [t for t in tallies if t.booted]
     failed = sum(t.boot_failed for t in alive)
-    return failed / max(1, failed + sum(t.telling + t.unrelated + t.related for t in alive))
+    return failed / max(1, failed + sum(t.booted for t in alive))
 
 
 class Testable:
