@@ -110,8 +110,23 @@ def _packages(debian: str, fedora: str = "", arch: str = "", suse: str = "") -> 
     return {family: name for family, name in names if name != "-"}
 
 
-SOURCE_TARBALL = Path("/usr/src/linux-source-6.1.tar.xz")
-"""Debian's kernel source, whichever 6.1.y it serves."""
+def source_tarball(folder: Path = Path("/usr/src")) -> Path | None:
+    """The newest kernel source that the distribution has installed; None if there is none.
+
+    Debian and Ubuntu have packages linux-source-X.Y and linux-source-X.Y.Z. Both put a tarball into /usr/src;
+    Ubuntu's is a link into a folder of the same name, which holds the file.
+    """
+    found: dict[tuple[int, ...], Path] = {}
+    for place in (folder, *folder.glob("linux-source-*/")):
+        for path in sorted(place.glob("linux-source-*.tar.*")):
+            name = re.fullmatch(r"linux-source-(\d+(?:\.\d+)+)\.tar\.(?:xz|bz2|gz|zst)", path.name)
+            if name and path.is_file():
+                found.setdefault(tuple(map(int, name[1].split("."))), path)
+    return found[max(found)] if found else None
+
+
+SOURCE_TARBALL = source_tarball() or Path("/usr/src/linux-source-6.1.tar.xz")
+"""What `source_tarball` finds, or a name for messages."""
 
 _SSL = _packages("libssl-dev", "openssl-devel", "openssl", "libopenssl-devel")
 _ELF = _packages("libelf-dev", "elfutils-libelf-devel", "libelf", "libelf-devel")
