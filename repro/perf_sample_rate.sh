@@ -1,15 +1,17 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# divide error in perf_proc_update_handler: a sample rate of zero.
+# divide error in perf_event_max_sample_rate_handler: a sample rate of zero.
 #
-# The handler divides a second by kernel.perf_event_max_sample_rate. The lower
-# limit of 1 was once not enforced; it is since 723478c8a471 ("perf: Enforce 1 as
-# lower limit for perf_event_max_sample_rate", v3.14).
+# The handler (perf_proc_update_handler in older kernels) divides a second by
+# kernel.perf_event_max_sample_rate. The lower limit of 1 was once not enforced;
+# it is since 723478c8a471 ("perf: Enforce 1 as lower limit for
+# perf_event_max_sample_rate", v3.14).
 #
 # kbisect-config: CONFIG_PERF_EVENTS=y
 # kbisect-config: CONFIG_PROC_SYSCTL=y
 # kbisect-timeout: 20
+# kbisect-crash: divide error in perf_event_max_sample_rate_handler
 # kbisect-crash: divide error in perf_proc_update_handler
 
 rate=/proc/sys/kernel/perf_event_max_sample_rate
