@@ -37,3 +37,34 @@ def test_bytes_that_are_not_utf8_survive() -> None:
 def test_a_file_that_is_not_there_is_an_error() -> None:
     with pytest.raises(AnchorError, match="not in this tree"):
         change("s", "a.c", "1", "2", "").apply({})
+
+
+def test_an_edit_without_a_new_text_only_makes_sure_of_its_anchor() -> None:
+    kept = Change("s", (Edit("a.c", "here", None),), "")
+    assert kept.apply({"a.c": b"it is here"}) == {}
+    with pytest.raises(AnchorError, match="'here' found 0 times"):
+        kept.apply({"a.c": b"gone"})
+
+
+class TestForms:
+    CHANGE = change("s", "mm/vmscan.c", "old", "new", "", Edit("mm/shrinker.c", "old", "newer"))
+
+    def test_the_first_that_fits_is_made(self) -> None:
+        both = {"mm/vmscan.c": b"old", "mm/shrinker.c": b"old"}
+        assert self.CHANGE.apply(both) == {"mm/vmscan.c": b"new"}
+        assert self.CHANGE.apply(both | {"mm/vmscan.c": b""}) == {"mm/shrinker.c": b"newer"}
+
+    def test_a_form_fits_as_a_whole_or_not_at_all(self) -> None:
+        two = Change(
+            "s", (Edit("a.c", "1", "2"), Edit("b.c", "1", "2")), "", otherwise=((Edit("a.c", "1", "3"),),)
+        )
+        assert two.apply({"a.c": b"1", "b.c": b""}) == {"a.c": b"3"}
+
+    def test_all_their_files_are_asked_for(self) -> None:
+        assert self.CHANGE.paths == {"mm/vmscan.c", "mm/shrinker.c"}
+
+    def test_where_none_fits_each_says_why(self) -> None:
+        with pytest.raises(
+            AnchorError, match=r"mm/vmscan\.c: not in this tree; mm/shrinker\.c: 'old' found 0 times"
+        ):
+            self.CHANGE.apply({"mm/shrinker.c": b""})
