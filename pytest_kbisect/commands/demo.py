@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from pytest_kbisect.demo.repository import Demo
 
-REPRODUCER = "tun_napi_frags.c"
 _DISK_MIB = 6_000
 """The history 0.3 GB, the bisection's worktree 1.3 GB, objects and built kernels."""
 
@@ -30,8 +29,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser = verbs.add_parser(
         "demo",
         help="bisect a ready-made kernel history",
-        description="Make a history of 128 commits on Debian's source of Linux 6.1, one of which introduces a crash,"
-        " and find that one with `pytest --kbisect-range`. The first build takes a few minutes, the rest less.",
+        description="Make a history of 128 commits on the distribution's kernel source, one of which introduces a"
+        " crash, and find that one with `pytest --kbisect-range`. The first build takes a few minutes, the rest less.",
     )
     parser.add_argument(
         "--cache",
@@ -39,12 +38,20 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         metavar="DIR",
         help="where everything goes (default: $KBISECT_CACHE, else the user's cache)",
     )
-    parser.add_argument(
+    given = parser.add_mutually_exclusive_group()
+    given.add_argument(
         "--tarball",
         type=Path,
         metavar="FILE",
-        default=host.SOURCE_TARBALL,
-        help="source of a Linux 6.1.y as .tar.xz (default: %(default)s)",
+        help="kernel source, Linux 5.10 or later, as .tar.xz, .tar.gz, .tar.bz2, .tar.zst or .tar"
+        " (default: the newest /usr/src/linux-source-*.tar.*)",
+    )
+    given.add_argument(
+        "--tree",
+        type=Path,
+        metavar="DIR",
+        help="kernel source, Linux 5.10 or later, as a folder: HEAD of a git repository, or a tree in which nothing has"
+        " been built",
     )
     parser.add_argument("--history-only", action="store_true", help="make the history and do not bisect it")
     parser.add_argument(
@@ -60,18 +67,21 @@ def run(arguments: argparse.Namespace) -> int:
     from pytest_kbisect.demo import repository
     from pytest_kbisect.kernel import headroom
 
-    _check_host(arguments.tarball)
+    given = arguments.tarball or arguments.tree
+    _check_host(with_source=given is None)
+    source = _source(arguments.tarball, arguments.tree)
     cache = (arguments.cache or options.default_cache()).absolute()
     headroom.require_path(cache)
     folder = cache / "demo"
     _check_disk(cache)
     started = time.monotonic()
-    print("kbisect demo: a history of Linux 6.1 in which one commit introduces a crash", flush=True)
-    demo = repository.prepare(folder, arguments.tarball, _say)
+    print(f"kbisect demo: a history on {source}, in which one commit introduces a crash", flush=True)
+    demo = repository.prepare(folder, source, _say)
     print(f"{demo.commits} commits on Linux {demo.version} in {demo.path} ({_minutes(started)})", flush=True)
+    print(f"One of them brings this crash back: {demo.crash}", flush=True)
     if arguments.history_only:
         return ExitCode.FOUND
-    reproducer = _lay_out(folder)
+    reproducer = _lay_out(folder, demo.reproducer)
     # Another package or tarball makes another history, and that is another bisection.
     result = folder / f"result-{demo.bad[:12]}"
     command = [
@@ -102,17 +112,30 @@ def _minutes(started: float) -> str:
     return f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
 
 
-def _check_host(tarball: Path) -> None:
-    if absent := [
-        tool for tool in host.missing() if not tool.optional and tool.name != host.SOURCE_TARBALL.name
-    ]:
-        raise HostError(
-            f"missing on this host: {', '.join(tool.name for tool in absent)}: run `kbisect setup` first"
-        )
-    if not tarball.is_file():
-        if tarball == host.SOURCE_TARBALL:
-            host.require(tarball.name)
+def _source(tarball: Path | None, tree: Path | None) -> Path:
+    """What the history is made from.
+
+    Raises UsageError if it is not there, HostError if no source is given and none is installed.
+    """
+    if tarball and not tarball.is_file():
         raise UsageError(f"{tarball}: no such file")
+    if tree and not tree.is_dir():
+        raise UsageError(f"{tree}: no such directory")
+    source = tarball or tree or host.source_tarball()
+    if source is None:
+        raise HostError(
+            "no kernel source is installed (/usr/src/linux-source-*.tar.*): run `kbisect setup --demo`,"
+            " or give --tarball FILE or --tree DIR"
+        )
+    return source
+
+
+def _check_host(*, with_source: bool) -> None:
+    absent = [tool for tool in host.missing(host.Purpose.BUILD, host.Purpose.GUEST) if not tool.optional]
+    if absent:
+        names = ", ".join(tool.name for tool in absent)
+        setup = "kbisect setup --demo" if with_source else "kbisect setup"
+        raise HostError(f"missing on this host: {names}: run `{setup}` first")
 
 
 def _check_disk(cache: Path) -> None:
@@ -126,11 +149,11 @@ def _check_disk(cache: Path) -> None:
         )
 
 
-def _lay_out(folder: Path) -> Path:
+def _lay_out(folder: Path, name: str) -> Path:
     """A place to run pytest in: a configuration of its own, so that no other matters, and the reproducer."""
-    reproducer = folder / "repro" / REPRODUCER
+    reproducer = folder / "repro" / name
     reproducer.parent.mkdir(exist_ok=True)
-    reproducer.write_bytes(resources.files("pytest_kbisect.demo").joinpath(REPRODUCER).read_bytes())
+    reproducer.write_bytes(resources.files("pytest_kbisect.demo").joinpath(name).read_bytes())
     (folder / "pytest.ini").write_text("[pytest]\nkbisect_repro_dirs = repro\n")
     return reproducer
 
@@ -174,7 +197,7 @@ def _explanation(demo: Demo, result: Path, took: str) -> str:
     return f"""
 That is the commit that was planted: {demo.culprit[:12]}. ({took} in all)
 
-What happened: both ends of the range were built and booted in QEMU, and {REPRODUCER} was run in fresh
+What happened: both ends of the range were built and booted in QEMU, and {demo.reproducer} was run in fresh
 guests, to see that it crashes the one and not the other. Then commits in between were tested, each time the one that
 tells most for its price, until one was left whose parent does not crash. On the way stood {len(demo.unbuildable)} commits that do not build,
 {len(demo.unbootable)} that does not boot and {len(demo.words)} that change no code: those are skipped, or cost nothing.
@@ -183,7 +206,7 @@ tells most for its price, until one was left whose parent does not crash. On the
     {shlex.quote(str(result))}        logs, JUnit XML, result.json
 
 For a kernel of your own, put a reproducer into a folder repro/ (a C program, a shell script, or a Python
-test; what it needs stands in comment lines, as in {demo.path.parent / "repro" / REPRODUCER}) and run
+test; what it needs stands in comment lines, as in {demo.path.parent / "repro" / demo.reproducer}) and run
 
     pytest --kbisect-kernel ~/linux repro/NAME                            does HEAD crash?
     pytest --kbisect-kernel ~/linux --kbisect-range v6.1..HEAD repro/NAME   which commit began it?

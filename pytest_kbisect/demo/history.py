@@ -5,6 +5,8 @@ Everything is fixed, people and dates too: one source tree gives one set of hash
 
 from __future__ import annotations
 
+import contextlib
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -52,9 +54,10 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """`commits[0]` is the tree as it was prepared. The other fields are indices into `commits`."""
+    """`commits[0]` is the tree as it was prepared for `bug`. The other fields are indices into `commits`."""
 
     commits: tuple[Commit, ...]
+    bug: story.Bug
     culprit: int
     unbuildable: tuple[int, ...]
     unbootable: tuple[int, ...]
@@ -63,8 +66,15 @@ class History:
 
 def paths() -> frozenset[str]:
     """The files that are needed to lay out the history."""
-    changes = (*POOLS, [*story.PLACES.values()], words.CHANGES)
-    return frozenset(path for group in changes for change in group for path in change.paths)
+    bugs = [change for bug in story.BUGS for change in (bug.preparation, bug.culprit)]
+    mishaps = [
+        change
+        for mishap in (*story.DO_NOT_BUILD, *story.DO_NOT_BOOT)
+        for change in (mishap.broken, mishap.repair)
+    ]
+    return frozenset(
+        path for group in (*POOLS, words.CHANGES, bugs, mishaps) for change in group for path in change.paths
+    )
 
 
 def spread(*groups: Sequence[Change]) -> list[Change]:
@@ -88,15 +98,14 @@ class _Line:
 class _Writer:
     """The history as it grows."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.commits = [first_commit()]
+    def __init__(self, first: Commit) -> None:
+        self.commits = [first]
         self.words: list[int] = []
-        self._say = say
 
     def add(self, line: _Line, change: Change) -> int:
         """Put one more commit on a line, and return its index. Raises AnchorError if it does not fit."""
         changed = change.apply(line.files)
-        who = subsystem_of(change.edits[0].path)
+        who = subsystem_of(min(changed))
         author = who.contributors[len(self.commits) % len(who.contributors)]
         message = _message(change, author, who.maintainer)
         self._append(line, Commit(message, author, who.maintainer, self._now(), (line.last,), changed))
@@ -107,10 +116,8 @@ class _Writer:
     def add_next(self, line: _Line, changes: Iterator[Change]) -> int | None:
         """Add the next change that fits, or None if no more does."""
         for change in changes:
-            try:
+            with contextlib.suppress(AnchorError):
                 return self.add(line, change)
-            except AnchorError as error:
-                self._say(f'left out "{change.subject}": {error}')
         return None
 
     def merge(self, main: _Line, side: _Line) -> None:
@@ -142,58 +149,99 @@ class _Writer:
         line.last = len(self.commits) - 1
 
 
-def first_commit() -> Commit:
-    """The tree as the distribution ships it, but for the story's preparation. Its files are not told here."""
-    message = (
-        "Linux 6.1.y as the distribution ships it\n\n"
-        "But for one check: tun_napi_alloc_frags() takes any length, so that the\n"
-        "allocator is the last to object to a long one.\n"
-    )
-    return Commit(message, MERGER, MERGER, _BEGIN, (), {})
-
-
 def lay_out(version: str, files: Mapping[str, bytes], say: Callable[[str], None] = print) -> History:
-    """The history on top of a tree in which the files of `paths()` have these contents (prepared).
+    """The history on top of a tree in which the files of `paths()` have these contents; some may be missing.
 
     An ordinary change that does not fit is left out, and another takes its place while there are any.
-    Raises UsageError if a commit of the story does not fit, or if fewer than 120 are left.
+    Raises UsageError if no bug of the story fits or too few of its mishaps do, or if fewer than 120 commits
+    are left.
     """
-    writer = _Writer(say)
-    main = side = _Line(dict(files), 0)
-    wordy = iter([change for change in words.CHANGES if not _aside(change)])
+    bug, prepared = _bug(version, files)
+    breaking = _fitting(story.DO_NOT_BUILD, files)[: len(story.UNBUILDABLE)]
+    hanging = _fitting(story.DO_NOT_BOOT, files)[:1]
+    if len(breaking) < len(story.UNBUILDABLE) or not hanging:
+        raise _unfit(version, "the commits that do not build or boot")
+    fixed = {story.CULPRIT: bug.culprit}
+    for mishap, (start, end) in zip(
+        (*breaking, *hanging), (*story.UNBUILDABLE, story.UNBOOTABLE), strict=True
+    ):
+        fixed |= {start: mishap.broken, end: mishap.repair}
+
+    writer = _Writer(_first_commit(version, bug, prepared))
+    main = side = _Line({**files, **prepared}, 0)
+    side_words = [change for change in words.CHANGES if _aside(change)]
+    wordy = iter([change for change in words.CHANGES if change not in side_words])
     next_wordy = story.WORDS_EVERY // 2
     ordinary = iter(spread(*(pool for pool in POOLS if pool is not fs.CHANGES)))
     index_of: dict[int, int | None] = {}
     for place in range(story.TOTAL - story.SIDE_LENGTH):
         if place == story.FORK:
             side = _Line(dict(main.files), main.last)
-            for change in _side_branch():
-                writer.add_next(side, iter((change,)))
+            _write_side_branch(writer, side, side_words)
         if place == story.MERGE:
             writer.merge(main, side)
-        elif place in story.PLACES:
-            index_of[place] = writer.add(main, story.PLACES[place])
-        elif place >= next_wordy and writer.add_next(main, wordy) is not None:
+        elif place in fixed:
+            index_of[place] = writer.add(main, fixed[place])
+        elif (
+            place >= next_wordy
+            and len(writer.words) < story.WORDS
+            and writer.add_next(main, wordy) is not None
+        ):
             next_wordy += story.WORDS_EVERY
         else:
             index_of[place] = writer.add_next(main, ordinary)
     above_first = len(writer.commits) - 1
     if above_first < story.LEAST:
-        raise UsageError(
-            f"only {above_first} of the demo's commits fit Linux {version} (at least {story.LEAST} are needed):"
-            " give it the source of another 6.1.y with --tarball"
-        )
+        raise _unfit(version, f"{story.LEAST} of the demo's commits, but only {above_first}")
+    if above_first < story.TOTAL:
+        say(f"{story.TOTAL - above_first} of the demo's {story.TOTAL} commits do not fit Linux {version}")
 
     def indices(*places: int) -> tuple[int, ...]:
         return tuple(index for place in places if (index := index_of[place]) is not None)
 
-    (culprit,) = indices(*(place for place, change in story.PLACES.items() if change is story.CULPRIT))
+    (culprit,) = indices(story.CULPRIT)
     return History(
         tuple(writer.commits),
+        bug,
         culprit=culprit,
-        unbuildable=indices(*story.UNBUILDABLE),
-        unbootable=indices(*story.UNBOOTABLE),
+        unbuildable=indices(*(place for stretch in story.UNBUILDABLE for place in range(*stretch))),
+        unbootable=indices(*range(*story.UNBOOTABLE)),
         words=tuple(writer.words),
+    )
+
+
+def _first_commit(version: str, bug: story.Bug, prepared: Mapping[str, bytes]) -> Commit:
+    """The tree as it was given, but for the story's preparation. Only the files of that are in `files`."""
+    return Commit(f"Linux {version}\n\n{bug.preparation.body}\n", MERGER, MERGER, _BEGIN, (), prepared)
+
+
+def _bug(version: str, files: Mapping[str, bytes]) -> tuple[story.Bug, dict[str, bytes]]:
+    """The first bug that can be had in this tree, and what its preparation changes."""
+    problems = []
+    for bug in story.BUGS:
+        try:
+            prepared = bug.preparation.apply(files)
+            bug.culprit.apply({**files, **prepared})
+        except AnchorError as error:
+            problems.append(str(error))
+        else:
+            return bug, prepared
+    raise _unfit(version, f"any of the demo's bugs ({'; '.join(problems)})")
+
+
+def _fitting(mishaps: Sequence[story.Mishap], files: Mapping[str, bytes]) -> list[story.Mishap]:
+    fitting = []
+    for mishap in mishaps:
+        with contextlib.suppress(AnchorError):
+            mishap.repair.apply({**files, **mishap.broken.apply(files)})
+            fitting.append(mishap)
+    return fitting
+
+
+def _unfit(version: str, what: str) -> UsageError:
+    return UsageError(
+        f"Linux {version} does not take {what}: the demo is made for 5.10 and later; give it the source of another"
+        " version with --tarball or --tree"
     )
 
 
@@ -201,10 +249,14 @@ def _aside(change: Change) -> bool:
     return all(path.startswith(_SIDE) for path in change.paths)
 
 
-def _side_branch() -> list[Change]:
+def _write_side_branch(writer: _Writer, side: _Line, worded: Sequence[Change]) -> None:
     """The side branch has fs/ to itself: its ordinary changes, and what only changes words there."""
-    worded = [change for change in words.CHANGES if _aside(change)]
-    return spread(fs.CHANGES[: story.SIDE_LENGTH - len(worded)], worded)
+    ordinary = iter(fs.CHANGES)
+    wordy = iter(worded)
+    for place in range(story.SIDE_LENGTH):
+        if place == story.SIDE_LENGTH // 2 and writer.add_next(side, wordy) is not None:
+            continue
+        writer.add_next(side, ordinary)
 
 
 def _message(change: Change, author: Person, maintainer: Person) -> str:
@@ -212,18 +264,18 @@ def _message(change: Change, author: Person, maintainer: Person) -> str:
     return "\n".join([change.subject, "", change.body, "", *signed, ""])
 
 
-def stream(commits: Sequence[Commit], base: Iterator[bytes], begin: int = 0) -> Iterator[bytes]:
-    """The input of `git fast-import` for the commits from index `begin` on.
+def stream(commits: Sequence[Commit], base: Iterator[bytes]) -> Iterator[bytes]:
+    """The input of `git fast-import` for the commits.
 
-    `base` yields the file commands of the first commit. Commit `i` gets mark `i + 1`.
+    `base` yields the commands for the files of the tree that was given. Commit `i` gets mark `i + 1`.
     """
-    for index in range(begin, len(commits)):
-        commit = commits[index]
+    for index, commit in enumerate(commits):
         yield from _header(index, commit)
         if index == 0:
             yield from base
         for path, content in sorted(commit.files.items()):
-            yield file_command(path, content)
+            yield file_command(path, "inline", "100644")
+            yield b"data %d\n%s\n" % (len(content), content)
 
 
 def _header(index: int, commit: Commit) -> Iterator[bytes]:
@@ -236,6 +288,11 @@ def _header(index: int, commit: Commit) -> Iterator[bytes]:
         yield b"%s :%d\n" % (word, parent + 1)
 
 
-def file_command(path: str, content: bytes, mode: str = "100644") -> bytes:
-    """Tell fast-import a file's contents (of a symbolic link: its target)."""
-    return b"M %s inline %s\ndata %d\n%s\n" % (mode.encode(), path.encode(), len(content), content)
+def blob(mark: int, content: bytes) -> bytes:
+    """A file's contents (of a symbolic link: its target) for fast-import, to be named by its mark later."""
+    return b"blob\nmark :%d\ndata %d\n%s\n" % (mark, len(content), content)
+
+
+def file_command(path: str, mark: str, mode: str) -> bytes:
+    """A file of a commit: a blob that fast-import has, or "inline", whose contents follow."""
+    return b"M %s %s %s\n" % (mode.encode(), mark.encode(), os.fsencode(path))

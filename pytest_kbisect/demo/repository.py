@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_kbisect import host, process
-from pytest_kbisect.demo import history, source, story
-from pytest_kbisect.errors import KbisectError
+from pytest_kbisect.demo import history, source
+from pytest_kbisect.errors import KbisectError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,16 +28,23 @@ GOOD, BAD = "demo-good", "demo-bad"
 """Tags at the two ends of the range."""
 
 _FACTS = "demo.json"
-_SOURCE_FILES = 80_000
-"""Files of 6.1, about; for the progress line."""
+_PROGRESS = 16_000
+"""Files from one progress line to the next; 5.10 has 70,000, 7.1 has 93,000."""
+_FIRST_BLOB = 1_000_000
+"""fast-import's marks below it are commits, the others are files of the first one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """A repository that is there. Commits are full hashes; `path` is the git directory."""
+    """A repository that is there. Commits are full hashes; `path` is the git directory.
+
+    `reproducer` is a file of this package, which brings about `crash` (a title).
+    """
 
     path: Path
     version: str
+    reproducer: str
+    crash: str
     commits: int
     good: str
     bad: str
@@ -47,8 +54,10 @@ class Demo:
     words: tuple[str, ...]
 
 
-def prepare(folder: Path, tarball: Path, say: Callable[[str], None] = print) -> Demo:
-    """The repository in `folder`, made from the tarball unless it has been made from it before.
+def prepare(folder: Path, tree: Path, say: Callable[[str], None] = print) -> Demo:
+    """The repository in `folder`, made from a kernel's source unless it has been made from it before.
+
+    `tree` is what `source.read` takes.
 
     Of two at a time, one makes it and the other waits.
     """
@@ -57,12 +66,12 @@ def prepare(folder: Path, tarball: Path, say: Callable[[str], None] = print) -> 
     host.require("git")
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "lock"):
-        return _prepare(folder, tarball, say)
+        return _prepare(folder, tree, say)
 
 
-def _prepare(folder: Path, tarball: Path, say: Callable[[str], None]) -> Demo:
+def _prepare(folder: Path, tree: Path, say: Callable[[str], None]) -> Demo:
     place = folder / "linux.git"
-    made_from = _fingerprint(tarball)
+    made_from = _fingerprint(tree)
     if known := _known(place, made_from):
         say(f"The history is already there: {place}")
         return known
@@ -70,7 +79,7 @@ def _prepare(folder: Path, tarball: Path, say: Callable[[str], None]) -> Demo:
         shutil.rmtree(leftover)
     with tempfile.TemporaryDirectory(prefix="unfinished-", dir=folder) as work:
         unfinished = Path(work, "linux.git")
-        demo = _make(unfinished, place, tarball, say)
+        demo = _make(unfinished, place, tree, say)
         (unfinished / _FACTS).write_text(
             json.dumps({"made_from": made_from, **asdict(demo), "path": ""}, indent=1)
         )
@@ -80,10 +89,9 @@ def _prepare(folder: Path, tarball: Path, say: Callable[[str], None]) -> Demo:
     return demo
 
 
-def _fingerprint(tarball: Path) -> str:
-    """What the repository depends on: the tarball, and this package's idea of a history."""
-    stat = tarball.stat()
-    digest = hashlib.sha256(f"{stat.st_size} {stat.st_mtime_ns}".encode())
+def _fingerprint(tree: Path) -> str:
+    """What the repository depends on: the source, and this package's idea of a history."""
+    digest = hashlib.sha256(source.fingerprint(tree).encode())
     for folder in (resources.files(__package__), resources.files(f"{__package__}.commits")):
         for module in sorted(folder.iterdir(), key=lambda entry: entry.name):
             if module.name.endswith(".py"):
@@ -102,13 +110,13 @@ def _known(place: Path, made_from: str) -> Demo | None:
     return Demo(**{**facts, **lists, "path": place})
 
 
-def _make(path: Path, place: Path, tarball: Path, say: Callable[[str], None]) -> Demo:
+def _make(path: Path, place: Path, tree: Path, say: Callable[[str], None]) -> Demo:
     """Write the repository to `path`; it will be at `place`."""
     # The user's own settings (templates, hooks, signing) are none of this repository's business.
     environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
     process.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", path], env=environment)
     marks, words = path / "marks", path / "import.log"
-    files = _Base(tarball, say)
+    files = _Base(tree, say)
     with words.open("wb") as log:
         importer = process.start(
             # Looking for deltas between neighbouring files costs minutes and gains nothing here.
@@ -131,13 +139,17 @@ def _make(path: Path, place: Path, tarball: Path, say: Callable[[str], None]) ->
                 importer.stdin.close()
     if failed:
         raise KbisectError(f"git fast-import failed: {process.tail(words.read_bytes(), 3)}")
-    hashes = dict(line.split() for line in marks.read_text().splitlines())
+    with marks.open() as lines:
+        hashes = {mark: name for mark, name in map(str.split, lines) if int(mark[1:]) < _FIRST_BLOB}
+    marks.unlink()
     named = [hashes[f":{index + 1}"] for index in range(len(laid.commits))]
     for name, commit in ((GOOD, named[0]), (BAD, named[-1])):
         process.run(["git", "-C", path, "tag", name, commit], env=environment)
     return Demo(
         place,
         files.version,
+        laid.bug.reproducer,
+        laid.bug.crash,
         len(named) - 1,
         good=named[0],
         bad=named[-1],
@@ -149,38 +161,42 @@ def _make(path: Path, place: Path, tarball: Path, say: Callable[[str], None]) ->
 
 
 class _Base:
-    """The first commit's files on their way from the tarball to git, and what to remember of them."""
+    """The source's files on their way to git, and what to remember of them."""
 
-    def __init__(self, tarball: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, tree: Path, say: Callable[[str], None]) -> None:
         self.version = ""
-        self._tarball = tarball
+        self._tree = tree
         self._say = say
         self._wanted = history.paths()
         self._kept: dict[str, bytes] = {}
+        self._sent: list[tuple[str, str]] = []
 
     def import_into(self, write: Callable[[bytes], object]) -> history.History:
         """Send the whole history to fast-import.
 
-        The first commit goes first, while the tarball is read; only then is known what the others
-        find to change.
+        The contents of the files go first, while they are read; only then is known what the commits, even the
+        first one, find to change.
         """
-        first = history.first_commit()
-        for piece in history.stream((first,), self._commands()):
+        for piece in self._contents():
             write(piece)
+        if not self.version:
+            raise UsageError(f"{self._tree} has no Makefile at its top: is it the source of Linux?")
         laid = history.lay_out(self.version, self._kept, self._say)
-        for piece in history.stream(laid.commits, iter(()), begin=1):
+        for piece in history.stream(laid.commits, self._commands()):
             write(piece)
         return laid
 
-    def _commands(self) -> Iterator[bytes]:
-        for number, file in enumerate(source.read(self._tarball)):
-            if number % (_SOURCE_FILES // 5) == 0 and number:
+    def _contents(self) -> Iterator[bytes]:
+        for number, file in enumerate(source.read(self._tree)):
+            if number % _PROGRESS == 0 and number:
                 self._say(f"  {number} files")
-            content = file.content
             if file.path == "Makefile":
-                self.version = source.version(content)
-            if file.path == story.PREPARATION.path:
-                content = story.PREPARATION.apply(content.decode("latin-1")).encode("latin-1")
+                self.version = source.version(file.content)
             if file.path in self._wanted:
-                self._kept[file.path] = content
-            yield history.file_command(file.path, content, file.mode)
+                self._kept[file.path] = file.content
+            yield history.blob(_FIRST_BLOB + number, file.content)
+            self._sent.append((file.path, file.mode))
+
+    def _commands(self) -> Iterator[bytes]:
+        for number, (path, mode) in enumerate(self._sent):
+            yield history.file_command(path, f":{_FIRST_BLOB + number}", mode)

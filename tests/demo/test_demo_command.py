@@ -10,12 +10,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from anchors import unpack
 
 from pytest_kbisect import host
 from pytest_kbisect.commands import demo, main
+from pytest_kbisect.demo import story
 from pytest_kbisect.errors import ExitCode, KbisectError
 
-REPRODUCER = Path(__file__).parents[2] / "repro" / demo.REPRODUCER
+SHIPPED = Path(__file__).parents[2] / "repro"
 
 
 @pytest.fixture(autouse=True)
@@ -23,20 +25,54 @@ def _complete_host(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host, "missing", lambda *_: ())
 
 
-def test_the_reproducer_is_the_one_that_is_shipped(tmp_path: Path) -> None:
-    assert demo._lay_out(tmp_path).read_bytes() == REPRODUCER.read_bytes()
+@pytest.mark.parametrize("bug", story.BUGS, ids=lambda bug: bug.crash)
+def test_the_reproducer_is_the_one_that_is_shipped(tmp_path: Path, bug: story.Bug) -> None:
+    laid = demo._lay_out(tmp_path, bug.reproducer)
+    assert laid.read_bytes() == (SHIPPED / bug.reproducer).read_bytes()
+    assert f"kbisect-crash: {bug.crash}\n" in laid.read_text()
 
 
 def test_it_makes_the_history(tarball: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cache = tmp_path / "cache"
     assert main(["demo", "--history-only", f"--cache={cache}", f"--tarball={tarball}"]) == ExitCode.FOUND
-    assert f"128 commits on Linux 6.1.7 in {cache / 'demo' / 'linux.git'}" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"128 commits on Linux 6.1.7 in {cache / 'demo' / 'linux.git'}" in said
+    assert "One of them brings this crash back: WARNING in pskb_expand_head" in said
 
 
-def test_no_tarball_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_tarball_it_takes_what_the_distribution_has(
+    tarball: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(host, "source_tarball", lambda: tarball)
+    assert main(["demo", "--history-only", f"--cache={tmp_path / 'cache'}"]) == ExitCode.FOUND
+    assert f"a history on {tarball}," in capsys.readouterr().out
+
+
+def test_it_takes_a_tree(tree: dict[str, bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = unpack(tree, tmp_path / "linux-6.1.7")
+    words = ["demo", "--history-only", f"--cache={tmp_path / 'cache'}", f"--tree={folder}"]
+    assert main(words) == ExitCode.FOUND
+    assert "128 commits on Linux 6.1.7 in" in capsys.readouterr().out
+    assert main([*words, "--tarball=x"]) == ExitCode.USAGE
+
+
+def test_without_any_source_it_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(host, "source_tarball", lambda: None)
+    assert main(["demo", f"--cache={tmp_path / 'cache'}"]) == ExitCode.USAGE
+    assert "run `kbisect setup --demo`, or give --tarball FILE or --tree DIR" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "words"), [("--tarball", "no such file"), ("--tree", "no such directory")]
+)
+def test_no_source_no_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, words: str
+) -> None:
     cache = tmp_path / "cache"
-    assert main(["demo", f"--cache={cache}", f"--tarball={tmp_path / 'none'}"]) == ExitCode.USAGE
-    assert "no such file" in capsys.readouterr().err
+    assert main(["demo", f"--cache={cache}", f"{option}={tmp_path / 'none'}"]) == ExitCode.USAGE
+    assert f"{tmp_path / 'none'}: {words}" in capsys.readouterr().err
     assert not cache.exists()
 
 
@@ -62,6 +98,8 @@ def test_a_missing_tool_leads_to_setup(
 ) -> None:
     monkeypatch.setattr(host, "missing", lambda *_: host.TOOLS[:1])
     assert main(["demo", f"--cache={tmp_path}"]) == ExitCode.USAGE
+    assert "git: run `kbisect setup --demo` first" in capsys.readouterr().err
+    assert main(["demo", f"--cache={tmp_path}", f"--tree={tmp_path}"]) == ExitCode.USAGE
     assert "git: run `kbisect setup` first" in capsys.readouterr().err
 
 

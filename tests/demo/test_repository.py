@@ -30,16 +30,17 @@ def test_git_finds_nothing_wrong_with_it(demo: Demo) -> None:
 
 
 def test_the_first_commit_is_the_tarball_but_for_the_preparation(demo: Demo, tree: dict[str, bytes]) -> None:
+    tun = "drivers/net/tun.c"
     for path, content in tree.items():
-        if path != story.PREPARATION.path:
+        if path != tun:
             assert git(demo, "show", f"{demo.good}:{path}") == content.decode("latin-1").strip()
-    assert "ETH_MAX_MTU" not in git(demo, "show", f"{demo.good}:{story.PREPARATION.path}")
+    assert "ETH_MAX_MTU" not in git(demo, "show", f"{demo.good}:{tun}")
     modes = dict(line.split()[::3] for line in git(demo, "ls-tree", "-r", demo.good).splitlines())
     assert (modes["100755"], modes["120000"]) == ("scripts/run.sh", "link")
 
 
 def test_the_culprit_takes_one_flag_away(demo: Demo) -> None:
-    assert "-flags | __GFP_NOMEMALLOC | __GFP_NOWARN," in git(demo, "show", demo.culprit)
+    assert "-\t\tflags | __GFP_NOMEMALLOC | __GFP_NOWARN," in git(demo, "show", demo.culprit)
 
 
 def test_hashes_are_the_same_everywhere(
@@ -78,17 +79,11 @@ def test_what_an_interruption_left_is_swept_up(tarball: Path, tmp_path: Path) ->
     assert {entry.name for entry in folder.iterdir()} <= {"lock"}
 
 
-@pytest.mark.parametrize(
-    ("makefile", "words"),
-    [(b"VERSION = 5\nPATCHLEVEL = 10\nSUBLEVEL = 3\n", "Linux 5.10.3"), (b"all:\n", "made for 6.1.y")],
-)
-def test_another_kernel_is_refused(
-    tree: dict[str, bytes], tmp_path: Path, makefile: bytes, words: str
-) -> None:
-    with pytest.raises(UsageError, match=words):
-        prepare(
-            tmp_path / "demo", pack({**tree, "Makefile": makefile}, tmp_path / "x.tar.xz"), lambda _: None
-        )
+@pytest.mark.parametrize("makefile", [b"all:\n", None])
+def test_what_is_not_linux_is_refused(tmp_path: Path, makefile: bytes | None) -> None:
+    files = {"README": b"", **({} if makefile is None else {"Makefile": makefile})}
+    with pytest.raises(UsageError, match="the source of Linux"):
+        prepare(tmp_path / "demo", pack(files, tmp_path / "x.tar.xz"), lambda _: None)
 
 
 @pytest.mark.parametrize("spoil", [lambda whole: whole[: len(whole) // 2], lambda _: b"no archive"])

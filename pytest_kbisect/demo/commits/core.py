@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_kbisect.demo.change import change
+from pytest_kbisect.demo.change import Edit, change
 
 CHANGES = (
     change(
@@ -46,6 +46,7 @@ CHANGES = (
         "maxlen = 1024",
         "maxlen = 1152",
         "A list of PCI ids does not fit.",
+        Edit("kernel/params.c", "strlen(val) > 1024", "strlen(val) > 1152"),
     ),
     change(
         "kernel: reboot: say what is forced",
@@ -144,6 +145,7 @@ CHANGES = (
         "time_constant = 2;",
         "time_constant = 3;",
         "Daemons set it at once anyway.",
+        Edit("kernel/time/ntp.c", ".time_constant\t\t= 2,", ".time_constant\t\t= 3,"),
     ),
     change(
         "posix-cpu-timers: collect more timers at once",
@@ -200,5 +202,82 @@ CHANGES = (
         "Waiting %d sec before mounting root device",
         "Waiting %d seconds before mounting root device",
         "There is room for it.",
+    ),
+    change(
+        "kernel: umh: wait longer for helpers at suspend",
+        "kernel/umh.c",
+        "RUNNING_HELPERS_TIMEOUT\t(5 * HZ)",
+        "RUNNING_HELPERS_TIMEOUT\t(6 * HZ)",
+        "Firmware loaders on slow disks need a little more than five seconds.",
+    ),
+    change(
+        "kernel: exit: word the recursive fault",
+        "kernel/exit.c",
+        "Fixing recursive fault but reboot is needed!",
+        "Stopped a recursive fault, a reboot is needed",
+        "Nothing is fixed by it.",
+    ),
+    change(
+        "kernel: smp: say that the interrupt came late",
+        "kernel/smp.c",
+        "IPI on offline CPU %d",
+        "IPI on CPU %d, which is offline",
+        "The number belongs to the CPU.",
+    ),
+    change(
+        "kernel: softirq: say who attempts to kill",
+        "kernel/softirq.c",
+        "Attempt to kill tasklet from interrupt",
+        "Attempt to kill a tasklet from an interrupt",
+        "With articles.",
+    ),
+    change(
+        "kernel: sysctl: say which position",
+        "kernel/sysctl.c",
+        "when file position was not 0!",
+        "when the file position was not 0",
+        "No reason to shout.",
+    ),
+    change(
+        "kernel: capability: show the capability that was asked for",
+        "kernel/capability.c",
+        "capable() called with invalid cap=%u",
+        "capable() called with invalid capability %u",
+        "There is room.",
+    ),
+    change(
+        "kernel: cpu: say which states are used up",
+        "kernel/cpu.c",
+        "No more dynamic states available for CPU hotplug",
+        "All dynamic states of CPU hotplug are in use",
+        "They may become available again.",
+    ),
+    change(
+        "kernel: notifier: word the invalid notifier",
+        "kernel/notifier.c",
+        "Invalid notifier called!",
+        "A notifier outside the kernel's text was to be called",
+        "That is what makes it invalid.",
+    ),
+    change(
+        "kernel: ptrace: say what is missing",
+        "kernel/ptrace.c",
+        "denying ptrace access check without PTRACE_MODE_*CREDS",
+        "denying a ptrace access check without PTRACE_MODE_*CREDS",
+        "With an article.",
+    ),
+    change(
+        "kernel: resource: say what is being corrected",
+        "kernel/resource.c",
+        "fixing request to [0x%llx-0x%llx]",
+        "correcting the request to [0x%llx-0x%llx]",
+        "Fixing means other things in resource code.",
+    ),
+    change(
+        "workqueue: word the broken guarantee",
+        "kernel/workqueue.c",
+        "ordering guarantee broken for workqueue %s",
+        "items of workqueue %s may run out of order",
+        "That is what it comes to.",
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_kbisect.demo.change import change
+from pytest_kbisect.demo.change import Edit, change
 
 CHANGES = (
     change(
@@ -39,6 +39,7 @@ CHANGES = (
         "Loglevel set to %d",
         "Console log level set to %d",
         "There are several levels.",
+        Edit("drivers/tty/sysrq.c", "Loglevel set to %u", "Console log level set to %u"),
     ),
     change(
         "tty: tty_io: write in larger chunks without a discipline's say",
@@ -102,6 +103,7 @@ CHANGES = (
         "devtmpfs: error mounting %i",
         "devtmpfs: cannot be mounted, error %i",
         "Reads as one sentence.",
+        Edit("drivers/base/devtmpfs.c", "error mounting %d", "cannot be mounted, error %d"),
     ),
     change(
         "virtio_ring: word the bad length",
@@ -165,5 +167,33 @@ CHANGES = (
         "if you have problem, try booting with",
         "if that is a problem, boot with",
         "Grammar.",
+    ),
+    change(
+        "driver core: word the unexpected end of a driver",
+        "drivers/base/driver.c",
+        "Unexpected driver unregister!",
+        "A driver that was not registered is unregistered",
+        "What was unexpected about it.",
+    ),
+    change(
+        "driver core: cpu: say what overflows",
+        "drivers/base/cpu.c",
+        "CPU features overflow page",
+        "the list of CPU features overflows a page",
+        "Pages do not have features.",
+    ),
+    change(
+        "driver core: dd: shorten the words about a long list",
+        "drivers/base/dd.c",
+        "Too long list of driver names for",
+        "Too many driver names for",
+        "It is a list, says the option.",
+    ),
+    change(
+        "tty: n_tty: commit echoes in larger pieces",
+        "drivers/tty/n_tty.c",
+        "ECHO_COMMIT_WATERMARK\t256",
+        "ECHO_COMMIT_WATERMARK\t288",
+        "Fewer wakeups of a slow line.",
     ),
 )

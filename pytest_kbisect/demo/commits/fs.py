@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_kbisect.demo.change import change
+from pytest_kbisect.demo.change import Edit, change
 
 CHANGES = (
     change(
@@ -32,6 +32,7 @@ CHANGES = (
         "VFS: Mount too revealing",
         "VFS: Mount would reveal hidden files",
         "The old words sent people to search engines.",
+        Edit("fs/namespace.c", "Mount too revealing", "Mount would reveal hidden files", times=2),
     ),
     change(
         "fs: writeback: expire lazytime inodes after eleven hours",
@@ -81,6 +82,7 @@ CHANGES = (
         "s_shrink.batch = 1024",
         "s_shrink.batch = 1152",
         "Taking s_umount dominates with small ones.",
+        Edit("fs/super.c", "s_shrink->batch = 1024", "s_shrink->batch = 1152"),
     ),
     change(
         "fs: super: say when an emergency remount is done",
@@ -151,5 +153,61 @@ CHANGES = (
         "MAX_STACK_TRACE_DEPTH\t64",
         "MAX_STACK_TRACE_DEPTH\t72",
         "Stacked block devices fill 64 entries.",
+    ),
+    change(
+        "fs: locks: look for deadlocks a little further",
+        "fs/locks.c",
+        "MAX_DEADLK_ITERATIONS 10",
+        "MAX_DEADLK_ITERATIONS 12",
+        "Chains of eleven were seen with a mail store.",
+    ),
+    change(
+        "fs: stat: ask for a newer program",
+        "fs/stat.c",
+        "using old stat() call. Recompile your binary.",
+        "uses the old stat() call, recompile it",
+        "Whose binary it is is not known.",
+    ),
+    change(
+        "fs: super: say when an emergency thaw is done",
+        "fs/super.c",
+        "Emergency Thaw complete",
+        "Emergency thaw of all file systems complete",
+        "As for the remount and the sync.",
+    ),
+    change(
+        "proc: say that a name is taken",
+        "fs/proc/generic.c",
+        "proc_dir_entry '%s/%s' already registered",
+        "proc_dir_entry '%s/%s' is registered already",
+        "A verb.",
+    ),
+    change(
+        "proc: word the failed mount for sysctls",
+        "fs/proc/proc_sysctl.c",
+        "Failed to mount procfs to set sysctl from command line",
+        "Failed to mount procfs to set sysctls from the command line",
+        "There may be several.",
+    ),
+    change(
+        "kernfs: say which inode was not there",
+        "fs/kernfs/mount.c",
+        "kernfs: could not get root inode",
+        "kernfs: could not get the root inode",
+        "With an article.",
+    ),
+    change(
+        "sysfs: say what a kobject lacks",
+        "fs/sysfs/file.c",
+        "missing sysfs attribute operations for kobject: %s",
+        "no sysfs attribute operations for kobject: %s",
+        "They are not lost: they were never given.",
+    ),
+    change(
+        "fs: splice: say what is not supported",
+        "fs/splice.c",
+        "splice %s not supported for file",
+        "splice %s is not supported for file",
+        "A verb.",
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_kbisect.demo.change import change
+from pytest_kbisect.demo.change import Edit, change
 
 CHANGES = (
     change(
@@ -46,6 +46,7 @@ CHANGES = (
         "Mem-Info:",
         "Memory info:",
         "Nobody parses the old words: checked with a code search.",
+        Edit("mm/show_mem.c", "Mem-Info:", "Memory info:"),
     ),
     change(
         "lib: cpu_rmap: say what failed to update",
@@ -67,5 +68,19 @@ CHANGES = (
         "static int count = 10;",
         "static int count = 12;",
         "Ten are printed by one driver's probe.",
+    ),
+    change(
+        "lib: vsprintf: tell what is too wide",
+        "lib/vsprintf.c",
+        "field width %d too large",
+        "field width %d is too large",
+        "A verb.",
+    ),
+    change(
+        "lib: vsprintf: tell what is too precise",
+        "lib/vsprintf.c",
+        "precision %d too large",
+        "precision %d is too large",
+        "As for the width.",
     ),
 )

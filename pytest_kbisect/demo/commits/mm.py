@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_kbisect.demo.change import change
+from pytest_kbisect.demo.change import Edit, change
 
 CHANGES = (
     change(
@@ -18,6 +18,7 @@ CHANGES = (
         "SHRINK_BATCH 128",
         "SHRINK_BATCH 160",
         "The fixed cost of a batch shows in profiles of many small caches.",
+        Edit("mm/shrinker.c", "SHRINK_BATCH 128", "SHRINK_BATCH 160"),
     ),
     change(
         "mm: vmscan: throttle reclaim for a shorter time",
@@ -53,6 +54,7 @@ CHANGES = (
         "io_schedule_timeout(5*HZ)",
         "io_schedule_timeout(4*HZ)",
         "The wakeup can be missed; do not sleep longer than needed then.",
+        Edit("mm/mempool.c", "io_schedule_timeout(5 * HZ)", "io_schedule_timeout(4 * HZ)"),
     ),
     change(
         "mm: percpu: warn about failed allocations a few times more",
@@ -60,6 +62,7 @@ CHANGES = (
         "warn_limit = 10",
         "warn_limit = 12",
         "Ten are spent before user space has a chance to look.",
+        Edit("mm/percpu.c", "warn_limit = ATOMIC_INIT(10)", "warn_limit = ATOMIC_INIT(12)"),
     ),
     change(
         "mm: page_alloc: rate limit the allocation failure report less",
@@ -144,5 +147,61 @@ CHANGES = (
         "sysctl_stat_interval __read_mostly = HZ",
         "sysctl_stat_interval __read_mostly = 2 * HZ",
         "Every second is more than anybody reads them.",
+    ),
+    change(
+        "mm: page-writeback: call data old a little earlier",
+        "mm/page-writeback.c",
+        "dirty_expire_interval = 30 * 100",
+        "dirty_expire_interval = 28 * 100",
+        "Half a minute of lost work is a lot after a power failure.",
+    ),
+    change(
+        "mm: page_alloc: compact once or twice more",
+        "mm/page_alloc.c",
+        "MAX_COMPACT_RETRIES 16",
+        "MAX_COMPACT_RETRIES 18",
+        "Sixteen were seen to be just not enough for a stack of order 2.",
+    ),
+    change(
+        "mm: filemap: give up read-around a little later",
+        "mm/filemap.c",
+        "MMAP_LOTSAMISS  (100)",
+        "MMAP_LOTSAMISS  (110)",
+        "Start-up of large programs misses more than a hundred times.",
+    ),
+    change(
+        "mm: early_ioremap: name what leaked",
+        "mm/early_ioremap.c",
+        "early ioremap leak of %d areas detected",
+        "early_ioremap() leaked %d areas",
+        "Greppable.",
+    ),
+    change(
+        "mm: mmap: say why the reserve was reset",
+        "mm/mmap.c",
+        "vm.user_reserve_kbytes reset to",
+        "vm.user_reserve_kbytes was too large, reset to",
+        "The number alone looks like a choice.",
+    ),
+    change(
+        "mm: mempool: word the poison mismatch",
+        "mm/mempool.c",
+        "mempool element poison mismatch",
+        "mempool element has the wrong poison",
+        "A mismatch has two sides; here one of them is right.",
+    ),
+    change(
+        "mm: oom_kill: say that nobody can be killed",
+        "mm/oom_kill.c",
+        "Out of memory and no killable processes...",
+        "Out of memory and no process can be killed",
+        "What follows is a panic: no need to trail off.",
+    ),
+    change(
+        "mm: percpu: say that no more warnings follow",
+        "mm/percpu.c",
+        "limit reached, disable warning",
+        "limit reached, no more warnings",
+        "It is not one warning that ends.",
     ),
 )

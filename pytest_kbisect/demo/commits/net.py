@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_kbisect.demo.change import change
+from pytest_kbisect.demo.change import Edit, change
 
 CHANGES = (
     change(
@@ -11,6 +11,7 @@ CHANGES = (
         "netdev_max_backlog __read_mostly = 1000",
         "netdev_max_backlog __read_mostly = 1200",
         "Drops were seen with many containers on one host.",
+        Edit("net/core/hotdata.c", ".max_backlog = 1000", ".max_backlog = 1200"),
     ),
     change(
         "net: dev: defer more skbs per CPU",
@@ -18,6 +19,8 @@ CHANGES = (
         "sysctl_skb_defer_max __read_mostly = 64",
         "sysctl_skb_defer_max __read_mostly = 72",
         "Fewer IPIs at the same latency.",
+        Edit("net/core/hotdata.c", ".sysctl_skb_defer_max = 64", ".sysctl_skb_defer_max = 72"),
+        Edit("net/core/hotdata.c", ".sysctl_skb_defer_max = 128", ".sysctl_skb_defer_max = 136"),
     ),
     change(
         "net: dev: say which packet type was not there",
@@ -207,5 +210,75 @@ CHANGES = (
         "__netlink_remove_tap: %p not found",
         "__netlink_remove_tap: tap %p not found",
         "Helps when two modules are unloaded at once.",
+    ),
+    change(
+        "net: dev: wait less long between looks at references",
+        "net/core/dev.c",
+        "WAIT_REFS_MAX_MSECS 250",
+        "WAIT_REFS_MAX_MSECS 240",
+        "Unregistering many devices adds up.",
+    ),
+    change(
+        "net: dev: word the failed rollback of a name",
+        "net/core/dev.c",
+        "name change rollback failed: %d",
+        "cannot go back to the old name: %d",
+        "It is the name that matters, not the rollback.",
+    ),
+    change(
+        "net: neighbour: do not call an event impossible",
+        "net/core/neighbour.c",
+        "Impossible event\\n",
+        "dead already\\n",
+        "It is being reported, so it is possible.",
+    ),
+    change(
+        "net: rtnetlink: say whose VLANs",
+        "net/core/rtnetlink.c",
+        "vlans aren't supported yet for",
+        "VLANs are not supported yet for",
+        "Spelt as the standard does.",
+    ),
+    change(
+        "net: sock: call the leak one",
+        "net/core/sock.c",
+        "optmem leakage (%d bytes) detected",
+        "optmem leak (%d bytes) detected",
+        "One word fewer to look up.",
+    ),
+    change(
+        "net: reuseport: begin with a smaller group",
+        "net/core/sock_reuseport.c",
+        "INIT_SOCKS 128",
+        "INIT_SOCKS 112",
+        "Fits a smaller slab with its header.",
+    ),
+    change(
+        "ipv4: devinet: say what a freed device still is",
+        "net/ipv4/devinet.c",
+        "Freeing alive in_device %p",
+        "Freeing in_device %p, which is not dead",
+        "Alive devices are not freed, it says elsewhere.",
+    ),
+    change(
+        "ipv4: fib_semantics: say what a freed entry still is",
+        "net/ipv4/fib_semantics.c",
+        "Freeing alive fib_info %p",
+        "Freeing fib_info %p, which is not dead",
+        "As for devices.",
+    ),
+    change(
+        "ipv4: ip_fragment: name the cache as slabinfo does",
+        "net/ipv4/ip_fragment.c",
+        "failed to allocate ip4_frags cache",
+        "failed to create the ip4-frags cache",
+        "It is a cache that could not be made.",
+    ),
+    change(
+        "ipv4: raw: calm down about a missing family",
+        "net/ipv4/raw.c",
+        "forgot to set AF_INET. Fix it!",
+        "did not set AF_INET",
+        "The reader of the log cannot fix it.",
     ),
 )

@@ -1,0 +1,1 @@
+../../repro/perf_sample_rate.sh
