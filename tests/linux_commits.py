@@ -1,9 +1,14 @@
-"""The real Linux that slow tests work on: the demo's history, cloned, with commits of the tests' own."""
+"""The real Linux that slow tests work on: the demo's history, cloned, with commits of the tests' own.
+
+It is made from the distribution's kernel source, or from what KBISECT_TEST_SOURCE names: a tarball or a tree
+of Linux 5.10 or later.
+"""
 
 from __future__ import annotations
 
 import os
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,9 +18,11 @@ from pytest_kbisect.demo import repository
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
-    from pytest_kbisect.demo.change import Edit
+    from pytest_kbisect.demo.change import Change
+
+
+SOURCE = "KBISECT_TEST_SOURCE"
 
 
 class Linux:
@@ -55,16 +62,31 @@ class Linux:
         tree = self.git("write-tree", index=index).strip()
         return self.git("commit-tree", tree, "-p", parent, "-m", title).strip()
 
-    def edited(self, title: str, edits: Iterable[Edit], index: Path, parent: str) -> str:
-        """A child of `parent` with these edits."""
-        files: dict[str, str] = {}
-        for edit in edits:
-            files[edit.path] = edit.apply(files.get(edit.path) or self.read(edit.path, parent))
-        return self.commit(title, files, index, parent)
+    def edited(self, title: str, changes: Iterable[Change], index: Path, parent: str) -> str:
+        """A child of `parent` with these changes."""
+        files: dict[str, bytes] = {}
+        for change in changes:
+            before = {path: self._bytes(path, parent) for path in change.paths}
+            files |= change.apply({path: text for path, text in before.items() if text is not None} | files)
+        return self.commit(
+            title, {path: text.decode("latin-1") for path, text in files.items()}, index, parent
+        )
+
+    def _bytes(self, path: str, commit: str) -> bytes | None:
+        """A file's contents, None where there is no such file."""
+        try:
+            return self.read(path, commit).encode("latin-1")
+        except subprocess.CalledProcessError:
+            return None
 
 
 def clone_of_demo(cache: Path) -> Linux:
     """The clone in the user's cache; skips the test where the host has no kernel source."""
-    if not host.SOURCE_TARBALL.exists():
-        pytest.skip(f"{host.SOURCE_TARBALL} is not there: kbisect setup")
-    return Linux(cache / "tests" / "kernel.git", repository.prepare(cache / "demo", host.SOURCE_TARBALL))
+    named = os.environ.get(SOURCE)
+    source = Path(named).absolute() if named else host.source_tarball()
+    if source is None:
+        pytest.skip(f"no kernel source is installed: run `kbisect setup --demo`, or name one in {SOURCE}")
+    # Not the demo's own folder: a history made from other source would take its place.
+    folder = cache / "tests" / f"demo-{source.name}" if named else cache / "demo"
+    demo = repository.prepare(folder, source)
+    return Linux(cache / "tests" / f"linux-{demo.bad[:12]}.git", demo)

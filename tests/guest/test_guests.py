@@ -37,7 +37,7 @@ def test_commands_files_and_the_console(guest, tmp_path: Path) -> None:
     guest.run("echo '<6>from the test' >/dev/kmsg")
     guest.settle()
     assert "from the test" in guest.console.text()
-    assert "Linux version 6.1" in guest.console.text()
+    assert guest.console.text().count("Linux version ") == 1
 
 
 def test_the_network_reaches_nothing_but_us(guest) -> None:

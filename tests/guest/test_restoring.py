@@ -73,7 +73,7 @@ def test_each_is_restored_from_one_of_two_boots(guests, machine, tmp_path: Path)
             assert guest.restore_seconds > 0
             assert (guest.boot_seconds > 0) == (number < BOOTS)
             text = guest.console.text()
-            assert text.count("Linux version 6.1") == 1
+            assert text.count("Linux version ") == 1
             assert guest.run("ls -A /tmp /run").stdout.split() == ["/run:", "/tmp:", "dropbear.pid"]
             assert "dropbear" not in guest.run("ps | grep 'dropbear.*-R' | grep -v grep").stdout
     assert len(set(boots)) == BOOTS

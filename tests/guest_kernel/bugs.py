@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pytest_kbisect.demo import story
-from pytest_kbisect.demo.change import Edit
+from pytest_kbisect.demo.change import Change, Edit
 from pytest_kbisect.kernel.config import built_in
 
 
@@ -17,37 +17,25 @@ class Bug:
     """
 
     reproducer: str
-    edits: tuple[Edit, ...]
+    changes: tuple[Change, ...]
     config: tuple[str, ...]
     title: str
     certain: bool = True
 
 
+def _change(*edits: Edit) -> tuple[Change]:
+    return (Change("", edits, ""),)
+
+
+_TUN, _PERF, *_ = story.BUGS
 BUGS = (
-    Bug(
-        "tun_napi_frags.c",
-        (story.PREPARATION, *story.CULPRIT.edits),
-        ("CONFIG_TUN=y",),
-        "WARNING in pskb_expand_head",
-    ),
-    Bug(
-        # Without the lower limit of 723478c8a471.
-        "perf_sample_rate.sh",
-        (
-            Edit(
-                "kernel/sysctl.c",
-                r'("perf_event_max_sample_rate",[^}]*?)\t\t\.extra1\s*= SYSCTL_ONE,\n',
-                r"\1",
-                pattern=True,
-            ),
-        ),
-        ("CONFIG_PERF_EVENTS=y",),
-        "divide error in perf_proc_update_handler",
-    ),
+    Bug(_TUN.reproducer, (_TUN.preparation, _TUN.culprit), ("CONFIG_TUN=y",), _TUN.crash),
+    # The function has another name in older trees.
+    Bug(_PERF.reproducer, (_PERF.culprit,), ("CONFIG_PERF_EVENTS=y",), "divide error in perf_"),
     Bug(
         # Without one of the two pieces that "pipe: fix pipe buffer resizing" made right.
         "test_pipe_resize.py",
-        (
+        _change(
             Edit(
                 "fs/pipe.c",
                 r"\t\t\tif \(h > 0\)\s+memcpy\(bufs \+ tsize, pipe->bufs,[^;]*;\n",
@@ -56,12 +44,12 @@ BUGS = (
             ),
         ),
         (),
-        "BUG: unable to handle kernel NULL pointer dereference in pipe_read",
+        "BUG: unable to handle kernel NULL pointer dereference in ",
     ),
     Bug(
         # Without the lock of 1e38da300e1e.
         "timerfd_cancel_race.c",
-        (
+        _change(
             Edit("fs/timerfd.c", "\tspin_lock(&ctx->cancel_lock);\n", "", times=2),
             Edit("fs/timerfd.c", "\tspin_unlock(&ctx->cancel_lock);\n", "", times=2),
         ),
@@ -81,8 +69,3 @@ def config() -> tuple[str, ...]:
     for name in DISK_IMAGE:
         asked += built_in(name).text().splitlines()
     return tuple(asked)
-
-
-def edits() -> tuple[Edit, ...]:
-    """All edits, on a distribution's 6.1.y; no two touch the same text."""
-    return tuple(edit for bug in BUGS for edit in bug.edits)

@@ -1,4 +1,4 @@
-"""Entering few directories of the real 6.1 leaves nothing undone: a make entering all finds nothing to do."""
+"""Entering few directories of a real Linux leaves nothing undone: a make entering all finds nothing to do."""
 
 from __future__ import annotations
 

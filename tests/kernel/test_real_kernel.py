@@ -1,4 +1,4 @@
-"""Signatures, failures and warm folders on the real 6.1: a full build the first time, then the store."""
+"""Signatures, failures and warm folders on a real Linux: a full build the first time, then the store."""
 
 from __future__ import annotations
 
@@ -76,12 +76,13 @@ def functions_of(vmlinux):
     return found
 
 
-def test_image_says_nothing_of_when_where_and_what_commit(base):
+def test_image_says_nothing_of_when_where_and_what_commit(linux, base):
+    release = ".".join((*linux.demo.version.split(".")[:2], "0-kbisect"))  # of any stable release
     data = loaded_sections(base.vmlinux)[".rodata"]
     banner = re.search(rb"Linux version [^\n]*", data)[0].decode()
-    assert banner.startswith("Linux version 6.1.0-kbisect (kbisect@kbisect) (gcc ")
+    assert banner.startswith(f"Linux version {release} (kbisect@kbisect) (gcc ")
     assert banner.endswith("Sat Jan  1 00:00:00 UTC 2000")
-    assert base.release == "6.1.0-kbisect"
+    assert base.release == release
     assert base.compiler in banner
     assert str(base.image.parent.parent).encode() not in base.vmlinux.read_bytes()
 
@@ -133,7 +134,7 @@ class TestSignatureIsEqual:
             r"^SUBLEVEL = \d+$", "SUBLEVEL = 255", linux.read("Makefile"), count=1, flags=re.MULTILINE
         )
         makefile = re.sub(r"^EXTRAVERSION =.*$", "EXTRAVERSION = -rc9", makefile, count=1, flags=re.MULTILINE)
-        with give(commit("Linux 6.1.255-rc9", {"Makefile": makefile})) as kernel:
+        with give(commit("Another release", {"Makefile": makefile})) as kernel:
             assert kernel.signature == base.signature
 
 
@@ -141,7 +142,7 @@ class TestSignatureDiffers:
     def test_after_a_change_to_code(self, linux, give, base, commit):
         text = linux.read(WARNS)
         changed = text.replace(
-            "skb->truesize = SKB_TRUESIZE(size);", "skb->truesize = SKB_TRUESIZE(size) + 1;", 1
+            "skb->truesize = SKB_TRUESIZE(size);", "skb->truesize = SKB_TRUESIZE(size) + 1;"
         )
         assert changed != text
         with give(commit("Code", {WARNS: changed})) as kernel:

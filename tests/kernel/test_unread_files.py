@@ -1,4 +1,4 @@
-"""Forty commits that change what a build of 6.1 did not read take its kernel, and a real build agrees."""
+"""Forty commits that change what a build of Linux did not read take its kernel, and a real build agrees."""
 
 from __future__ import annotations
 
