@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_kbisect import options, programs
 from pytest_kbisect.errors import UsageError
 from pytest_kbisect.guest import disk
+from pytest_kbisect.kernel import signature
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -55,6 +56,8 @@ def subject_of(config: pytest.Config, selection: Selection, plan: Plan) -> dict[
         "image": _digest_of_image(options.value(config, "image")),
         "strategy": plan.strategy,
         "runs": plan.runs,
+        # Kernels are the same where their signatures are: those of another formula never are.
+        "signature format": signature.FORMAT,
     }
 
 

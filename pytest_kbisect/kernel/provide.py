@@ -90,7 +90,7 @@ def provide(
 
 
 def key_of(tree_hash: str, config: ConfigRequest, tools: Toolchain) -> str:
-    """The store's key: files of the commit, configuration asked for, compiler and linker, our recipe."""
+    """The store's key: files of the commit, configuration asked for, tools, our recipe, form of signatures."""
     return _key(tree_hash, *_constant(config, tools))
 
 
@@ -100,7 +100,8 @@ def family_of(config: ConfigRequest, tools: Toolchain) -> str:
 
 
 def _constant(config: ConfigRequest, tools: Toolchain) -> tuple[str, ...]:
-    return (config.fingerprint, tools.identity, tools.architecture.arch, str(toolchain.RECIPE))
+    recipe = (str(toolchain.RECIPE), f"signature {signature.FORMAT}")
+    return (config.fingerprint, tools.identity, tools.architecture.arch, *recipe)
 
 
 def _key(*facts: str) -> str:

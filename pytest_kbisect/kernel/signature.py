@@ -2,13 +2,15 @@
 
 SHA-256 over the SHA-256 of each section of vmlinux that is loaded and has bytes in the file, in file
 order: debug information, symbol tables and notes (the build id) do not count. It is the formula of
-syzkaller since June 2022, so that signatures in its logs can be compared.
+syzkaller since June 2022, except that numbers of source lines are zero where they can be named exactly
+(see lines): a commit that only moves lines gives the same kernel.
 
 What would differ between two builds of the same code and is kept equal:
 
     when, where, by whom    KBUILD_BUILD_TIMESTAMP, _VERSION, _USER, _HOST (toolchain)
     which commit            LOCALVERSION empty, LOCALVERSION_AUTO off, SUBLEVEL and EXTRAVERSION fixed
     __FILE__                an O= folder inside the tree: kbuild strips `../`, and no path is absolute
+    __LINE__                zero in the tables of lines, and in calls that calls knows
     the build id            a note, which does not count
     debug information, BTF  off; BTF would be loaded with the image
     the .config             IKCONFIG off: symbols of no consequence come with every commit
@@ -18,9 +20,9 @@ What would differ between two builds of the same code and is kept equal:
 
 What cannot be helped:
 
-    __LINE__                WARN and BUG keep line numbers in __bug_table (CONFIG_DEBUG_BUGVERBOSE), lockdep,
-                            might_sleep() and dynamic debug in data of theirs. A comment that moves such a
-                            line gives another signature, and another kernel as far as its messages go.
+    __LINE__ elsewhere      an argument of any other function (ASSERT_RTNL() prints one), a text with the
+                            number in it (timers with lockdep, the stack variables of KASAN), a name that
+                            has it (initcalls, in kallsyms with KALLSYMS_ALL)
     __func__, texts         a renamed function or a reworded message is loaded, whether it is ever shown
     kallsyms                names and addresses of all functions: one that grows moves all behind it
     VERSION, PATCHLEVEL     a C library may refuse a kernel that looks too old
@@ -31,22 +33,23 @@ What cannot be helped:
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_SHF_ALLOC = 0x2  # include/uapi/linux/elf.h
+FORMAT: Final = 2
+"""Part of store keys and journals. Raise it when a vmlinux would get another signature than before."""
 
 
 def of_vmlinux(vmlinux: Path) -> str:
     """The signature of a vmlinux, 64 hex digits."""
-    from elftools.elf.elffile import ELFFile
+    from pytest_kbisect.kernel import lines
+    from pytest_kbisect.kernel.loaded import Loaded
 
+    loaded = Loaded.of(vmlinux)
+    lines.clear(loaded)
     whole = hashlib.sha256()
-    with vmlinux.open("rb") as file:
-        for section in ELFFile(file).iter_sections():
-            header = section.header
-            if header.sh_flags & _SHF_ALLOC and header.sh_type not in {"SHT_NOBITS", "SHT_NOTE"}:
-                whole.update(hashlib.sha256(section.data()).digest())
+    for section in loaded.sections:
+        whole.update(hashlib.sha256(section.data).digest())
     return whole.hexdigest()

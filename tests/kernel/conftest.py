@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_kbisect.kernel import config
+from pytest_kbisect.kernel import config, signature
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from multiprocessing.context import ForkServerContext
     from pathlib import Path
 
@@ -151,3 +152,20 @@ def processes() -> ForkServerContext:
         ["pytest", "git", "pytest_kbisect.kernel.ahead", "pytest_kbisect.kernel.provide"]
     )
     return context
+
+
+@pytest.fixture
+def signed(tmp_path) -> Callable[..., str]:
+    """Links a program of C without libc, start() being its entry, and gives its kernel signature."""
+    count = 0
+
+    def signed(source: str, *flags: str) -> str:
+        nonlocal count
+        count += 1
+        elf = tmp_path / f"vmlinux{count}"
+        fixed = ["-nostdlib", "-static", "-fno-pie", "-no-pie", "-Wl,-e,start", "-Wl,--build-id=none"]
+        command = ["gcc", "-xc", *fixed, *flags, "-o", str(elf), "-"]
+        subprocess.run(command, input=source.encode(), check=True, cwd=tmp_path)
+        return signature.of_vmlinux(elf)
+
+    return signed

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from pytest_kbisect.kernel import signature
+from pytest_kbisect.kernel import config, provide, signature, toolchain
 
 SOURCE = "int answer = 42; int zeros[100]; void start(void) { for (;;) answer++; }\n"
 
@@ -48,6 +48,13 @@ def test_code_and_data_count(link):
 def test_a_line_number_in_the_data_counts(link):
     source = "int line = __LINE__; void start(void) { for (;;) line++; }\n"
     assert link(f"\n{source}") != link(source)
+
+
+def test_a_kernel_with_a_signature_of_another_format_is_not_taken(monkeypatch):
+    tools = toolchain.Toolchain("gcc", "gcc 12", "", toolchain.Architecture("x86_64", "x86", "bzImage", "bzImage"))
+    keys = [provide.key_of("f" * 40, config.request(), tools)]
+    monkeypatch.setattr(signature, "FORMAT", signature.FORMAT + 1)
+    assert provide.key_of("f" * 40, config.request(), tools) not in keys
 
 
 def test_the_formula_is_that_of_syzkaller(tmp_path, link):

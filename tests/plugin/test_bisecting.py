@@ -181,6 +181,18 @@ def test_another_image_is_another_bisection(suite: pytest.Pytester, linux: Tree)
         assert error.endswith("give another --kbisect-dir or move the folder away")
 
 
+def test_a_journal_with_signatures_of_another_format_is_refused(suite: pytest.Pytester, linux: Tree) -> None:
+    bisect(suite, linux.path, "HEAD~2..HEAD", "crash.sh", "--kbisect-dir=result")
+    path = suite.path / "result" / "journal.jsonl"
+    header, *others = path.read_text().splitlines(keepends=True)
+    facts = json.loads(header)
+    del facts["signature format"]  # as in journals of before there was more than one
+    path.write_text("".join([f"{json.dumps(facts)}\n", *others]))
+    result = bisect(suite, linux.path, "HEAD~2..HEAD", "crash.sh", "--kbisect-dir=result")
+    (error,) = (line for line in result.errlines if "belongs to another bisection" in line)
+    assert "its signature format is null, now it is " in error
+
+
 def test_a_bisection_that_goes_on_with_other_guests_says_so(suite: pytest.Pytester, linux: Tree) -> None:
     def told(*options: str) -> list[str]:
         result = bisect(suite, linux.path, "HEAD~2..HEAD", "crash.sh", "--kbisect-dir=result", *options)
