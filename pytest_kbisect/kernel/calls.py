@@ -16,8 +16,9 @@ nowhere else. A line that is passed in any other way stays.
 
 from __future__ import annotations
 
+import itertools
 import tempfile
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -100,16 +101,12 @@ def _calls(loaded: Loaded, takers: dict[int, str]) -> Iterator[tuple[str, Loads]
     """Calls of these functions: what is in `takers`, and the constants that are loaded for it."""
     if not takers:
         return
-    sites = list(_sites(loaded, takers))
     starts, ends = loaded.functions()
     bodies: dict[tuple[int, int], list[tuple[int, str]]] = {}
-    for site, kind in sites:
-        # Aliases and parts of assembly can begin at one place: the longest holds them all.
+    for site, kind in _sites(loaded, takers):
         at = int(np.searchsorted(starts, site, "right")) - 1
         if at >= 0 and site < int(ends[at]):
-            start = int(starts[at])
-            end = int(ends[starts == start].max())
-            bodies.setdefault((start, end), []).append((site, kind))
+            bodies.setdefault((int(starts[at]), int(ends[at])), []).append((site, kind))
     for (start, end), boundaries in zip(bodies, _boundaries(loaded, list(bodies)), strict=True):
         instructions = sorted(boundaries)
         if not boundaries or end not in boundaries:
@@ -137,7 +134,7 @@ def _sites(loaded: Loaded, takers: dict[int, str]) -> Iterator[tuple[int, str]]:
 
 
 def _boundaries(loaded: Loaded, bodies: Sequence[tuple[int, int]]) -> list[set[int]]:
-    """Of each function, from its beginning to its end: the addresses where instructions begin, and the end."""
+    """Of each function: the addresses where instructions begin, and its end if one ends there."""
     if not bodies:
         return []
     code, offsets = bytearray(), []
@@ -164,7 +161,7 @@ def _loads(loaded: Loaded, instructions: list[int]) -> Loads:
     """The constants that are in registers at the last of these instructions, from the nearest ones up."""
     found: Loads = {}
     written: set[int] = set()
-    for at, next_at in reversed(list(zip(instructions, instructions[1:], strict=False))):
+    for at, next_at in reversed(list(itertools.pairwise(instructions))):
         step = _load(loaded.read(at, next_at - at))
         if step is None:
             break

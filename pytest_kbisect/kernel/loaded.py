@@ -138,13 +138,15 @@ class Loaded:
         ]
 
     def functions(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """Addresses where functions begin, in order, and where each ends."""
+        """Addresses where functions begin, in order, each once, and where the longest one there ends."""
         functions = self._symbols[
             (self._symbols["info"] & 0xF == _STT_FUNC)
             & (self._symbols["section"] != 0)
             & (self._symbols["size"] != 0)
         ]
-        functions = functions[np.argsort(functions["value"], kind="stable")]
+        functions = np.sort(functions, order=["value", "size"])
+        last = np.append(functions["value"][1:] != functions["value"][:-1], True)[: len(functions)]
+        functions = functions[last]
         return functions["value"], functions["value"] + functions["size"]
 
     def code(self) -> Iterator[Section]:

@@ -90,7 +90,7 @@ def provide(
 
 
 def key_of(tree_hash: str, config: ConfigRequest, tools: Toolchain) -> str:
-    """The store's key: files of the commit, configuration asked for, tools, our recipe, form of signatures."""
+    """The store's key: files of the commit, configuration asked for, tools, our recipe, signature format."""
     return _key(tree_hash, *_constant(config, tools))
 
 

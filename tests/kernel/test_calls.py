@@ -1,4 +1,4 @@
-"""A line that is passed in a call does not make another kernel; a constant that might be something else does."""
+"""A line that is passed in a call makes no other kernel; a constant that may be something else does."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ def test_the_line_of_a_check_for_sleep_does_not_count(signed, where, optimize, n
     plain = of(100)
     assert of(70000) == plain
     assert of(100, code="b + 1") != plain
-    assert signed(sleeps(100, name=name, third=third).replace(", 7", ", 8"), optimize, *where) == plain or third
+    assert (
+        signed(sleeps(100, name=name, third=third).replace(", 7", ", 8"), optimize, *where) == plain or third
+    )
 
 
 def test_the_argument_behind_the_line_counts(signed):
@@ -64,7 +66,9 @@ CALL = "call __might_sleep"
         pytest.param(f"{FILE}; mov $LINE, %esi; {CALL}", True, id="file first"),
         pytest.param(f"mov $LINE, %esi; {FILE}; xor %edx, %edx; mov $4, %ecx; {CALL}", True, id="more"),
         pytest.param(f"mov $LINE, %esi; mov $file, %rdi; mov %rbx, %rdx; {CALL}", True, id="wide"),
-        pytest.param(f"mov $LINE, %esi; {FILE}; .byte 0xe9; .long __might_sleep - . - 4", True, id="tail call"),
+        pytest.param(
+            f"mov $LINE, %esi; {FILE}; .byte 0xe9; .long __might_sleep - . - 4", True, id="tail call"
+        ),
         pytest.param(f"mov $LINE, %esi; {FILE}; mov %esi, %edx; {CALL}", False, id="read by a move"),
         pytest.param(f"mov $LINE, %esi; {FILE}; mov %esi, (%rbx); {CALL}", False, id="read by a store"),
         pytest.param(f"mov $LINE, %esi; {FILE}; add %esi, %edx; {CALL}", False, id="read by a sum"),

@@ -51,7 +51,9 @@ def test_a_line_number_in_the_data_counts(link):
 
 
 def test_a_kernel_with_a_signature_of_another_format_is_not_taken(monkeypatch):
-    tools = toolchain.Toolchain("gcc", "gcc 12", "", toolchain.Architecture("x86_64", "x86", "bzImage", "bzImage"))
+    tools = toolchain.Toolchain(
+        "gcc", "gcc 12", "", toolchain.Architecture("x86_64", "x86", "bzImage", "bzImage")
+    )
     keys = [provide.key_of("f" * 40, config.request(), tools)]
     monkeypatch.setattr(signature, "FORMAT", signature.FORMAT + 1)
     assert provide.key_of("f" * 40, config.request(), tools) not in keys
