@@ -6,8 +6,8 @@ this holds:
     * the distance of its operand leads to the beginning of a function that is known to take a line
     * objdump, going through the calling function from its beginning, finds instructions to begin
       where the call and those before it do, and one to end where the function does
-    * between the instructions that load the constants and the call nothing but loads of other argument
-      registers: no branch, and nothing that reads what was loaded
+    * between the instructions that load the constants and the call nothing but loads of other registers and
+      stores of them to the stack: no branch, and nothing that reads what was loaded
     * the file that goes with the line is the name of a source file
 
 The caller may not use a register after the call that the callee may overwrite, so the constant goes
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 
 _FILE_AND_LINE: Final = (
     "__might_sleep",
-    "___might_sleep",  # to 5.16
-    "__might_resched",  # from 5.17
+    "___might_sleep",  # 5.10, later __might_resched
+    "__might_resched",
     "__might_fault",
     "__cant_sleep",
     "__cant_migrate",
@@ -41,8 +42,8 @@ _FILE_AND_LINE: Final = (
     "__kunit_fail_current_test",
 )
 """Functions whose first arguments are __FILE__ and __LINE__, in 5.10 to 7.1."""
-_UBSAN: Final = r"__ubsan_handle_[a-z0-9_]+"
-"""Their first argument points to a structure that begins with struct source_location (lib/ubsan.h)."""
+_UBSAN: Final = "__ubsan_handle_"
+"""The beginning of names. Their first argument points to a struct source_location (lib/ubsan.h)."""
 _KASAN: Final = "__asan_register_globals"
 """Its arguments are an array of struct kasan_global (mm/kasan/kasan.h), version 5, and its length."""
 _KASAN_GLOBAL_SIZE: Final = 64
@@ -57,17 +58,21 @@ _PADDING: Final = b"\x90" * 16
 _U32: Final = b"\xff" * 4
 _LINE_AND_COLUMN: Final = b"\xff" * 8
 
+_RSP: Final = 4
 _RSI: Final = 6
 _RDI: Final = 7
+_ON_STACK: Final = b"\x24"
+"""The SIB byte: the base is %rsp, and there is no index."""
 
 
 def lines(loaded: Loaded) -> list[tuple[int, bytes]]:
     """Addresses of the numbers, and the bits there that are theirs."""
-    takers = {
-        address: kind
-        for kind, pattern in (("line", "|".join(_FILE_AND_LINE)), ("ubsan", _UBSAN), ("kasan", _KASAN))
-        for address in _functions(loaded, pattern)
-    }
+    known = [
+        *((name, "", "line") for name in _FILE_AND_LINE),
+        (_UBSAN, "[a-z0-9_]+", "ubsan"),
+        (_KASAN, "", "kasan"),
+    ]
+    takers = {address: kind for name, rest, kind in known for address in _functions(loaded, name, rest)}
     found: dict[int, bytes] = {}
     for kind, loads in _calls(loaded, takers):
         first, second = loads.get(_RDI), loads.get(_RSI)
@@ -78,16 +83,23 @@ def lines(loaded: Loaded) -> list[tuple[int, bytes]]:
         elif kind == "ubsan" and loaded.is_source(loaded.number(first[1], 8)):
             found[first[1] + 8] = _LINE_AND_COLUMN
         elif kind == "kasan" and second is not None:
-            for number in range(second[1]):
-                location = loaded.number(first[1] + number * _KASAN_GLOBAL_SIZE + _KASAN_LOCATION, 8)
-                if location and loaded.is_source(loaded.number(location, 8)):
-                    found[location + 8] = _LINE_AND_COLUMN
+            found |= dict.fromkeys(_of_globals(loaded, first[1], second[1]), _LINE_AND_COLUMN)
     return list(found.items())
 
 
-def _functions(loaded: Loaded, pattern: str) -> list[int]:
+def _of_globals(loaded: Loaded, start: int, count: int) -> list[int]:
+    """Where the lines of an array of struct kasan_global are; constants have none."""
+    fields = range(start + _KASAN_LOCATION, start + count * _KASAN_GLOBAL_SIZE, _KASAN_GLOBAL_SIZE)
+    locations = [loaded.number(field, 8) for field in fields]
+    if any(location != 0 and not loaded.is_source(loaded.number(location or 0, 8)) for location in locations):
+        return []
+    return [location + 8 for location in locations if location]
+
+
+def _functions(loaded: Loaded, name: str, rest: str) -> list[int]:
+    """Where they begin; those whose names two functions have are left out."""
     found: dict[str, set[int]] = {}
-    for symbol in loaded.symbols(f"(?:{pattern})"):
+    for symbol in loaded.symbols(name, rest):
         if symbol.function:
             found.setdefault(symbol.name, set()).add(symbol.address)
     return [address for addresses in found.values() if len(addresses) == 1 for address in addresses]
@@ -162,41 +174,51 @@ def _loads(loaded: Loaded, instructions: list[int]) -> Loads:
     found: Loads = {}
     written: set[int] = set()
     for at, next_at in reversed(list(itertools.pairwise(instructions))):
-        step = _load(loaded.read(at, next_at - at))
-        if step is None:
-            break
-        register, source, constant = step
-        if source in (_RDI, _RSI):
-            break  # what was loaded before this is read here
-        if register not in written and constant is not None:
-            found[register] = (next_at - 4, constant)
-        written.add(register)
+        step = _step(loaded.read(at, next_at - at))
+        if step is None or (step.reads in (_RDI, _RSI) and step.reads not in written):
+            break  # what was loaded before this may go elsewhere
+        if step.writes is not None and step.writes not in written:
+            written.add(step.writes)
+            if step.constant is not None:
+                found[step.writes] = (next_at - 4, step.constant)
     return found
 
 
-def _load(code: bytes) -> tuple[int, int | None, int | None] | None:
-    """An instruction that does nothing but load a register: its number, the register it reads, the constant.
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """An instruction between arguments: the registers that it writes and reads, the constant it loads."""
 
-    None for any other.
-    """
+    writes: int | None
+    reads: int | None = None
+    constant: int | None = None
+
+
+def _step(code: bytes) -> _Step | None:
+    """What is known to touch nothing but one register, or the stack; else None."""
     rex = 0
     if code and code[0] & 0xF0 == 0x40:
         rex, code = code[0], code[1:]
     if not code:
         return None
-    opcode = code[0]
+    opcode, modrm = code[0], code[1] if len(code) > 1 else 0
     wide, high, extended = bool(rex & 8), (rex & 1) << 3, (rex & 4) << 1
+    register, field = modrm & 7 | high, modrm >> 3 & 7 | extended
+    if 0x50 <= opcode <= 0x57 and len(code) == 1:  # push %register
+        return _Step(None, reads=opcode & 7 | high)
     if 0xB8 <= opcode <= 0xBF and len(code) == 5 and not wide:  # mov $imm32, %r32
-        return (opcode & 7) | high, None, int.from_bytes(code[1:], "little")
-    if opcode == 0xC7 and len(code) == 6 and wide and code[1] & 0xF8 == 0xC0:  # mov $simm32, %r64
-        constant = int.from_bytes(code[2:], "little", signed=True) % (1 << 64)
-        return (code[1] & 7) | high, None, constant
-    if len(code) == 2 and code[1] & 0xC0 == 0xC0:
-        register, field = (code[1] & 7) | high, (code[1] >> 3 & 7) | extended
-        if opcode == 0x31 and register == field:  # xor %r, %r
-            return register, None, None
-        if opcode == 0x89:  # mov %field, %register
-            return register, field, None
-        if opcode == 0x8B:
-            return field, register, None
+        return _Step(opcode & 7 | high, constant=int.from_bytes(code[1:], "little"))
+    if modrm & 0xC0 == 0xC0:
+        if opcode == 0xC7 and len(code) == 6 and wide and field == 0:  # mov $simm32, %r64
+            return _Step(register, constant=int.from_bytes(code[2:], "little", signed=True) % (1 << 64))
+        if opcode == 0x31 and len(code) == 2 and register == field:  # xor %register, %register
+            return _Step(register)
+        if opcode == 0x89 and len(code) == 2:  # mov %field, %register
+            return _Step(register, reads=field)
+        if opcode in (0x81, 0x83) and wide and field == 5 and register == _RSP:  # sub $imm, %rsp
+            return _Step(None)
+    elif modrm & 7 == _RSP and code[2:3] == _ON_STACK and not rex & 3:
+        if opcode in (0x88, 0x89):  # mov %field, N(%rsp)
+            return _Step(None, reads=field)
+        if opcode in (0xC6, 0xC7) and field == 0:  # mov $imm, N(%rsp)
+            return _Step(None)
     return None

@@ -60,7 +60,7 @@ class Layout:
 class _BugLayout:
     """The same of struct bug_entry with CONFIG_GENERIC_BUG_RELATIVE_POINTERS: 32 bits each.
 
-    `from_field`: the pointers count from where they are (5.18), else from the entry's beginning. Flags
+    `from_field`: the pointers count from where they are (6.1), else from the entry's beginning (5.10). Flags
     follow the line.
     """
 
@@ -178,6 +178,6 @@ def _kunit(loaded: Loaded) -> list[tuple[int, bytes]]:
         return []
     return [
         (symbol.address + _KUNIT_LOC.line, _KUNIT_LOC.mask)
-        for symbol in loaded.symbols(r"__loc(?:\.[0-9]+)?")
+        for symbol in loaded.symbols("__loc", r"(?:\.[0-9]+)?")
         if symbol.size == _KUNIT_LOC.size and _KUNIT_LOC.fits(loaded, symbol.address)
     ]

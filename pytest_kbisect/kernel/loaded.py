@@ -114,15 +114,19 @@ class Loaded:
 
     def symbol(self, name: str) -> int | None:
         """The address of the only symbol of this name; None where there is none, or more than one."""
-        found = {symbol.address for symbol in self.symbols(re.escape(name))}
+        found = {symbol.address for symbol in self.symbols(name)}
         return found.pop() if len(found) == 1 else None
 
-    def symbols(self, pattern: str) -> list[Symbol]:
-        """The defined symbols whose names match."""
+    def symbols(self, name: str, rest: str = "") -> list[Symbol]:
+        """The defined symbols of a name, or of names that go on with what matches `rest`."""
         offsets = {}
+        beginning, rest_of_name = name.encode(), re.compile(rest.encode() + rb"\0")
         # Names share bytes where one ends like another, so each may begin inside another.
-        for match in re.finditer(rb"(?=(" + pattern.encode() + rb")\0)", self._names):
-            offsets[match.start()] = match[1].decode()
+        at = self._names.find(beginning)
+        while at >= 0:
+            if match := rest_of_name.match(self._names, at + len(beginning)):
+                offsets[at] = self._names[at : match.end() - 1].decode()
+            at = self._names.find(beginning, at + 1)
         if not offsets or not len(self._symbols):
             return []
         found = self._symbols[np.isin(self._symbols["name"], np.array(list(offsets), dtype="<u4"))]

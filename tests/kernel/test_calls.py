@@ -66,6 +66,18 @@ CALL = "call __might_sleep"
         pytest.param(f"{FILE}; mov $LINE, %esi; {CALL}", True, id="file first"),
         pytest.param(f"mov $LINE, %esi; {FILE}; xor %edx, %edx; mov $4, %ecx; {CALL}", True, id="more"),
         pytest.param(f"mov $LINE, %esi; mov $file, %rdi; mov %rbx, %rdx; {CALL}", True, id="wide"),
+        pytest.param(f"mov $LINE, %esi; {FILE}; mov %r8, 8(%rsp); {CALL}", True, id="another is saved"),
+        pytest.param(f"mov $LINE, %esi; {FILE}; mov %al, 8(%rsp); {CALL}", True, id="a byte is saved"),
+        pytest.param(f"mov $LINE, %esi; mov %rdi, %rbx; {FILE}; {CALL}", True, id="what was there is saved"),
+        pytest.param(f"mov $LINE, %esi; {FILE}; push %rbx; sub $8, %rsp; {CALL}", True, id="the stack grows"),
+        pytest.param(f"mov $LINE, %esi; {FILE}; movq $0, (%rsp); {CALL}", True, id="the stack is cleared"),
+        pytest.param(f"mov $LINE, %esi; {FILE}; mov %esi, 8(%rsp); {CALL}", False, id="read by a spill"),
+        pytest.param(f"mov $LINE, %esi; {FILE}; push %rsi; {CALL}", False, id="read by a push"),
+        pytest.param(f"mov $LINE, %esi; {FILE}; mov %r8, (%rsp,%rsi); {CALL}", False, id="read by an index"),
+        pytest.param(
+            f"mov $LINE, %esi; {FILE}; movl $0, (%rsp,%rsi); {CALL}", False, id="an index of a constant"
+        ),
+        pytest.param(f"mov $LINE, %esi; {FILE}; mov 8(%rsp), %edx; {CALL}", False, id="a load"),
         pytest.param(
             f"mov $LINE, %esi; {FILE}; .byte 0xe9; .long __might_sleep - . - 4", True, id="tail call"
         ),

@@ -8,9 +8,9 @@ FILE = "fs/pipe.c"
 
 # Entries as the kernel's own assembly makes them: arch/x86/include/asm/bug.h.
 BUG_TABLES = {
-    # 5.18 to 6.18
+    # 6.1 to 6.18
     "fields": (12, ".long 1b - .\n .long %c[file] - .\n .word %c[line]\n .word %c[flags]"),
-    # 5.10 to 5.17
+    # 5.10
     "entries": (12, ".long 1b - 2b\n .long %c[file] - 2b\n .word %c[line]\n .word %c[flags]"),
     # 6.19, CONFIG_X86_64
     "formats": (

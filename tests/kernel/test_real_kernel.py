@@ -125,6 +125,14 @@ class TestSignatureIsEqual:
         with give(commit("A comment", {WARNING_FREE: f"/*\n * Words.\n */\n{text}"})) as kernel:
             assert kernel.signature == base.signature
 
+    @pytest.mark.parametrize("path", [WARNS, "fs/pipe.c", "kernel/fork.c"])
+    def test_after_a_comment_that_moves_warnings(self, linux, give, base, commit, path):
+        with give(commit("Moves them", {path: f"/* Words. */\n{linux.read(path)}"})) as kernel:
+            ours, theirs = loaded_sections(kernel.vmlinux), loaded_sections(base.vmlinux)
+            differing = {name for name in ours if ours[name] != theirs[name]}
+            assert kernel.signature == base.signature
+            assert "__bug_table" in differing
+
     def test_after_a_comment_behind_all_code(self, linux, give, base, commit):
         with give(commit("Behind", {WARNS: f"{linux.read(WARNS)}\n/* Words. */\n"})) as kernel:
             assert kernel.signature == base.signature
@@ -148,13 +156,13 @@ class TestSignatureDiffers:
         with give(commit("Code", {WARNS: changed})) as kernel:
             assert kernel.signature != base.signature
 
-    def test_after_a_comment_that_moves_a_warning_and_only_there(self, linux, give, base, commit):
-        """What cannot be helped: the line is what the kernel prints."""
-        with give(commit("Moves it", {WARNS: f"/* Words. */\n{linux.read(WARNS)}"})) as kernel:
-            ours, theirs = loaded_sections(kernel.vmlinux), loaded_sections(base.vmlinux)
-            differing = {name for name in ours if ours[name] != theirs[name]}
+    def test_after_a_warning_that_is_shown_once(self, linux, give, base, commit):
+        """One flag in the bug table, beside the line."""
+        text = linux.read("fs/pipe.c")
+        changed = text.replace("WARN_ON(", "WARN_ON_ONCE(", 1)
+        assert changed != text
+        with give(commit("Once", {"fs/pipe.c": changed})) as kernel:
             assert kernel.signature != base.signature
-            assert differing <= {"__bug_table", ".notes"}
 
 
 class TestFailure:
