@@ -66,7 +66,9 @@ _ON_STACK: Final = b"\x24"
 
 
 def lines(loaded: Loaded) -> list[tuple[int, bytes]]:
-    """Addresses of the numbers, and the bits there that are theirs."""
+    """Addresses of the numbers, and the bits there that are theirs; none in other code than x86-64."""
+    if loaded.machine != "EM_X86_64":
+        return []
     known = [
         *((name, "", "line") for name in _FILE_AND_LINE),
         (_UBSAN, "[a-z0-9_]+", "ubsan"),

@@ -48,10 +48,13 @@ class Symbol:
 
 
 class Loaded:
-    """The loaded sections of an ELF file, in file order, notes left out."""
+    """The loaded sections of an ELF file, in file order, notes left out; `machine` as in EM_X86_64."""
 
-    def __init__(self, sections: list[Section], symbols: np.ndarray[Any, Any], names: bytes) -> None:
+    def __init__(
+        self, sections: list[Section], symbols: np.ndarray[Any, Any], names: bytes, machine: str
+    ) -> None:
         self.sections = sections
+        self.machine = machine
         self._by_address = sorted((s for s in sections if s.address), key=lambda s: s.address)
         self._starts = [section.address for section in self._by_address]
         self._symbols = symbols
@@ -76,7 +79,8 @@ class Loaded:
                 elif header.sh_type == "SHT_SYMTAB" and elf.little_endian and elf.elfclass == 64:
                     symbols = np.frombuffer(section.data(), _SYMBOL)
                     names = elf.get_section(header.sh_link).data()
-        return cls(sections, symbols, names)
+            machine = elf["e_machine"]
+        return cls(sections, symbols, names, machine)
 
     def section_at(self, address: int, size: int = 1) -> Section | None:
         """The section that holds these bytes."""

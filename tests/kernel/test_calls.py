@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_kbisect.kernel import signature
+
 HIGH = ("-mcmodel=kernel", "-Wl,-Ttext-segment=0xffffffff81000000")
 """Where and how the kernel's own code is: pointers are 32 bits with a sign."""
 
@@ -104,6 +106,20 @@ def test_code_that_cannot_be_read_from_its_beginning_counts(signed):
     hidden = ".byte 0x48, 0xb8; mov $LINE, %esi; .byte 0, 0, 0; mov $LINE, %esi; mov $file, %edi; " + CALL
     texts = [ASSEMBLY.replace("CODE", hidden.replace("LINE", str(line))) for line in (0x1234, 0x1235)]
     assert signed(texts[0], "-mcmodel=kernel") != signed(texts[1], "-mcmodel=kernel")
+
+
+def test_code_of_another_machine_counts(tmp_path, signed):
+    """The same bytes in a file that says it is for an ARM."""
+
+    def other(line):
+        signed(sleeps(line), "-O2")
+        elf = max(tmp_path.glob("vmlinux*"), key=lambda path: path.stat().st_mtime_ns)
+        image = bytearray(elf.read_bytes())
+        image[18:20] = (183).to_bytes(2, "little")
+        elf.write_bytes(image)
+        return signature.of_vmlinux(elf)
+
+    assert other(100) != other(101)
 
 
 UBSAN = """

@@ -158,10 +158,10 @@ class TestSignatureDiffers:
 
     def test_after_a_warning_that_is_shown_once(self, linux, give, base, commit):
         """One flag in the bug table, beside the line."""
-        text = linux.read("fs/pipe.c")
+        text = linux.read("kernel/fork.c")
         changed = text.replace("WARN_ON(", "WARN_ON_ONCE(", 1)
         assert changed != text
-        with give(commit("Once", {"fs/pipe.c": changed})) as kernel:
+        with give(commit("Once", {"kernel/fork.c": changed})) as kernel:
             assert kernel.signature != base.signature
 
 
