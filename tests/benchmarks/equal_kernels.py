@@ -1,26 +1,31 @@
 """Whether edits that only move lines keep the kernel signature, and edits of code change it.
 
-    python tests/benchmarks/equal_kernels.py --kernel DIR [--config FILE] [--cases 40] [--seed 1] [--jobs 2]
+    python tests/benchmarks/equal_kernels.py --kernel DIR [--config FILE] [--other DIR] [--cases 40]
 
 DIR is a source tree of Linux. Its files are edited one at a time and restored; the build is in a folder
 .obj-equal-* there, which is kept. The configuration is the one of guests, with the fragment FILE.
 
-Two series of --cases edits, each in another file that is compiled into the kernel, drawn at random:
+Series of --cases edits, each in another file that is compiled into the kernel, drawn at random:
 
     lines   by turns a comment of one to three lines before everything else in the file, and a comment
             line above a WARN, BUG, might_sleep or the like. Nothing is compiled but what was.
     code    one constant, comparison, or logical operator in a function is another one, in place: no line
             moves. An edit counts if the compiler makes another object file of it (without debug information).
 
-The signature is wanted equal to the one of the unedited tree for lines, and unequal for code. `raw` is
-the same hash without anything cleared. For lines with an unequal signature the sections that differ are
-printed, after clearing.
+    real    with --other, a tree of a near version: its files that differ from those of DIR in comments alone
+            (and in blank lines and the space between words), headers of few objects included. So what
+            the kernel's developers changed between the two.
+
+The signature is wanted equal to the one of the unedited tree for lines and real, and unequal for code.
+`raw` is the same hash without anything cleared. For lines with an unequal signature the sections that
+differ are printed, after clearing.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import hashlib
 import os
 import random
@@ -32,7 +37,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_kbisect.kernel import config, configure, lines, toolchain
+from pytest_kbisect.kernel import config, configure, lines, signature, sources, toolchain
 from pytest_kbisect.kernel.loaded import Loaded
 
 if TYPE_CHECKING:
@@ -56,6 +61,10 @@ CODE = (
     re.compile(r"(?:[=!<>]=?|[-+&|]|<<|>>|return|,) (\d+)(?=[;),\s])"),
     re.compile(r" (==|!=|<=|>=|<|>|&&|\|\|) "),
 )
+TOKEN = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|//[^\n]*|/\*.*?\*/', re.DOTALL)
+"""A string, a character or a comment."""
+FEW = 40
+"""Objects that a header may be read for: else most of the kernel would be compiled again."""
 OPPOSITE = {"==": "!=", "!=": "==", "<": "<=", "<=": "<", ">": ">=", ">=": ">", "&&": "||", "||": "&&"}
 
 
@@ -83,8 +92,9 @@ class Tree:
         environment = self.tools.environment(self.path / ".ccache-equal")
         subprocess.run(command, cwd=cwd, env=environment, check=True, capture_output=True)
 
+    @functools.cached_property
     def objects(self) -> dict[str, Path]:
-        """The C files of the kernel, each with its object."""
+        """The C files of the kernel, each with its object; once it is built."""
         found = {}
         for command in self.output.rglob(".*.o.cmd"):
             match = SOURCE.search(command.read_text("utf-8", "replace"))
@@ -122,6 +132,26 @@ def comment_above(text: str, draw: random.Random) -> tuple[str, str] | None:
     return "\n".join(
         [*rows[:number], f"{indent}/* another line */", *rows[number:]]
     ), f"above line {number + 1}"
+
+
+def words(text: str) -> list[list[str]]:
+    """What is in each line but comments."""
+    plain = TOKEN.sub(lambda match: " " if match[0][0] == "/" else match[0], text)
+    return [words for line in plain.split("\n") if (words := line.split())]
+
+
+def changed_in_comments(tree: Tree, other: Path) -> dict[str, str]:
+    """The files that another version has with other comments, and their texts there."""
+    read = sources.collect(tree.path, tree.output, tree.tools.architecture.folder, tree.output / "sources")
+    found = {}
+    for file, targets in read.targets.items():
+        ours, theirs = tree.path / file, other / file
+        if file.endswith((".c", ".h")) and targets <= FEW and theirs.exists():
+            text = theirs.read_text("utf-8", "replace")
+            own = ours.read_text("utf-8", "replace")
+            if text != own and words(text) == words(own):
+                found[file] = text
+    return found
 
 
 def other_code(text: str, draw: random.Random) -> tuple[str, str] | None:
@@ -169,6 +199,38 @@ def _whole(sections: dict[str, bytes]) -> str:
     return hashlib.sha256(b"".join(sections.values())).hexdigest()
 
 
+def base(tree: Tree) -> Kernel:
+    """The kernel of the unedited tree."""
+    tree.make(["vmlinux"])
+    return Kernel.of(tree.output / "vmlinux")
+
+
+def tried(tree: Tree, base: Kernel, file: str, text: str, what: str, *, equal: bool) -> Counter[str]:
+    """Build with one file edited, say what came of it, and count that."""
+    began = time.monotonic()
+    made = tree.objects.get(file)
+    before = made.read_bytes() if made else b""
+    with edited(tree.path / file, text):
+        try:
+            tree.make(["vmlinux"])
+        except subprocess.CalledProcessError:
+            return Counter({"does not build": 1})
+        if made and not equal and made.read_bytes() == before:
+            return Counter({"same object": 1})
+        kernel = Kernel.of(tree.output / "vmlinux")
+    differing = [name for name in base.sections if kernel.sections.get(name) != base.sections[name]]
+    print(
+        f"{'as wanted' if (not differing) is equal else 'WRONG':9s}  {file}  {what}"
+        f"  raw {'equal' if kernel.raw == base.raw else 'unequal'}"
+        f"  {time.monotonic() - began:.0f} s  {' '.join(differing)}",
+        flush=True,
+    )
+    counted = Counter({"cases": 1})
+    counted["raw equal"] = kernel.raw == base.raw
+    counted["signature equal"] = kernel.signature == base.signature
+    return counted
+
+
 def series(
     tree: Tree,
     edits: Sequence[Callable[[str, random.Random], tuple[str, str] | None]],
@@ -177,41 +239,26 @@ def series(
     *,
     equal: bool,
 ) -> Counter[str]:
-    """Make the edits and print a line for each; counts by outcome."""
-    objects = tree.objects()
-    files = sorted(objects)
+    """Make edits in files drawn at random, by turns; counts by outcome."""
+    files = sorted(tree.objects)
     draw.shuffle(files)
-    tree.make(["vmlinux"])
-    base = Kernel.of(tree.output / "vmlinux")
+    unedited = base(tree)
     counted: Counter[str] = Counter()
     while files and counted["cases"] < wanted:
         file = files.pop()
-        path = tree.path / file
-        edit = edits[counted["cases"] % len(edits)](path.read_text(), draw)
-        if edit is None:
-            continue
-        text, what = edit
-        before, began = objects[file].read_bytes(), time.monotonic()
-        with edited(path, text):
-            try:
-                tree.make(["vmlinux"])
-            except subprocess.CalledProcessError:
-                counted["does not build"] += 1
-                continue
-            if not equal and objects[file].read_bytes() == before:
-                counted["same object"] += 1
-                continue
-            kernel = Kernel.of(tree.output / "vmlinux")
-        counted["cases"] += 1
-        counted["raw equal"] += kernel.raw == base.raw
-        counted["signature equal"] += kernel.signature == base.signature
-        differing = [name for name in base.sections if kernel.sections.get(name) != base.sections[name]]
-        print(
-            f"{'as wanted' if (not differing) is equal else 'WRONG':9s}  {file}  {what}"
-            f"  raw {'equal' if kernel.raw == base.raw else 'unequal'}"
-            f"  {time.monotonic() - began:.0f} s  {' '.join(differing)}",
-            flush=True,
-        )
+        edit = edits[counted["cases"] % len(edits)]((tree.path / file).read_text(), draw)
+        if edit is not None:
+            counted += tried(tree, unedited, file, *edit, equal=equal)
+    return counted
+
+
+def real(tree: Tree, other: Path, wanted: int, draw: random.Random) -> Counter[str]:
+    """Take files of another version; counts by outcome."""
+    found = changed_in_comments(tree, other)
+    unedited = base(tree)
+    counted: Counter[str] = Counter()
+    for file in draw.sample(sorted(found), min(wanted, len(found))):
+        counted += tried(tree, unedited, file, found[file], "as it was", equal=True)
     return counted
 
 
@@ -219,6 +266,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--kernel", type=Path, required=True, metavar="DIR")
     parser.add_argument("--config", type=Path, action="append", default=[], metavar="FILE")
+    parser.add_argument("--other", type=Path, metavar="DIR")
     parser.add_argument("--cases", type=int, default=40)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
@@ -229,17 +277,19 @@ def main() -> None:
     configure.write(request, tree.path, tree.output, tree.make, tree.merge)
     tree.make(["vmlinux"])
     began = time.monotonic()
-    Kernel.of(tree.output / "vmlinux")
+    signature.of_vmlinux(tree.output / "vmlinux")
     size = (tree.output / "vmlinux").stat().st_size
-    print(f"vmlinux: {size >> 20} MiB, hashed twice in {time.monotonic() - began:.1f} s")
+    print(f"vmlinux: {size >> 20} MiB, signature in {time.monotonic() - began:.1f} s")
     draw = random.Random(arguments.seed)
-    for name, edits, equal in (
-        ("lines", (comment_on_top, comment_above), True),
-        ("code", (other_code,), False),
-    ):
+    runs: dict[str, Callable[[], Counter[str]]] = {
+        "lines": lambda: series(tree, (comment_on_top, comment_above), arguments.cases, draw, equal=True),
+        "code": lambda: series(tree, (other_code,), arguments.cases, draw, equal=False),
+    }
+    if arguments.other:
+        runs["real"] = lambda: real(tree, arguments.other, arguments.cases, draw)
+    for name, run in runs.items():
         print(f"== {name}", flush=True)
-        counted = series(tree, edits, arguments.cases, draw, equal=equal)
-        print(f"== {name}: {', '.join(f'{key} {count}' for key, count in sorted(counted.items()))}")
+        print(f"== {name}: {', '.join(f'{key} {count}' for key, count in sorted(run().items()))}", flush=True)
 
 
 if __name__ == "__main__":
