@@ -30,6 +30,7 @@ def test_the_wheel_works_outside_the_checkout(built: Path, tmp_path: Path) -> No
         archive.extractall(tmp_path)
     assert "pytest_kbisect/guest/init.sh" in names
     assert "pytest_kbisect/kernel/fragments/guest.config" in names
+    assert "pytest_kbisect/py.typed" in names
     assert not [name for name in names if name.startswith(("tests/", "repro/"))]
     source = (tmp_path / "pytest_kbisect" / "demo" / "tun_napi_frags.c").read_text()
     assert source == (ROOT / "repro" / "tun_napi_frags.c").read_text()
@@ -61,3 +62,20 @@ def test_the_sdist_holds_what_the_tests_need(built: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {"README.md", "LICENSE", "CHANGELOG.md", "conftest.py", "repro/tun_napi_frags.c"} <= names
+
+
+def test_type_checkers_read_the_annotations_of_the_installed_package(built: Path, tmp_path: Path) -> None:
+    """mypy ignores those of a package without py.typed, and takes all of its names for Any."""
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    (tmp_path / "mine.py").write_text("from pytest_kbisect.errors import ExitCode\nreveal_type(ExitCode.FOUND)\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "mine.py"],
+        cwd=tmp_path,
+        env={**os.environ, "MYPYPATH": "", "PYTHONPATH": str(tmp_path / "site")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "pytest_kbisect.errors.ExitCode" in done.stdout, done.stdout
