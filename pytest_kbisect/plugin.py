@@ -119,16 +119,20 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """A tree or a revision that cannot be used ends the session before anything is collected."""
+    """A tree or a revision that the command line names and that cannot be used ends the session at once.
+
+    One that an ini file names is for the tests that use a kernel: it is looked at once they are selected.
+    """
     config = session.config
     if options.value(config, "kernel") is None or config.option.collectonly or hasattr(config, "workerinput"):
         return
     from pytest_kbisect.errors import KbisectError
 
-    try:
-        _ = session_of(config).commit  # raises where tree or revision cannot be used
-    except KbisectError as error:
-        raise pytest.UsageError(str(error)) from None
+    if options.given(config, "kernel") or options.given(config, "commit"):
+        try:
+            _ = session_of(config).commit  # raises where tree or revision cannot be used
+        except KbisectError as error:
+            raise pytest.UsageError(str(error)) from None
     if getattr(config.option, "tx", None):
         _share(config)
 
@@ -170,6 +174,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     from pytest_kbisect.errors import KbisectError
 
     try:
+        if options.value(config, "kernel") is not None and not config.option.collectonly:
+            _ = session_of(config).commit  # as at the start of the session, for a tree of the ini file
         preflight.check(session_of(config), session.items, compile_=not config.option.collectonly)
     except KbisectError as error:
         if hasattr(config, "workerinput"):

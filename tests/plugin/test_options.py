@@ -192,3 +192,19 @@ def test_a_source_that_does_not_compile(pytester: pytest.Pytester, linux: Tree, 
     assert "nonsense" in result.stdout.str() + result.stderr.str()
     assert "does not compile" in result.stdout.str() + result.stderr.str()
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
+
+
+def test_a_tree_of_the_ini_file_is_for_the_tests_that_use_a_kernel(pytester: pytest.Pytester) -> None:
+    """One ini file serves hosts with and without that tree."""
+    pytester.makeini("[pytest]\nkbisect_kernel = /nowhere/linux\n")
+    pytester.makepyfile(
+        test_plain="def test_plain(): pass", test_kernel="def test_it(kernel): pass\ndef test_plain(): pass"
+    )
+    for words in (["test_plain.py"], ["-k", "test_plain"], ["-k", "test_plain", "-n1"]):
+        assert pytester.runpytest(*words).ret == pytest.ExitCode.OK, words
+    for words in (["test_kernel.py"], ["-n1"]):
+        result = pytester.runpytest(*words)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        text = result.stdout.str() + result.stderr.str()
+        assert "no kernel tree at /nowhere/linux: there is no such folder" in text
+        assert "Traceback" not in text
