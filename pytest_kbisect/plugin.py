@@ -137,6 +137,13 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         _share(config)
 
 
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Copies of reproducers in a bisection's results are tests of that bisection, unless they are named."""
+    from pytest_kbisect import layout
+
+    return True if layout.is_kept(collection_path) else None
+
+
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     return reproducers.collect(file_path, parent)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_kbisect import options, parallel
+from pytest_kbisect import layout, options, parallel
 from pytest_kbisect.bisection import conclusion, replaying, workplace
 from pytest_kbisect.bisection.course import Course, Plan
 from pytest_kbisect.bisection.journal import Journal
@@ -101,7 +101,7 @@ def _bisect(config: pytest.Config, teller: Teller) -> int:
     plan = _plan(config, selection, ends)
     folder = lab.folder = workplace.folder_of(config, selection, ends)
     with workplace.held(folder):
-        journal = Journal(folder / "journal.jsonl", workplace.subject_of(config, selection, plan))
+        journal = Journal(folder / layout.JOURNAL, workplace.subject_of(config, selection, plan))
         teller.open(folder / "bisect.log")
         teller.line(f"results in {folder}", log=False)
         for change in workplace.guests_otherwise(config, journal):

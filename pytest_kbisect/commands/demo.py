@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_kbisect import host, options, parallel, process
+from pytest_kbisect import host, layout, options, parallel, process
 from pytest_kbisect.errors import ExitCode, HostError, KbisectError, UsageError
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"\nkbisect demo: pytest ended with exit code {exit_code}; `kbisect demo` continues where it stopped"
         )
         return exit_code
-    _check_answer(result / "result.json", demo)
+    _check_answer(result / layout.RESULT, demo)
     print(_explanation(demo, result, _minutes(started)))
     return ExitCode.FOUND
 

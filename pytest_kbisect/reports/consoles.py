@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from pytest_kbisect import properties
+from pytest_kbisect import layout, properties
 from pytest_kbisect.bisection.outcome import UNREPORTED
 from pytest_kbisect.reports import text
 from pytest_kbisect.whole import replacing
@@ -25,7 +25,7 @@ _MARK = 64
 
 def session_folder(folder: Path, commit: str, number: int) -> Path:
     """Where the n-th session of a commit keeps its XML, log and consoles."""
-    return folder / "sessions" / (commit[:12] if number == 1 else f"{commit[:12]}-{number}")
+    return folder / layout.SESSIONS / (commit[:12] if number == 1 else f"{commit[:12]}-{number}")
 
 
 def of_session(session: Path, titles: Sequence[str]) -> Mapping[int, tuple[Path, ...]]:

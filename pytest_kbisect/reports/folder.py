@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_kbisect import needs
-from pytest_kbisect.errors import KbisectError
+from pytest_kbisect.enrichment import attempt
+from pytest_kbisect.layout import CONFIG, REPRODUCERS
 from pytest_kbisect.reports import consoles, gitlog, junit, mail, page, repeat
-from pytest_kbisect.reports.reading import CONFIG, REPRODUCERS, read
+from pytest_kbisect.reports.reading import read
 from pytest_kbisect.whole import replacing
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect.bisection.outcome import Outcome
 from pytest_kbisect.errors import UsageError
+from pytest_kbisect.layout import CONFIG, JOURNAL, REPRODUCERS, RESULT
 from pytest_kbisect.reports import consoles
 from pytest_kbisect.reports.result import Result
 from pytest_kbisect.reports.story import (
@@ -26,15 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-CONFIG = "config"
-REPRODUCERS = "repro"
-"""Where the folder keeps the configuration, and copies of the reproducers."""
-
 
 def read(folder: Path) -> Story:
     """The story of a results folder. Raises UsageError where it has no journal, or a damaged one."""
-    journal = _journal(folder / "journal.jsonl")
-    told = _result(folder / "result.json")
+    journal = _journal(folder / JOURNAL)
+    told = _result(folder / RESULT)
     subject = next((line for line in journal if line.get("kind") == "subject"), {})
     if not told:
         told = {"kind": UNFINISHED, "range": subject.get("range", ["", ""])}

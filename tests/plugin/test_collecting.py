@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_kbisect import errors, needs
+from pytest_kbisect.bisection.journal import Journal
 
 if TYPE_CHECKING:
     from conftest import Tree
@@ -209,3 +210,28 @@ def test_last_failed_runs_are_run_again(repro: pytest.Pytester) -> None:
         )
     )
     assert again == ["repro/crash2.sh::crash2[run0]"]
+
+
+def test_what_a_bisection_has_kept_is_no_test_of_the_next_run(pytester: pytest.Pytester) -> None:
+    """Its folder of results is among the tests, mostly; a file there that is named is run all the same."""
+    pytester.makeini("[pytest]\nkbisect_repro_dirs = .\n")
+    results = pytester.path / "kbisect-results" / "crash-1-2"
+    Journal(results / "journal.jsonl", {"range": ["1", "2"]})
+    kept = {"repro/test_own.py", "repro/crash.sh", "sessions/c0ffee/test_left.py"}
+    mine = {"test_mine.py", "repro/mine.sh", "kbisect-results/test_other.py", "crash-1-2/repro/test_old.py"}
+    for path in [*(results / name for name in kept), *(pytester.path / name for name in mine)]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("def test_it(): pass\n" if path.suffix == ".py" else "true\n")
+    found = {line.partition("::")[0] for line in nodes(pytester.runpytest("--collect-only", "-q"))}
+    assert found == mine
+    copy = "kbisect-results/crash-1-2/repro/test_own.py"
+    assert nodes(pytester.runpytest("--collect-only", "-q", copy)) == [f"{copy}::test_it"]
+
+
+def test_results_in_the_folder_of_the_tests_hide_none(pytester: pytest.Pytester) -> None:
+    """As with --kbisect-dir=."""
+    own = pytester.path / "repro" / "test_mine.py"
+    own.parent.mkdir()
+    own.write_text("def test_it(): pass\n")
+    Journal(pytester.path / "journal.jsonl", {"range": ["1", "2"], "reproducers": {str(own): "0123"}})
+    assert nodes(pytester.runpytest("--collect-only", "-q")) == ["repro/test_mine.py::test_it"]
