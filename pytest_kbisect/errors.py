@@ -35,6 +35,8 @@ class ExitCode(IntEnum):
     NOTHING_COLLECTED = 5
     INCONCLUSIVE = 6
     NOT_REPRODUCED = 7
+    BAD_AT_GOOD_END = 8
+    """The good end shows the bug already: name an older one."""
 
 
 class KbisectError(Exception):

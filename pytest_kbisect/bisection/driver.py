@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 EXIT_CODES = {
     AnswerKind.CULPRIT: ExitCode.FOUND,
     AnswerKind.NOT_REPRODUCED: ExitCode.NOT_REPRODUCED,
-    AnswerKind.BAD_AT_GOOD_END: ExitCode.USAGE,
+    AnswerKind.BAD_AT_GOOD_END: ExitCode.BAD_AT_GOOD_END,
 }
 """Every other kind of answer is inconclusive."""
 

@@ -1,0 +1,75 @@
+"""For sessions inside tests: guests that only play what the kernel's file says.
+
+A pytest plugin (`-p played_guests`). Everything else is real: the driver, its sessions, the builds of a
+miniature Linux, the store, the reports. A kernel that has `plays:WORD` among its data plays: `crash` crashes
+in each run, `crash/2` in every other one, `no-boot` does not come up. One without runs well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+
+from pytest_kbisect.crash import parse_console
+from pytest_kbisect.errors import BootError, KernelCrash
+from pytest_kbisect.guest.ssh import CommandResult
+from pytest_kbisect.session import Session
+
+CRASH = """\
+WARNING: CPU: 1 PID: 61 at init/main.c:5634 start+0x136/0x1a0
+Modules linked in:
+CPU: 1 PID: 61 Comm: crash Not tainted 6.1.0-kbisect #1
+RIP: 0010:start+0x136/0x1a0
+Call Trace:
+ <TASK>
+ begin+0x58/0xf0
+ vfs_write+0x172/0x2d0
+ </TASK>
+---[ end trace 0000000000000000 ]---
+"""
+TITLE = "WARNING in start"
+
+
+def plays(word: str, *, configured: str = "") -> str:
+    """Lines of C with which a kernel plays; `configured` is the symbol without which it does not."""
+    line = f'const char plays[] = "plays:{word}";\n'
+    return f"#ifdef {configured}\n{line}#endif\n" if configured else line
+
+
+class Guest:
+    boot_seconds, restore_seconds, boot_number, boot_reports = 0.25, 0.0, None, ()
+    unsettled = False
+
+    def __init__(self, folder, word, run):
+        self._console, self._word, self._run = folder / "console.log", word, run
+        folder.mkdir(parents=True, exist_ok=True)
+        self._console.write_text("[    0.000000] Linux version 6.1.0-kbisect\n")
+
+    def put(self, local, remote):
+        pass
+
+    def run(self, command, *, timeout=30.0, may_time_out=False):
+        self.unsettled = True
+        return CommandResult(str(command), 0, "", "", 0.01)
+
+    def settle(self):
+        self.unsettled = False
+        word, _, every = self._word.partition("/")
+        if word == "crash" and self._run % int(every or 1) == 0:
+            with self._console.open("a") as console:
+                console.write(CRASH)
+            raise KernelCrash(parse_console(self._console.read_bytes())[0])
+
+
+@contextlib.contextmanager
+def guest(self, kernel, needs, name):
+    found = re.search(rb"plays:([^\0]*)\0", kernel.vmlinux.read_bytes())
+    word = found[1].decode() if found else ""
+    if word == "no-boot":
+        raise BootError("hang", "boot failed: no word")
+    number = re.search(r"run(\d+)", name)
+    yield Guest(self.console_folder(name), word, int(number[1]) if number else 0)
+
+
+Session.guest = guest
+Session.watch = lambda *_: None
