@@ -109,6 +109,9 @@ def run(
     )
     try:
         output, _ = child.communicate(stdin, timeout)
+    except subprocess.TimeoutExpired as error:
+        error.cmd = [str(word) for word in command]  # without what start() has put before it
+        raise
     finally:
         if child.returncode is None:
             kill(child)

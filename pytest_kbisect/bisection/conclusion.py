@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect.bisection.outcome import Outcome
 from pytest_kbisect.bisection.release_tags import parse_release
 from pytest_kbisect.bisection.strategy import GOOD_END, AnswerKind
+from pytest_kbisect.enrichment import attempt
 from pytest_kbisect.kernel.maintainers import Recipients, recipients
 from pytest_kbisect.reports import bisectlog
 from pytest_kbisect.reports.result import Result
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_kbisect.bisection.course import Finding
     from pytest_kbisect.bisection.outcome import Run
     from pytest_kbisect.bisection.search import Search
@@ -20,8 +24,8 @@ if TYPE_CHECKING:
     from pytest_kbisect.kernel.tree import LinuxTree
 
 
-def result_of(finding: Finding, tree: LinuxTree) -> Result:
-    """The answer with everything that goes with it."""
+def result_of(finding: Finding) -> Result:
+    """The answer, and what the search has found besides; nothing is asked for it."""
     search, answer = finding.search, finding.answer
     culprit = None if answer.culprit is None else search.found.get(answer.culprit)
     parent = search.found.get(_parent(search, answer))
@@ -32,7 +36,6 @@ def result_of(finding: Finding, tree: LinuxTree) -> Result:
         parts.update(one.seconds_by)
         for run in one.runs:
             parts.update(run.seconds_by)
-    people = recipients(tree.path, search.sha(answer.culprit)) if answer.culprit is not None else Recipients()
     return Result(
         kind=answer.kind.value,
         range=(search.good, search.sha(search.history.bad_end)),
@@ -47,9 +50,7 @@ def result_of(finding: Finding, tree: LinuxTree) -> Result:
         crash_commit=search.sha(at) if at is not None else "",
         culprit_signature=culprit.signature if culprit else "",
         parent_signature=parent.signature if parent else "",
-        flags=_flags(search, answer, tree),
-        recipients_to=people.to,
-        recipients_cc=people.cc,
+        flags=_flags(search, answer),
         revisions_tested=len({one.commit for one in made if not (one.build_error or one.absent)}),
         builds=sum(not (one.cached or one.absent) for one in made),
         runs=sum(len(one.runs) for one in made),
@@ -60,11 +61,29 @@ def result_of(finding: Finding, tree: LinuxTree) -> Result:
             **{part: round(seconds, 3) for part, seconds in parts.items()},
         },
         tested=tuple(facts_of(search, i, answer) for i in search.found),
-        parents=tree.parents(search.sha(answer.culprit)) if answer.culprit is not None else (),
         fix=search.rules.fix,
         commits=len(search.history),
         confirmation=_confirmation(finding),
     )
+
+
+def looked_up(told: Result, tree: LinuxTree, note: Callable[[str], None]) -> Result:
+    """The answer with what the tree says of the culprit: its parents, and whether it is a release."""
+    if not told.culprit:
+        return told
+    parents = attempt("the culprit's parents are not known", lambda: tree.parents(told.culprit), (), note)
+    tags = attempt("not known whether the culprit is a release", lambda: tree.tags_at(told.culprit), (), note)
+    release = ("release",) if any(parse_release(tag) for tag in tags) else ()
+    return replace(told, parents=parents, flags=(*told.flags, *release))
+
+
+def addressed(told: Result, tree: LinuxTree, note: Callable[[str], None]) -> Result:
+    """The answer with the people to tell."""
+    if not told.culprit:
+        return told
+    what = "no recipients"
+    people = attempt(what, lambda: recipients(tree.path, told.culprit, note), Recipients(), note)
+    return replace(told, recipients_to=people.to, recipients_cc=people.cc)
 
 
 def _confirmation(finding: Finding) -> dict[str, Any]:
@@ -120,12 +139,13 @@ def _affected(search: Search, index: int, answer: Answer) -> bool | None:
     return found.pop() if len(found) == 1 else None
 
 
-def last_words(finding: Finding, told: Result, tree: LinuxTree) -> list[str]:
-    """The log's end but for the crash: the first bad commit as git shows it, signatures, times, people."""
+def last_words(finding: Finding, told: Result, tree: LinuxTree, note: Callable[[str], None]) -> list[str]:
+    """The answer in words: the first bad commit as git shows it, signatures, times."""
     word = "good" if told.fix else "bad"
     lines = []
     if told.culprit:
-        lines += [f"{told.culprit} is the first {word} commit", tree.describe(told.culprit).text, ""]
+        shown = attempt("git does not show the culprit", lambda: [tree.describe(told.culprit).text], [], note)
+        lines += [f"{told.culprit} is the first {word} commit", *shown, ""]
         lines += _convinced(finding, told)
         lines.append(f"culprit signature: {told.culprit_signature}")
         lines.append(f"parent  signature: {told.parent_signature}")
@@ -137,14 +157,22 @@ def last_words(finding: Finding, told: Result, tree: LinuxTree) -> list[str]:
         lines.append(f"# took {took}")
     if told.culprit:
         lines.append(f"first {word} commit: {told.culprit} {told.title}")
-        lines.append(f"recipients (to): {bisectlog.go_list(told.recipients_to)}")
-        lines.append(f"recipients (cc): {bisectlog.go_list(told.recipients_cc)}")
     elif told.kind == AnswerKind.CANDIDATES and told.candidates:
         lines.append(f"bisection is inconclusive, the first {word} commit could be any of:")
         lines += [sha for sha, _, _ in told.candidates]
     else:
         lines.append(f"error: {told.reason}")
     return lines
+
+
+def people_words(told: Result) -> list[str]:
+    """The people to tell, where there is a culprit."""
+    if not told.culprit:
+        return []
+    return [
+        f"recipients (to): {bisectlog.go_list(told.recipients_to)}",
+        f"recipients (cc): {bisectlog.go_list(told.recipients_cc)}",
+    ]
 
 
 def crash_words(told: Result) -> list[str]:
@@ -253,8 +281,8 @@ def _without_crash(search: Search, answer: Answer) -> int:
     return answer.culprit if search.rules.fix else _parent(search, answer)
 
 
-def _flags(search: Search, answer: Answer, tree: LinuxTree) -> tuple[str, ...]:
-    """What makes an answer doubtful."""
+def _flags(search: Search, answer: Answer) -> tuple[str, ...]:
+    """What makes an answer doubtful, by what was tested."""
     if answer.culprit is None:
         return ()
     flags = []
@@ -263,8 +291,6 @@ def _flags(search: Search, answer: Answer, tree: LinuxTree) -> tuple[str, ...]:
     signature = search.evidence.signature(answer.culprit)
     if signature and signature == search.evidence.signature(_parent(search, answer)):
         flags.append("no-op")
-    if any(parse_release(tag) for tag in tree.tags_at(search.sha(answer.culprit))):
-        flags.append("release")
     if search.witness(_without_crash(search, answer)).missing:
         flags.append("unreached")
     return tuple(flags)

@@ -24,6 +24,7 @@ from pytest_kbisect.bisection.search import Rules, Search
 from pytest_kbisect.bisection.strategy import GOOD_END, AnswerKind
 from pytest_kbisect.bisection.tally import Tally
 from pytest_kbisect.bisection.verdict import crash_chance, enough_runs
+from pytest_kbisect.enrichment import reason
 from pytest_kbisect.kernel.revert import reverted
 from pytest_kbisect.kernel.sources import read as read_sources
 from pytest_kbisect.reports import bisectlog
@@ -302,7 +303,16 @@ class Course:
         )
 
     def _revert_check(self, search: Search, answer: Answer) -> RevertCheck:
-        """The bad end without the culprit: the crash must be gone (of a fix: it must be back)."""
+        """The bad end without the culprit: the crash must be gone (of a fix: it must be back).
+
+        The answer is known by then: what keeps this from being tested does not take it away.
+        """
+        try:
+            return self._without_culprit(search, answer)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the answer is known
+            return RevertCheck(why=reason(error))
+
+    def _without_culprit(self, search: Search, answer: Answer) -> RevertCheck:
         if answer.kind is not AnswerKind.CULPRIT or answer.culprit is None:
             return RevertCheck()
         if answer.culprit == search.history.bad_end:

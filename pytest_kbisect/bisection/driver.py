@@ -20,6 +20,8 @@ from pytest_kbisect.bisection.order import Share
 from pytest_kbisect.bisection.strategy import AnswerKind
 from pytest_kbisect.bisection.symbolizing import symbolized
 from pytest_kbisect.bisection.trials import Ahead, Trials
+from pytest_kbisect.crash.symbols import Symbolized
+from pytest_kbisect.enrichment import attempt
 from pytest_kbisect.errors import ExitCode, KbisectError, UsageError
 from pytest_kbisect.kernel.config import request
 from pytest_kbisect.reports import folder as reports
@@ -114,12 +116,16 @@ def _bisect(config: pytest.Config, teller: Teller) -> int:
             share = _share(config, plan)
             trials = Trials(lab, journal, teller, per_run=selection.per_run, ahead=ahead, share=share)
             finding = Course(plan, tree, trials, teller).run()
-        told = conclusion.result_of(finding, tree)
-        told = replace(told, command=_command(config), **_guests(config))
-        teller.lines(conclusion.last_words(finding, told, tree), level=ANSWER)
+        told = replace(conclusion.result_of(finding), command=_command(config), **_guests(config))
+        stored = _store(told, folder, teller)  # what follows adds to the answer, and cannot take it away
+        told = conclusion.looked_up(told, tree, teller.note)
+        teller.lines(conclusion.last_words(finding, told, tree, teller.note), level=ANSWER)
+        told = conclusion.addressed(told, tree, teller.note)
+        teller.lines(conclusion.people_words(told), level=ANSWER)
         told = replace(told, crash_report=_symbolized(config, selection, tree, told, teller))
         teller.lines(conclusion.crash_words(told), level=ANSWER)
-        _write(config, told, folder, teller)
+        if _store(told, folder, teller) or stored:
+            _report(config, folder, teller)
     teller.line(f"results: {folder}", log=False, level=ANSWER)
     return _exit_code(finding, plan, told)
 
@@ -146,17 +152,22 @@ def _symbolized(
     config: pytest.Config, selection: Selection, tree: LinuxTree, told: result.Result, teller: Teller
 ) -> str:
     """The crash with files and lines, where they can be had."""
-    wanted = _request(config, next(iter(selection.fragments.values()), []))
-    found = symbolized(
-        told.crash_report,
-        tree,
-        told.crash_commit,
-        wanted,
-        jobs=options.jobs(config),
-        progress=lambda words: teller.line(f"   {told.crash_commit[:12]}: {words}", log=False),
-    )
+
+
+    def symbols() -> Symbolized:
+        return symbolized(
+            told.crash_report,
+            tree,
+            told.crash_commit,
+            _request(config, next(iter(selection.fragments.values()), [])),
+            jobs=options.jobs(config),
+            progress=lambda words: teller.line(f"   {told.crash_commit[:12]}: {words}", log=False),
+        )
+
+    plain = Symbolized(told.crash_report, done=False)
+    found = attempt("no source lines for the crash", symbols, plain, teller.note)
     if found.note:
-        teller.line(f"note: {found.note}", log=False)
+        teller.note(f"no source lines for the crash: {found.note}")
     return found.report
 
 
@@ -221,17 +232,25 @@ def _exit_code(finding: Finding, plan: Plan, told: result.Result) -> int:
     return code
 
 
-def _write(config: pytest.Config, told: result.Result, folder: Path, teller: Teller) -> None:
-    """Everything that is left behind; the answer has been told, so what cannot be written is only said."""
+def _store(told: result.Result, folder: Path, teller: Teller) -> bool:
+    """Write the answer for programs; whether that was done."""
+
+    def write() -> bool:
+        result.write(told, folder / layout.RESULT)
+        return True
+
+    return attempt(f"{layout.RESULT} was not written", write, False, teller.note)
+
+
+def _report(config: pytest.Config, folder: Path, teller: Teller) -> None:
+    """Everything else that is left behind, made of the answer as it was stored."""
     also = config.option.xmlpath
-    try:
-        result.write(told, folder / "result.json")
-    except OSError as error:
-        teller.line(f"note: result.json was not written: {error.strerror}", log=False)
-        return
     junit = config.invocation_params.dir / options.path(also) if also else None
-    for trouble in reports.write(folder, options.cache_folder(config), also=junit):
-        teller.line(f"note: {trouble}", log=False)
+    cache = options.cache_folder(config)
+    for trouble in attempt(
+        "no reports were written", lambda: reports.write(folder, cache, also=junit), [], teller.note
+    ):
+        teller.note(trouble)
 
 
 def _runs(config: pytest.Config, selection: Selection) -> int:

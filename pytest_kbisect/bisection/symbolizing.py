@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_kbisect.crash.symbols import Symbolized, symbolize
-from pytest_kbisect.errors import KbisectError
 from pytest_kbisect.kernel.provide import provide
 from pytest_kbisect.kernel.symbols import functions_in, symbols_for
 
@@ -27,17 +26,14 @@ def symbolized(
 ) -> Symbolized:
     """A report symbolized by debug information made for the functions in it alone.
 
-    The kernel itself was built without, and stays the one that crashed. Where the information cannot
-    be made the report stays as it is, and the note says why. `progress` is told in a few words what is done.
+    The kernel itself was built without, and stays the one that crashed. `progress` is told in a few words
+    what is done. Raises KbisectError where the information cannot be made.
     """
     functions = functions_in(report)
     if not functions:
         return Symbolized(report, done=False)
-    try:
-        with (
-            provide(tree, commit, config, jobs=jobs, progress=progress) as kernel,
-            symbols_for(kernel, functions, tree, config, jobs=jobs, progress=progress) as vmlinux,
-        ):
-            return symbolize(report, vmlinux)
-    except KbisectError as error:
-        return Symbolized(report, done=False, note=f"no source lines for the crash: {error}")
+    with (
+        provide(tree, commit, config, jobs=jobs, progress=progress) as kernel,
+        symbols_for(kernel, functions, tree, config, jobs=jobs, progress=progress) as vmlinux,
+    ):
+        return symbolize(report, vmlinux)

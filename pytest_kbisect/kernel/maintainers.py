@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pytest_kbisect import process
+from pytest_kbisect.enrichment import attempt
 from pytest_kbisect.kernel.git import GIT_SETTINGS, environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 _ADDRESS: Final = r"(?<![^\s<:])(?P<address>[^\s<>\"(),:;]+@[^\s<>\"(),:;]+)"
@@ -33,6 +34,7 @@ _ENOUGH: Final = 2
 """People of a commit beyond whom the maintainers of its files need not be asked for."""
 _MOST_FILES: Final = 100
 """Files of a commit beyond which it is nobody's in particular: an import, a change of the whole tree."""
+_SCRIPT: Final = "scripts/get_maintainer.pl"
 _SCRIPT_SECONDS: Final = 60.0
 # The script takes a patch's paths from behind a/ and b/; log.* and format.* may have other ideas of a commit.
 _SHOW: Final[tuple[str, ...]] = (
@@ -83,11 +85,11 @@ def by_role(output: str) -> Recipients:
     return _recipients(to, cc)
 
 
-def recipients(tree: Path, commit: str) -> Recipients:
+def recipients(tree: Path, commit: str, note: Callable[[str], None]) -> Recipients:
     """Whom to tell that `commit` of the kernel's git tree is a culprit.
 
-    Where the commit names hardly anybody, the maintainers of what it changes are added. Raises
-    subprocess.CalledProcessError if there is no such commit.
+    Where the commit names hardly anybody, the maintainers of what it changes are added; where they cannot
+    be asked, `note` is given the reason. Raises subprocess.CalledProcessError if there is no such commit.
     """
     show: tuple[str | Path, ...] = ("git", "-C", tree, *_SHOW)
     env = environment()
@@ -99,37 +101,46 @@ def recipients(tree: Path, commit: str) -> Recipients:
     if files.count(b"\0") > _MOST_FILES:
         return people
     shown = process.run([*show, "--end-of-options", commit], env=env)
-    asked = _maintainers(tree, ("--git-min-percent=20",), stdin=shown)
-    if len(asked.to) + len(asked.cc) <= _ENOUGH:
-        asked = _maintainers(tree, ("--git-min-percent=20", "--git-blame"), stdin=shown)
+    asked = attempt(
+        "the maintainers of what the commit changes are not among the recipients",
+        lambda: _maintainers(tree, shown),
+        Recipients(),
+        note,
+    )
     return _recipients([*people.to, *asked.to], asked.cc)
 
 
-def recipients_of_file(tree: Path, path: str) -> Recipients:
-    """Whom to tell of a crash whose culprit is not known, by its guilty file (a path in the tree)."""
-    options = ("--git-min-percent=15",)
-    asked = _maintainers(tree, (*options, "-f", path))
-    if len(asked.to) + len(asked.cc) <= 1:
-        asked = _maintainers(tree, (*options, "--git-blame", "-f", path))
+def _maintainers(tree: Path, shown: bytes) -> Recipients:
+    """Whom get_maintainer.pl names for a commit as git shows it; with those who wrote its lines, if few."""
+    asked = _ask(tree, ("--git-min-percent=20",), shown)
+    if len(asked.to) + len(asked.cc) <= _ENOUGH:
+        asked = _ask(tree, ("--git-min-percent=20", "--git-blame"), shown)
     return asked
 
 
-def _maintainers(tree: Path, options: tuple[str, ...], stdin: bytes | None = None) -> Recipients:
-    """Ask the tree's own get_maintainer.pl; nobody where there is none, or where it takes too long."""
-    script = tree / "scripts" / "get_maintainer.pl"
-    if not script.is_file():
+def _ask(tree: Path, options: tuple[str, ...], stdin: bytes) -> Recipients:
+    """Ask the tree's own get_maintainer.pl; nobody where there is none.
+
+    Raises subprocess.CalledProcessError where it fails and names nobody, subprocess.TimeoutExpired where
+    it takes too long without the history too, HostError without perl.
+    """
+    if not (tree / _SCRIPT).is_file():
         return Recipients()
-    for attempt in (options, (*options, *_NO_HISTORY)):
-        try:
-            output = process.run(
-                [script, *_ROLES, *attempt],
-                cwd=tree,
-                env=environment(),
-                stdin=stdin,
-                timeout=_SCRIPT_SECONDS,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            continue
-        return by_role(output.decode("utf-8", "replace"))
-    return Recipients()
+    # By perl: the file may not be executable (an unpacked archive, a file system that is mounted noexec).
+    command = ["perl", _SCRIPT, *_ROLES]
+    env = environment()
+    try:
+        return _named([*command, *options], tree, env, stdin)
+    except subprocess.TimeoutExpired:
+        return _named([*command, *options, *_NO_HISTORY], tree, env, stdin)
+
+
+def _named(command: list[str], tree: Path, env: dict[str, str], stdin: bytes) -> Recipients:
+    try:
+        output, failure = process.run(command, cwd=tree, env=env, stdin=stdin, timeout=_SCRIPT_SECONDS), None
+    except subprocess.CalledProcessError as error:
+        output, failure = error.output, error
+    found = by_role(output.decode("utf-8", "replace"))
+    if failure is not None and found == Recipients():
+        raise failure
+    return found

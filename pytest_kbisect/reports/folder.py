@@ -44,33 +44,32 @@ def write(folder: Path, cache: Path, *, also: Path | None = None) -> list[str]:
     results.
     """
     troubles: list[str] = []
+
+    def each(what: str, step: Callable[[], None]) -> None:
+        attempt(what, step, None, troubles.append)
+
     story = read(folder)
-    with _kernel(story, cache) as kernel:
-        _try(troubles, "the consoles were not cut", partial(_bound, story))
-        _try(troubles, f"{REPRODUCERS}/ was not written", partial(_copy_reproducers, story))
+    with contextlib.ExitStack() as held:
+        kernel = attempt(
+            "the kernel that crashed was not looked up",
+            lambda: held.enter_context(_kernel(story, cache)),
+            None,
+            troubles.append,
+        )
+        each("the consoles were not cut", partial(_bound, story))
+        each(f"{REPRODUCERS}/ was not written", partial(_copy_reproducers, story))
         if kernel is not None:
-            _try(troubles, f"{CONFIG} was not written", partial(_copy, kernel / "config", folder / CONFIG))
+            each(f"{CONFIG} was not written", partial(_copy, kernel / "config", folder / CONFIG))
         story = read(folder)  # with what was copied
         for name, render in _REPORTS.items():
-            _try(troubles, f"{name} was not written", partial(_render, folder / name, render, story))
+            each(f"{name} was not written", partial(_render, folder / name, render, story))
         for path in (folder / "junit.xml", also):
             if path is not None:
-                _try(troubles, f"{path.name} was not written", partial(_junit, path, story))
+                each(f"{path.name} was not written", partial(_junit, path, story))
         # Last, because it is the largest: a disk that is nearly full keeps the answer.
         image = kernel / "bzImage" if kernel is not None else None
-        _try(troubles, "repeat.sh was not written", partial(_repeat, story, image, cache))
+        each("repeat.sh was not written", partial(_repeat, story, image, cache))
     return troubles
-
-
-def _try(troubles: list[str], words: str, action: Callable[[], None]) -> None:
-    try:
-        action()
-    except OSError as error:
-        troubles.append(f"{words}: {error.strerror or error}")
-    except KbisectError as error:
-        troubles.append(f"{words}: {str(error).partition(chr(10))[0]}")
-    except Exception as error:  # noqa: BLE001 - a fault of ours, that costs this report only
-        troubles.append(f"{words}: {type(error).__name__}: {str(error).partition(chr(10))[0]}")
 
 
 def _render(path: Path, render: Callable[[Story], str | bytes], story: Story) -> None:

@@ -69,7 +69,7 @@ class Teller:
         """A warning (TCG, no ccache, ...): said once, however often it is found."""
         if text not in self._notes:
             self._notes.add(text)
-            self.line(text, log=False)
+            self.line(f"note: {text}", log=False)
 
     # -- what is going on --------------------------------------------------------------------------
 
@@ -83,7 +83,7 @@ class Teller:
         """Something happened in the session of the step at a commit: a line of its events.jsonl."""
         words = str(event.get("say") or "")
         if words.startswith("note: "):
-            self.note(words)
+            self.note(words.removeprefix("note: "))
             return
         before = self._steps.get(commit)
         if before is None:

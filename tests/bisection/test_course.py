@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_kbisect.bisection.bayes import Bayes
-from pytest_kbisect.bisection.conclusion import crash_words, last_words, reason_of, result_of
+from pytest_kbisect.bisection.conclusion import crash_words, last_words, looked_up, reason_of, result_of
 from pytest_kbisect.bisection.course import Course, Plan
 from pytest_kbisect.bisection.evidence import Evidence
 from pytest_kbisect.bisection.history import History
@@ -151,12 +151,12 @@ def test_whether_the_parent_came_to_the_code_of_the_crash_is_told(linux, bisect,
     tree = LinuxTree(linux.path, tmp_path / "cache")
     finding = bisect(f"{good}..HEAD", lab=Lab(tree, arrives=arrives))
     assert culprit_of(finding) == bad
-    told = result_of(finding, tree)
+    told = result_of(finding)
     assert (told.confirmation["reached"], told.confirmation["unreached"]) == (
         (["foo"], []) if arrives else ([], ["foo"])
     )
     assert ("unreached" in told.flags) is not arrives
-    words = "\n".join([*last_words(finding, told, tree), *crash_words(told)])
+    words = "\n".join([*last_words(finding, told, tree, pytest.fail), *crash_words(told)])
     assert ("reached foo (its runs reached none of these): the bug may be there" in words) is not arrives
     assert ("does not crash, and its runs reached foo" in words) is arrives
 
@@ -302,7 +302,7 @@ def test_ends_on_two_branches(linux, bisect, tmp_path):
     base = linux.git("merge-base", "stable", "main")
     assert -1 in finding.search.found
     assert finding.search.good == base
-    told = result_of(finding, LinuxTree(linux.path, tmp_path / "cache"))
+    told = result_of(finding)
     assert told.beside == linux.git("rev-parse", "stable")
 
 
@@ -364,7 +364,7 @@ def test_a_branch_that_began_before_the_good_end(linux, bisect, tmp_path):
     finding = bisect(f"{good}..HEAD")
     assert culprit_of(finding) == culprit
     tree = LinuxTree(linux.path, tmp_path / "cache")
-    told = result_of(finding, tree)
+    told = looked_up(result_of(finding), tree, pytest.fail)
     assert told.parents == (parent,)
     assert told.parent_signature == tree.tree_hash(parent)
     assert told.confirmation["parent"][0] == 0 < told.confirmation["parent"][1]
@@ -592,7 +592,7 @@ def test_a_budget_ends_with_what_is_known(linux, bisect, tmp_path):
     left = {finding.search.sha(i) for i, _ in finding.answer.candidates}
     assert culprit in left
     assert before[0] not in left
-    told = result_of(finding, LinuxTree(linux.path, tmp_path / "cache"))
+    told = result_of(finding)
     assert {(one["verdict"], one["affected"]) for one in told.tested} == {("bad", True), ("good", False)}
     assert culprit_of(bisect(f"{good}..HEAD", budget=20_000.0)) == culprit, "a greater one goes on"
 

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from pytest_kbisect.kernel import maintainers
-from pytest_kbisect.kernel.maintainers import by_role, people_of, recipients, recipients_of_file
+from pytest_kbisect.kernel.maintainers import by_role, people_of, recipients
 
 COMMIT = """commit 3226b158e67cfaa677fd180152bfb28989cb2fac
 Author: Eric Dumazet <edumazet@google.com>
@@ -95,7 +95,7 @@ def tree(tmp_path):
 
 def test_maintainers_are_asked_where_a_commit_names_hardly_anybody(tree):
     path, commit = tree
-    assert recipients(path, commit("kbx.c")).to == (
+    assert recipients(path, commit("kbx.c"), pytest.fail).to == (
         "a@example.com",
         "kbx@lists.example.com",
         "sue@example.com",
@@ -121,17 +121,46 @@ def test_the_users_settings_of_git_and_of_the_script_change_nothing(tree, monkey
         "[color]\n\tdiff = always\n"
     )
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
-    assert recipients(path, sha).to == ("a@example.com", "sue@example.com")
+    assert recipients(path, sha, pytest.fail).to == ("a@example.com", "sue@example.com")
 
 
 def test_a_change_of_the_whole_tree_is_its_authors(tree):
     path, commit = tree
-    assert recipients(path, commit(*(f"{number}.c" for number in range(101)))).to == ("a@example.com",)
+    assert recipients(path, commit(*(f"{number}.c" for number in range(101))), pytest.fail).to == ("a@example.com",)
 
 
 # A program that is killed at its deadline leaves the pipe of its output to the garbage collector.
 def test_a_large_history_is_done_without(tree, monkeypatch):
-    path, _ = tree
+    path, commit = tree
+    sha = commit("kbx.c")
     (path / "slow").touch()
-    monkeypatch.setattr(maintainers, "_SCRIPT_SECONDS", 0.5)
-    assert recipients_of_file(path, "kbx.c").to == ("kbx@lists.example.com", "sue@example.com")
+    monkeypatch.setattr(maintainers, "_SCRIPT_SECONDS", 1.0)
+    assert "sue@example.com" in recipients(path, sha, pytest.fail).to
+
+
+# What it prints before it fails is not lost, and what the commit says itself never is.
+@pytest.mark.parametrize(
+    ("script", "to", "why"),
+    [
+        ("sleep 60", (), "perl scripts/get_maintainer.pl has not ended after 0.5 s"),
+        ("echo 'no tree of Linux'; exit 2", (), "perl scripts/get_maintainer.pl ended with exit status 2 (no tree of Linux)"),
+        ("kill -SEGV $$", (), "perl scripts/get_maintainer.pl ended with exit status "),
+        ("echo 'Sue <sue@example.com> (maintainer:KBX)'; exit 1", ("sue@example.com",), ""),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+def test_a_script_that_fails_costs_the_maintainers_and_is_noted(tree, monkeypatch, script, to, why):
+    path, commit = tree
+    sha = commit("kbx.c")
+    (path / "scripts" / "get_maintainer.pl").write_text(f"#!/bin/sh\n{script}\n")
+    monkeypatch.setattr(maintainers, "_SCRIPT_SECONDS", 0.5 if "sleep" in script else 20)
+    notes = []
+    assert recipients(path, sha, notes.append).to == ("a@example.com", *to)
+    what = "the maintainers of what the commit changes are not among the recipients: "
+    assert [why in note.removeprefix(what) for note in notes] == [True] * bool(why)
+
+
+def test_a_script_that_is_not_executable_is_run(tree):
+    path, commit = tree
+    (path / "scripts" / "get_maintainer.pl").chmod(0o644)
+    assert "sue@example.com" in recipients(path, commit("kbx.c"), pytest.fail).to

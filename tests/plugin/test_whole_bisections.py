@@ -51,6 +51,118 @@ def test_the_culprit_is_found(finished: Finished) -> None:
     assert f"first bad commit: {finished.culprit} The culprit" in finished.done.out
 
 
+# -- an answer that is known is not lost -------------------------------------------------------------------
+
+FAULTS = {
+    "kernel.maintainers:recipients": "no recipients",
+    "kernel.tree:LinuxTree.parents": "the culprit's parents are not known",
+    "kernel.tree:LinuxTree.tags_at": "not known whether the culprit is a release",
+    "kernel.tree:LinuxTree.describe": "git does not show the culprit",
+    "kernel.symbols:functions_in": "no source lines for the crash",
+    "reports.consoles:bound": "the consoles were not cut",
+    "reports.page:render": "report.html was not written",
+    "reports.mail:render": "report.eml was not written",
+    "reports.gitlog:text": "git-bisect.log was not written",
+    "reports.junit:write": "junit.xml was not written",
+    "reports.repeat:write": "repeat.sh was not written",
+}
+"""What adds to an answer, and what is said where it fails."""
+
+RAISED = {
+    "foreseen": ("HostError('the disk is full\\nof books')", "the disk is full"),
+    "of the system": ("OSError(28, 'No space left on device')", "No space left on device"),
+    "unforeseen": ("ZeroDivisionError('by nothing')", "ZeroDivisionError: by nothing (in faults.py, line "),
+}
+
+
+def faults(place: Place, raised: str, *places: str) -> None:
+    """A plugin by which these functions fail."""
+    lines = ["import importlib", "from pytest_kbisect.errors import *"]
+    lines += ["def fail(*_, **__):", f"    raise {raised}"]
+    for one in places:
+        module, _, name = one.partition(":")
+        *inside, name = name.split(".")
+        holder = "".join(f".{part}" for part in inside)
+        lines.append(f"importlib.import_module('pytest_kbisect.{module}'){holder}.{name} = fail")
+    (place.path / "faults.py").write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize("kind", RAISED)
+def test_what_adds_to_an_answer_does_not_take_it_away(finished: Finished, kind: str) -> None:
+    raised, why = RAISED[kind]
+    faults(finished, raised, *FAULTS)
+    done = finished.again(f"faults {kind}", "-p", "faults", PYTHONPATH=str(finished.path))
+    assert done.code == ExitCode.FOUND, done.err
+    assert not done.err
+    assert "Traceback" not in done.out
+    assert f"{finished.culprit} is the first bad commit" in done.out
+    assert finished.result(f"faults {kind}")["culprit"] == finished.culprit
+    notes = [note for note in done.notes if why in note]
+    assert sorted(note.partition(": ")[0] for note in notes) == sorted(FAULTS.values())
+
+
+def test_an_answer_that_cannot_be_stored_is_told(finished: Finished) -> None:
+    faults(finished, RAISED["of the system"][0], "reports.result:write")
+    done = finished.again("unstored", "-p", "faults", PYTHONPATH=str(finished.path))
+    assert done.code == ExitCode.FOUND, done.err
+    assert f"first bad commit: {finished.culprit} The culprit" in done.out
+    assert "result.json was not written: No space left on device" in done.notes
+    assert not (finished.path / "unstored" / "report.html").exists(), "of which answer would it be?"
+
+
+SCRIPTS = {
+    "not executable": ("#!/bin/sh\necho 'Sue <sue@example.org> (maintainer:KBX)'\n", 0o644, ""),
+    "no interpreter": ("#!/nowhere/interpreter\n", 0o755, "perl scripts/get_maintainer.pl ended with exit status "),
+    "broken": ("#!/bin/sh\necho 'cannot open MAINTAINERS' >&2\nexit 2\n", 0o755, "(cannot open MAINTAINERS)"),
+}
+
+
+@pytest.mark.parametrize("kind", SCRIPTS)
+def test_whatever_get_maintainer_pl_is_the_answer_is_told(finished: Finished, kind: str) -> None:
+    text, mode, why = SCRIPTS[kind]
+    script = finished.linux.path / "scripts" / "get_maintainer.pl"
+    script.write_text(text)
+    script.chmod(mode)
+    try:
+        done = finished.again(f"script {kind}")
+    finally:
+        script.unlink()
+    assert done.code == ExitCode.FOUND, done.err
+    told = finished.result(f"script {kind}")
+    assert told["culprit"] == finished.culprit
+    asked = [] if why else ["sue@example.org"]
+    assert told["recipients_to"] == ["author@example.org", *asked]
+    notes = [note for note in done.notes if note.startswith("the maintainers of what the commit changes are not")]
+    assert [why in note for note in notes] == [True] * bool(why)
+
+
+def test_the_answer_is_stored_before_anything_else_is_asked(finished: Finished) -> None:
+    """Whoever is tired of waiting for get_maintainer.pl has it."""
+    script = finished.linux.path / "scripts" / "get_maintainer.pl"
+    stored = finished.path / "impatient" / "result.json"
+    script.write_text(f"#!/bin/sh\ncp {stored} {finished.path / 'early.json'}\n")
+    try:
+        done = finished.again("impatient")
+    finally:
+        script.unlink()
+    assert done.code == ExitCode.FOUND
+    assert finished.culprit in (finished.path / "early.json").read_text()
+
+
+def test_a_revert_that_cannot_be_tested_does_not_take_the_answer_away(finished: Finished) -> None:
+    folder = finished.path / "no revert"
+    folder.mkdir()
+    journal = (finished.path / "result" / "journal.jsonl").read_text().splitlines(keepends=True)
+    (folder / "journal.jsonl").write_text("".join(line for line in journal if '"phase": "revert"' not in line))
+    faults(finished, "HostError('too little memory to build a kernel')", "bisection.lab:Lab.begin")
+    done = finished.bisect("-p", "faults", to="no revert", PYTHONPATH=str(finished.path))
+    assert done.code == ExitCode.FOUND, done.err
+    told = finished.result("no revert")
+    assert told["culprit"] == finished.culprit
+    assert told["confirmation"]["revert"] == "not-tried"
+    assert "the end of the range without the culprit was not tested: too little memory to build" in done.out
+
+
 # -- exit codes --------------------------------------------------------------------------------------------
 
 

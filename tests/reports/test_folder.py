@@ -214,9 +214,8 @@ def test_a_fault_of_ours_costs_one_report(tmp_path: Path, monkeypatch: pytest.Mo
 
     results = made(tmp_path)
     monkeypatch.setitem(folder._REPORTS, "report.eml", broken)
-    assert folder.write(results, tmp_path / "cache") == [
-        "report.eml was not written: AttributeError: no such thing"
-    ]
+    (trouble,) = folder.write(results, tmp_path / "cache")
+    assert trouble.startswith("report.eml was not written: AttributeError: no such thing (in test_folder.py, line ")
     for name in ("git-bisect.log", "junit.xml", "repeat.sh"):
         assert (results / name).stat().st_size, name
 
