@@ -13,6 +13,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pytest_kbisect.kernel.rules import BuildRules
+
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -177,6 +179,14 @@ OPTIONS = (
         parse=_count,
     ),
     Option(
+        "full-build",
+        "",
+        "build each commit, and let make enter all directories, whatever the lists of files say that builds read",
+        default=False,
+        parse=_truth,
+        switch=True,
+    ),
+    Option(
         "strategy",
         "NAME",
         "order and verdicts: bayes weighs all evidence, classic is git bisect's order",
@@ -292,6 +302,13 @@ def jobs(config: pytest.Config) -> int:
 
     named: int | None = value(config, "jobs")
     return named or parallel.processors()
+
+
+def build_rules(config: pytest.Config) -> BuildRules:
+    """What holds for each build, of a session's kernel or anything else."""
+    from pytest_kbisect.kernel.rules import BuildRules
+
+    return BuildRules(value(config, "store-size") << 30, full=value(config, "full-build"))
 
 
 def cache_folder(config: pytest.Config) -> Path:

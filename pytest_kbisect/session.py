@@ -124,7 +124,7 @@ class Session:
                 self.config_request(configuration),
                 jobs=options.jobs(self._config),
                 progress=lambda message: self.events.progress(self.commit, message),
-                store_limit=options.value(self._config, "store-size") << 30,
+                rules=options.build_rules(self._config),
                 owner=os.environ.get("PYTEST_XDIST_TESTRUNUID", ""),
             )
         )

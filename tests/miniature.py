@@ -17,7 +17,7 @@ PATCHLEVEL = 1
 SUBLEVEL = 7
 EXTRAVERSION =
 o := $(abspath $(O))
-KASAN = $(shell grep -q CONFIG_KASAN=y $(o)/.config && echo -DCONFIG_KASAN)
+UBSAN = $(shell grep -q CONFIG_UBSAN=y $(o)/.config && echo -DCONFIG_UBSAN)
 
 tinyconfig:
 	@mkdir -p $(o) && : >$(o)/.config
@@ -37,7 +37,7 @@ $(o)/vmlinux: init/main.c $(wildcard include/*/*.h) $(o)/.config
 	@sh scripts/slowly.sh
 	@echo once >>$(BUILDS)
 	@mkdir -p $(o)/init && sh scripts/fixdep.sh init/main.c >$(o)/init/.main.o.cmd
-	@gcc -g -Iinclude $(KASAN) -nostdlib -static -Wl,--build-id -Wl,-e,start -o $@ init/main.c
+	@gcc -g -Iinclude $(UBSAN) -nostdlib -static -Wl,--build-id -Wl,-e,start -o $@ init/main.c
 .DELETE_ON_ERROR:
 """
 
@@ -75,7 +75,9 @@ class FakeLinux:
         self.counter = path.parent / "builds"
         self.git("init", "-q", "--template=", "-b", "master")
         symbols = [symbol for symbol, _ in config.built_in("guest.config").settings]
-        kconfig = "".join(f"config {symbol}\n\tbool\n\n" for symbol in [*symbols, "TUN", "VIRTIO_BLK", "KASAN"])
+        kconfig = "".join(
+            f"config {symbol}\n\tbool\n\n" for symbol in [*symbols, "TUN", "VIRTIO_BLK", "UBSAN"]
+        )
         self.base = self.commit(
             "Linux 6.1",
             {

@@ -162,6 +162,7 @@ def _symbolized(
             _request(config, next(iter(selection.fragments.values()), [])),
             jobs=options.jobs(config),
             progress=lambda words: teller.line(f"   {told.crash_commit[:12]}: {words}", log=False),
+            rules=options.build_rules(config),
         )
 
     plain = Symbolized(told.crash_report, done=False)
@@ -201,7 +202,7 @@ def _ahead(config: pytest.Config, selection: Selection, plan: Plan) -> Iterator[
         options.value(config, "kernel"),
         configs,
         cache=options.cache_folder(config),
-        store_limit=options.value(config, "store-size") << 30,
+        rules=options.build_rules(config),
     ) as builder:
         yield Ahead(builder, spare)
 
@@ -211,6 +212,7 @@ def _guests(config: pytest.Config) -> dict[str, Any]:
     named = ("memory", "cpus", "timeout")
     return {
         "image": str(options.value(config, "image") or ""),
+        "full_build": options.value(config, "full-build"),
         "guest": {name: options.value(config, name) for name in named},
     }
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _FORMAT = 1
-_LATER = frozenset({"crash", "included"})
-"""Facts of a subject that journals had not from the beginning: one without is of the same bisection."""
+_LATER: Final[Mapping[str, Any]] = {"crash": None, "included": None, "full_build": False}
+"""Facts of a subject that journals had not from the beginning, and what one without stands for (None: any)."""
 
 
 class Journal:
@@ -125,9 +125,10 @@ def _mend(path: Path) -> None:
 
 def _compare(found: Mapping[str, Any], wanted: Mapping[str, Any], path: Path) -> None:
     for key in wanted:
-        if found.get(key) != wanted[key] and not (key in _LATER and key not in found):
+        known = found.get(key, _LATER.get(key))
+        if known != wanted[key] and not (known is None and key in _LATER and key not in found):
             raise UsageError(
-                f"{path} belongs to another bisection: its {key} is {_short(found.get(key))}, now it is "
+                f"{path} belongs to another bisection: its {key} is {_short(known)}, now it is "
                 f"{_short(wanted[key])}; give another --kbisect-dir or move the folder away"
             )
 

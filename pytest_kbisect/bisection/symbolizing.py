@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_kbisect.kernel.config import ConfigRequest
+    from pytest_kbisect.kernel.rules import BuildRules
     from pytest_kbisect.kernel.tree import LinuxTree
 
 
@@ -22,6 +23,7 @@ def symbolized(
     config: ConfigRequest,
     *,
     jobs: int,
+    rules: BuildRules,
     progress: Callable[[str], None],
 ) -> Symbolized:
     """A report symbolized by debug information made for the functions in it alone.
@@ -33,7 +35,7 @@ def symbolized(
     if not functions:
         return Symbolized(report, done=False)
     with (
-        provide(tree, commit, config, jobs=jobs, progress=progress) as kernel,
-        symbols_for(kernel, functions, tree, config, jobs=jobs, progress=progress) as vmlinux,
+        provide(tree, commit, config, jobs=jobs, rules=rules, progress=progress) as kernel,
+        symbols_for(kernel, functions, tree, config, jobs=jobs, rules=rules, progress=progress) as vmlinux,
     ):
         return symbolize(report, vmlinux)

@@ -55,6 +55,7 @@ def subject_of(config: pytest.Config, selection: Selection, plan: Plan) -> dict[
         "crash": sorted(plan.crash),
         "image": _digest_of_image(options.value(config, "image")),
         "strategy": plan.strategy,
+        "full_build": options.value(config, "full-build"),
         "runs": plan.runs,
         # Kernels are the same where their signatures are: those of another formula never are.
         "signature format": signature.FORMAT,

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn, Self
 
 from pytest_kbisect import process
 from pytest_kbisect.errors import KbisectError
-from pytest_kbisect.kernel.store import DEFAULT_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from pytest_kbisect.kernel.config import ConfigRequest
+    from pytest_kbisect.kernel.rules import BuildRules
 
 _GRACE = 10.0  # seconds for a build to stop in order
 
@@ -35,7 +35,7 @@ class _Wish(NamedTuple):
     commit: str
     configs: tuple[ConfigRequest, ...]
     jobs: int
-    store_limit: int
+    rules: BuildRules
 
 
 class BuildAhead:
@@ -52,10 +52,10 @@ class BuildAhead:
         configs: Sequence[ConfigRequest],
         *,
         cache: Path,
-        store_limit: int = DEFAULT_LIMIT,
+        rules: BuildRules,
     ) -> None:
         self._kernel, self._configs, self._cache = kernel, tuple(configs), cache
-        self._store_limit = store_limit
+        self._rules = rules
         self._child: subprocess.Popen[bytes] | None = None
         self._commit = ""
 
@@ -82,7 +82,7 @@ class BuildAhead:
         self.stop()
         if jobs < 1:
             return False
-        wish = _Wish(self._kernel, self._cache, commit, self._configs, jobs, self._store_limit)
+        wish = _Wish(self._kernel, self._cache, commit, self._configs, jobs, self._rules)
         child = process.start([sys.executable, "-m", "pytest_kbisect.kernel.ahead"], stdin=subprocess.PIPE)
         self._child, self._commit = child, commit
         assert child.stdin is not None
@@ -133,7 +133,7 @@ def main() -> int:
                 wish.commit,
                 config,
                 jobs=wish.jobs,
-                store_limit=wish.store_limit,
+                rules=wish.rules,
                 background=True,
             ):
                 pass

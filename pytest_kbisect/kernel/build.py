@@ -61,10 +61,12 @@ def build(
     jobs: int,
     log: Path,
     progress: Callable[[str], None],
+    full: bool = False,
 ) -> Iterator[Built]:
     """Build a commit, and keep the slot for the block, so that the files can be copied.
 
-    What is run and what it prints goes to `log`. Raises BuildError, ConfigError, HostError.
+    What is run and what it prints goes to `log`. `full`: configure in any case, and enter all directories.
+    Raises BuildError, ConfigError, HostError.
     """
     jobs = headroom.jobs_that_fit(jobs)
     name = f".obj-{_fingerprint(request, toolchain)}"
@@ -84,7 +86,7 @@ def build(
             before = dict(output.state)
             try:
                 make = Make(toolchain, slot, output, linux.cache, jobs, log)
-                built = _attempt(linux, commit, request, make, progress=progress, seconds=seconds)
+                built = _attempt(linux, commit, request, make, progress=progress, seconds=seconds, full=full)
                 break
             except BuildError as error:
                 if last_try or not before or _believable(error, output, before):
@@ -104,13 +106,14 @@ def _attempt(
     *,
     progress: Callable[[str], None],
     seconds: dict[str, float],
+    full: bool,
 ) -> Built:
     output, slot = make.output, make.slot
     architecture = make.toolchain.architecture
     began = time.monotonic()
     steps = Steps(progress, first="built" not in output.state)
     whole = output.state.pop("whole", "")
-    if _config_may_differ(linux, output, commit):
+    if full or _config_may_differ(linux, output, commit):
         output.state.pop("configured", None)
         whole = ""
     output.state |= {"commit": commit, "version": _version(slot.tree)}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pytest_kbisect.errors import BuildError, ConfigError
 from pytest_kbisect.kernel import build, headroom, signature, sources, toolchain, unchanged
 from pytest_kbisect.kernel.image import KernelImage, Spent
-from pytest_kbisect.kernel.store import DEFAULT_LIMIT, Store
+from pytest_kbisect.kernel.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_kbisect.kernel.build import Built
     from pytest_kbisect.kernel.config import ConfigRequest
     from pytest_kbisect.kernel.holders import Holder
+    from pytest_kbisect.kernel.rules import BuildRules
     from pytest_kbisect.kernel.store import Entry
     from pytest_kbisect.kernel.toolchain import Toolchain
     from pytest_kbisect.kernel.tree import LinuxTree
@@ -36,26 +37,25 @@ def provide(
     config: ConfigRequest,
     *,
     jobs: int,
+    rules: BuildRules,
     progress: Callable[[str], None] = _silent,
-    store_limit: int = DEFAULT_LIMIT,
-    skipping: bool = True,
     owner: str = "",
     background: bool = False,
 ) -> Iterator[KernelImage]:
     """The kernel of a commit (a full hash) with a configuration; its files stay for the block.
 
-    `progress` is told in a few words what is being done, `jobs` is for make, `store_limit` in bytes. The
-    store is in the tree's cache folder.
+    `progress` is told in a few words what is being done, `jobs` is for make. The store is in the
+    tree's cache folder.
     If another process builds the same kernel, wait for it and take it: without a word where it has the
-    same `owner`, instead of it where it works in the `background` only. `skipping`: a commit that
-    changes no file which was read for another kernel takes that one, without make.
+    same `owner`, instead of it where it works in the `background` only. A commit that changes no
+    file which was read for another kernel takes that one, without make, unless `rules` want full builds.
 
     Raises BuildError if the commit does not build, now or when it was tried before; ConfigError if it
     has not what the configuration asks for; HostError if the host is at fault, which is not remembered.
     """
     tools = toolchain.find()
-    store = Store(tree.cache / "kernels", limit=store_limit)
-    key = key_of(tree.tree_hash(commit), config, tools)
+    store = Store(tree.cache / "kernels", limit=rules.store_limit)
+    key = key_of(tree.tree_hash(commit), config, tools, rules)
 
     def waiting(holder: Holder | None) -> None:
         if holder is not None and holder.background and not background:
@@ -75,12 +75,14 @@ def provide(
             ):
                 seconds["waiting"] = time.monotonic() - began
                 entry = store.lookup(key)
-                family = family_of(config, tools)
-                if entry is None and skipping:
+                family = family_of(config, tools, rules)
+                if entry is None and not rules.full:
                     entry = unchanged.take_over(store, key, family, tree, commit, progress)
                 if entry is None:
                     log = work / "build.log"
-                    making = build.build(tree, commit, config, tools, jobs=jobs, log=log, progress=progress)
+                    making = build.build(
+                        tree, commit, config, tools, jobs=jobs, log=log, progress=progress, full=rules.full
+                    )
                     entry, cached = _add(store, key, {"commit": commit, "family": family}, making, log), False
                     waited = seconds["waiting"]
                     seconds = entry.facts.get("seconds", {})
@@ -89,19 +91,20 @@ def provide(
         yield _image(entry, commit, cached=cached, seconds=seconds)
 
 
-def key_of(tree_hash: str, config: ConfigRequest, tools: Toolchain) -> str:
+def key_of(tree_hash: str, config: ConfigRequest, tools: Toolchain, rules: BuildRules) -> str:
     """The store's key: files of the commit, configuration asked for, tools, our recipe, signature format."""
-    return _key(tree_hash, *_constant(config, tools))
+    return _key(tree_hash, *_constant(config, tools, rules))
 
 
-def family_of(config: ConfigRequest, tools: Toolchain) -> str:
+def family_of(config: ConfigRequest, tools: Toolchain, rules: BuildRules) -> str:
     """The same without the commit: kernels of one family differ by their files alone."""
-    return _key("", *_constant(config, tools))
+    return _key("", *_constant(config, tools, rules))
 
 
-def _constant(config: ConfigRequest, tools: Toolchain) -> tuple[str, ...]:
+def _constant(config: ConfigRequest, tools: Toolchain, rules: BuildRules) -> tuple[str, ...]:
     recipe = (str(toolchain.RECIPE), f"signature {signature.FORMAT}")
-    return (config.fingerprint, tools.identity, tools.architecture.arch, *recipe)
+    facts = (config.fingerprint, tools.identity, tools.architecture.arch, *recipe)
+    return (*facts, "full") if rules.full else facts
 
 
 def _key(*facts: str) -> str:

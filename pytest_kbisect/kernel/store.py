@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
     from pytest_kbisect.kernel.holders import Holder
 
-DEFAULT_LIMIT = 10 << 30
-"""Bytes that the store may take: some 300 small kernels."""
-
 _FACTS = "kernel.json"
 
 
@@ -50,9 +47,9 @@ class Entry:
 
 
 class Store:
-    """The store in a folder, at most `limit` bytes of it not in use."""
+    """The store in a folder, at most `limit` bytes of it not in use; None where nothing is added."""
 
-    def __init__(self, folder: Path, *, limit: int = DEFAULT_LIMIT) -> None:
+    def __init__(self, folder: Path, *, limit: int | None = None) -> None:
         self.folder = folder
         self.limit = limit
 
@@ -160,6 +157,8 @@ class Store:
 
         Also sweeps what dead builds left behind. Does nothing while another process trims.
         """
+        if self.limit is None:
+            return
         lock = locks.take(self.folder / "locks" / "trim", wait=False)
         if lock is None:
             return

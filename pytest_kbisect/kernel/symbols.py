@@ -24,13 +24,14 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_kbisect import process
 from pytest_kbisect.errors import HostError, KbisectError
 from pytest_kbisect.kernel import build, headroom, provide, signature, toolchain
-from pytest_kbisect.kernel.store import DEFAULT_LIMIT, Store
+from pytest_kbisect.kernel.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
     from pytest_kbisect.kernel.config import ConfigRequest
     from pytest_kbisect.kernel.image import KernelImage
+    from pytest_kbisect.kernel.rules import BuildRules
     from pytest_kbisect.kernel.tree import LinuxTree
 
 _FILE: Final = "vmlinux.debug"
@@ -56,8 +57,8 @@ def symbols_for(
     config: ConfigRequest,
     *,
     jobs: int,
+    rules: BuildRules,
     progress: Callable[[str], None] = lambda _: None,
-    store_limit: int = DEFAULT_LIMIT,
 ) -> Iterator[Path]:
     """A file to symbolize a crash of this kernel with: crash.symbols.symbolize(report, that).
 
@@ -70,8 +71,8 @@ def symbols_for(
     HostError if the host is at fault.
     """
     tools = toolchain.find()
-    store = Store(tree.cache / "kernels", limit=store_limit)
-    facts = (kernel.signature, provide.family_of(config, tools), _RECIPE, *sorted(functions))
+    store = Store(tree.cache / "kernels", limit=rules.store_limit)
+    facts = (kernel.signature, provide.family_of(config, tools, rules), _RECIPE, *sorted(functions))
     key = hashlib.sha256("\0".join(facts).encode()).hexdigest()[:40]
     with contextlib.ExitStack() as held:
         entry = store.lookup(key)
@@ -82,7 +83,14 @@ def symbols_for(
                 if entry is None:
                     log = work / "build.log"
                     with build.build(
-                        tree, kernel.commit, config, tools, jobs=jobs, log=log, progress=progress
+                        tree,
+                        kernel.commit,
+                        config,
+                        tools,
+                        jobs=jobs,
+                        log=log,
+                        progress=progress,
+                        full=rules.full,
                     ) as built:
                         vmlinux = built.files["vmlinux"]
                         _require_same(vmlinux, kernel)

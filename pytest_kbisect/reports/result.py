@@ -69,6 +69,8 @@ class Result:
     """Path of the guests' disk image, where they had one."""
     guest: dict[str, float] = field(default_factory=dict)
     """What guests had where a reproducer named nothing: `memory` (MiB), `cpus`, `timeout` (seconds)."""
+    full_build: bool = False
+    """Whether each commit was built in full (`--kbisect-full-build`)."""
 
 
 def versions() -> dict[str, str]:

@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING
 from pytest_kbisect.errors import BuildError
 from pytest_kbisect.kernel import config, locks, toolchain
 from pytest_kbisect.kernel.provide import provide
+from pytest_kbisect.kernel.rules import BuildRules
 from pytest_kbisect.kernel.tree import LinuxTree
 
 if TYPE_CHECKING:
@@ -85,7 +86,9 @@ def ours(tree: LinuxTree, commits: list[str], cache: Path, lock: str) -> Iterato
         def build(commit: str = commit, facts: list[str] = facts) -> None:
             with (
                 contextlib.suppress(BuildError),
-                provide(tree, commit, config.request(), jobs=os.cpu_count() or 1) as kernel,
+                provide(
+                    tree, commit, config.request(), jobs=os.cpu_count() or 1, rules=BuildRules(10 << 30)
+                ) as kernel,
             ):
                 (cache / "config").write_bytes(kernel.config.read_bytes())
                 made = f"ccache {kernel.ccache_hits} of {kernel.ccache_hits + kernel.ccache_misses}"

@@ -40,10 +40,11 @@ def buggy_kernel(linux_clone, buggy, real_cache, configuration):
     """The kernel with the four bugs, built once and kept."""
     from pytest_kbisect.kernel import config
     from pytest_kbisect.kernel.provide import provide
+    from pytest_kbisect.kernel.rules import BuildRules
     from pytest_kbisect.kernel.tree import LinuxTree
 
-    tree = LinuxTree(linux_clone.path, real_cache)
-    with provide(tree, buggy, config.request([configuration]), jobs=os.cpu_count() or 1) as kernel:
+    tree, request = LinuxTree(linux_clone.path, real_cache), config.request([configuration])
+    with provide(tree, buggy, request, jobs=os.cpu_count() or 1, rules=BuildRules(10 << 30)) as kernel:
         yield kernel
 
 

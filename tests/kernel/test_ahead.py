@@ -13,12 +13,15 @@ import pytest
 from pytest_kbisect.errors import BuildError
 from pytest_kbisect.kernel import config, holders, provide
 from pytest_kbisect.kernel.ahead import BuildAhead
+from pytest_kbisect.kernel.rules import BuildRules
 from pytest_kbisect.kernel.tree import LinuxTree
+
+RULES = BuildRules(store_limit=10 << 30)
 
 
 @pytest.fixture
 def ahead(linux, cache):
-    with BuildAhead(linux.path, [config.request()], cache=cache) as ahead:
+    with BuildAhead(linux.path, [config.request()], cache=cache, rules=RULES) as ahead:
         yield ahead
 
 
@@ -27,7 +30,7 @@ def give(linux, cache):
     def give(commit):
         give.said = []
         tree = LinuxTree(linux.path, cache)
-        return provide.provide(tree, commit, config.request(), jobs=2, progress=give.said.append)
+        return provide.provide(tree, commit, config.request(), jobs=2, rules=RULES, progress=give.said.append)
 
     return give
 
@@ -113,7 +116,7 @@ def test_stopped_midway_it_leaves_a_folder_to_go_on_from(linux, cache, ahead, gi
 
 
 def drive(path, cache, commit):
-    ahead = BuildAhead(path, [config.request()], cache=cache)
+    ahead = BuildAhead(path, [config.request()], cache=cache, rules=RULES)
     ahead.start(commit, jobs=1)
     time.sleep(100)
 

@@ -15,8 +15,10 @@ import pytest
 from pytest_kbisect.errors import HostError
 from pytest_kbisect.kernel import config, headroom, provide, sources, worktrees
 from pytest_kbisect.kernel.output import Output
+from pytest_kbisect.kernel.rules import BuildRules
 from pytest_kbisect.kernel.tree import LinuxTree
 
+RULES = BuildRules(store_limit=10 << 30)
 MAIN = "int answer = 42;\nvoid start(void)\n{\n\tfor (;;)\n\t\tanswer++;\n}\n"
 AN_HOUR = 3600.0
 
@@ -27,7 +29,9 @@ def give(linux, cache):
         give.said = []
         tree = LinuxTree(linux.path, cache)
         request = config.request()
-        return provide.provide(tree, tree.resolve(commit), request, jobs=2, progress=give.said.append)
+        return provide.provide(
+            tree, tree.resolve(commit), request, jobs=2, rules=RULES, progress=give.said.append
+        )
 
     return give
 
@@ -116,7 +120,7 @@ class TestListOfWhatWasRead:
 
 def killed_while_collecting(path, cache, commit):
     sources.collect = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-    with provide.provide(LinuxTree(path, cache), commit, config.request(), jobs=1):
+    with provide.provide(LinuxTree(path, cache), commit, config.request(), jobs=1, rules=RULES):
         pass
 
 

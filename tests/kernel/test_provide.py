@@ -14,9 +14,14 @@ from pathlib import Path
 import pytest
 
 from pytest_kbisect.errors import BuildError, ConfigError, HostError, UsageError
-from pytest_kbisect.kernel import config, headroom, provide, sources, toolchain
+from pytest_kbisect.kernel import config, descent, headroom, provide, sources, toolchain
+from pytest_kbisect.kernel.rules import BuildRules
 from pytest_kbisect.kernel.tree import LinuxTree
 
+RULES = BuildRules(store_limit=10 << 30)
+FULL = BuildRules(store_limit=10 << 30, full=True)
+NO_ROOM = BuildRules(store_limit=0)
+USES = "int answer = A;\nvoid start(void)\n{\n\tfor (;;)\n\t\tanswer++;\n}\n"
 MAIN = "int answer = 42;\nvoid start(void)\n{\n\tfor (;;)\n\t\tanswer++;\n}\n"
 
 
@@ -24,12 +29,12 @@ MAIN = "int answer = 42;\nvoid start(void)\n{\n\tfor (;;)\n\t\tanswer++;\n}\n"
 def give(linux, cache):
     """Call provide.provide(), keep what it said in .said."""
 
-    def give(commit="HEAD", lines=(), **options):
+    def give(commit="HEAD", lines=(), rules=RULES):
         tree = LinuxTree(linux.path, cache)
         request = config.request([], lines)
         give.said = []
         return provide.provide(
-            tree, tree.resolve(commit), request, jobs=2, progress=give.said.append, **options
+            tree, tree.resolve(commit), request, jobs=2, rules=rules, progress=give.said.append
         )
 
     return give
@@ -86,13 +91,13 @@ class TestKernel:
             assert again.seconds == kernel.seconds
 
     def test_files_stay_while_it_is_in_use(self, linux, give):
-        with give(store_limit=0) as kernel:
+        with give(rules=NO_ROOM) as kernel:
             linux.commit("Code", {"init/main.c": MAIN.replace("42", "43")})
-            with give(store_limit=0) as other:
+            with give(rules=NO_ROOM) as other:
                 assert kernel.image.exists()
                 assert other.image.exists()
         linux.commit("More code", {"init/main.c": MAIN.replace("42", "44")})
-        with give(store_limit=0):
+        with give(rules=NO_ROOM):
             assert not kernel.image.exists()
 
     def test_nothing_of_the_environment_reaches_make(self, linux, give, monkeypatch):
@@ -150,8 +155,31 @@ class TestSkipping:
 
     def test_is_a_choice(self, linux, give, base):
         linux.commit("Words", {"Documentation/a.rst": "a"})
-        with give(skipping=False) as kernel:
+        with give(rules=FULL) as kernel:
             assert not kernel.same_as
+
+    def test_may_be_wrong_and_a_full_build_never_is(self, linux, give, monkeypatch):
+        """A list that lacks a header: its kernel is taken for another commit's, but not where builds are full."""
+        linux.commit("Wrong lists", {"scripts/fixdep.sh": "echo 'source_init/main.o := ../init/main.c'\n"})
+        header = "include/linux/answer.h"
+        linux.commit(
+            "A header", {header: "#define A 42\n", "init/main.c": f"#include <linux/answer.h>\n{USES}"}
+        )
+        with give() as before:
+            pass
+        linux.commit("Another answer", {header: "#define A 43\n"})
+        with give() as wrong:
+            assert wrong.signature == before.signature
+        monkeypatch.setattr(descent, "directories", lambda *_: pytest.fail("what is to be left out?"))
+        with give(rules=FULL) as right:
+            assert not right.cached
+            assert not right.same_as
+            assert right.signature != before.signature
+        assert "configure" in give.said
+        with give(rules=FULL) as again:
+            assert again.cached
+        with give() as still:
+            assert still.signature == wrong.signature, "kernels of both kinds are kept apart"
 
     def test_needs_a_list_of_what_was_read(self, linux, give, cache):
         linux.commit("No .cmd files", {"scripts/fixdep.sh": ""})
@@ -280,9 +308,9 @@ class TestHost:
     def test_another_compiler_is_another_kernel(self, monkeypatch, linux, cache):
         tools = toolchain.find()
         request = config.request()
-        key = provide.key_of("tree", request, tools)
-        assert key == provide.key_of("tree", config.request(), toolchain.find())
-        assert key != provide.key_of("other", request, tools)
+        key = provide.key_of("tree", request, tools, RULES)
+        assert key == provide.key_of("tree", config.request(), toolchain.find(), RULES)
+        assert key != provide.key_of("other", request, tools, RULES)
 
     def test_a_partial_or_pruned_tree(self, linux, give, cache):
         sha = linux.commit("Lost", {"lost.c": "int lost;\n"})
@@ -295,7 +323,7 @@ class TestHost:
 def child(path, cache, commit, begun, done):
     tree = LinuxTree(path, cache)
     begun.set()
-    with provide.provide(tree, commit, config.request(), jobs=1, progress=lambda _: None) as kernel:
+    with provide.provide(tree, commit, config.request(), jobs=1, rules=RULES) as kernel:
         done.put((commit, kernel.cached, kernel.signature))
 
 

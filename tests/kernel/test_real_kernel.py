@@ -14,6 +14,7 @@ from pytest_kbisect.crash.location import locate
 from pytest_kbisect.errors import BuildError, ConfigError
 from pytest_kbisect.kernel import config, symbols
 from pytest_kbisect.kernel.provide import provide
+from pytest_kbisect.kernel.rules import BuildRules
 from pytest_kbisect.kernel.tree import LinuxTree
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.kernel
 
+RULES = BuildRules(store_limit=10 << 30)
 SHARED = tuple(("bugs.py", line) for line in bugs.config())
 WARNING_FREE = "lib/list_sort.c"
 WARNS = "net/core/skbuff.c"
@@ -44,7 +46,7 @@ def give(linux, real_cache):
         tree = LinuxTree(linux.path, real_cache)
         tell = (lambda _: None) if said is None else said.append
         request = config.request([], lines)
-        return provide(tree, commit, request, jobs=os.cpu_count() or 1, progress=tell)
+        return provide(tree, commit, request, jobs=os.cpu_count() or 1, rules=RULES, progress=tell)
 
     return give
 
@@ -105,6 +107,7 @@ def test_symbols_of_a_stack_are_where_the_kernel_has_its_functions(linux, base, 
         LinuxTree(linux.path, real_cache),
         config.request([], SHARED),
         jobs=os.cpu_count() or 1,
+        rules=RULES,
     ) as made:
         found, own = functions_of(made), functions_of(base.vmlinux)
         assert found.keys() >= {"pskb_expand_head", "vfs_write"}

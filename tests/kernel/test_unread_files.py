@@ -10,10 +10,13 @@ import pytest
 
 from pytest_kbisect.kernel import config, sources
 from pytest_kbisect.kernel.provide import provide
+from pytest_kbisect.kernel.rules import BuildRules
 from pytest_kbisect.kernel.tree import Change, LinuxTree
 
 pytestmark = pytest.mark.kernel
 
+RULES = BuildRules(10 << 30)
+FULL = BuildRules(10 << 30, full=True)
 COMMITS, FILES = 40, 20
 POISON = "#error this is read after all\n"
 
@@ -39,10 +42,10 @@ def poisoned(linux, paths, parent, index, title):
 def give(linux_clone, real_cache):
     lines = tuple(("bugs.py", line) for line in bugs.config())
 
-    def give(commit, **options):
+    def give(commit, rules=RULES):
         tree = LinuxTree(linux_clone.path, real_cache)
         request = config.request([], lines)
-        return provide(tree, commit, request, jobs=os.cpu_count() or 1, **options)
+        return provide(tree, commit, request, jobs=os.cpu_count() or 1, rules=rules)
 
     return give
 
@@ -52,7 +55,7 @@ def test_a_kernel_taken_over_has_the_signature_that_a_build_gives(linux_clone, g
     index = tmp_path / "index"
     # The kernel of the base commit may be of a time when nobody noted what was read.
     noted = linux_clone.commit("Noted", {"Documentation/index.rst": "Words.\n"}, index)
-    with give(noted, skipping=False) as base:
+    with give(noted, rules=FULL) as base:
         paths = unread(linux_clone, base)
         assert len(paths) > 50_000
         random.Random(0).shuffle(paths)
@@ -65,7 +68,7 @@ def test_a_kernel_taken_over_has_the_signature_that_a_build_gives(linux_clone, g
                 assert kernel.signature == base.signature
     # In the store under its own key it is there already: build a commit with the same changes.
     last = linux_clone.commit("All of it", {"Documentation/index.rst": POISON}, index, commit)
-    with give(last, skipping=False) as built:
+    with give(last, rules=FULL) as built:
         assert not built.same_as
         assert built.signature == base.signature
         assert built.vmlinux.read_bytes() == base.vmlinux.read_bytes()

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import time
+from email import message_from_bytes
 from pathlib import Path
 
 import pytest
+from junitparser import JUnitXml
 from played_guests import TITLE
 from whole import Place
 
 from pytest_kbisect.errors import ExitCode
+from pytest_kbisect.reports import bisectlog
+from pytest_kbisect.reports.words import count, duration, percent
 
 pytestmark = pytest.mark.skipif(
     not all(map(shutil.which, ("qemu-system-x86_64", "gcc", "perl"))), reason="this host builds no kernels"
@@ -24,7 +30,9 @@ class Finished(Place):
         self.grow(2, "before")
         self.culprit = self.play("The culprit", "crash")
         self.grow(2, "after")
+        began = time.monotonic()
         self.done = self.bisect()
+        self.took = time.monotonic() - began
 
     def again(self, to: str, *words: str, **environment: str):
         """The same command with only the journal there: nothing is tested again, the answer is known at once."""
@@ -112,7 +120,11 @@ def test_an_answer_that_cannot_be_stored_is_told(finished: Finished) -> None:
 
 SCRIPTS = {
     "not executable": ("#!/bin/sh\necho 'Sue <sue@example.org> (maintainer:KBX)'\n", 0o644, ""),
-    "no interpreter": ("#!/nowhere/interpreter\n", 0o755, "perl scripts/get_maintainer.pl ended with exit status "),
+    "no interpreter": (
+        "#!/nowhere/interpreter\n",
+        0o755,
+        "perl scripts/get_maintainer.pl ended with exit status ",
+    ),
     "broken": ("#!/bin/sh\necho 'cannot open MAINTAINERS' >&2\nexit 2\n", 0o755, "(cannot open MAINTAINERS)"),
 }
 
@@ -132,7 +144,9 @@ def test_whatever_get_maintainer_pl_is_the_answer_is_told(finished: Finished, ki
     assert told["culprit"] == finished.culprit
     asked = [] if why else ["sue@example.org"]
     assert told["recipients_to"] == ["author@example.org", *asked]
-    notes = [note for note in done.notes if note.startswith("the maintainers of what the commit changes are not")]
+    notes = [
+        note for note in done.notes if note.startswith("the maintainers of what the commit changes are not")
+    ]
     assert [why in note for note in notes] == [True] * bool(why)
 
 
@@ -153,7 +167,9 @@ def test_a_revert_that_cannot_be_tested_does_not_take_the_answer_away(finished: 
     folder = finished.path / "no revert"
     folder.mkdir()
     journal = (finished.path / "result" / "journal.jsonl").read_text().splitlines(keepends=True)
-    (folder / "journal.jsonl").write_text("".join(line for line in journal if '"phase": "revert"' not in line))
+    (folder / "journal.jsonl").write_text(
+        "".join(line for line in journal if '"phase": "revert"' not in line)
+    )
     faults(finished, "HostError('too little memory to build a kernel')", "bisection.lab:Lab.begin")
     done = finished.bisect("-p", "faults", to="no revert", PYTHONPATH=str(finished.path))
     assert done.code == ExitCode.FOUND, done.err
@@ -174,3 +190,44 @@ def test_a_good_end_that_crashes_has_an_exit_code_of_its_own(place: Place) -> No
     assert done.code == ExitCode.BAD_AT_GOOD_END == 8
     assert "runs crashed on the good end" in done.err
     assert place.result()["kind"] == "bad-at-good-end"
+
+
+# -- builds ------------------------------------------------------------------------------------------------
+
+
+def test_the_store_size_holds_for_the_build_that_symbols_are_made_of(finished: Finished) -> None:
+    """A store of 12 GiB, the default being 10; the kernel that crashed is no longer in it."""
+    cache = finished.path / "large"
+    shutil.copytree(finished.path / "cache", cache, symlinks=True)
+    for entry in (cache / "kernels").glob("?" * 40):
+        shutil.rmtree(entry)
+    old = cache / "kernels" / ("0" * 40)
+    old.mkdir()
+    (old / "kernel.json").write_text('{"sizes": {}}')
+    with (old / "vmlinux").open("wb") as file:
+        file.truncate(12 << 30)
+    done = finished.again("stored", f"--kbisect-cache={cache}", "--kbisect-store-size=100")
+    assert done.code == ExitCode.FOUND, done.err
+    assert (
+        "make" in done.out.rpartition("first bad commit")[2]
+        or "build" in done.out.rpartition("recipients")[2]
+    )
+    assert old.exists()
+
+
+def test_a_full_build_builds_each_commit_and_is_recorded(place: Place) -> None:
+    place.grow(2, "before")
+    culprit = place.play("The culprit", "crash")
+    place.grow(2, "after")
+    done = place.bisect("--kbisect-full-build", "--kbisect-strategy=classic", "--kbisect-runs=1")
+    assert done.code == ExitCode.FOUND, done.err
+    told = place.result()
+    assert (told["culprit"], told["full_build"]) == (culprit, True)
+    assert "no build:" not in done.out
+    assert told["builds"] == len(
+        {one["tested"]["commit"] for one in place.journal() if one["kind"] == "tested"}
+    )
+    assert place.journal()[0]["full_build"] is True
+    refused = place.bisect("--kbisect-strategy=classic", "--kbisect-runs=1")
+    assert refused.code == ExitCode.USAGE
+    assert "belongs to another bisection: its full_build is true, now it is false" in refused.err

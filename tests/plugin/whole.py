@@ -50,8 +50,8 @@ class Place:
         return self.linux.commit(title, {"include/linux/more.h": f"/* {title} */\n"})
 
     def pytest(self, *words: str, **environment: str) -> Done:
-        command = [sys.executable, "-m", "pytest", "-p", "played_guests", *words]
-        command += [f"--kbisect-kernel={self.linux.path}", f"--kbisect-cache={self.path / 'cache'}"]
+        command = [sys.executable, "-m", "pytest", "-p", "played_guests"]
+        command += [f"--kbisect-kernel={self.linux.path}", f"--kbisect-cache={self.path / 'cache'}", *words]
         paths = [str(HERE), str(HERE.parent)]
         paths += filter(None, [os.environ.get("PYTHONPATH"), environment.pop("PYTHONPATH", "")])
         own = {
@@ -71,9 +71,11 @@ class Place:
 
     def bisect(self, *words: str, to: str = "result", **environment: str) -> Done:
         """Of the range from the first commit to HEAD, where `words` name no other."""
-        range_ = [] if any("--kbisect-range" in word for word in words) else [
-            f"--kbisect-range={self.linux.base}..HEAD"
-        ]
+        range_ = (
+            []
+            if any("--kbisect-range" in word for word in words)
+            else [f"--kbisect-range={self.linux.base}..HEAD"]
+        )
         tests = [] if any("::" in word or word.endswith((".sh", ".py")) for word in words) else ["crash.sh"]
         return self.pytest(*range_, f"--kbisect-dir={to}", *words, *tests, **environment)
 
