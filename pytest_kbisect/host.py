@@ -85,13 +85,16 @@ def _header(name: str) -> Callable[[], bool]:
 
 
 def _static_busybox() -> bool:
-    """A busybox without an interpreter: the guest has no C library for a dynamic one."""
+    """The guest has no C library for a dynamic one."""
+    path = find("busybox")
+    return path is not None and is_static(path)
+
+
+def is_static(program: str) -> bool:
+    """Whether a program has no interpreter, which would load its libraries."""
     from elftools.elf.elffile import ELFFile
 
-    path = find("busybox")
-    if path is None:
-        return False
-    with Path(path).open("rb") as stream:
+    with Path(program).open("rb") as stream:
         return not any(segment.header.p_type == "PT_INTERP" for segment in ELFFile(stream).iter_segments())
 
 

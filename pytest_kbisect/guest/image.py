@@ -13,16 +13,14 @@ one of 127.0.0.1 that our own QEMU listens on, as its monitor has told us.
 from __future__ import annotations
 
 import base64
-import functools
 import re
-import shutil
 import subprocess
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_kbisect import process, whole
+from pytest_kbisect import host, process, whole
 from pytest_kbisect.errors import HostError
 from pytest_kbisect.guest.cpio import Archive
 
@@ -31,8 +29,6 @@ if TYPE_CHECKING:
 
 INIT, FIND_ROOT = "init.sh", "find-root.sh"
 """The first process of a guest with the default user space, and of one with a disk image."""
-# Where Debian, Fedora and Arch keep the two; /usr/sbin is not in everybody's PATH.
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +71,7 @@ def _build_for(disk: DiskImage, directory: Path) -> GuestImage:
     initramfs, client_key = directory / "find-root.cpio", directory / "id_ecdsa_disk"
     if not initramfs.exists():
         keys = _generate_client_key(client_key)
-        whole.write(initramfs, finding_root(Path(_static_busybox()), own_script(FIND_ROOT), keys).bytes())
+        whole.write(initramfs, finding_root(busybox(), own_script(FIND_ROOT), keys).bytes())
     return GuestImage(initramfs, client_key, disk=disk)
 
 
@@ -96,19 +92,18 @@ def _public_line(output: bytes) -> tuple[str, bytes]:
 
 
 def _tool(name: str) -> str:
-    found = shutil.which(name, path=_PATH) or shutil.which(name)
+    found = host.find(name)
     if not found:
         raise HostError(f"{name} is not installed, and guests need it: run `kbisect setup`")
     return found
 
 
-@functools.cache
-def _static_busybox() -> str:
-    busybox = _tool("busybox")
-    listing = subprocess.run(["ldd", busybox], capture_output=True, text=True, check=False)
-    if "=>" in listing.stdout:
-        raise HostError(f"{busybox} is not static, and guests have no C library: run `kbisect setup`")
-    return busybox
+def busybox() -> Path:
+    """The host's. Raises HostError where there is none that guests can run."""
+    found = _tool("busybox")
+    if not host.is_static(found):
+        raise HostError(f"{found} is not static, and guests have no C library: run `kbisect setup`")
+    return Path(found)
 
 
 def _libraries(program: str) -> list[str]:
@@ -118,7 +113,7 @@ def _libraries(program: str) -> list[str]:
 
 
 def _archive(authorized_keys: str, host_key: bytes) -> bytes:
-    archive = _with_busybox(Path(_static_busybox()), own_script(INIT))
+    archive = _with_busybox(busybox(), own_script(INIT))
     for name in ("run", "mnt", "usr/bin", "usr/sbin", "sbin", "var/log"):
         archive.directory(name)
     archive.directory("tmp", 0o1777)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -141,10 +140,11 @@ def _free_name(source: Path, taken: set[str]) -> str:
 
 def _repeat(story: Story, image: Path | None, cache: Path) -> None:
     included = {f"{REPRODUCERS}/{_as_included(name, story.sources)}" for name in story.included}
+    if story.crashing is None:
+        return
     names = (name for name in story.reproducers if name not in included)
     programs = [program for program in map(_program(story, cache), names) if program]
-    busybox = shutil.which("busybox", path="/usr/local/bin:/usr/bin:/bin") if programs else None
-    repeat.write(story, programs, image, Path(busybox) if busybox else None)
+    repeat.write(story, programs, image)
 
 
 def _program(story: Story, cache: Path) -> Callable[[str], repeat.Program | None]:

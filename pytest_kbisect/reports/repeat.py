@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_kbisect import options
+from pytest_kbisect.errors import HostError
 from pytest_kbisect.guest.cpio import Archive
 from pytest_kbisect.guest.disk import escaped, look_at
 from pytest_kbisect.guest.image import FIND_ROOT, INIT, finding_root, own_script
+from pytest_kbisect.guest.image import busybox as find_busybox
 from pytest_kbisect.guest.qemu import BOARD, KERNEL_ARGUMENTS, QEMU
 from pytest_kbisect.guest.readiness import SERVICES_STARTED
 from pytest_kbisect.reports.text import one_line
@@ -175,19 +177,23 @@ def _pytest(story: Story, commit: str) -> list[str]:
     ]
 
 
-def write(story: Story, programs: Sequence[Program], kernel: Path | None, busybox: Path | None) -> None:
+def write(story: Story, programs: Sequence[Program], kernel: Path | None) -> None:
     """Write repeat.sh, and what it boots. Without a kernel the one that is there stays.
 
-    Raises OSError, and UsageError where the guests' disk image is not what it was.
+    Raises OSError, HostError where there is no kernel or no busybox to boot, and UsageError where the guests'
+    disk image is not what it was.
     """
     disk = look_at(Path(story.result.image)) if story.result.image else None
-    if programs and busybox is not None:
+    if programs:
+        busybox = find_busybox()
         (story.folder / FOLDER).mkdir(exist_ok=True)
         if kernel is not None:
             with replacing(story.folder / KERNEL) as unfinished:
                 shutil.copyfile(kernel, unfinished)
         if not (story.folder / KERNEL).exists():
-            return
+            raise HostError(
+                "the kernel that crashed is no longer in the cache: the same bisection builds it again"
+            )
         with replacing(story.folder / INITRAMFS) as unfinished:
             make = initramfs_for_disk if disk else initramfs
             unfinished.write_bytes(make(programs, busybox, _guest(story)["timeout"]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -22,7 +21,7 @@ def repeated(kernel: Path, folder: Path, programs: Path, *, image: str = "") -> 
     crash = "WARNING in pskb_expand_head"
     found = Result(kind="culprit", range=("a", "b"), culprit="c", crash=crash, image=image)
     folder.mkdir()
-    repeat.write(Story(folder, found), [program], kernel, Path(shutil.which("busybox") or ""))
+    repeat.write(Story(folder, found), [program], kernel)
     done = subprocess.run(
         ["sh", folder / "repeat.sh"], stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=True
     )

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,6 +15,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from folders import CRASH, Folder, culprit, sha
 
+from pytest_kbisect import host
 from pytest_kbisect.bisection.outcome import UNREPORTED
 from pytest_kbisect.commands import main
 from pytest_kbisect.errors import ExitCode, UsageError
@@ -149,6 +151,54 @@ def test_a_python_reproducer_is_repeated_by_pytest(tmp_path: Path) -> None:
     assert last == f"exec pytest {expected}{sha(7)} --kbisect-runs=1"
 
 
+@needs_busybox
+def test_the_script_names_only_what_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some distributions keep busybox in a folder of root's, which is not in everybody's PATH."""
+    tools, which = tmp_path / "usr" / "sbin", shutil.which
+    tools.mkdir(parents=True)
+    shutil.copy(str(which("busybox")), tools)
+    search = f"/usr/bin:{tools}"
+    monkeypatch.setattr(host, "_SEARCH", search)
+    monkeypatch.setattr(
+        shutil,
+        "which",
+        lambda name, path=None: which(
+            name, path=path if name != "busybox" else str(tools) if path == search else ""
+        ),
+    )
+    results = made(tmp_path)
+    assert not folder.write(results, tmp_path / "cache")
+    named = re.findall(r"repeat/\S+", (results / "repeat.sh").read_text())
+    assert named
+    assert [name for name in named if not (results / name).exists()] == []
+
+
+@needs_busybox
+@pytest.mark.parametrize("lost", ["busybox", "kernel"])
+def test_without_what_it_boots_there_is_no_script(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    results = made(tmp_path)
+    if lost == "kernel":
+        shutil.rmtree(tmp_path / "cache")
+    else:
+        monkeypatch.setattr(host, "_SEARCH", "/nowhere")
+        real = shutil.which
+        monkeypatch.setattr(
+            shutil, "which", lambda name, **more: None if name == "busybox" else real(name, **more)
+        )
+    (trouble,) = folder.write(results, tmp_path / "cache")
+    assert (
+        trouble
+        == {
+            "busybox": "repeat.sh was not written: busybox is not installed, and guests need it: run `kbisect setup`",
+            "kernel": "repeat.sh was not written: the kernel that crashed is no longer in the cache: the same bisection "
+            "builds it again",
+        }[lost]
+    )
+    assert not (results / "repeat.sh").exists()
+
+
 def test_a_title_is_only_a_comment_in_the_script(tmp_path: Path) -> None:
     results = made(tmp_path)
     told = json.loads((results / "result.json").read_text())
@@ -215,7 +265,9 @@ def test_a_fault_of_ours_costs_one_report(tmp_path: Path, monkeypatch: pytest.Mo
     results = made(tmp_path)
     monkeypatch.setitem(folder._REPORTS, "report.eml", broken)
     (trouble,) = folder.write(results, tmp_path / "cache")
-    assert trouble.startswith("report.eml was not written: AttributeError: no such thing (in test_folder.py, line ")
+    assert trouble.startswith(
+        "report.eml was not written: AttributeError: no such thing (in test_folder.py, line "
+    )
     for name in ("git-bisect.log", "junit.xml", "repeat.sh"):
         assert (results / name).stat().st_size, name
 
