@@ -126,7 +126,9 @@ def test_the_users_settings_of_git_and_of_the_script_change_nothing(tree, monkey
 
 def test_a_change_of_the_whole_tree_is_its_authors(tree):
     path, commit = tree
-    assert recipients(path, commit(*(f"{number}.c" for number in range(101))), pytest.fail).to == ("a@example.com",)
+    assert recipients(path, commit(*(f"{number}.c" for number in range(101))), pytest.fail).to == (
+        "a@example.com",
+    )
 
 
 # A program that is killed at its deadline leaves the pipe of its output to the garbage collector.
@@ -143,7 +145,11 @@ def test_a_large_history_is_done_without(tree, monkeypatch):
     ("script", "to", "why"),
     [
         ("sleep 60", (), "perl scripts/get_maintainer.pl has not ended after 0.5 s"),
-        ("echo 'no tree of Linux'; exit 2", (), "perl scripts/get_maintainer.pl ended with exit status 2 (no tree of Linux)"),
+        (
+            "echo 'no tree of Linux'; exit 2",
+            (),
+            "perl scripts/get_maintainer.pl ended with exit status 2 (no tree of Linux)",
+        ),
         ("kill -SEGV $$", (), "perl scripts/get_maintainer.pl ended with exit status "),
         ("echo 'Sue <sue@example.com> (maintainer:KBX)'; exit 1", ("sue@example.com",), ""),
     ],

@@ -69,7 +69,9 @@ def test_type_checkers_read_the_annotations_of_the_installed_package(built: Path
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
-    (tmp_path / "mine.py").write_text("from pytest_kbisect.errors import ExitCode\nreveal_type(ExitCode.FOUND)\n")
+    (tmp_path / "mine.py").write_text(
+        "from pytest_kbisect.errors import ExitCode\nreveal_type(ExitCode.FOUND)\n"
+    )
     done = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "mine.py"],
         cwd=tmp_path,
