@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from filelock import FileLock, Timeout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_LOCK: Final = ".lock"
+_YOUNG: Final = 5.0
+"""Seconds in which a process that has made its folder has locked it, too."""
 
 
 @contextlib.contextmanager
@@ -22,26 +26,21 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
     """
     parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=parent, prefix="session-"))
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        _sweep(parent, keep=folder)
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(descriptor)
+    with FileLock(folder / _LOCK):
+        try:
+            _sweep(parent, keep=folder)
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sweep(parent: Path, *, keep: Path) -> None:
+    now = keep.stat().st_mtime
     for folder in parent.glob("session-*"):
         if folder == keep:
             continue
-        with contextlib.suppress(OSError):
-            descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # A folder is locked right after it is made; give a process between the two its time.
-                if os.stat(folder).st_mtime < os.stat(keep).st_mtime - 5:
+        with contextlib.suppress(OSError, Timeout):
+            made = folder.stat().st_mtime  # locking one that nobody has locked makes a file in it
+            with FileLock(folder / _LOCK, timeout=0):
+                if made < now - _YOUNG:
                     shutil.rmtree(folder, ignore_errors=True)
-            finally:
-                os.close(descriptor)

@@ -171,10 +171,11 @@ class Session:
 
     @cached_property
     def image(self) -> GuestImage:
-        from pytest_kbisect.guest import image
-        from pytest_kbisect.kernel import locks
+        from filelock import FileLock
 
-        with locks.held(self.share() / "image.lock"):
+        from pytest_kbisect.guest import image
+
+        with FileLock(self.share() / "image.lock"):
             return image.build(self.share() / "image", self.disk)
 
     @cached_property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -11,7 +10,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from pytest_kbisect import whole
+from pytest_kbisect import locks, whole
 from pytest_kbisect.errors import HostError
 from pytest_kbisect.guest import disk
 from pytest_kbisect.guest.migration import Frozen
@@ -108,7 +107,7 @@ class Lease:
         whole.write(self._folder / "console", frozen.console)
         whole.write(self._folder / "manifest.json", json.dumps(self._facts(frozen)))
         self.filled = True
-        fcntl.flock(self.lock, fcntl.LOCK_SH)
+        locks.share(self.lock)
         return Snapshot(self._ram, frozen, self.boot_number, self._layer)
 
     def snapshot(self) -> Snapshot | None:

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import json
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pytest_kbisect import whole
+from filelock import FileLock
+
+from pytest_kbisect import locks, whole
 from pytest_kbisect.guest.lease import MEMORY, Lease, empty
 
 if TYPE_CHECKING:
@@ -183,30 +184,19 @@ class Pool:
         return self.folder / str(number) / "manifest.json"
 
     def _lock(self, number: int, *, exclusive: bool) -> int | None:
-        lock = self._open_lock(number)
-        try:
-            fcntl.flock(lock, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            return None
-        return lock
+        return locks.take(self._lock_file(number), shared=not exclusive, wait=False)
 
     def _wait_for(self, number: int) -> None:
         """Until nobody fills the place any more."""
-        lock = self._open_lock(number)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH)
-        finally:
-            os.close(lock)
+        with locks.held(self._lock_file(number), shared=True):
+            pass
 
-    def _open_lock(self, number: int) -> int:
-        return os.open(self.folder / str(number) / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    def _lock_file(self, number: int) -> Path:
+        return self.folder / str(number) / "lock"
 
     @contextlib.contextmanager
     def _index(self) -> Iterator[_Index]:
-        lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with FileLock(self.folder / "lock"):
             path = self.folder / "index.json"
             known = json.loads(path.read_text())
             index = _Index(
@@ -218,5 +208,3 @@ class Pool:
             yield index
             if (after := dataclasses.asdict(index)) != before:
                 whole.write(path, json.dumps(after))
-        finally:
-            os.close(lock)

@@ -14,7 +14,10 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from pytest_kbisect.kernel import holders, locks
+from filelock import FileLock, Timeout
+
+from pytest_kbisect import locks
+from pytest_kbisect.kernel import holders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -159,10 +162,7 @@ class Store:
         """
         if self.limit is None:
             return
-        lock = locks.take(self.folder / "locks" / "trim", wait=False)
-        if lock is None:
-            return
-        try:
+        with contextlib.suppress(Timeout), FileLock(self.folder / "locks" / "trim", timeout=0):
             self._sweep()
             entries = sorted((_last_used(folder), folder) for folder in self._entries())
             sizes = {folder: _size(folder) for _, folder in entries}
@@ -172,8 +172,6 @@ class Store:
                     break
                 if self._discard(folder.name):
                     total -= sizes[folder]
-        finally:
-            os.close(lock)
 
     def _discard(self, key: str) -> bool:
         """Remove an entry unless it is in use."""

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_kbisect import process
+from pytest_kbisect import locks, process
 from pytest_kbisect.errors import HostError, KbisectError
-from pytest_kbisect.kernel import headroom, locks, sources
+from pytest_kbisect.kernel import headroom, sources
 from pytest_kbisect.kernel.git import LOCAL_VARIABLES, NAMED_BARE, first_line
 from pytest_kbisect.kernel.output import CLOCK_SLACK
 

@@ -30,8 +30,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_kbisect import locks
 from pytest_kbisect.errors import BuildError
-from pytest_kbisect.kernel import config, locks, toolchain
+from pytest_kbisect.kernel import config, toolchain
 from pytest_kbisect.kernel.provide import provide
 from pytest_kbisect.kernel.rules import BuildRules
 from pytest_kbisect.kernel.tree import LinuxTree

@@ -8,7 +8,8 @@ import threading
 
 import pytest
 
-from pytest_kbisect.kernel import headroom, locks, worktrees
+from pytest_kbisect import locks
+from pytest_kbisect.kernel import headroom, worktrees
 from pytest_kbisect.kernel.tree import LinuxTree
 
 

@@ -1,8 +1,9 @@
-"""File locks, shared and exclusive, that are held as long as any process that has them lives.
+"""File locks that filelock does not have: shared ones, and those that children inherit.
 
-The kernel lets go of a flock(2) when the last descriptor of its open file is closed, so a lock dies
-with its holder, kill -9 included; and one handed to make through `pass_fds` is held until the last
-compiler is gone. filelock knows neither of these two, nor a shared lock by flock.
+The kernel lets go of a flock(2) when the last descriptor of its open file is closed. So a lock that is
+handed to make through `pass_fds` is held until the last compiler is gone, and one that QEMU inherits until
+that has ended, even where we are killed. filelock's descriptor is its own, its file is truncated by whoever
+waits (holders sign in ours), and it has no shared lock by flock. Where none of this matters filelock is used.
 """
 
 from __future__ import annotations
@@ -62,3 +63,8 @@ def held(path: Path, *, shared: bool = False) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
+
+
+def share(fd: int) -> None:
+    """Turn an exclusive lock into a shared one."""
+    fcntl.flock(fd, fcntl.LOCK_SH)
