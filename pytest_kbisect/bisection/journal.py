@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _FORMAT = 1
 _LATER: Final[Mapping[str, Any]] = {"crash": None, "included": None, "full_build": False}
-"""Facts of a subject that journals had not from the beginning, and what one without stands for (None: any)."""
+"""Facts that journals had not from the beginning, and what one without stands for; None: any."""
 
 
 class Journal:

@@ -159,7 +159,7 @@ class TestSkipping:
             assert not kernel.same_as
 
     def test_may_be_wrong_and_a_full_build_never_is(self, linux, give, monkeypatch):
-        """A list that lacks a header: its kernel is taken for another commit's, but not where builds are full."""
+        """A list lacks a header: its kernel is taken for another commit's, but not where builds are full."""
         linux.commit("Wrong lists", {"scripts/fixdep.sh": "echo 'source_init/main.o := ../init/main.c'\n"})
         header = "include/linux/answer.h"
         linux.commit(
