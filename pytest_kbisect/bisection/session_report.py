@@ -82,8 +82,9 @@ def read(xml: Path, commit: str, *, runs: int, per_run: int, seconds: float) -> 
         build_seconds=build_seconds,
         test_seconds=max(0.0, seconds - build_seconds),
         cached=not build_seconds,
-        seconds_by=by | {"guests": guests, "overhead": max(0.0, seconds - build_seconds - guests)},
-        sources=next(iter(sorted(facts[properties.SOURCES])), ""),
+        seconds_by=by
+        | {"guests": guests, "overhead": max(0.0, seconds - build_seconds - by["wait"] - guests)},
+        sources=os.pathsep.join(sorted(facts[properties.SOURCES])),
     )
 
 

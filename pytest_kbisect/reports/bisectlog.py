@@ -27,7 +27,7 @@ _LEAST = 0.05
 
 def duration(seconds: float) -> str:
     """As Go prints a duration: 1h18m29.4s."""
-    hours, rest = divmod(seconds, 3600)
+    hours, rest = divmod(round(seconds, 1), 3600)
     minutes, rest = divmod(rest, 60)
     if hours:
         return f"{hours:.0f}h{minutes:.0f}m{rest:.1f}s"

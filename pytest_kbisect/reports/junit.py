@@ -110,7 +110,7 @@ def _result_suite(result: Result) -> Any:
     for name, value in facts.items():
         suite.add_property(f"kbisect.{name}", clean(value))
     case = TestCase(
-        f"first {'good' if result.fix else 'bad'} commit", "kbisect.result", sum(result.seconds.values())
+        f"first {'good' if result.fix else 'bad'} commit", "kbisect.result", result.seconds.get("total", 0.0)
     )
     words = f"{result.culprit} {result.title}" if result.culprit else result.reason
     case.system_out = clean(words)

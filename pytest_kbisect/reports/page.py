@@ -229,7 +229,7 @@ def _view(story: Story, revision: Revision, budget: _Budget) -> RevisionView:
         revision,
         word=story.word(revision.state),
         tally=tally,
-        seconds=words.duration(sum(sum(step.seconds_by.values()) for step in revision.steps)),
+        seconds=words.duration(sum(step.seconds for step in revision.steps)),
         texts=tuple(_texts(revision, budget)),
         runs=tuple(_run(story, i, run, budget) for i, run in enumerate(revision.runs)),
         build_error=_cut(revision.build_error, budget),

@@ -36,7 +36,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """One run. `seconds_by` may split its `seconds` into boot, restore, run, teardown."""
+    """One run, with the named configuration that it had, if any.
+
+    `seconds_by` may split its `seconds` into boot, restore, run, teardown.
+    """
 
     outcome: Outcome
     title: str = ""
@@ -66,7 +69,8 @@ class Belief:
 class Step:
     """One experiment.
 
-    `time` is when it began (seconds since the epoch), `session` counts those at its commit.
+    `time` is when it began (seconds since the epoch), `session` counts those at its commit. `seconds` is how
+    long it took, `seconds_by` what went to what; parts that overlap add up to more.
     """
 
     number: int
@@ -84,6 +88,7 @@ class Step:
     absent: str = ""
     cached: bool = False
     seconds_by: Mapping[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
     belief: Belief | None = None
 
     @property
@@ -207,6 +212,11 @@ class Story:
         return next((report for report in reports if report), "")
 
     @property
+    @property
+    def seconds(self) -> float:
+        """What all of it took; of an unfinished bisection, what its steps took."""
+        return self.result.seconds.get("total", sum(step.seconds for step in self.steps))
+
     def seconds_by(self) -> Mapping[str, float]:
         """Wall-clock seconds of all steps by what they went into, in order of time within a step."""
         total: Counter[str] = Counter()

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(
 
 
 class Finished(Place):
-    """A bisection of five commits that found `culprit`; to be continued from its journal, never to be changed."""
+    """A bisection of five commits that found `culprit`; others go on from its journal, and change nothing."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -35,7 +35,7 @@ class Finished(Place):
         self.took = time.monotonic() - began
 
     def again(self, to: str, *words: str, **environment: str):
-        """The same command with only the journal there: nothing is tested again, the answer is known at once."""
+        """The same command with the journal alone: nothing is tested again, the answer is known at once."""
         (self.path / to).mkdir()
         shutil.copy(self.path / "result" / "journal.jsonl", self.path / to)
         return self.bisect(*words, to=to, **environment)
@@ -231,3 +231,99 @@ def test_a_full_build_builds_each_commit_and_is_recorded(place: Place) -> None:
     refused = place.bisect("--kbisect-strategy=classic", "--kbisect-runs=1")
     assert refused.code == ExitCode.USAGE
     assert "belongs to another bisection: its full_build is true, now it is false" in refused.err
+
+
+# -- figures -----------------------------------------------------------------------------------------------
+
+
+def journal_of(finished: Finished) -> list[dict]:
+    return [record["tested"] for record in finished.journal() if record["kind"] == "tested"]
+
+
+def seconds_of(tested: dict) -> float:
+    return tested["build_seconds"] + tested["test_seconds"]
+
+
+def test_the_result_counts_what_the_journal_has(finished: Finished) -> None:
+    told, tested = finished.result(), journal_of(finished)
+    assert told["runs"] == sum(len(one["runs"]) for one in tested)
+    assert told["builds"] == sum(not one["cached"] for one in tested)
+    assert told["revisions_tested"] == len({one["commit"] for one in tested})
+    seconds = told["seconds"]
+    assert seconds["total"] == pytest.approx(sum(map(seconds_of, tested)))
+    assert seconds["total"] == pytest.approx(seconds["build"] + seconds["test"])
+    assert seconds["total"] < finished.took
+    for one in tested:  # one guest at a time, one configuration: nothing overlaps
+        assert sum(one["seconds_by"].values()) == pytest.approx(seconds_of(one), abs=0.01)
+    at = told["confirmation"]["culprit"]
+    assert at[0] == at[1] == sum(run["outcome"] == "crashed" for one in tested for run in one["runs"])
+
+
+def test_every_figure_of_the_page(finished: Finished) -> None:
+    told, tested = finished.result(), journal_of(finished)
+    page = (finished.path / "result" / "report.html").read_text()
+    work = (
+        f"{told['revisions_tested']} commits tested, {count(told['builds'], 'kernel')} built, "
+        f"{told['runs']} runs in {duration(told['seconds']['total'])}"
+    )
+    assert f"<dt>Work</dt><dd>{work}</dd>" in page
+    (culprit, parent) = (told["confirmation"][name] for name in ("culprit", "parent"))
+    assert f"<dt>At this commit</dt><dd>{culprit[0]} of {culprit[1]} runs crashed</dd>" in page
+    assert f"<dt>At its parent</dt><dd>{parent[0]} of {parent[1]} runs crashed</dd>" in page
+    assert f"first bad commit of {told['commits']} commits between" in page
+    assert f"probability of {percent(told['confidence'])}." in page
+    steps = re.findall(
+        r'<span class="facts">(?:[^<]*; )?([^<;]+)</span>', page.partition('<ol class="steps')[2]
+    )
+    assert [step for step in steps if re.fullmatch(r"[\d.]+ (s|min.*|h.*)", step)] == [
+        duration(seconds_of(one)) for one in tested
+    ]
+    tallies = re.findall(r'<span class="tally">[^<]*, ([^<]+)</span>', page)
+    by_commit: dict[str, float] = {}
+    for one in tested:
+        by_commit[one["commit"]] = by_commit.get(one["commit"], 0.0) + seconds_of(one)
+    assert tallies == [duration(seconds) for seconds in by_commit.values()]
+    for table, runs in (("Where the time went", False), ("What the guests spent, added up", True)):
+        rows = re.findall(
+            r'<th scope="row">(\w+)</th><td class="number">([^<]+)</td>',
+            page.partition(f"<caption>{table}</caption>")[2].partition("</table>")[0],
+        )
+        parts = [part["seconds_by"] for one in tested for part in (one["runs"] if runs else [one])]
+        sums = {
+            kind: sum(part.get(kind, 0.0) for part in parts) for kind in {k for part in parts for k in part}
+        }
+        assert dict(rows) == {kind: duration(seconds) for kind, seconds in sums.items() if seconds}
+        assert all(told["seconds"][kind] == pytest.approx(sums[kind], abs=0.01) for kind, _ in rows)
+
+
+def test_every_figure_of_the_log_the_mail_and_the_xml(finished: Finished) -> None:
+    told = finished.result()
+    folder = finished.path / "result"
+    total, build, test = (bisectlog.duration(told["seconds"][part]) for part in ("total", "build", "test"))
+    log = (folder / "bisect.log").read_text()
+    assert (
+        f"\nrevisions tested: {told['revisions_tested']}, total time: {total} (build: {build}, test: {test})\n"
+        in log
+    )
+    (culprit, parent) = (told["confirmation"][name] for name in ("culprit", "parent"))
+    assert (
+        f"# confidence: {told['confidence']:.1%}; the culprit crashed in {culprit[0]} of {culprit[1]} runs, "
+        f"its parent in {parent[0]} of {parent[1]} runs\n"
+    ) in log
+    mail = " ".join(
+        message_from_bytes((folder / "report.eml").read_bytes()).get_payload()[0].get_payload().split()
+    )
+    seen = f"crashed the kernel in {culprit[0]} of {culprit[1]} runs at this commit and in {parent[0]} of {parent[1]}"
+    assert seen in mail
+    assert f"bisection of the {told['commits']} commits between" in mail
+    assert f"with a probability of {percent(told['confidence'])}." in mail
+    xml = JUnitXml.fromfile(str(folder / "junit.xml"))
+    (answer,) = [case for suite in xml for case in suite if case.classname == "kbisect.result"]
+    assert answer.time == pytest.approx(told["seconds"]["total"], abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(59.96, "1m0.0s"), (119.97, "2m0.0s"), (3599.98, "1h0m0.0s"), (59.9, "59.9s")]
+)
+def test_a_duration_has_no_sixty_seconds(seconds: float, words: str) -> None:
+    assert bisectlog.duration(seconds) == words
