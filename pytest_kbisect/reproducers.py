@@ -144,14 +144,15 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
 
 
 def fragments(items: list[pytest.Item]) -> dict[str, tuple[tuple[str, str], ...]]:
-    """What the selected tests ask of the kernel: configuration name -> ((source, line), ...).
+    """What the selected tests ask of each configuration they use: its name -> ((source, line), ...).
 
     "" is the configuration without a name; a named one is that plus its own lines.
     """
+    used = dict.fromkeys(_configuration(item) for item in items if _uses_kernel(item))
     wanted: dict[str, dict[tuple[str, str], None]] = {"": {}}
     variants: dict[str, dict[tuple[str, str], None]] = {}
     for item in items:
-        if OWN_FIXTURE not in getattr(item, "fixturenames", ()):
+        if not _uses_kernel(item):
             continue
         # (The id of a test outside pytest's root names no file.)
         asked, source = needs_of(item), item.nodeid.partition("::")[0] or item.path.name
@@ -160,7 +161,17 @@ def fragments(items: list[pytest.Item]) -> dict[str, tuple[tuple[str, str], ...]
             variants.setdefault(name, {}).update({(source, line): None for line in lines})
     for name, lines_of_variant in variants.items():
         wanted[name] = {**wanted[""], **lines_of_variant}
-    return {name: tuple(lines) for name, lines in wanted.items()}
+    return {name: tuple(wanted[name]) for name in used}
+
+
+def _uses_kernel(item: pytest.Item) -> bool:
+    return OWN_FIXTURE in getattr(item, "fixturenames", ())
+
+
+def _configuration(item: pytest.Item) -> str:
+    """The name of the configuration that a test runs with."""
+    callspec = getattr(item, "callspec", None)
+    return str(callspec.params.get("kbisect_configuration", "")) if callspec else ""
 
 
 def collect(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

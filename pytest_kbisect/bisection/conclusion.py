@@ -48,6 +48,8 @@ def result_of(finding: Finding) -> Result:
         crash=crash.title if crash else "",
         crash_report=crash.report if crash else "",
         crash_commit=search.sha(at) if at is not None else "",
+        crash_configuration=crash.configuration if crash else "",
+        crash_signature=crash.signature if crash else "",
         culprit_signature=culprit.signature if culprit else "",
         parent_signature=parent.signature if parent else "",
         flags=_flags(search, answer),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ from pytest_kbisect.bisection.tally import Tally
 from pytest_kbisect.bisection.verdict import crash_chance, enough_runs
 from pytest_kbisect.enrichment import reason
 from pytest_kbisect.kernel.revert import reverted
-from pytest_kbisect.kernel.sources import read as read_sources
+from pytest_kbisect.kernel.sources import read_together
 from pytest_kbisect.reports import bisectlog
 
 if TYPE_CHECKING:
@@ -221,7 +222,7 @@ class Course:
         """The prior for the journal; empty where the build left no list of what it read."""
         end = search.evidence.reported
         tested = search.found[end]
-        sources = read_sources(Path(tested.sources), whole=True) if tested.sources else None
+        sources = read_together(map(Path, tested.sources.split(os.pathsep))) if tested.sources else None
         crash = next((run for run in tested.runs if search.evidence.count([run]).matching), None)
         if sources is None or not sources.targets or crash is None:
             return {}

@@ -152,17 +152,18 @@ def _symbolized(
     config: pytest.Config, selection: Selection, tree: LinuxTree, told: result.Result, teller: Teller
 ) -> str:
     """The crash with files and lines, where they can be had."""
-
+    if not told.crash_report:
+        return ""
 
     def symbols() -> Symbolized:
         return symbolized(
             told.crash_report,
             tree,
             told.crash_commit,
-            _request(config, next(iter(selection.fragments.values()), [])),
+            _request(config, selection.fragments[told.crash_configuration]),
             jobs=options.jobs(config),
-            progress=lambda words: teller.line(f"   {told.crash_commit[:12]}: {words}", log=False),
             rules=options.build_rules(config),
+            progress=lambda words: teller.line(f"   {told.crash_commit[:12]}: {words}", log=False),
         )
 
     plain = Symbolized(told.crash_report, done=False)
@@ -208,11 +209,11 @@ def _ahead(config: pytest.Config, selection: Selection, plan: Plan) -> Iterator[
 
 
 def _guests(config: pytest.Config) -> dict[str, Any]:
-    """What guests were, for those who boot one by hand."""
+    """What guests and builds were, for those who boot one by hand."""
     named = ("memory", "cpus", "timeout")
     return {
-        "image": str(options.value(config, "image") or ""),
         "full_build": options.value(config, "full-build"),
+        "image": str(options.value(config, "image") or ""),
         "guest": {name: options.value(config, name) for name in named},
     }
 

@@ -32,8 +32,9 @@ class Verdict(StrEnum):
 class Run:
     """One execution of a reproducer in a pristine guest.
 
-    `seconds` is boot and run together, `seconds_by` by part. Of the functions of the crash that are in
-    its kernel, `reached` were executed and `unreached` were not; both are empty where nobody watched.
+    `configuration` is the name of its kernel's (empty where the reproducer names none), `signature` that
+    kernel's own. `seconds` is boot and run together, `seconds_by` by part. Of the functions of the crash that
+    are in its kernel, `reached` were executed and `unreached` were not; both are empty where nobody watched.
     """
 
     outcome: Outcome
@@ -47,6 +48,8 @@ class Run:
     seconds_by: dict[str, float] = field(default_factory=dict)
     reached: tuple[str, ...] = ()
     unreached: tuple[str, ...] = ()
+    configuration: str = ""
+    signature: str = ""
 
     @property
     def own_seconds(self) -> float:
@@ -62,8 +65,8 @@ class Tested:
     `build_seconds` and `test_seconds` are wall-clock, `seconds_by` is the same time by what it went to;
     `cached` means no make was run. `absent` says why the bug cannot be in this commit at all, which
     was then neither built nor run (a fix is looked for, and the commit is older than the bug); `never`:
-    that is known, and not only feared. `sources` is the path of the list of files that the build read,
-    on the machine of the session.
+    that is known, and not only feared. `sources` are the paths of the lists of files that the builds
+    read, one for each configuration, with os.pathsep between them; on the machine of the session.
     """
 
     commit: str

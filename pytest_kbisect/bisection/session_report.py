@@ -7,6 +7,7 @@ the host's side, and never good.
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -158,4 +159,6 @@ def _run(case: TestCase, told: _Told) -> Run:
         seconds_by=by,
         reached=tuple(told.get(properties.REACHED, ())),
         unreached=tuple(told.get(properties.UNREACHED, ())),
+        configuration=first(properties.CONFIGURATION),
+        signature=first(properties.SIGNATURE),
     )

@@ -95,6 +95,17 @@ class Sources:
         return sum(self.targets.get(change.path, 1) for change in changes if self.matters(change))
 
 
+def read_together(paths: Iterable[Path]) -> Sources:
+    """The files that any of several builds of a commit read; nothing where one of the lists is not whole."""
+    lists = [read(path, whole=True) for path in paths]
+    if not all(one.targets for one in lists):
+        return Sources({}, "")
+    targets: Counter[str] = Counter()
+    for one in lists:
+        targets.update(one.targets)
+    return Sources(dict(targets), lists[0].architecture)
+
+
 def collect(tree: Path, output: Path, architecture: str, kept: Path) -> Sources:
     """The files read for everything that lies in an O= folder; written to the file `kept` for the next time.
 

@@ -98,7 +98,8 @@ def _kernel(story: Story, cache: Path) -> Iterator[Path | None]:
     from pytest_kbisect.kernel.store import Store
 
     crashing = story.crashing
-    signature = crashing.signature.partition("+")[0] if crashing else ""
+    # A result of an earlier version has only the signatures of all configurations together.
+    signature = story.result.crash_signature or (crashing.signature.partition("+")[0] if crashing else "")
     entry = Store(cache / "kernels").find(signature) if signature else None
     if entry is None:
         yield None
@@ -139,9 +140,9 @@ def _free_name(source: Path, taken: set[str]) -> str:
 
 
 def _repeat(story: Story, image: Path | None, cache: Path) -> None:
-    included = {f"{REPRODUCERS}/{_as_included(name, story.sources)}" for name in story.included}
     if story.crashing is None:
         return
+    included = {f"{REPRODUCERS}/{_as_included(name, story.sources)}" for name in story.included}
     names = (name for name in story.reproducers if name not in included)
     programs = [program for program in map(_program(story, cache), names) if program]
     repeat.write(story, programs, image)

@@ -267,6 +267,7 @@ def _run(story: Story, number: int, run: RunFacts, budget: _Budget) -> RunView:
             budget.consoles -= len(text.encode("utf-8", "replace"))
             ends.append(text)
     said = _OUTCOMES[run.outcome] + (f": {run.title}" if run.title else "")
+    said += f" (configuration {run.configuration})" if run.configuration else ""
     return RunView(
         number,
         said,

@@ -148,6 +148,7 @@ def _run(run: Mapping[str, Any], index: int, kept: Mapping[int, tuple[Path, ...]
         seconds=float(run.get("seconds") or 0.0),
         seconds_by=run.get("seconds_by") or {},
         consoles=kept.get(index, ()),
+        configuration=str(run.get("configuration") or ""),
     )
 
 

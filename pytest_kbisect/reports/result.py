@@ -63,14 +63,18 @@ class Result:
     crash_report: str = ""
     """Text of that crash, with source lines where they could be had."""
     crash_commit: str = ""
+    crash_configuration: str = ""
+    """The name of the configuration that it was seen with, where the reproducer names any."""
+    crash_signature: str = ""
+    """Of the kernel that crashed; `culprit_signature` stands for those of all configurations."""
     command: tuple[str, ...] = ()
     """Words that repeat the bisection."""
+    full_build: bool = False
+    """Whether each commit was built in full (`--kbisect-full-build`)."""
     image: str = ""
     """Path of the guests' disk image, where they had one."""
     guest: dict[str, float] = field(default_factory=dict)
     """What guests had where a reproducer named nothing: `memory` (MiB), `cpus`, `timeout` (seconds)."""
-    full_build: bool = False
-    """Whether each commit was built in full (`--kbisect-full-build`)."""
 
 
 def versions() -> dict[str, str]:

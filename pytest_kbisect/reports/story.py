@@ -47,6 +47,7 @@ class RunFacts:
     seconds: float = 0.0
     seconds_by: Mapping[str, float] = field(default_factory=dict)
     consoles: tuple[Path, ...] = ()
+    configuration: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +88,8 @@ class Step:
     build_error: str = ""
     absent: str = ""
     cached: bool = False
-    seconds_by: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
+    seconds_by: Mapping[str, float] = field(default_factory=dict)
     belief: Belief | None = None
 
     @property
@@ -212,11 +213,11 @@ class Story:
         return next((report for report in reports if report), "")
 
     @property
-    @property
     def seconds(self) -> float:
         """What all of it took; of an unfinished bisection, what its steps took."""
         return self.result.seconds.get("total", sum(step.seconds for step in self.steps))
 
+    @property
     def seconds_by(self) -> Mapping[str, float]:
         """Wall-clock seconds of all steps by what they went into, in order of time within a step."""
         total: Counter[str] = Counter()

@@ -233,6 +233,49 @@ def test_a_full_build_builds_each_commit_and_is_recorded(place: Place) -> None:
     assert "belongs to another bisection: its full_build is true, now it is false" in refused.err
 
 
+# -- named configurations ----------------------------------------------------------------------------------
+
+NAMED = "# kbisect-config[plain]: CONFIG_TUN=y\n# kbisect-config[ubsan]: CONFIG_UBSAN=y\ntrue\n"
+
+
+def test_what_is_kept_of_a_crash_is_of_the_configuration_that_crashed(place: Place) -> None:
+    """Only the second of two configurations crashes, and no test has the one without a name."""
+    (place.path / "crash.sh").write_text(NAMED)
+    place.change("before")
+    culprit = place.play("The culprit", "crash", configured="CONFIG_UBSAN")
+    place.change("after")
+    done = place.bisect()
+    assert done.code == ExitCode.FOUND, done.out + done.err
+    told = place.result()
+    assert (told["culprit"], told["crash_configuration"]) == (culprit, "ubsan")
+    built = list((place.path / "cache" / "kernels").glob("*/config"))
+    assert built
+    assert all(
+        "CONFIG_TUN=y" in kernel.read_text() or "CONFIG_UBSAN=y" in kernel.read_text() for kernel in built
+    )
+    runs = [
+        run for record in place.journal() if record["kind"] == "tested" for run in record["tested"]["runs"]
+    ]
+    assert {run["configuration"] for run in runs if run["outcome"] == "crashed"} == {"ubsan"}
+    signatures = {run["signature"] for run in runs if run["outcome"] == "crashed"}
+    assert {told["crash_signature"]} == signatures
+    assert len(told["crash_signature"]) == 64
+    folder = place.path / "result"
+    assert "CONFIG_UBSAN=y" in (folder / "config").read_text()
+    assert b"plays:crash" in (folder / "repeat" / "bzImage").read_bytes()
+    assert f"crashed: {TITLE} (configuration ubsan)" in (folder / "report.html").read_text()
+
+
+def test_a_configuration_that_is_not_selected_is_not_built(place: Place) -> None:
+    (place.path / "crash.sh").write_text(NAMED)
+    place.play("The culprit", "crash", configured="CONFIG_UBSAN")
+    place.bisect("-k", "ubsan", "--kbisect-strategy=classic", "--kbisect-runs=1")
+    assert place.result()["kind"] == "culprit"
+    built = [entry.read_text() for entry in (place.path / "cache" / "kernels").glob("*/config")]
+    assert ["CONFIG_UBSAN=y" in text for text in built] == [True] * len(built)
+    assert not any("CONFIG_TUN=y" in text for text in built)
+
+
 # -- figures -----------------------------------------------------------------------------------------------
 
 
