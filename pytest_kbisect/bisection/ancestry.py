@@ -114,22 +114,6 @@ class Ancestry:
         flags: Flags = bits[self._place].astype(bool)
         return flags
 
-    def contains(self, i: int, ancestor: int) -> bool:
-        """Whether `ancestor` is i or one of its ancestors."""
-        if ancestor > i or ancestor < 0:
-            return False
-        place = int(self._place[ancestor])
-        while i >= 0:
-            strand = self._strand_of[i]
-            if int(self._start[strand]) <= place <= int(self._place[i]):
-                return True
-            foot = self._foot[strand]
-            if foot in self._row:
-                word = int(self._bits[self._row[foot], place // _WORD])
-                return bool(word >> (place % _WORD) & 1)
-            i = self._below[strand]
-        return False
-
     def count(self, members: Flags) -> NDArray[np.int64]:
         """For every commit, how many of `members` it contains."""
         row = np.zeros(-(-self._size // _WORD) * _WORD, dtype=np.uint8)
@@ -159,24 +143,3 @@ class Ancestry:
         totals = running - before[self._start[self._strand]] + np.array(base, dtype=np.int64)[self._strand]
         result: NDArray[np.int64] = totals[self._place]
         return result
-
-    def weigh(self, weights: Weights, members: Flags | None = None) -> Weights:
-        """For every commit, the weight of the commits it contains (of `members` only, where given).
-
-        Weights that take few different values cost one count each; others are rounded to 16 bits
-        of the largest, which no use of a prior can tell from the exact value.
-        """
-        inside = weights > 0 if members is None else members & (weights > 0)
-        values = np.unique(weights[inside])
-        total = np.zeros(self._size)
-        if len(values) <= _WORD // 4:
-            for value in values:
-                total += value * self.count(inside & (weights == value))
-            return total
-        unit = float(values[-1]) / 0xFFFF
-        whole = np.maximum(1, np.rint(weights / unit)).astype(np.int64)
-        for bit in range(16):
-            plane = inside & ((whole >> bit & 1) == 1)
-            if plane.any():
-                total += unit * (1 << bit) * self.count(plane)
-        return total

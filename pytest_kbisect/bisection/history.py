@@ -10,21 +10,13 @@ import numpy as np
 
 from pytest_kbisect.bisection.ancestry import Ancestry
 from pytest_kbisect.bisection.strategy import GOOD_END
-from pytest_kbisect.kernel.tree import LOG_LINE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pytest_kbisect.bisection.ancestry import Flags
 
-LOG_COMMAND = ("git", "log", "--topo-order", "--reverse", f"--format={LOG_LINE}")
-"""Followed by `A..B --`, prints what `History.from_log` reads. One process reads the whole range."""
 _FIRST_OUTSIDE = GOOD_END - 1
-LIMIT_OPTIONS = ("--parents", "--full-history", "--simplify-merges")
-"""Go before `A..B -- PATH...` to print only commits that touch the paths, and merges that join such.
-
-The parents printed are then the nearest that are printed too: who is whose ancestor stays as it was.
-"""
 
 
 @dataclass(frozen=True)
@@ -46,17 +38,12 @@ class History:
     outside: tuple[str, ...] = ()
 
     @classmethod
-    def from_log(cls, text: str, *, good: str = "", end: str = "") -> History:
-        """Read the output of LOG_COMMAND. A parent link that would close a cycle is left out.
+    def from_log(cls, text: str, *, good: str = "") -> History:
+        """Read what LinuxTree.log_text gives. A parent link that would close a cycle is left out.
 
-        `good` is A's full hash; without it, every parent outside the range passes for A. `end` is B's, for
-        a log limited to paths: B is put on top where it touches none of them.
+        `good` is A's full hash; without it, every parent outside the range passes for A.
         """
         rows = [row for line in text.split("\n") if len(row := line.split("\0", 3)) == 4]
-        if end and all(end != row[0] for row in rows):
-            inner = {parent for row in rows for parent in row[1].split()}
-            tips = [row[0] for row in rows if row[0] not in inner]
-            rows.append([end, " ".join(tips), "0", ""])
         links = {sha: parents.split() for sha, parents, _, _ in rows}
         facts = {sha: (int(date or 0), title) for sha, _, date, title in rows}
         repairs: list[str] = []
@@ -128,26 +115,6 @@ class History:
         if i < 0:
             return "the good end" if i == GOOD_END else "before the good end"
         return self.titles[i] if self.titles else ""
-
-    def titled(self, title: str) -> tuple[int, ...]:
-        """Commits with this title, newest first: how a commit that history has rewritten is found again.
-
-        Vendor trees put a word in front of the title of what they took from elsewhere; it is ignored.
-        """
-        wanted = bare_title(title)
-        return tuple(i for i in range(len(self) - 1, -1, -1) if bare_title(self.title(i)) == wanted)
-
-
-# Prefixes of Android's and Chromium's trees, and of netdev's backports; syzkaller ignores the same.
-_PREFIXES = ("UPSTREAM:", "CHROMIUM:", "FROMLIST:", "BACKPORT:", "FROMGIT:", "net-backports:")
-
-
-def bare_title(title: str) -> str:
-    """The title without a vendor tree's prefix."""
-    for prefix in _PREFIXES:
-        if title.startswith(prefix):
-            return title[len(prefix) :].strip()
-    return title.strip()
 
 
 def _indices(parents: Iterable[str], position: dict[str, int], *, below: int) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
+from pytest_kbisect.bisection.journal import records_of
 from pytest_kbisect.bisection.outcome import Outcome
 from pytest_kbisect.errors import UsageError
 from pytest_kbisect.layout import CONFIG, JOURNAL, REPRODUCERS, RESULT
@@ -74,10 +75,7 @@ def _journal(path: Path) -> list[dict[str, Any]]:
             f"{path.parent} is not a folder of results ({path.name}: {error.strerror}): "
             "name the folder that a bisection said it writes"
         ) from None
-    try:
-        return [dict(json.loads(line)) for line in raw[: raw.rfind(b"\n") + 1].splitlines()]
-    except (ValueError, TypeError):
-        raise UsageError(f"{path} is not a journal: its lines are not JSON objects") from None
+    return records_of(raw, path)
 
 
 def _result(path: Path) -> dict[str, Any]:

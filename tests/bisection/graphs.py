@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
-from pytest_kbisect.bisection.history import LIMIT_OPTIONS, LOG_COMMAND, History
+from pytest_kbisect.bisection.history import History
+from pytest_kbisect.kernel.tree import LOG_LINE
 
 if TYPE_CHECKING:
     import random
@@ -23,9 +24,8 @@ def make_repo(
     parents: Sequence[Sequence[int]],
     dates: Sequence[int],
     titles: Sequence[str] | None = None,
-    touches: Sequence[str] | None = None,
 ) -> Path:
-    """A bare repository; commit 0 is tagged A, the last B. `touches` names a file by commit, "" for none."""
+    """A bare repository; commit 0 is tagged A, the last B."""
     subprocess.run(["git", "init", "-q", "--bare", "--template=", "-b", "master", str(path)], check=True)
     stream = []
     for i, (row, date) in enumerate(zip(parents, dates, strict=True)):
@@ -34,8 +34,6 @@ def make_repo(
         stream.append(f"commit refs/heads/master\nmark :{i + 1}\ncommitter A <a@b> {date} +0000\n")
         stream.append(f"data {len(title.encode())}\n{title}\n")
         stream += [f"{'merge' if n else 'from'} :{p + 1}\n" for n, p in enumerate(row)]
-        if touches and touches[i]:
-            stream.append(f"M 100644 inline {touches[i]}\ndata {len(str(i))}\n{i}\n")
     stream.append(f"reset refs/tags/A\nfrom :1\n\nreset refs/tags/B\nfrom :{len(parents)}\n\n")
     subprocess.run(
         ["git", "-C", str(path), "fast-import", "--quiet"], input="".join(stream), text=True, check=True
@@ -43,16 +41,11 @@ def make_repo(
     return path
 
 
-def read_history(repo: Path, span: str = "A..B", *paths: str) -> History:
-    """The history of a range, limited to paths where some are given."""
-    limit = LIMIT_OPTIONS if paths else ()
-    done = subprocess.run(
-        [LOG_COMMAND[0], "-C", str(repo), *LOG_COMMAND[1:], *limit, span, "--", *paths],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return History.from_log(done.stdout, end=git(repo, "rev-parse", "B").strip() if paths else "")
+def read_history(repo: Path) -> History:
+    """The history of A..B, as LinuxTree.log_text gives it."""
+    log = ["log", "--topo-order", "--reverse", f"--format={LOG_LINE}", "A..B", "--"]
+    done = subprocess.run(["git", "-C", str(repo), *log], capture_output=True, text=True, check=True)
+    return History.from_log(done.stdout)
 
 
 def random_parents(rng: random.Random, size: int, merges: float = 0.25) -> list[tuple[int, ...]]:

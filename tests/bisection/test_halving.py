@@ -50,7 +50,7 @@ def test_same_order_as_git(tmp_path, seed):
         if rng.random() < skips:
             verdict = "skip"
             skipped.add(step.next)
-        elif history.ancestry.contains(step.next, history.position[culprit]):
+        elif history.ancestry.ancestors(step.next)[history.position[culprit]]:
             verdict, bad = "bad", step.next
         else:
             verdict = "good"

@@ -7,7 +7,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from graphs import git, make_repo, random_parents, read_history
+from graphs import make_repo, random_parents, read_history
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -34,18 +34,8 @@ def test_ancestry_of_any_graph(parents, rng):
     expected, ancestry = sets(parents), Ancestry(parents)
     members = np.array([rng.random() < 0.5 for _ in parents])
     chosen = set(np.flatnonzero(members).tolist())
-    weights = np.array([rng.choice([0.25, 1.0, 3.0]) for _ in parents])
-    odd = np.array([rng.random() for _ in parents])
     assert [set(np.flatnonzero(ancestry.ancestors(i)).tolist()) for i in range(len(parents))] == expected
     assert ancestry.count(members).tolist() == [len(row & chosen) for row in expected]
-    assert ancestry.weigh(weights).tolist() == pytest.approx(
-        [sum(weights[j] for j in row) for row in expected]
-    )
-    exact = [sum(odd[j] for j in row & chosen) for row in expected]
-    assert ancestry.weigh(odd, members).tolist() == pytest.approx(exact, abs=1e-4 * len(parents))
-    for i in range(len(parents)):
-        for j in rng.sample(range(len(parents)), min(5, len(parents))):
-            assert ancestry.contains(i, j) == (j in expected[i])
 
 
 def test_reads_a_real_repository(tmp_path):
@@ -66,36 +56,6 @@ def test_reads_a_real_repository(tmp_path):
     assert set(history.titles) <= set(titles)
     assert history.suspects.all()
     assert not history.repairs
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_limited_to_paths_ancestors_stay_ancestors(tmp_path, seed):
-    rng = random.Random(seed)
-    parents = random_parents(rng, 50)
-    touches = [rng.choice(["net/a.c", "net/b.c", "mm/c.c", ""]) if len(row) == 1 else "" for row in parents]
-    repo = make_repo(tmp_path / "r.git", parents, [10**9 + i for i in range(50)], touches=touches)
-    whole, limited = read_history(repo), read_history(repo, "A..B", "net")
-    wanted = {whole.commits[i] for i in range(len(whole)) if _touches(repo, whole.commits[i], "net/")}
-    assert wanted <= set(limited.commits) < set(whole.commits)
-    assert limited.commits[-1] == whole.commits[-1]
-    assert limited.suspects.all()
-    for sha in limited.commits:
-        for other in wanted - {sha}:
-            assert limited.ancestry.contains(
-                limited.position[sha], limited.position[other]
-            ) == whole.ancestry.contains(whole.position[sha], whole.position[other])
-
-
-def test_limited_to_paths_that_nobody_touched(tmp_path):
-    repo = make_repo(tmp_path / "r.git", [(), (0,), (1,)], [10**9] * 3, touches=["a.c", "a.c", "a.c"])
-    limited = read_history(repo, "A..B", "mm")
-    assert len(limited) == 1
-    assert limited.parents in {((),), ((GOOD_END,),)}
-
-
-def _touches(repo, sha, folder):
-    files = git(repo, "diff-tree", "--no-commit-id", "--name-only", "-r", sha).splitlines()
-    return any(path.startswith(folder) for path in files)
 
 
 def log(*rows):
@@ -138,13 +98,6 @@ def test_empty_range(text):
     history = History.from_log(text)
     assert len(history) == 0
     assert not history.suspects.any()
-
-
-def test_commit_is_found_again_by_title():
-    rows = "".join(
-        f"{sha}\0\x0010\0{title}\n" for sha, title in [("a", "net: x"), ("b", "y"), ("c", "UPSTREAM: net: x")]
-    )
-    assert History.from_log(rows).titled("BACKPORT: net: x") == (2, 0)
 
 
 def test_hundred_thousand_commits():

@@ -306,7 +306,7 @@ def test_broken_files_are_named(tmp_path: Path) -> None:
         file.write(b'{"kind": "tested", "te')  # a power cut
     assert len(read(results).steps) == 4
     (results / "journal.jsonl").write_bytes(b"[1]\n\xff\n")
-    with pytest.raises(UsageError, match=r"journal\.jsonl is not a journal"):
+    with pytest.raises(UsageError, match=r"journal\.jsonl:1 is not a journal line"):
         read(results)
 
 

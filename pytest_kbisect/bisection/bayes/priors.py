@@ -17,13 +17,6 @@ if TYPE_CHECKING:
 
     from pytest_kbisect.bisection.ancestry import Weights
 
-FILES_COMMAND = ("git", "log", "--format=%x00%H", "--name-only", "--no-renames", "-m", "--first-parent")
-"""Followed by `A..B --`, prints what `read_files` reads, for commits on the first-parent line and merges.
-
-Without `--first-parent` and `-m` every commit is listed with its own files and merges with none, which
-is what a search on the whole graph wants.
-"""
-
 UNIFORM = 0.2
 """The part of the mass that stays uniform whatever the hints say."""
 SAME_FILE, SAME_FOLDER, ELSEWHERE = 12.0, 3.0, 1.0

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 PC: Final = r"\[?<?(?:0x)?[0-9a-f]{8,16}>?\]?"
 NAME: Final = r"[A-Za-z_$][\w$]{0,200}"
 FUNC: Final = rf"(?P<func>{NAME})(?:\.[\w.]{{1,80}})?\+0x[0-9a-f]{{1,16}}(?:/0x[0-9a-f]{{1,16}})?"
-TASK: Final = r"[^\n]{1,64}?"
 
 
 @dataclass(frozen=True, slots=True)
