@@ -26,7 +26,7 @@ olddefconfig:
 	@sh scripts/olddefconfig.sh $(o)/.config
 
 bzImage: $(o)/vmlinux
-	@mkdir -p $(o)/arch/x86/boot && cp $(o)/vmlinux $(o)/arch/x86/boot/bzImage
+	@mkdir -p $(o)/arch/x86/boot && cp $(firstword $(wildcard scripts/image) $(o)/vmlinux) $(o)/arch/x86/boot/bzImage
 	@echo '  BUILD   arch/x86/boot/bzImage'
 
 $(o)/vmlinux: init/main.c $(wildcard include/*/*.h) $(o)/.config

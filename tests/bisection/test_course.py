@@ -117,18 +117,51 @@ def test_the_culprit_and_the_end_without_it(linux, bisect):
     assert finding.answer.confidence >= 0.95
 
 
-def test_a_revert_that_does_not_help_lowers_the_confidence(linux, bisect):
+class TwoCauses(Lab):
+    """A file `second` may say that there is another cause of the same crash."""
+
+    def _found(self, order):
+        found = super()._found(order)
+        status, text, _ = self.tree.ask("show", f"{order.commit}:second")
+        crashes = not status and text == b"yes\n" and found.runs
+        return replace(found, runs=(CRASH,) * len(found.runs)) if crashes else found
+
+
+def test_a_revert_that_does_not_help_lowers_the_confidence(linux, bisect, tmp_path):
     good = linux.git("rev-parse", "HEAD")
     linux.grow(3, "before")
-    linux.commit("the culprit", bug="yes\n", other="1\n")
-    linux.commit("so that the revert does not touch it", bug="no\n")
-    linux.commit("a second cause", bug="yes\n")
+    culprit = linux.commit("the culprit", bug="yes\n")
+    linux.commit("a second cause", second="yes\n")
     linux.grow(2, "after")
-    finding = bisect(f"{good}..HEAD")
-    if finding.revert.outcome == "crashed":
-        assert finding.answer.confidence < 0.95
-    else:
-        assert finding.revert.outcome in {"conflict", "passed", "not-tried"}
+    tree = LinuxTree(linux.path, tmp_path / "cache")
+    finding = bisect(f"{good}..HEAD", lab=TwoCauses(tree))
+    assert culprit_of(finding) == culprit
+    assert finding.revert.outcome == "crashed"
+    assert finding.revert.crashed == finding.revert.total > 0
+    assert 0.5 < finding.answer.confidence < 0.95
+    told = result_of(finding)
+    assert told.confidence == finding.answer.confidence
+    words = "\n".join(last_words(finding, told, tree, pytest.fail))
+    assert "WARNING: the end of the range without the culprit crashed in" in words
+    assert "there is more to this crash" in words
+
+
+def test_a_revert_that_fails_for_another_reason_leaves_the_confidence(linux, bisect, tmp_path):
+    """It does not build without the culprit: that says nothing of the answer."""
+    good = linux.git("rev-parse", "HEAD")
+    linux.grow(3, "before")
+    linux.commit("the culprit", bug="yes\n")
+    linux.grow(2, "after")
+    lab = Lab(LinuxTree(linux.path, tmp_path / "cache"))
+    found = lab._found
+    lab._found = lambda order: (
+        Found(order.commit, build_error="error: it needs the culprit")
+        if order.phase == "revert"
+        else found(order)
+    )
+    finding = bisect(f"{good}..HEAD", lab=lab)
+    assert (finding.revert.outcome, finding.revert.why) == ("not-built", "error: it needs the culprit")
+    assert finding.answer.confidence >= 0.95
 
 
 def test_what_cannot_be_reverted_is_said(linux, bisect):

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from junitparser import JUnitXml
-from played_guests import TITLE
+from miniature import MAIN
+from played_guests import TITLE, plays
 from whole import Place
 
 from pytest_kbisect.errors import ExitCode
@@ -274,6 +275,69 @@ def test_a_configuration_that_is_not_selected_is_not_built(place: Place) -> None
     built = [entry.read_text() for entry in (place.path / "cache" / "kernels").glob("*/config")]
     assert ["CONFIG_UBSAN=y" in text for text in built] == [True] * len(built)
     assert not any("CONFIG_TUN=y" in text for text in built)
+
+
+# -- options -----------------------------------------------------------------------------------------------
+
+
+def test_a_budget_ends_with_candidates_and_a_larger_one_goes_on(place: Place) -> None:
+    place.change("before")
+    culprit = place.play("The culprit", "crash")
+    place.change("after")
+    done = place.bisect("--kbisect-budget=1s")
+    assert done.code == ExitCode.INCONCLUSIVE, done.err
+    told = place.result()
+    assert (told["kind"], told["culprit"]) == ("candidates", "")
+    assert told["reason"].startswith("the budget is spent")
+    assert culprit in [sha for sha, _, _ in told["candidates"]]
+    assert "bisection is inconclusive, the first bad commit could be any of:" in done.out
+    known = len(place.journal())
+    assert place.bisect("--kbisect-budget=2h").code == ExitCode.FOUND
+    assert place.result()["culprit"] == culprit
+    assert len(place.journal()) > known
+
+
+def test_an_answer_less_sure_than_was_asked_for_has_an_exit_code_of_its_own(place: Place) -> None:
+    """A second cause: without the culprit the end still crashes, and the answer is doubted for that."""
+    second = {"include/linux/second.h": "\n", "init/main.c": f"#include <linux/second.h>\n{MAIN}"}
+    place.linux.commit("before", second)
+    place.linux.commit("The culprit", {"init/main.c": f"#include <linux/second.h>\n{MAIN}{plays('crash')}"})
+    culprit = place.linux.git("rev-parse", "HEAD")
+    place.linux.commit("A second cause", {"include/linux/second.h": 'const char too[] = "plays:crash";\n'})
+    range_ = f"--kbisect-range={place.linux.base}..HEAD"
+    done = place.bisect(range_)
+    told = place.result()
+    assert (told["culprit"], told["confirmation"]["revert"]) == (culprit, "crashed")
+    assert 0.5 < told["confidence"] < 0.95
+    assert done.code == ExitCode.INCONCLUSIVE
+    assert (
+        f"the answer is {told['confidence']:.0%} sure, 95% were asked for (--kbisect-confidence)" in done.err
+    )
+    assert f"first bad commit: {culprit} The culprit" in done.out
+    assert place.bisect(range_, "--kbisect-confidence=0.5").code == ExitCode.FOUND
+
+
+def test_a_boot_ends_at_its_time_limit(place: Place) -> None:
+    """In a real QEMU, with an image that does nothing for ever where the kernel's first code is."""
+    image = bytearray(1 << 16)
+    image[0x1F1] = 4  # sectors of setup code; see Documentation/arch/x86/boot.rst
+    image[0x1FE:0x200] = b"\x55\xaa"
+    image[0x200:0x202] = b"\xeb\xfe"  # jmp to itself
+    image[0x202:0x208] = b"HdrS\x04\x02"
+    image[0x211] = 1  # loaded high
+    image[0x22C:0x230] = b"\xff\xff\xff\x7f"  # where the initramfs may be
+    path = place.linux.path / "scripts" / "image"
+    path.write_bytes(image)
+    place.linux.git("add", "-f", "scripts/image")
+    place.linux.commit("does not boot", {})
+    options = ["--kbisect-accel=tcg", "--kbisect-runs=1", "--junitxml=junit.xml", "crash.sh"]
+    done = place.pytest("--kbisect-boot-timeout=4", *options, played=False)
+    assert done.code == ExitCode.FAILED, done.out + done.err
+    assert "boot failed: " in done.out
+    assert " 4 s" in done.out
+    (case,) = [case for suite in JUnitXml.fromfile(str(place.path / "junit.xml")) for case in suite]
+    assert "kbisect.outcome" in str(case.tostring())
+    assert "boot-failed" in str(case.tostring())
 
 
 # -- figures -----------------------------------------------------------------------------------------------

@@ -49,8 +49,9 @@ class Place:
         """A commit that changes the kernel, and not what it plays."""
         return self.linux.commit(title, {"include/linux/more.h": f"/* {title} */\n"})
 
-    def pytest(self, *words: str, **environment: str) -> Done:
-        command = [sys.executable, "-m", "pytest", "-p", "played_guests"]
+    def pytest(self, *words: str, played: bool = True, **environment: str) -> Done:
+        """`played`: guests are."""
+        command = [sys.executable, "-m", "pytest", *(["-p", "played_guests"] if played else [])]
         command += [f"--kbisect-kernel={self.linux.path}", f"--kbisect-cache={self.path / 'cache'}", *words]
         paths = [str(HERE), str(HERE.parent)]
         paths += filter(None, [os.environ.get("PYTHONPATH"), environment.pop("PYTHONPATH", "")])
