@@ -73,8 +73,11 @@ def looked_up(told: Result, tree: LinuxTree, note: Callable[[str], None]) -> Res
     """The answer with what the tree says of the culprit: its parents, and whether it is a release."""
     if not told.culprit:
         return told
-    parents = attempt("the culprit's parents are not known", lambda: tree.parents(told.culprit), (), note)
-    tags = attempt("not known whether the culprit is a release", lambda: tree.tags_at(told.culprit), (), note)
+    nothing: tuple[str, ...] = ()
+    what = "the culprit's parents are not known"
+    parents = attempt(what, lambda: tree.parents(told.culprit), nothing, note)
+    what = "not known whether the culprit is a release"
+    tags = attempt(what, lambda: tree.tags_at(told.culprit), nothing, note)
     release = ("release",) if any(parse_release(tag) for tag in tags) else ()
     return replace(told, parents=parents, flags=(*told.flags, *release))
 
@@ -83,8 +86,8 @@ def addressed(told: Result, tree: LinuxTree, note: Callable[[str], None]) -> Res
     """The answer with the people to tell."""
     if not told.culprit:
         return told
-    what = "no recipients"
-    people = attempt(what, lambda: recipients(tree.path, told.culprit, note), Recipients(), note)
+    what, nobody = "no recipients", Recipients()
+    people = attempt(what, lambda: recipients(tree.path, told.culprit, note), nobody, note)
     return replace(told, recipients_to=people.to, recipients_cc=people.cc)
 
 
@@ -146,8 +149,9 @@ def last_words(finding: Finding, told: Result, tree: LinuxTree, note: Callable[[
     word = "good" if told.fix else "bad"
     lines = []
     if told.culprit:
-        shown = attempt("git does not show the culprit", lambda: [tree.describe(told.culprit).text], [], note)
-        lines += [f"{told.culprit} is the first {word} commit", *shown, ""]
+        what = "git does not show the culprit"
+        shown = attempt(what, lambda: tree.describe(told.culprit).text, "", note)
+        lines += [f"{told.culprit} is the first {word} commit", *filter(None, [shown]), ""]
         lines += _convinced(finding, told)
         lines.append(f"culprit signature: {told.culprit_signature}")
         lines.append(f"parent  signature: {told.parent_signature}")

@@ -7,6 +7,7 @@ import signal
 import sys
 import traceback
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -250,9 +251,9 @@ def _report(config: pytest.Config, folder: Path, teller: Teller) -> None:
     also = config.option.xmlpath
     junit = config.invocation_params.dir / options.path(also) if also else None
     cache = options.cache_folder(config)
-    for trouble in attempt(
-        "no reports were written", lambda: reports.write(folder, cache, also=junit), [], teller.note
-    ):
+    none: list[str] = []
+    write = partial(reports.write, folder, cache, also=junit)
+    for trouble in attempt("no reports were written", write, none, teller.note):
         teller.note(trouble)
 
 
