@@ -54,7 +54,7 @@ def result_of(finding: Finding) -> Result:
         parent_signature=parent.signature if parent else "",
         flags=_flags(search, answer),
         revisions_tested=len({one.commit for one in made if not (one.build_error or one.absent)}),
-        builds=sum(not (one.cached or one.absent) for one in made),
+        builds=sum(not (one.cached or one.absent or one.build_error) for one in made),
         runs=sum(len(one.runs) for one in made),
         seconds={
             "total": search.trials.spent,

@@ -146,6 +146,15 @@ def test_a_revert_that_does_not_help_lowers_the_confidence(linux, bisect, tmp_pa
     assert "there is more to this crash" in words
 
 
+def test_a_kernel_that_does_not_build_is_none_that_was_built(linux, bisect):
+    good = linux.git("rev-parse", "HEAD")
+    linux.commit("does not build", bug="broken\n")
+    linux.commit("the culprit", bug="yes\n")
+    made = bisect(f"{good}..HEAD").search.trials.made
+    assert any(one.build_error for one in made)
+    assert result_of(bisect(f"{good}..HEAD")).builds == sum(not one.build_error for one in made)
+
+
 def test_a_revert_that_fails_for_another_reason_leaves_the_confidence(linux, bisect, tmp_path):
     """It does not build without the culprit: that says nothing of the answer."""
     good = linux.git("rev-parse", "HEAD")
