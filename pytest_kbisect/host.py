@@ -6,7 +6,6 @@ asks `require` for it, so that a missing one is a line with its package and not 
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 import shutil
@@ -16,6 +15,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_kbisect import distribution
+from pytest_kbisect.distribution import Family
 from pytest_kbisect.errors import HostError
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 # dropbear and depmod live in /usr/sbin, which is not in everybody's PATH.
 _SEARCH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"))
+
+
+_INCLUDE = (Path("/usr/local/include"), Path("/usr/include"))
 
 
 class Purpose(StrEnum):
@@ -33,28 +37,12 @@ class Purpose(StrEnum):
     DEMO = "run the demo"
 
 
-class Family(StrEnum):
-    """Distributions that share package names."""
-
-    DEBIAN = "Debian"
-    FEDORA = "Fedora"
-    ARCH = "Arch"
-    SUSE = "openSUSE"
-
-
-_INSTALL: Mapping[Family, str] = {
-    Family.DEBIAN: "apt-get install",
-    Family.FEDORA: "dnf install",
-    Family.ARCH: "pacman -S --needed",
-    Family.SUSE: "zypper install",
-}
-
-
 @dataclass(frozen=True, slots=True)
 class Tool:
     """Something the host must have. `packages` lacks the families that do not ship it.
 
-    `optional`: things are only slower without it, so `require` is never asked for it.
+    `optional`: things are only slower without it, so `require` is never asked for it. `elsewhere`: where to
+    get it on a distribution that has no package of it.
     """
 
     name: str
@@ -62,6 +50,7 @@ class Tool:
     packages: Mapping[Family, str]
     present: Callable[[], bool]
     optional: bool = False
+    elsewhere: str = ""
 
 
 def find(program: str) -> str | None:
@@ -75,27 +64,42 @@ def _program(name: str) -> Callable[[], bool]:
 
 def _header(name: str) -> Callable[[], bool]:
     def present() -> bool:
-        folders = [*os.environ.get("CPATH", "").split(os.pathsep), "/usr/local/include", "/usr/include"]
+        folders = [*map(Path, filter(None, os.environ.get("CPATH", "").split(os.pathsep))), *_INCLUDE]
         # openssl keeps some of its headers in the multiarch folder, so a glob beside the plain name.
-        return any(Path(folder, name).exists() for folder in filter(None, folders)) or any(
-            Path("/usr/include").glob(f"*-linux-gnu/{name}")
-        )
+        return any((folder / name).exists() or any(folder.glob(f"*-linux-gnu/{name}")) for folder in folders)
 
     return present
 
 
-def _static_busybox() -> bool:
-    """The guest has no C library for a dynamic one."""
-    path = find("busybox")
-    return path is not None and is_static(path)
+def static_busybox() -> str | None:
+    """The path of a busybox without an interpreter: the guest has no C library for a dynamic one.
+
+    Alpine and openSUSE have one of another name beside the dynamic one.
+    """
+    return next(filter(_is_static, filter(None, map(find, _BUSYBOXES))), None)
 
 
-def is_static(program: str) -> bool:
-    """Whether a program has no interpreter, which would load its libraries."""
+def _is_static(program: str) -> bool:
+    from elftools.common.exceptions import ELFError
     from elftools.elf.elffile import ELFFile
 
     with Path(program).open("rb") as stream:
-        return not any(segment.header.p_type == "PT_INTERP" for segment in ELFFile(stream).iter_segments())
+        try:
+            return not any(
+                segment.header.p_type == "PT_INTERP" for segment in ELFFile(stream).iter_segments()
+            )
+        except ELFError:
+            return False
+
+
+def _full(name: str) -> Callable[[], bool]:
+    """Whether a program is there that is more than busybox's of that name."""
+
+    def present() -> bool:
+        path = find(name)
+        return path is not None and not Path(path).resolve().name.startswith("busybox")
+
+    return present
 
 
 def _static_libc() -> bool:
@@ -107,10 +111,15 @@ def _static_libc() -> bool:
     return os.sep in answer.stdout
 
 
-def _packages(debian: str, fedora: str = "", arch: str = "", suse: str = "") -> Mapping[Family, str]:
-    """Package names; what is not given is called as in Debian, "-" means there is none."""
-    names = zip(Family, (debian, fedora or debian, arch or debian, suse or debian), strict=True)
-    return {family: name for family, name in names if name != "-"}
+def _packages(debian: str, **other: str) -> Mapping[Family, str]:
+    """Package names by family; what is not given is called as in Debian, "-" means there is none.
+
+    RHEL has Fedora's names.
+    """
+    other.setdefault("rhel", other.get("fedora", debian))
+    names = {member: other.pop(member.name.lower(), debian) for member in Family}
+    assert not other, other
+    return {member: name for member, name in names.items() if name != "-"}
 
 
 def source_tarball(folder: Path = Path("/usr/src")) -> Path | None:
@@ -128,76 +137,119 @@ def source_tarball(folder: Path = Path("/usr/src")) -> Path | None:
     return found[max(found)] if found else None
 
 
-SOURCE_TARBALL = source_tarball() or Path("/usr/src/linux-source-6.1.tar.xz")
-"""What `source_tarball` finds, or a name for messages."""
+SOURCE = "kernel source"
+"""The name of the distribution's kernel source in TOOLS."""
 
-_SSL = _packages("libssl-dev", "openssl-devel", "openssl", "libopenssl-devel")
-_ELF = _packages("libelf-dev", "elfutils-libelf-devel", "libelf", "libelf-devel")
-_DROPBEAR = _packages("dropbear-bin", "dropbear", "dropbear", "dropbear")
-_KMOD = _packages("kmod")
-_BINUTILS = _packages("binutils")
-_XZ = _packages("xz-utils", "xz", "xz", "xz")
+_BUSYBOXES = ("busybox", "busybox.static", "busybox-static")
+_DROPBEAR = _packages("dropbear-bin", fedora="dropbear", arch="dropbear", suse="-", alpine="dropbear")
+_DROPBEAR_SOURCE = "https://matt.ucc.asn.au/dropbear/dropbear.html (./configure && make && make install)"
+_QEMU_SOURCE = "https://www.qemu.org/download/#source (./configure --target-list=x86_64-softmmu)"
 
 TOOLS: tuple[Tool, ...] = (
     Tool("git", Purpose.BUILD, _packages("git"), _program("git")),
     Tool("make", Purpose.BUILD, _packages("make"), _program("make")),
     Tool("gcc", Purpose.BUILD, _packages("gcc"), _program("gcc")),
-    Tool("ld", Purpose.BUILD, _BINUTILS, _program("ld")),
+    Tool("ld", Purpose.BUILD, _packages("binutils"), _program("ld")),
     Tool("flex", Purpose.BUILD, _packages("flex"), _program("flex")),
     Tool("bison", Purpose.BUILD, _packages("bison"), _program("bison")),
-    Tool("bc", Purpose.BUILD, _packages("bc"), _program("bc")),
+    Tool("bc", Purpose.BUILD, _packages("bc"), _full("bc")),
     Tool("perl", Purpose.BUILD, _packages("perl"), _program("perl")),
-    Tool("libelf.h", Purpose.BUILD, _ELF, _header("libelf.h")),
-    Tool("openssl/opensslv.h", Purpose.BUILD, _SSL, _header("openssl/opensslv.h")),
+    Tool("bash", Purpose.BUILD, _packages("bash"), _program("bash")),
+    # The kernel's scripts use options that busybox's programs of these names lack.
+    Tool("env", Purpose.BUILD, _packages("coreutils"), _full("env")),
+    Tool("find", Purpose.BUILD, _packages("findutils"), _full("find")),
+    Tool("cmp", Purpose.BUILD, _packages("diffutils"), _full("cmp")),
+    Tool("sed", Purpose.BUILD, _packages("sed"), _full("sed")),
+    Tool("awk", Purpose.BUILD, _packages("gawk"), _full("awk")),
+    Tool("grep", Purpose.BUILD, _packages("grep"), _full("grep")),
+    Tool(
+        "libelf.h",
+        Purpose.BUILD,
+        _packages(
+            "libelf-dev",
+            fedora="elfutils-libelf-devel",
+            arch="libelf",
+            suse="libelf-devel",
+            alpine="elfutils-dev",
+        ),
+        _header("libelf.h"),
+    ),
+    Tool(
+        "openssl/opensslv.h",
+        Purpose.BUILD,
+        _packages(
+            "libssl-dev",
+            fedora="openssl-devel",
+            arch="openssl",
+            suse="libopenssl-devel",
+            alpine="openssl-dev",
+        ),
+        _header("openssl/opensslv.h"),
+    ),
     Tool("cpio", Purpose.BUILD, _packages("cpio"), _program("cpio")),
-    Tool("depmod", Purpose.BUILD, _KMOD, _program("depmod"), optional=True),
-    Tool("xz", Purpose.BUILD, _XZ, _program("xz")),
+    Tool("depmod", Purpose.BUILD, _packages("kmod"), _program("depmod"), optional=True),
+    Tool(
+        "xz",
+        Purpose.BUILD,
+        _packages("xz-utils", fedora="xz", arch="xz", suse="xz", alpine="xz"),
+        _full("xz"),
+    ),
     Tool("ccache", Purpose.BUILD, _packages("ccache"), _program("ccache"), optional=True),
     Tool(
         "libc.a",
         Purpose.GUEST,
-        _packages("libc6-dev", "glibc-static", "glibc", "glibc-devel-static"),
+        _packages(
+            "libc6-dev",
+            fedora="glibc-static",
+            arch="glibc",
+            suse="glibc-devel-static",
+            alpine="musl-dev",
+        ),
         _static_libc,
+    ),
+    Tool(
+        "linux/types.h",
+        Purpose.GUEST,
+        _packages(
+            "linux-libc-dev",
+            fedora="kernel-headers",
+            arch="linux-api-headers",
+            suse="linux-glibc-devel",
+            alpine="linux-headers",
+        ),
+        _header("linux/types.h"),
     ),
     Tool(
         "qemu-system-x86_64",
         Purpose.GUEST,
-        _packages("qemu-system-x86", "qemu-system-x86-core", "qemu-system-x86", "qemu-x86"),
+        _packages(
+            "qemu-system-x86",
+            fedora="qemu-system-x86-core",
+            rhel="-",
+            suse="qemu-x86",
+            alpine="qemu-system-x86_64",
+        ),
         _program("qemu-system-x86_64"),
+        elsewhere=_QEMU_SOURCE,
     ),
     Tool(
         "busybox",
         Purpose.GUEST,
-        _packages("busybox-static", "busybox", "busybox", "busybox-static"),
-        _static_busybox,
+        _packages("busybox-static", fedora="busybox", arch="busybox"),
+        lambda: static_busybox() is not None,
     ),
-    Tool("dropbear", Purpose.GUEST, _DROPBEAR, _program("dropbear")),
-    Tool("dropbearkey", Purpose.GUEST, _DROPBEAR, _program("dropbearkey")),
-    Tool("setpriv", Purpose.GUEST, _packages("util-linux"), _program("setpriv")),
-    Tool("tar", Purpose.DEMO, _packages("tar"), _program("tar")),
+    Tool("dropbear", Purpose.GUEST, _DROPBEAR, _program("dropbear"), elsewhere=_DROPBEAR_SOURCE),
+    Tool("dropbearkey", Purpose.GUEST, _DROPBEAR, _program("dropbearkey"), elsewhere=_DROPBEAR_SOURCE),
+    Tool("setpriv", Purpose.GUEST, _packages("util-linux", alpine="setpriv"), _full("setpriv")),
     Tool(
-        SOURCE_TARBALL.name,
+        SOURCE,
         Purpose.DEMO,
-        _packages("linux-source-6.1", "-", "-", "-"),
-        SOURCE_TARBALL.exists,
+        # Both Debian and Ubuntu have this metapackage: it depends on the release's linux-source-X.Y.
+        {Family.DEBIAN: "linux-source"},
+        lambda: source_tarball() is not None,
+        elsewhere="https://kernel.org (linux-X.Y.tar.xz), then: kbisect demo --tarball FILE",
     ),
 )
-
-
-@functools.cache
-def family(os_release: Path = Path("/etc/os-release")) -> Family | None:
-    """The host's distribution family, or None where package names are anybody's guess."""
-    words = {"debian": Family.DEBIAN, "ubuntu": Family.DEBIAN, "fedora": Family.FEDORA, "rhel": Family.FEDORA}
-    words |= {"arch": Family.ARCH, "suse": Family.SUSE, "opensuse": Family.SUSE}
-    try:
-        lines = os_release.read_text().splitlines()
-    except OSError:
-        return None
-    said = dict(line.split("=", 1) for line in lines if "=" in line)
-    for word in f"{said.get('ID', '')} {said.get('ID_LIKE', '')}".replace('"', "").split():
-        if word in words:
-            return words[word]
-    return None
 
 
 def missing(*purposes: Purpose) -> tuple[Tool, ...]:
@@ -215,16 +267,35 @@ def package_names(tools: Iterable[Tool], of: Family) -> list[str]:
 def install_command(tools: Iterable[Tool], of: Family) -> str:
     """What to type to install these tools; empty where no package brings them."""
     packages = package_names(tools, of)
-    return " ".join([_INSTALL[of], *packages]) if packages else ""
+    return distribution.install_command(packages, of) if packages else ""
 
 
 def remedy(tools: Sequence[Tool]) -> str:
     """How to install these tools here; where the distribution is not known, on each that is."""
-    here = family()
+    here = distribution.family()
     if here is None:
-        return "; ".join(f"{known}: {install_command(tools, known)}" for known in Family)
+        return "; ".join(
+            f"{known}: {command}" for known in Family if (command := install_command(tools, known))
+        )
     command = install_command(tools, here)
-    return f"{command}, or kbisect setup" if command else "kbisect setup says what to install"
+    if here is Family.DEBIAN and command:
+        demo = any(tool.purpose is Purpose.DEMO for tool in tools)
+        command += f", or kbisect setup{' --demo' if demo else ''}"
+    return "; ".join(filter(None, (command, *notes(tools, here))))
+
+
+def notes(tools: Iterable[Tool], here: Family) -> list[str]:
+    """What an install command for these tools does not say: other repositories, and other places."""
+    tools = [*tools]
+    found = [distribution.repository_note(package_names(tools, here), here)]
+    places: dict[str, list[str]] = {}
+    for tool in tools:
+        if here not in tool.packages:
+            places.setdefault(tool.elsewhere, []).append(tool.name)
+    found += [
+        f"{here} has no package of {', '.join(names)}: get it from {place}" for place, names in places.items()
+    ]
+    return [*filter(None, found)]
 
 
 def version(program: str) -> str:

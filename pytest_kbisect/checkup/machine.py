@@ -45,7 +45,7 @@ def tools() -> Iterator[Finding]:
     else:
         words = [f"{name} {version}" for name in _SAID if (version := host.version(name))]
         yield Finding("tools", Severity.OK, ", ".join(words))
-    if (busybox := host.find("busybox")) and (lacking := sorted({*APPLETS} - _applets(busybox))):
+    if (busybox := host.static_busybox()) and (lacking := sorted({*APPLETS} - _applets(busybox))):
         text = f"{busybox} lacks what guests run: {', '.join(lacking)}"
         yield Finding("busybox", Severity.PROBLEM, text, "install your distribution's full, static busybox")
     for command, package in _PROCESS_CONTROL.items():

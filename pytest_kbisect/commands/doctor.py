@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from pytest_kbisect import host, options, parallel
+from pytest_kbisect import distribution, host, options, parallel
 from pytest_kbisect.checkup import Severity
 from pytest_kbisect.errors import ExitCode, HostError
 
@@ -101,7 +101,7 @@ def _fix() -> None:
 def _machine() -> str:
     from pytest_kbisect import __version__
 
-    system = host.family() or "a distribution not known here"
+    system = distribution.family() or "a distribution not known here"
     python = platform.python_version()
     count = parallel.processors()
     return f"{__version__}, Python {python}, {system}, {platform.machine()}, {count} processors"

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import shutil
-import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
-from pytest_kbisect import host
-from pytest_kbisect.errors import ExitCode, HostError
+from pytest_kbisect import apt, distribution, host
+from pytest_kbisect.distribution import Family
+from pytest_kbisect.errors import ExitCode, HostError, UsageError
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
-
-_RETRY_PAUSE = 5.0
-"""Seconds before a failed apt-get is tried once more: a mirror's hiccup, or somebody else's lock."""
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -30,126 +24,120 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         " On distributions other than Debian and its relatives, print the packages to install.",
     )
     parser.add_argument(
+        "--demo",
+        action="store_true",
+        help="install the kernel source too, which the demo and this project's own tests use",
+    )
+    parser.add_argument(
         "--dry-run", action="store_true", help="say what would be installed and install nothing"
     )
     parser.add_argument(
-        "--yes",
-        "-y",
-        action="store_true",
-        help="do not ask first (nor does it ask if stdin is not a terminal)",
+        "--yes", "-y", action="store_true", help="do not ask first; required where stdin is no terminal"
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Install what is missing, as `install` does."""
-    return install(dry_run=arguments.dry_run, ask=not arguments.yes)
+    return install(dry_run=arguments.dry_run, ask=not arguments.yes, demo=arguments.demo)
 
 
-def install(*, dry_run: bool = False, ask: bool = False) -> int:
+def install(*, dry_run: bool = False, ask: bool = False, demo: bool = False) -> int:
     """Install what is missing. Raises HostError where something is still missing in the end.
 
-    `dry_run` only says what would be installed; `ask` asks first, where there is a terminal to ask at.
+    `dry_run` only says what would be installed. `ask` asks first, and raises UsageError where there is no
+    terminal to ask at. `demo`: install the kernel source too.
     """
-    absent = host.missing()
+    purposes = tuple(host.Purpose) if demo else (host.Purpose.BUILD, host.Purpose.GUEST)
+    absent = host.missing(*purposes)
+    total = sum(tool.purpose in purposes for tool in host.TOOLS)
     if not absent:
-        print(f"kbisect setup: all {len(host.TOOLS)} host tools are here")
+        print(f"kbisect setup: all {total} host tools are here. {_next(demo)}")
         return ExitCode.FOUND
-    print(f"kbisect setup: {len(absent)} of {len(host.TOOLS)} host tools are missing")
-    here = host.family()
+    here = distribution.family()
+    print(f"kbisect setup: {len(absent)} of {total} host tools are missing, to be installed from packages")
     for tool in absent:
         package = tool.packages.get(here, "no package") if here else ""
-        print(
-            f"  {tool.name:<26} {'helps to ' if tool.optional else 'to '}{tool.purpose:<16} {package}".rstrip()
-        )
-    if here is not host.Family.DEBIAN:
+        what = f"to {tool.purpose}{' (optional)' if tool.optional else ''}"
+        print(f"  {tool.name:<19} {what:<28} {package}")
+    if here is not Family.DEBIAN:
         raise _install_yourself(absent, here)
     packages = host.package_names(absent, here)
-    command = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
+    command = shlex.join(apt.as_root(apt.install_words(packages)))
     if dry_run:
-        print(f"would run: {shlex.join(_as_root(['apt-get', 'update']))}")
-        print(f"would run: {shlex.join(_as_root(command))}")
+        print(f"would run: {shlex.join(apt.as_root(['update']))}")
+        print(f"would run: {command}")
         return ExitCode.FOUND
-    if not _may_become_root():
-        raise HostError(
-            f"not root, and there is no sudo. As root, run: apt-get update && {shlex.join(command)}"
-        )
+    if not apt.may_become_root():
+        plain = shlex.join(["apt-get", *apt.install_words(packages)])
+        raise HostError(f"not root, and there is no sudo. As root, run: apt-get update && {plain}")
     if ask and not _agreed(packages):
-        raise HostError(f"nothing was installed; to do it yourself: {shlex.join(_as_root(command))}")
-    _install(packages)
-    return _verdict()
+        raise HostError(f"nothing was installed; to do it yourself: {command}")
+    _install(absent)
+    return _verdict(purposes, demo=demo)
 
 
-def _install_yourself(absent: Sequence[host.Tool], here: host.Family | None) -> HostError:
+def _next(demo: bool) -> str:
+    return f"Next: kbisect {'demo' if demo else 'doctor KERNEL, with your git tree of Linux'}"
+
+
+def _install_yourself(absent: Sequence[host.Tool], here: Family | None) -> HostError:
     """The exact names for a distribution whose package manager is left alone."""
     if here is None:
-        lines = [f"  {family}: {host.install_command(absent, family)}" for family in host.Family]
+        lines = [f"  {family}: {host.install_command(absent, family)}" for family in Family]
         return HostError("\n".join(["this distribution is not known here; the packages are called", *lines]))
-    text = f"install these as root: {host.install_command(absent, here)}"
-    if any(here not in tool.packages for tool in absent):
-        text += (
-            f"\n{here} has no package of Linux 6.1's source, which only the demo needs: get linux-6.1.y.tar.xz"
-            " from https://cdn.kernel.org/pub/linux/kernel/v6.x/ and run: kbisect demo --tarball FILE"
-        )
-    return HostError(text)
-
-
-def _may_become_root() -> bool:
-    return os.geteuid() == 0 or shutil.which("sudo") is not None
-
-
-def _as_root(command: Sequence[str]) -> list[str]:
-    """The command line with sudo where that is needed; debconf must not ask questions."""
-    quiet = ["env", "DEBIAN_FRONTEND=noninteractive", *command]
-    return quiet if os.geteuid() == 0 else ["sudo", *quiet]
+    notes = host.notes(absent, here)
+    if command := host.install_command(absent, here):
+        return HostError("\n".join([f"install these as root: {command}", *notes]))
+    return HostError("\n".join(notes))
 
 
 def _agreed(packages: Sequence[str]) -> bool:
-    """Ask, where there is somebody to ask; `kbisect setup </dev/null` means yes."""
     if not sys.stdin.isatty():
-        return True
+        raise UsageError("nothing was installed: stdin is no terminal to ask at; to install, give --yes")
     return input(f"Install {len(packages)} packages with apt-get? [Y/n] ").strip().lower() in {"", "y", "yes"}
 
 
-def _install(packages: Sequence[str]) -> None:
-    """Refresh the package lists and install; what the lists do not know is left out, and said."""
-    if not _apt(["update"]):
-        print("kbisect setup: the package lists could not be refreshed; going on with those that are here")
-    known = [package for package in packages if _known(package)]
-    for package in packages:
-        if package not in known:
-            print(f"kbisect setup: apt knows no package {package}")
-    if known:
-        _apt(["install", "--yes", "--no-install-recommends", *known])
+def _install(absent: Sequence[host.Tool]) -> None:
+    """Refresh the package lists and install what they have.
 
-
-def _known(package: str) -> bool:
-    answer = subprocess.run(["apt-cache", "show", package], capture_output=True, check=False)
-    return answer.returncode == 0
-
-
-def _apt(words: Sequence[str]) -> bool:
-    """Run apt-get, once more if it fails; True if it succeeded.
-
-    Not through `process`: sudo may ask for a password, for which it must be in the terminal's
-    foreground, and dpkg must not be killed because we are.
+    What is needed and cannot be installed is an error before anything is installed; what only helps is left
+    out, and said.
     """
-    command = _as_root(["apt-get", *words])
-    for attempt in (1, 2):
-        print(f"+ {shlex.join(command)}", flush=True)
-        if subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode == 0:
-            return True
-        if attempt == 1:
-            print(f"kbisect setup: that failed; once more in {_RETRY_PAUSE:.0f} s", flush=True)
-            time.sleep(_RETRY_PAUSE)
-    return False
+    if not apt.authenticate():
+        raise HostError("nothing was installed: sudo failed")
+    if not apt.run(["update"]):
+        print("kbisect setup: the package lists could not be refreshed; going on with those that are here")
+    packages = host.package_names(absent, Family.DEBIAN)
+    unavailable = apt.unavailable(packages)
+    lacking = [tool for tool in absent if tool.packages[Family.DEBIAN] in unavailable]
+    if needed := [tool for tool in lacking if not tool.optional]:
+        raise HostError(_cannot_install(needed))
+    for tool in lacking:
+        package = tool.packages[Family.DEBIAN]
+        print(f"kbisect setup: apt offers no package {package}: going on without {tool.name}")
+    wanted = [package for package in packages if package not in unavailable]
+    if not wanted:
+        return
+    count, problem = apt.simulate(wanted)
+    if problem:
+        raise HostError(f"nothing was installed: apt-get cannot install all of it\n{problem}")
+    print(f"kbisect setup: installing {count} packages; this takes some minutes", flush=True)
+    if not apt.run(apt.install_words(wanted)):
+        raise HostError("apt-get failed, its output is above; kbisect setup continues where it stopped")
 
 
-def _verdict() -> int:
-    absent = host.missing()
+def _cannot_install(needed: Sequence[host.Tool]) -> str:
+    named = ", ".join(f"{tool.packages[Family.DEBIAN]} (to {tool.purpose})" for tool in needed)
+    places = [f"get the {tool.name} from {tool.elsewhere}" for tool in needed if tool.elsewhere]
+    return "; ".join([f"nothing was installed: apt offers no package {named}", *places])
+
+
+def _verdict(purposes: Sequence[host.Purpose], *, demo: bool) -> int:
+    absent = host.missing(*purposes)
     if needed := [tool for tool in absent if not tool.optional]:
         names = ", ".join(f"{tool.name} (to {tool.purpose})" for tool in needed)
-        raise HostError(f"still missing: {names}; apt-get's output above says why")
+        raise HostError(f"still missing after the installation: {names}")
     for tool in absent:
         print(f"kbisect setup: {tool.name} is still missing; it would help to {tool.purpose}")
-    print("kbisect setup: everything needed is here. Next: kbisect demo")
+    print(f"kbisect setup: everything needed is here. {_next(demo)}")
     return ExitCode.FOUND

@@ -100,10 +100,9 @@ def _tool(name: str) -> str:
 
 def busybox() -> Path:
     """The host's. Raises HostError where there is none that guests can run."""
-    found = _tool("busybox")
-    if not host.is_static(found):
-        raise HostError(f"{found} is not static, and guests have no C library: run `kbisect setup`")
-    return Path(found)
+    if found := host.static_busybox():
+        return Path(found)
+    raise HostError(f"{_tool('busybox')} is not static, and guests have no C library: run `kbisect setup`")
 
 
 def _libraries(program: str) -> list[str]:

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kbisect import host
+from pytest_kbisect import distribution, host
 from pytest_kbisect.checkup import guests, machine, source
 from pytest_kbisect.commands import main
+from pytest_kbisect.distribution import Family
 from pytest_kbisect.errors import ExitCode, UsageError
-from pytest_kbisect.host import Family, Purpose, Tool
+from pytest_kbisect.host import Purpose, Tool
 from pytest_kbisect.kernel import headroom
 
 MAKEFILE = "VERSION = 6\nPATCHLEVEL = 1\nKBUILD_CFLAGS := -fno-PIE\n"
@@ -88,18 +89,20 @@ def test_a_host_without_a_needed_tool(
     monkeypatch.setattr(host, "TOOLS", lacking)
     for family, line in {
         Family.DEBIAN: "apt-get install flex-package, or kbisect setup",
-        Family.FEDORA: "dnf install flex-package, or kbisect setup",
-        Family.ARCH: "pacman -S --needed flex-package, or kbisect setup",
-        Family.SUSE: "zypper install flex-package, or kbisect setup",
+        Family.FEDORA: "dnf install flex-package",
+        Family.RHEL: "dnf install flex-package",
+        Family.ARCH: "pacman -S --needed flex-package",
+        Family.SUSE: "zypper install flex-package",
+        Family.ALPINE: "apk add flex-package",
     }.items():
-        monkeypatch.setattr(host, "family", lambda family=family: family)
+        monkeypatch.setattr(distribution, "family", lambda family=family: family)
         assert main(["doctor"]) == ExitCode.USAGE
         lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
         at = lines.index("problem tools missing: flex (to build kernels)")
         assert lines[at + 1] == f"-> {line}"
         assert any(line.startswith("warning ccache not installed") for line in lines)
         assert lines[-1] == "A bisection cannot run here yet."
-    monkeypatch.setattr(host, "family", lambda: None)
+    monkeypatch.setattr(distribution, "family", lambda: None)
     main(["doctor"])
     assert "Debian: apt-get install flex-package; Fedora: dnf install" in capsys.readouterr().out
 
