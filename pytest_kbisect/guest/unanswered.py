@@ -29,10 +29,16 @@ class Unanswered:
         self._qemu = qemu
         self._image = image
         self._watch = watch
+        self.watched = False
+        """Whether breakpoints of ours are set in the guest."""
 
     def hang(self) -> KernelCrash | InfraError:
         """The guest runs no command any more, and nothing on its console says why."""
-        return self._watch.disk_failure() or self._watch.silent("no response from the guest", "HANG")
+        if failure := self._watch.disk_failure():
+            return failure
+        if self.watched and self._qemu.held():
+            return InfraError("qemu", "the guest was stopped at a breakpoint of ours, and did not go on")
+        return self._watch.silent("no response from the guest", "HANG")
 
     def explain(self, error: InfraError) -> Exception:
         """Why ssh failed with this error, which is returned where it was not ssh that failed."""
@@ -45,7 +51,9 @@ class Unanswered:
             if not self._watch.pending:
                 break
             time.sleep(0.05)
-        return self._connect_again(error)
+        found = self._connect_again(error)
+        # Whatever cut the connection, a guest that has reported something is no fault of the host's.
+        return (self._watch.crash() or found) if isinstance(found, InfraError) else found
 
     def _connect_again(self, error: InfraError) -> Exception:
         """What a second connection says of a first one that failed: silence is a hang, a refusal is not."""

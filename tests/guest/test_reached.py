@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kbisect.errors import KernelCrash
+from pytest_kbisect.errors import InfraError, KernelCrash
 from pytest_kbisect.guest import reached as room
 from pytest_kbisect.guest.vm import Guest
 from pytest_kbisect.kernel.entries import entries
@@ -72,3 +72,38 @@ def test_nothing_to_watch(buggy_kernel, machine, image, tmp_path):
     assert entries(tmp_path / "no vmlinux", ["vfs_write"]) == {}
     with Guest(machine, image, tmp_path / "guest") as guest:
         assert guest.watch({}, tmp_path / "stub") is None
+
+
+def test_a_guest_whose_stub_answers_too_late_goes_on_unwatched(
+    buggy_kernel, machine, image, tmp_path, monkeypatch
+):
+    """Connecting stops it: it stood there for good, and was called hung."""
+    monkeypatch.setattr(room, "_ANSWER", 0.2)
+    with Guest(machine, image, tmp_path / "guest") as guest:
+        guest.boot()
+        serve = guest._qemu.serve_gdb
+
+        def and_be_held_up(path):
+            serve(path)
+            pid = guest._qemu.process.pid
+            os.kill(pid, signal.SIGSTOP)
+            threading.Timer(1.0, os.kill, (pid, signal.SIGCONT)).start()
+
+        monkeypatch.setattr(guest._qemu, "serve_gdb", and_be_held_up)
+        with pytest.raises(InfraError, match="does not answer"):
+            guest.watch(entries(buggy_kernel.vmlinux, ["vfs_write"]), tmp_path / "stub")
+        assert guest.run("echo there", timeout=20).stdout == "there\n"
+        guest.settle()
+
+
+def test_a_guest_that_a_breakpoint_of_ours_holds_is_not_hung(
+    buggy_kernel, machine, image, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(room.Reached, "_follow", lambda reached: None)
+    monkeypatch.setattr("pytest_kbisect.guest.unanswered.ALIVE", 2.0)
+    with Guest(machine, image, tmp_path / "guest") as guest:
+        guest.boot()
+        reached = guest.watch(entries(buggy_kernel.vmlinux, ["vfs_write"]), tmp_path / "stub")
+        with pytest.raises(InfraError, match="stopped at a breakpoint of ours"):
+            guest.run("echo there", timeout=3)
+        assert not reached.hit
