@@ -19,6 +19,8 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pytest_kbisect.crash import CrashReport
 
 
@@ -105,11 +107,33 @@ class InfraError(GuestError):
 
 
 class KernelCrash(KbisectError):  # noqa: N818 - a crash is what happened, not a mistake of ours
-    """The console shows a crash; raised in the call phase so that JUnit says `failure`."""
+    """The console shows a crash; raised in the call phase so that JUnit says `failure`.
 
-    def __init__(self, report: CrashReport) -> None:
+    `reports` are all that the run has shown, in order, and `report` the one it is known by: the first that
+    was looked for, else the first. `whole`: nothing has cut the run short, it went to its end all the same.
+    `setting` is what turned a report into a panic (`panic_on_warn`), "" if nothing did.
+    """
+
+    def __init__(
+        self,
+        report: CrashReport,
+        *,
+        reports: Sequence[CrashReport] = (),
+        whole: bool = False,
+        setting: str = "",
+    ) -> None:
         super().__init__(report.title)
         self.report = report
+        self.reports = tuple(reports) or (report,)
+        self.whole = whole
+        self.setting = setting
 
     def __str__(self) -> str:
-        return f"{self.report.title}\n\n{self.report.report}"
+        parts = [f"{self.report.title}\n\n{self.report.report}"]
+        others = [other for other in self.reports if other is not self.report]
+        parts += [f"also reported in this run: {other.title}\n\n{other.report}" for other in others]
+        if self.setting:
+            parts.append(
+                f"note: {self.setting} made the kernel panic: what else this run would show is not known"
+            )
+        return "\n\n".join(parts)

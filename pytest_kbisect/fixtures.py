@@ -10,6 +10,7 @@ import pytest
 
 from pytest_kbisect import options, properties, variables
 from pytest_kbisect.errors import BuildError, ConfigError, UsageError
+from pytest_kbisect.expectation import expectation
 from pytest_kbisect.reproducers import needs_of
 from pytest_kbisect.stash import GUEST, session_of
 
@@ -118,19 +119,24 @@ def vm(
         for report in guest.boot_reports:
             tell((properties.BOOT_CRASH, report.title))
         request.node.stash[GUEST] = guest
+        wanted = expectation(needs_of(request.node).crash)
+        guest.expect(wanted.met_by)
+        for report in guest.boot_reports:
+            if wanted.met_by(report):
+                kbisect_session.events.say_once(
+                    f"note: the boot of this kernel has shown {report.title} already: a WARN_ON_ONCE() warns"
+                    " again in a run only if the kernel has CONFIG_DEBUG_FS"
+                )
         if options.value(request.config, "gdb"):
             from pytest_kbisect import inside
 
             inside.before_run(request.config, guest, kbisect_session.folder / "gdb")
-        reached = kbisect_session.watch(guest, kernel) if kbisect_run == 0 else None
+        reached = kbisect_session.watch(guest, kernel)
         started = time.monotonic()
         yield guest
         ended = time.monotonic()
         if reached is not None:
-            request.node.user_properties += [
-                (properties.REACHED if name in reached.hit else properties.UNREACHED, name)
-                for name in reached.functions
-            ]
+            request.node.user_properties += reached.facts()
         tell((properties.RUN_SECONDS, f"{ended - started:.3f}"))
         if guest.unsettled:  # a fixture has cleaned up, or failed, after all looks at the console
             guest.settle()

@@ -194,13 +194,17 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """A crash on the console fails the test in its call phase, whatever the test itself came to."""
-    from pytest_kbisect.errors import KbisectError, KernelCrash
+    from pytest_kbisect.errors import GuestError, KbisectError, KernelCrash
 
     guest = item.stash.get(GUEST, None)
     if guest is None:
         return (yield)
     try:
         result = yield
+    except GuestError as error:
+        if crash := guest.crash():
+            raise _in_sight(item, crash.with_traceback(error.__traceback__), guest) from error
+        raise _in_sight(item, error, guest) from error.__cause__
     except KbisectError as error:
         raise _in_sight(item, error, guest) from error.__cause__
     except (Exception, pytest.fail.Exception, pytest.skip.Exception) as error:

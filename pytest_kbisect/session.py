@@ -25,12 +25,18 @@ if TYPE_CHECKING:
     from pytest_kbisect.guest.disk import DiskImage
     from pytest_kbisect.guest.guests import Guests
     from pytest_kbisect.guest.image import GuestImage
-    from pytest_kbisect.guest.reached import Reached
     from pytest_kbisect.guest.vm import Guest
     from pytest_kbisect.kernel.config import ConfigRequest
     from pytest_kbisect.kernel.image import KernelImage
     from pytest_kbisect.kernel.tree import LinuxTree
     from pytest_kbisect.needs import Needs
+    from pytest_kbisect.watching import Places, Watched
+
+
+def _kernel_arguments(kernel: KernelImage) -> str:
+    """What is added to a kernel's command line: without it KASAN reports the first bug of a boot only."""
+    config = kernel.config.read_text("utf-8", "replace")
+    return "kasan_multi_shot" if "\nCONFIG_KASAN=y\n" in config else ""
 
 
 class Session:
@@ -50,6 +56,7 @@ class Session:
         self.events = Events(config, folder)
         self._resources = contextlib.ExitStack()
         self._kernels: dict[str, KernelImage | Exception] = {}
+        self._places: dict[tuple[str, tuple[str, ...]], Places] = {}
         self.collection_error: KbisectError | None = None
         """Found while tests were collected, raised by the first of them: a worker cannot end a session."""
 
@@ -230,25 +237,31 @@ class Session:
             cpus=needs.cpus or options.value(self._config, "cpus"),
             accelerator=accelerator.name,
             cpu=accelerator.cpu,
+            kernel_arguments=_kernel_arguments(kernel),
         )
         folder = self.console_folder(name)
         shutil.rmtree(folder, ignore_errors=True)
         with self._guests.guest(machine, folder) as guest:
             yield guest
 
-    def watch(self, guest: Guest, kernel: KernelImage) -> Reached | None:
+    def watch(self, guest: Guest, kernel: KernelImage) -> Watched | None:
         """Note which functions of the crash a guest executes, where the bisection asked for that."""
-        functions = os.environ.get(variables.WATCH, "").split()
-        if not functions or options.value(self._config, "gdb"):
+        if not os.environ.get(variables.WATCH) or options.value(self._config, "gdb"):
             return None
-        from pytest_kbisect.errors import InfraError
-        from pytest_kbisect.kernel.entries import entries
+        from pytest_kbisect import watching
 
-        try:
-            return guest.watch(entries(kernel.vmlinux, functions), self.folder / "stub")
-        except InfraError as error:
-            self.events.say_once(f"note: cannot tell whether runs reach the code of the crash: {error}")
+        wanted = watching.wanted()
+        if not wanted.functions:
             return None
+        key = kernel.signature, wanted.functions
+        if key not in self._places:
+            self._places[key] = watching.find(kernel, wanted.functions, self.tree, self.commit)
+        watched = watching.watch(guest, self._places[key], self.folder / "stub", idle=wanted.idle)
+        if watched.trouble:
+            self.events.say_once(
+                f"note: a run is not watched, whether it reaches the code of the crash: {watched.trouble}"
+            )
+        return watched
 
     def console_folder(self, name: str) -> Path:
         """Where the console of one run is kept: the bisection's folder, else pytest's temporary one."""

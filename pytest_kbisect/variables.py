@@ -15,8 +15,14 @@ STOP: Final = "KBISECT_STOP_AT_CRASH"
 
 The first crash with one of them (any, if the list is empty) ends the session.
 """
+EXPECT: Final = "KBISECT_EXPECT"
+"""A JSON list of titles of the crash that is looked for; empty while nothing is known of it.
+
+A run ends as soon as it has shown one of them. What else the kernel reports and survives does not end it.
+"""
 WATCH: Final = "KBISECT_WATCH"
-"""Functions of the crash, separated by blanks: the first run tells which of them it executes."""
+"""A JSON object: `functions` of the crash, of which each run tells whether it executes them; `idle`: and
+which of them a guest executes before its reproducer starts."""
 STRICT: Final = "KBISECT_STRICT"
 """Not empty: a configuration that the commit cannot have is a usage error, not a reason to skip it."""
 PREFLIGHT: Final = "KBISECT_PREFLIGHT"

@@ -14,6 +14,10 @@ from pytest_kbisect import variables
 
 CACHE = "KBISECT_CACHE"
 _NUMBERS = itertools.count()
+_OURS = (
+    *(variables.LAB, variables.KNOWN, variables.STOP, variables.EXPECT, variables.WATCH),
+    *(variables.PREFLIGHT, "PYTEST_ADDOPTS"),
+)
 
 sys.path.insert(0, str(Path(__file__).parent / "guest_kernel"))  # bugs.py, for whoever needs a buggy kernel
 
@@ -42,7 +46,7 @@ def real_cache() -> Path:
 def _own_environment(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    for name in (variables.LAB, variables.KNOWN, variables.STOP, variables.PREFLIGHT, "PYTEST_ADDOPTS"):
+    for name in _OURS:
         monkeypatch.delenv(name, raising=False)
     if not {"guest", "kernel"} & {mark.name for mark in request.node.iter_markers()}:
         # A folder that is made by who uses it: most tests have no use for one.

@@ -123,6 +123,8 @@ def facts_of(search: Search, index: int, answer: Answer) -> dict[str, Any]:
         "runs": len(tested.runs),
         "crashed": tally.matching,
         "ok": tally.ok,
+        "silent": tally.silent,
+        "reports": dict(Counter(one.title for run in search.evidence.runs(index) for one in run.shown)),
         "build_seconds": round(tested.build_seconds, 3),
         "test_seconds": round(tested.test_seconds, 3),
         "seconds_by": {part: round(seconds, 3) for part, seconds in tested.seconds_by.items()},
@@ -213,6 +215,8 @@ def _witnessed(finding: Finding, told: Result) -> list[str]:
     where = "the fixed kernel" if told.fix else "the culprit's parent"
     if not seen.functions:
         return []
+    if not search.unreached(_without_crash(search, answer)):
+        seen = replace(seen, functions=seen.reached + seen.absent)
     reached = (
         f"its runs reached {', '.join(seen.reached)}" if seen.reached else "its runs reached none of these"
     )
@@ -227,7 +231,7 @@ def reason_of(search: Search, answer: Answer) -> str:
     end = search.evidence.reported
     if answer.kind is AnswerKind.NOT_REPRODUCED:
         runs = search.evidence.runs(end)
-        others = sorted({run.title for run in runs if run.outcome is Outcome.CRASHED})
+        others = sorted(_crashes(search, end))
         also = f" (other crashes seen: {', '.join(others)})" if others else ""
         matching = search.evidence.tally(end).matching
         return f"{matching} of {len(runs)} runs crashed on {search.sha(end)[:12]}: nothing to bisect{also}"
@@ -254,7 +258,7 @@ def _meant(search: Search, end: int, other: int) -> str:
 
 def _crashes(search: Search, index: int) -> set[str]:
     """The titles of a commit's crashes."""
-    return {run.title for run in search.evidence.runs(index) if run.outcome is Outcome.CRASHED}
+    return {report.title for run in search.evidence.runs(index) for report in run.shown}
 
 
 def crash_of(search: Search, answer: Answer) -> tuple[int, Run] | None:
@@ -264,7 +268,7 @@ def crash_of(search: Search, answer: Answer) -> tuple[int, Run] | None:
         tested = None if index is None else search.found.get(index)
         for run in tested.runs if tested else ():
             if index is not None and run.outcome is Outcome.CRASHED and search.evidence.count([run]).matching:
-                return index, run
+                return index, search.evidence.known_by(run)
     return None
 
 
@@ -297,6 +301,6 @@ def _flags(search: Search, answer: Answer) -> tuple[str, ...]:
     signature = search.evidence.signature(answer.culprit)
     if signature and signature == search.evidence.signature(_parent(search, answer)):
         flags.append("no-op")
-    if search.witness(_without_crash(search, answer)).missing:
+    if search.unreached(_without_crash(search, answer)):
         flags.append("unreached")
     return tuple(flags)

@@ -268,6 +268,8 @@ class Course:
                 enough_runs(crash_chance(evidence.tally(evidence.reported))),
                 f"does {commit[:12]}, which branched off here, have the bug?",
                 stop=tuple(sorted(evidence.reference.main)),
+                expect=evidence.expected_titles,
+                watch=evidence.path,
                 phase="base",
                 # Beside others it has the share that each of them has.
                 at_once=max((other.at_once for other in self._trials.pending), default=1),
@@ -332,6 +334,8 @@ class Course:
             "the end of the range without the culprit",
             title=f"Revert {search.sha(answer.culprit)[:12]}",
             stop=tuple(sorted(evidence.reference.main)),
+            expect=evidence.expected_titles,
+            watch=evidence.path,
             phase="revert",
         )
         known = [one for one in self._trials.of_phase("revert") if one.commit == without.commit]

@@ -228,6 +228,9 @@ def _exit_code(finding: Finding, plan: Plan, told: result.Result) -> int:
     code = EXIT_CODES.get(kind, ExitCode.INCONCLUSIVE)
     if kind not in {AnswerKind.CULPRIT, AnswerKind.CANDIDATES}:
         _complain(told.reason)
+    if kind is AnswerKind.CULPRIT and "unreached" in told.flags and not plan.fix:
+        _complain("no run of the culprit's parent came to the code of the crash: the bug may be older")
+        return ExitCode.INCONCLUSIVE
     if kind is AnswerKind.CULPRIT and told.confidence < plan.confidence:
         _complain(
             f"the answer is {told.confidence:.0%} sure, {plan.confidence:.0%} were asked for (--kbisect-confidence)"

@@ -16,15 +16,18 @@ from math import ceil, log, log1p
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Final
 
+from pytest_kbisect.bisection.failure import Failure, failure_of, telling
 from pytest_kbisect.bisection.outcome import Outcome, Run, Tested
-from pytest_kbisect.bisection.reference import Match, Matcher, Reference, match_names
+from pytest_kbisect.bisection.reference import Match, Matcher, Reference, known_by, match_names
 from pytest_kbisect.bisection.strategy import GOOD_END
 from pytest_kbisect.bisection.tally import Tally, chance_of, likelier_apart, tally_of
+from pytest_kbisect.bisection.witness import path_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pytest_kbisect.bisection.history import History
+    from pytest_kbisect.bisection.outcome import Report
 
 SURELY_BAD: Final = 2
 """Crashes that match, from which on a commit has the bug and related crashes there are it by another name."""
@@ -80,10 +83,19 @@ class Evidence:
         self.reported = history.bad_end if reported is None else reported
         self._matcher = matcher
         self._vouched = vouched and self.reported != GOOD_END
+        self._clean = history.bad_end if self.reported == GOOD_END else GOOD_END if vouched else None
         self._expected = reference or Reference()
-        self._crashes: list[Run] = []
+        self._bad_runs: list[Run] = []
+        self._by_other_names: list[Report] = []
         self._never: list[int] = []
         self._reference = self._expected
+        self.path: tuple[str, ...] = ()
+        """Functions whose execution shows that a run came to the bug's code, the innermost first."""
+        self.closed = False
+        """Whether the end that the user knows not to have the bug does not come to its code. Then that runs
+        do not come there tells no commit from it, and what is found is the one that opens the way."""
+        self.failure = Failure()
+        """What the runs of the reported commit show, where no reproducer says what to expect."""
         self._kernel_of: dict[int, object] = {}
         self._signatures: dict[int, str] = {}
         self._unlike: set[str] = set()
@@ -118,11 +130,18 @@ class Evidence:
         self._own_runs.setdefault(index, []).extend(tested.runs)
         self._tallies.pop(self._kernel_of[index], None)
         if index == self.reported:
-            self._grow_reference(tested.runs)
-        elif index < 0 and self._vouched:
+            self._bad_runs.extend(tested.runs)
+            self._settle_reference()
+        elif index == self._clean or (index < 0 and self._vouched):
             self._settle_reference()
         elif self.count(tested.runs).kin and self.tally(index).matching >= SURELY_BAD:
-            self._grow_reference(run for run in tested.runs if self._is_kin(run))
+            self._by_other_names += [
+                report
+                for run in tested.runs
+                for report in self._expected.own([run], self._matcher)
+                if self._matcher(report, self._reference) is not Match.UNRELATED
+            ]
+            self._settle_reference()
         if self._is_unlike_itself(index):
             self._tell_apart(self.signature(index))
 
@@ -179,26 +198,51 @@ class Evidence:
             self._commits[index] = [index]
         self._tallies.pop(signature, None)
 
-    def _is_kin(self, run: Run) -> bool:
-        return run.outcome is Outcome.CRASHED and self._matcher(run, self._reference) is not Match.UNRELATED
-
-    def _grow_reference(self, runs: Iterable[Run]) -> None:
-        """Take the crashes of these runs, on a commit known to be bad, for the bug's own (Reference.own)."""
-        self._crashes += self._expected.own(runs, self._matcher)
-        self._settle_reference()
-
     def _settle_reference(self) -> None:
-        """Know the bug by these crashes, without those that the good end shows as often."""
-        known = self._expected.grown(self._crashes)
+        """Know the bug by the crashes of the commit it was reported on, and by its other names.
+
+        What the good end shows as often is another bug's.
+        """
+        self.failure, known = self._known()
         if self._vouched:
-            seen = {run.title for run in self._good_runs() if run.outcome is Outcome.CRASHED}
+            seen = {report.title for run in self._good_runs() for report in run.shown}
             shared = {title for title in seen - self._expected.titles if self._is_of_both_ends(title)}
             if known.main - shared:
-                known = self._expected.grown(run for run in self._crashes if run.title not in shared)
-                known = replace(known, others=frozenset(shared))
+                self.failure, known = self._known(frozenset(shared))
+        self.path = path_of(self._own_runs.get(self.reported, ()), known, self._matcher)
+        known = replace(known, path=self.path)
+        if self._clean is not None:
+            end = tally_of(self._own_runs.get(self._clean, ()), known, self._matcher)
+            self.closed = end.silent > 0 and not end.telling
+            if self.closed:
+                known = replace(known, path=())
         if known != self._reference:
             self._reference = known
             self._tallies.clear()
+
+    def _known(self, without: frozenset[str] = frozenset()) -> tuple[Failure, Reference]:
+        """The failure that the bad runs show, and the reference that it makes."""
+        if self._expected:  # the reproducer has said which reports are the bug's
+            failure = Failure()
+            own = [
+                report
+                for run in self._bad_runs
+                for report in _each_once(self._expected.own([run], self._matcher))
+            ]
+        else:
+            failure = failure_of(self._bad_runs, without)
+            shown = [report for run in self._bad_runs for report in _each_once(telling(run.shown))]
+            own = [report for report in shown if report.title in failure.counted]
+        others = [report for report in self._by_other_names if report.title not in without]
+        known = self._expected.grown([*own, *others])
+        joined = {
+            report.title: report
+            for run in self._bad_runs
+            for report in run.shown
+            if report.title in failure.joined
+        }
+        known = known.joined_by(joined.values())
+        return failure, replace(known, others=without | frozenset(failure.independent))
 
     def _good_runs(self) -> tuple[Run, ...]:
         """The runs at the good end, and at what it contains: parents outside the range."""
@@ -207,7 +251,9 @@ class Evidence:
     def _is_of_both_ends(self, title: str) -> bool:
         """Whether the good end shows this title no more rarely: more often, or as often by one chance."""
         good, bad = self._good_runs(), self.runs(self.reported)
-        here, there = (sum(run.title == title for run in runs) for runs in (good, bad))
+        here, there = (
+            sum(any(report.title == title for report in run.shown) for run in runs) for runs in (good, bad)
+        )
         if here * len(bad) >= there * len(good):
             return True
         return likelier_apart((here, len(good) - here), (there, len(bad) - there)) <= 0
@@ -215,6 +261,16 @@ class Evidence:
     @property
     def reference(self) -> Reference:
         return self._reference
+
+    @property
+    def vouched(self) -> bool:
+        """Whether the user knows the good end not to have the bug."""
+        return self._vouched
+
+    @property
+    def expected_titles(self) -> tuple[str, ...]:
+        """What a run need not go on after it has shown it."""
+        return tuple(sorted(self._reference.main | self._reference.alt_titles))
 
     @property
     def tried(self) -> tuple[int, ...]:
@@ -261,6 +317,10 @@ class Evidence:
         titles = Counter(run.title.partition("\n")[0] for run in self.runs(index) if run.title)
         return titles.most_common(1)[0][0] if titles else ""
 
+    def known_by(self, run: Run) -> Run:
+        """The run, known by the one of its reports that is nearest to the bug."""
+        return known_by(run, self._reference, self._matcher)
+
     def count(self, runs: Iterable[Run]) -> Tally:
         """Count runs by what they say of the bug."""
         return tally_of(runs, self._reference, self._matcher)
@@ -296,6 +356,11 @@ class Evidence:
         besides = [max(0.0, all_ - runs) for all_, runs in zip(self._test_seconds, waves, strict=True)]
         run = median(chain.from_iterable(self._run_seconds))
         return Prices(build=build, run=run, width=guess.width, session=median(besides))
+
+
+def _each_once(reports: Iterable[Report]) -> Iterable[Report]:
+    """The first of the reports of each title."""
+    return {report.title: report for report in reversed(tuple(reports))}.values()
 
 
 def _where_it_is(tally: Tally, known: Tally) -> float:

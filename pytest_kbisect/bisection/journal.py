@@ -11,7 +11,7 @@ import os
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_kbisect.bisection.outcome import Outcome, Run, Tested
+from pytest_kbisect.bisection.outcome import Outcome, Report, Run, Tested
 from pytest_kbisect.errors import UsageError
 
 if TYPE_CHECKING:
@@ -138,6 +138,10 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
+_NAMES: Final = ("alt_titles", "reached", "unreached", "inlined", "absent", "idle")
+"""Facts of a run that are lists of names; journals of older versions have not all of them."""
+
+
 def tested_of(record: Mapping[str, Any]) -> Tested:
     """What was found, from the journal's words."""
     runs = tuple(
@@ -145,7 +149,8 @@ def tested_of(record: Mapping[str, Any]) -> Tested:
             **{
                 **run,
                 "outcome": Outcome(run["outcome"]),
-                **{name: tuple(run.get(name, ())) for name in ("alt_titles", "reached", "unreached")},
+                "reports": tuple(map(_report_of, run.get("reports", ()))),
+                **{name: tuple(run.get(name, ())) for name in _NAMES},
             }
         )
         for run in record["runs"]
@@ -154,7 +159,13 @@ def tested_of(record: Mapping[str, Any]) -> Tested:
     _check_kinds(tested)
     for run in runs:
         _check_kinds(run)
+        for report in run.reports:
+            _check_kinds(report)
     return tested
+
+
+def _report_of(record: Mapping[str, Any]) -> Report:
+    return Report(**{**record, "alt_titles": tuple(record.get("alt_titles", ()))})
 
 
 _KINDS: Final[dict[str, type | tuple[type, ...]]] = {
@@ -165,7 +176,7 @@ _KINDS: Final[dict[str, type | tuple[type, ...]]] = {
 }
 
 
-def _check_kinds(one: Tested | Run) -> None:
+def _check_kinds(one: Tested | Run | Report) -> None:
     """Raise TypeError where somebody's editor has put text for a number, or nothing for a name."""
     for field in fields(one):
         kind = _KINDS.get(str(field.type))

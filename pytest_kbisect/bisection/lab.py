@@ -115,7 +115,8 @@ class Lab:
             environment={
                 variables.LAB: str(folder),
                 variables.KNOWN: " ".join(order.known),
-                variables.WATCH: " ".join(order.watch),
+                variables.EXPECT: json.dumps(list(order.expect)),
+                variables.WATCH: json.dumps({"functions": order.watch, "idle": order.idle}),
                 variables.STOP: "" if stop is None else json.dumps(list(stop)),
                 variables.STRICT: "1" if order.strict else "",
             },

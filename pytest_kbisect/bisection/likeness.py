@@ -15,11 +15,11 @@ from pytest_kbisect.crash.cleaning import clean_title
 from pytest_kbisect.crash.matching import oops_line
 
 if TYPE_CHECKING:
-    from pytest_kbisect.bisection.outcome import Run
+    from pytest_kbisect.bisection.outcome import Report, Run
     from pytest_kbisect.bisection.reference import Reference
 
 
-def match_crashes(run: Run, reference: Reference) -> Match:
+def match_crashes(run: Report | Run, reference: Reference) -> Match:
     """The matcher of real bisections: `match_names`, and where that is not sure, `crash.same_bug`.
 
     Traces can only bring a crash nearer to the bug: `match_names` was measured on bisections of which
@@ -37,12 +37,12 @@ def match_crashes(run: Run, reference: Reference) -> Match:
     return best
 
 
-def why_related(run: Run, reference: Reference) -> str:
+def why_related(run: Report | Run, reference: Reference) -> str:
     """What a crash not surely the bug's has in common with it, in words; "" if only the titles say so."""
     return next((why for kind, why in _compared(run, reference) if kind is not Match.UNRELATED), "")
 
 
-def _compared(run: Run, reference: Reference) -> list[tuple[Match, str]]:
+def _compared(run: Report | Run, reference: Reference) -> list[tuple[Match, str]]:
     """The crash beside each of the crashes the bug is known by.
 
     Of one that a reproducer expects and no run has shown, the title alone is known.

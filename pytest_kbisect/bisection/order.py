@@ -11,10 +11,11 @@ class Order:
 
     `stop`: a crash with one of these titles (any crash, if there are none) ends the session; None makes
     all runs. Kernels whose signature is in `known` are built and not run: what is known of them holds.
-    `watch` are functions of which the first run tells whether it executes them. `strict`: a configuration
-    that the commit cannot have is an error, not a reason to skip it. `phase` is "range" (looking for a good
-    end), "search", "base" (does a fix bisection's commit descend from the bug?) or "revert". The experiment
-    is one of `at_once` that are made side by side.
+    `expect` are titles of the crash that is looked for: a run ends as soon as it has shown one. `watch` are
+    functions of which each run tells whether it executes them, and with `idle` whether the guest does before
+    the reproducer begins. `strict`: a configuration that the commit cannot have is an error, not a reason to
+    skip it. `phase` is "range" (looking for a good end), "search", "base" (does a fix bisection's commit
+    descend from the bug?) or "revert". The experiment is one of `at_once` that are made side by side.
     """
 
     commit: str
@@ -23,7 +24,9 @@ class Order:
     title: str = ""
     stop: tuple[str, ...] | None = None
     known: tuple[str, ...] = ()
+    expect: tuple[str, ...] = ()
     watch: tuple[str, ...] = ()
+    idle: bool = False
     strict: bool = False
     phase: str = "search"
     at_once: int = 1

@@ -29,12 +29,34 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Report:
+    """One report in a run: of the kernel on the console, or of a test that failed by its own words.
+
+    `report` is its text, `frame` the function it is titled by.
+    """
+
+    title: str = ""
+    alt_titles: tuple[str, ...] = ()
+    type: str = ""
+    frame: str = ""
+    report: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One execution of a reproducer in a pristine guest.
 
+    Of a crash, `title` to `report` are of the report that the run is known by, and `reports` are all, in
+    order, where there are several. `whole`: it crashed and went to its end all the same. `cut_short` is the
+    kernel's setting that made a panic of a report.
+
     `configuration` is the name of its kernel's (empty where the reproducer names none), `signature` that
-    kernel's own. `seconds` is boot and run together, `seconds_by` by part. Of the functions of the crash that
-    are in its kernel, `reached` were executed and `unreached` were not; both are empty where nobody watched.
+    kernel's own. `seconds` is boot and run together, `seconds_by` by part.
+
+    Of the functions of the crash that are in its kernel, `reached` were executed and `unreached` were not;
+    both are empty where nobody watched, and `unwatched` says why, where it was to be watched. `inlined` ones
+    the image does not have, nor the source the `absent` ones. `idle` were executed before the reproducer
+    began: an empty name where that was looked at, and none was.
     """
 
     outcome: Outcome
@@ -44,12 +66,32 @@ class Run:
     frame: str = ""
     message: str = ""
     report: str = ""
+    reports: tuple[Report, ...] = ()
+    whole: bool = False
+    cut_short: str = ""
     seconds: float = 0.0
     seconds_by: dict[str, float] = field(default_factory=dict)
     reached: tuple[str, ...] = ()
     unreached: tuple[str, ...] = ()
     configuration: str = ""
     signature: str = ""
+    inlined: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+    idle: tuple[str, ...] = ()
+    unwatched: str = ""
+
+    @property
+    def shown(self) -> tuple[Report, ...]:
+        """All reports of a run that crashed, in order."""
+        if self.outcome is not Outcome.CRASHED:
+            return ()
+        own = Report(self.title, self.alt_titles, self.type, self.frame, self.report)
+        return self.reports or (own,)
+
+    @property
+    def watched(self) -> bool:
+        """Whether it is known which functions it executed."""
+        return bool(self.reached or self.unreached)
 
     @property
     def own_seconds(self) -> float:

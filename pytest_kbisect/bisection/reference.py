@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from pytest_kbisect.bisection.outcome import Outcome
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pytest_kbisect.bisection.outcome import Run
+    from pytest_kbisect.bisection.outcome import Report, Run
 
 
 class Match(StrEnum):
@@ -36,41 +34,54 @@ class Reference:
     `titles` are all of them, `counts` says how often each was seen, `examples` are crashes seen, one of
     each title. `others` are titles known to be another bug's, however like this one's. Empty, it matches
     every crash: nothing is known yet about the bug.
+
+    `path` are functions whose execution shows that a run came to the bug's code, the innermost first; empty
+    where none are known.
     """
 
     titles: frozenset[str] = frozenset()
     alt_titles: frozenset[str] = frozenset()
     counts: tuple[tuple[str, int], ...] = ()
-    examples: tuple[Run, ...] = ()
+    examples: tuple[Report, ...] = ()
     others: frozenset[str] = frozenset()
+    path: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.titles)
 
-    def own(self, runs: Iterable[Run], matcher: Matcher) -> list[Run]:
-        """Of runs on a commit known to be bad the crashes that are the bug's, where this is what is expected.
+    def own(self, runs: Iterable[Run], matcher: Matcher) -> list[Report]:
+        """Of runs on a commit known to be bad the reports that are the bug's, where this is what is expected.
 
-        Where a reproducer says what to expect, other crashes stay other bugs.
+        Where a reproducer says what to expect, other reports stay other bugs'.
         """
-        crashed = (run for run in runs if run.outcome is Outcome.CRASHED)
-        return [run for run in crashed if not self or matcher(run, self) is Match.MATCH]
+        shown = (report for run in runs for report in run.shown)
+        return [report for report in shown if not self or matcher(report, self) is Match.MATCH]
 
-    def grown(self, runs: Iterable[Run]) -> Reference:
-        """With the crashes of these runs."""
+    def grown(self, reports: Iterable[Report]) -> Reference:
+        """With these reports."""
         counts = dict(self.counts)
         alt_titles = set(self.alt_titles)
-        examples = {run.title: run for run in self.examples}
-        for run in runs:
-            if run.outcome is Outcome.CRASHED:
-                counts[run.title] = counts.get(run.title, 0) + 1
-                alt_titles.update(run.alt_titles)
-                examples.setdefault(run.title, run)
-        return Reference(
-            self.titles | set(counts),
-            frozenset(alt_titles),
-            tuple(counts.items()),
-            tuple(examples.values()),
-            self.others,
+        examples = {report.title: report for report in self.examples}
+        for report in reports:
+            counts[report.title] = counts.get(report.title, 0) + 1
+            alt_titles.update(report.alt_titles)
+            examples.setdefault(report.title, report)
+        return replace(
+            self,
+            titles=self.titles | set(counts),
+            alt_titles=frozenset(alt_titles),
+            counts=tuple(counts.items()),
+            examples=tuple(examples.values()),
+        )
+
+    def joined_by(self, reports: Iterable[Report]) -> Reference:
+        """With what comes with the bug's own reports every time, and is not counted besides."""
+        more = [report for report in reports if report.title not in self.titles]
+        return replace(
+            self,
+            titles=self.titles | {report.title for report in more},
+            alt_titles=self.alt_titles.union(*(report.alt_titles for report in more)),
+            examples=(*self.examples, *more),
         )
 
     @cached_property
@@ -99,8 +110,8 @@ class Reference:
         return bool(self.main) and all(_HANG.search(title) for title in self.main)
 
 
-Matcher: TypeAlias = "Callable[[Run, Reference], Match]"
-"""Judges one crashed run. Must be pure: journals are replayed through it."""
+Matcher: TypeAlias = "Callable[[Report | Run, Reference], Match]"
+"""Judges one report; of a run the one that it is known by. Must be pure: journals are replayed through it."""
 
 # These name no place in the kernel, or one where many bugs surface: alone they prove nothing.
 _PLACELESS: Final = re.compile(r"unregister_netdevice| in corrupted|^no output|lost connection|^SYZ")
@@ -208,10 +219,33 @@ def names_a_place(title: str) -> bool:
 
 def is_of_the_harness(run: Run) -> bool:
     """Whether a crash is the test machine's rather than the kernel's."""
-    return bool(_HARNESS.search(run.title))
+    return all(_HARNESS.search(report.title) for report in run.shown)
 
 
-def match_names(run: Run, reference: Reference) -> Match:
+_NEAREST: Final = tuple(Match)
+
+
+def match_of(run: Run, reference: Reference, matcher: Matcher) -> Match:
+    """How a run that crashed relates to the reference: by the one of its reports that is nearest to it."""
+    return min((matcher(report, reference) for report in run.shown), key=_NEAREST.index)
+
+
+def known_by(run: Run, reference: Reference, matcher: Matcher) -> Run:
+    """The run, known by the report of it that is nearest to the reference; the first of several such."""
+    if len(run.shown) < 2:
+        return run
+    best = min(run.shown, key=lambda report: _NEAREST.index(matcher(report, reference)))
+    return replace(
+        run,
+        title=best.title,
+        alt_titles=best.alt_titles,
+        type=best.type,
+        frame=best.frame,
+        report=best.report,
+    )
+
+
+def match_names(run: Report | Run, reference: Reference) -> Match:
     """By titles alone: the same title, the same function, or the same kind of crash in the same subsystem.
 
     Of 139 crashes of other bugs that had been taken for the bug by syzbot 8 still are, against 10 with exact

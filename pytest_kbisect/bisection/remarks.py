@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from pytest_kbisect.bisection.bayes import Bayes
@@ -9,13 +10,100 @@ from pytest_kbisect.bisection.classic import Classic
 from pytest_kbisect.bisection.likeness import why_related
 from pytest_kbisect.bisection.outcome import Verdict
 from pytest_kbisect.bisection.strategy import GOOD_END
+from pytest_kbisect.bisection.witness import witness_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_kbisect.bisection.failure import Failure
+    from pytest_kbisect.bisection.outcome import Run
     from pytest_kbisect.bisection.search import Search
 
 
 def remarks(search: Search, index: int) -> list[str]:
     """What is made of the latest experiment, at `index`."""
+    return [*_more_reports(search, index), *_reach(search, index), *_of_the_strategy(search, index)]
+
+
+def _more_reports(search: Search, index: int) -> list[str]:
+    """What runs at a commit showed besides what they are known by, and what that was cut short by."""
+    if index not in search.found:
+        return []
+    runs = search.evidence.runs(index)
+    shown = Counter(
+        report.title
+        for run in map(search.evidence.known_by, runs)
+        for report in {one.title: one for one in run.shown}.values()
+        if report.title != run.title
+    )
+    lines = [f"# also reported: {title} (in {of_runs(count, len(runs))})" for title, count in shown.items()]
+    settings = Counter(run.cut_short for run in runs if run.cut_short)
+    lines += [
+        f"# {setting} made the kernel panic in {of_runs(count, len(runs))}: what else they would have shown is not known"
+        for setting, count in settings.items()
+    ]
+    if index == search.evidence.reported:
+        lines += _failure(search.evidence.failure)
+    return lines
+
+
+def _failure(failure: Failure) -> list[str]:
+    """Which of the reports of the commit that the bug was reported on are taken for the bug's."""
+    main, count = failure.principal, failure.runs or {}
+    lines = [
+        f"# {title}: the same failure as {main}, it came with that every time" for title in failure.joined
+    ]
+    lines += [
+        f"# {title}: followed {main} in {of_runs(count[title], count[main])}: it does not count by itself"
+        for title in failure.followers
+    ]
+    lines += [
+        f"# {title}: another bug than {main}, each came without the other; to look for it instead, "
+        "name it in the reproducer (kbisect-crash:)"
+        for title in failure.independent
+    ]
+    return lines
+
+
+def _reach(search: Search, index: int) -> list[str]:
+    """Whether the runs at a commit that ended well came to the code of the crash."""
+    path = search.evidence.path
+    if index not in search.found or not path:
+        return []
+    runs = search.evidence.runs(index)
+    lines = []
+    if index == search.evidence.reported and any(run.idle for run in search.found[index].runs[-1:]):
+        lines.append(f"# runs that come to the bug execute {', '.join(path)}")
+    if silent := search.evidence.tally(index).silent:
+        missing = witness_of(path, runs).missing or path[0]
+        lines.append(
+            f"# {of_runs(silent, len(runs))} ended well without executing {missing}: they say nothing of the bug"
+        )
+    if search.evidence.closed and index == search.clean_end:
+        lines.append(
+            f"# the end without the bug does not execute {path[0]} either: the search is for the commit that opens the way there"
+        )
+    lines += _without_a_place(path, runs)
+    if why := next((run.unwatched for run in runs if run.unwatched), ""):
+        lines.append(f"# {of_runs(sum(bool(run.unwatched) for run in runs), len(runs))} not watched: {why}")
+    return lines
+
+
+def _without_a_place(path: Sequence[str], runs: Sequence[Run]) -> list[str]:
+    """Functions of the crash that cannot be watched in a kernel."""
+    inlined = [name for name in path if any(name in run.inlined for run in runs)]
+    absent = [name for name in path if any(name in run.absent for run in runs)]
+    lines = [f"# not in this kernel by name (inlined?): {', '.join(inlined)}"] if inlined else []
+    return lines + ([f"# not in this kernel's source: {', '.join(absent)}"] if absent else [])
+
+
+def of_runs(count: int, total: int) -> str:
+    """Such a part of so many runs, in words."""
+    return f"{count} of {total} runs"
+
+
+def _of_the_strategy(search: Search, index: int) -> list[str]:
+    """What the strategy makes of it."""
     if isinstance(search.strategy, Classic):
         return _git_words(search, search.strategy, index)
     reported = search.evidence.reported
@@ -30,7 +118,8 @@ def remarks(search: Search, index: int) -> list[str]:
 
 def _of_another_bug(search: Search, index: int) -> list[str]:
     """Crashes at a commit that the bad end shows too, and that are not the bug's all the same."""
-    titles = {run.title for run in search.evidence.runs(index)} & search.evidence.reference.others
+    shown = {report.title for run in search.evidence.runs(index) for report in run.shown}
+    titles = shown & search.evidence.reference.others - {*search.evidence.failure.independent}
     return [
         f"# {title}: another bug, the good end shows it as often as the bad end" for title in sorted(titles)
     ]
@@ -39,7 +128,8 @@ def _of_another_bug(search: Search, index: int) -> list[str]:
 def _kinships(search: Search, index: int) -> list[str]:
     """Crashes at a commit that may be the bug by another name, and why."""
     evidence = search.evidence
-    kin = {run.title: run for run in evidence.runs(index) if evidence.count([run]).related}
+    known = map(evidence.known_by, evidence.runs(index))
+    kin = {run.title: run for run in known if evidence.count([run]).related}
     return [
         f"# {title}: may be the same bug{f', {why}' if (why := why_related(run, evidence.reference)) else ''}"
         for title, run in kin.items()

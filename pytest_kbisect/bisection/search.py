@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_kbisect.bisection.trials import Trials
     from pytest_kbisect.reports.teller import Teller
 
+_WHICH_FUNCTIONS = "which functions does a run that crashes execute, and an idle guest not?"
 OWN_RUNS = 40
 """Own runs of the bad end without a crash, after which one of a commit of the same signature is believed."""
 
@@ -99,6 +100,10 @@ class Search(Standing):
         if not self._weighed and self.rules.reweigh and self.evidence.tally(self.evidence.reported).matching:
             self._weighed = True
             self.strategy = self.rules.reweigh(self) or self.strategy
+        if self.evidence.tally(self.evidence.reported).matching:
+            first = self._which_report_it_is() or self._watch_the_crash()
+            if first is not None:
+                return (first,)
         decision = self._asked()
         if not isinstance(decision, Answer):
             return self._good_end_first(decision)
@@ -110,6 +115,27 @@ class Search(Standing):
             return decision
         return replace(decision, confidence=confirmation.confidence(decision.confidence))
 
+    def _watch_the_crash(self) -> Experiment | None:
+        """One more crash where it was reported, to know which functions show that a run came to it.
+
+        Asked once: where a run cannot be watched, or does not crash, runs are believed as they are.
+        """
+        reported = self.evidence.reported
+        reason = f"{_WHICH_FUNCTIONS} ({', '.join(self.stack)})"
+        asked = (record.get("reason") for record in self.trials.journal.records)
+        if not self.stack or reason in asked:
+            return None
+        runs = enough_runs(crash_chance(self.evidence.tally(reported)))
+        return Experiment(reported, runs, stop_at_crash=True, reason=reason, own=True)
+
+    def _which_report_it_is(self) -> Experiment | None:
+        """The good end, where the bad one shows several reports: one that it shows, too, is another bug's."""
+        asks = self.evidence.vouched and self.evidence.failure.several and self.rules.phase == "search"
+        if not asks or GOOD_END in self.found:
+            return None
+        runs = enough_runs(crash_chance(self.evidence.tally(self.evidence.reported)))
+        return Experiment(GOOD_END, runs, reason="which of the reports does the good end show, too?")
+
     def _asked(self) -> tuple[Experiment, ...] | Answer:
         """What the strategy says."""
         if self.rules.at_once > 1 and isinstance(self.strategy, Bayes):
@@ -118,13 +144,24 @@ class Search(Standing):
         return decision if isinstance(decision, Answer) else (decision,)
 
     def _good_end_first(self, wanted: tuple[Experiment, ...]) -> tuple[Experiment, ...]:
-        """A good end that nobody vouches for is tested as soon as the bad end has crashed."""
+        """A good end that nobody vouches for is tested as soon as the bad end has crashed.
+
+        The end without the bug is tested as soon as runs anywhere do not reach the bug's code: if those of
+        this end do not either, silence is no reason to doubt a commit.
+        """
         reported = self.evidence.reported
         asked = {experiment.commit for experiment in wanted}
-        if not self.rules.check_good or reported in {GOOD_END, *asked} or GOOD_END in {*asked, *self.found}:
+        end = self.clean_end
+        if reported in asked or end in {*asked, *self.found} or self.rules.phase != "search":
+            return wanted
+        if self.rules.check_good and not self.rules.fix:
+            reason = "where the branches part: is it good?"
+        elif any(self.evidence.tally(i).silent for i in self.evidence.tried):
+            reason = f"does the end without the bug execute {self.evidence.path[0]}?"
+        else:
             return wanted
         runs = max(enough_runs(crash_chance(self.evidence.tally(reported))), 1)
-        return (Experiment(GOOD_END, runs, reason="where the branches part: is it good?"),)
+        return (Experiment(end, runs, reason=reason),)
 
     def _doubt(self, answer: Answer) -> Experiment | None:
         """What to test before an answer is believed: the culprit's parent, and both till they convince."""
@@ -219,6 +256,7 @@ class Search(Standing):
 
     def _order(self, experiment: Experiment, at_once: int) -> Order:
         index = experiment.commit
+        idle = experiment.reason.startswith(_WHICH_FUNCTIONS)
         known = self.evidence.known_kernels - {self.evidence.signature(index)}
         return Order(
             self.sha(index),
@@ -227,7 +265,9 @@ class Search(Standing):
             title=self.title(index),
             stop=tuple(sorted(self.evidence.reference.main)) if experiment.stop_at_crash else None,
             known=() if experiment.own else tuple(sorted(known)),
-            watch=self.watched,
+            expect=self.evidence.expected_titles,
+            watch=self.stack if idle else self.evidence.path,
+            idle=idle,
             strict=index == self.evidence.reported,
             phase=self.rules.phase,
             at_once=at_once,
@@ -242,7 +282,8 @@ class Search(Standing):
         index = self.index(tested.commit)
         if index in self._names:
             self._say.line(f"testing release {self._names[index]}")
-        self._say.lines(bisectlog.commit(tested, same_as=self.twin(tested, index)))
+        known = replace(tested, runs=tuple(map(self.evidence.known_by, tested.runs)))
+        self._say.lines(bisectlog.commit(known, same_as=self.twin(tested, index)))
         if took := bisectlog.took([tested]):
             self._say.line(f"# took {took}")
         self._say.lines(remarks(self, index))

@@ -7,12 +7,15 @@ the host's side, and never good.
 
 from __future__ import annotations
 
+import json
 import os
 from collections import defaultdict
+from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect import properties
-from pytest_kbisect.bisection.outcome import UNREPORTED, Outcome, Run, Tested
+from pytest_kbisect.bisection.outcome import UNREPORTED, Outcome, Report, Run, Tested
 from pytest_kbisect.errors import HostError, UsageError
 
 if TYPE_CHECKING:
@@ -98,8 +101,32 @@ def _add_costs(had: dict[str, dict[str, float]], told: _Told) -> None:
 
 
 def _worst(group: list[tuple[Run, bool]]) -> Run:
-    """The end of a run of several tests: the worst, and of crashes the expected one."""
-    return min(group, key=lambda end: (_WORST.index(end[0].outcome), not end[1]))[0]
+    """The end of a run of several tests: the worst, and of crashes the expected one.
+
+    It has the reports of all, and has executed what any of them has.
+    """
+    worst = min(group, key=lambda end: (_WORST.index(end[0].outcome), not end[1]))[0]
+    if len(group) == 1:
+        return worst
+    runs = [run for run, _ in group]
+    # A test whose fixtures fail, too, is there twice.
+    shown = tuple(dict.fromkeys(chain.from_iterable(run.shown for run in runs)))
+
+    def functions(of: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(chain.from_iterable(getattr(run, of) for run in runs)))
+
+    reached = functions("reached")
+    return replace(
+        worst,
+        reports=shown if len(shown) > 1 else (),
+        whole=worst.outcome is Outcome.CRASHED
+        and all(run.whole or run.outcome is Outcome.OK for run in runs),
+        reached=reached,
+        unreached=tuple(name for name in functions("unreached") if name not in reached),
+        inlined=functions("inlined"),
+        absent=functions("absent"),
+        idle=functions("idle"),
+    )
 
 
 def _cases(xml: Path) -> list[TestCase]:
@@ -147,18 +174,45 @@ def _run(case: TestCase, told: _Told) -> Run:
         outcome = Outcome.INFRA_FAILED
         title = title or words.partition("\n")[0]
     by = {part: float(first(name)) for part, name in properties.RUN_PARTS.items() if first(name)}
+    reports = tuple(map(_report, told.get(properties.REPORT, ())))
+    known_by = next((one for one in reports if one.title == title), None) or Report(
+        title,
+        tuple(told.get(properties.ALT_TITLE, ())),
+        first(properties.CRASH_TYPE),
+        first(properties.FRAME),
+        words.removeprefix(title).lstrip("\n")[:_REPORT_LIMIT] if outcome is Outcome.CRASHED else "",
+    )
     return Run(
         outcome,
         title=title,
-        alt_titles=tuple(told.get(properties.ALT_TITLE, ())),
-        type=first(properties.CRASH_TYPE),
-        frame=first(properties.FRAME),
+        alt_titles=known_by.alt_titles,
+        type=known_by.type,
+        frame=known_by.frame,
         message=words[:2000],
-        report=words.removeprefix(title).lstrip("\n")[:_REPORT_LIMIT] if outcome is Outcome.CRASHED else "",
+        report=known_by.report,
+        reports=reports if len(reports) > 1 else (),
+        whole=bool(first(properties.WHOLE)),
+        cut_short=first(properties.CUT_SHORT),
         seconds=sum(by.values()),
         seconds_by=by,
         reached=tuple(told.get(properties.REACHED, ())),
         unreached=tuple(told.get(properties.UNREACHED, ())),
+        inlined=tuple(told.get(properties.INLINED, ())),
+        absent=tuple(told.get(properties.ABSENT, ())),
+        idle=tuple(told.get(properties.IDLE, ())),
+        unwatched=first(properties.UNWATCHED),
         configuration=first(properties.CONFIGURATION),
         signature=first(properties.SIGNATURE),
+    )
+
+
+def _report(told: str) -> Report:
+    """One report of a run, as a session has written it."""
+    facts = json.loads(told)
+    return Report(
+        title=facts["title"],
+        alt_titles=tuple(facts["alt_titles"]),
+        type=facts["type"],
+        frame=facts["frame"],
+        report=facts["text"][:_REPORT_LIMIT],
     )

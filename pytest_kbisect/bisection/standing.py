@@ -8,7 +8,8 @@ import numpy as np
 
 from pytest_kbisect.bisection.bayes import Bayes
 from pytest_kbisect.bisection.classic import Classic
-from pytest_kbisect.bisection.outcome import Tested, Verdict, merged
+from pytest_kbisect.bisection.outcome import Outcome, Tested, Verdict, merged
+from pytest_kbisect.bisection.reach import Reach, reach_of
 from pytest_kbisect.bisection.strategy import GOOD_END
 from pytest_kbisect.bisection.witness import Witness, watched_functions, witness_of
 
@@ -74,18 +75,29 @@ class Standing:
         return Verdict.GOOD if tally.ok else Verdict.SKIP
 
     @property
-    def watched(self) -> tuple[str, ...]:
-        """The functions of the crash, once it was seen: whether runs execute them is watched."""
+    def clean_end(self) -> int:
+        """The end of the range that should not have the bug."""
+        return self.history.bad_end if self.evidence.reported == GOOD_END else GOOD_END
+
+    @property
+    def stack(self) -> tuple[str, ...]:
+        """The functions of the crash, once it was seen at the commit it was reported on."""
         seen = self.found.get(self.evidence.reported)
         crash = (
             next((run for run in seen.runs if self.evidence.count([run]).matching), None) if seen else None
         )
-        return watched_functions(crash) if crash else ()
+        return watched_functions(self.evidence.known_by(crash)) if crash else ()
+
+    def unreached(self, index: int) -> bool:
+        """Whether no run at a commit that ended well came to the bug's code, as far as that is known."""
+        path = self.evidence.path
+        ends = {reach_of(run, path) for run in self.evidence.runs(index) if run.outcome is Outcome.OK}
+        return Reach.SILENT in ends and Reach.REACHED not in ends
 
     def witness(self, index: int) -> Witness:
         """What the runs at a commit executed of the crash's functions."""
         tested = self.found.get(index)
-        return witness_of(self.watched, tested.runs) if tested else Witness()
+        return witness_of(self.evidence.path, tested.runs) if tested else Witness()
 
     def twin(self, tested: Tested, index: int) -> str:
         """The commit whose kernel this one shares, where it was not run again for that reason."""

@@ -8,7 +8,15 @@ from math import lgamma, log, pi
 from typing import TYPE_CHECKING
 
 from pytest_kbisect.bisection.outcome import Outcome
-from pytest_kbisect.bisection.reference import Match, Matcher, Reference, is_of_the_harness, match_names
+from pytest_kbisect.bisection.reach import Reach, reach_of, went_past_other_bugs
+from pytest_kbisect.bisection.reference import (
+    Match,
+    Matcher,
+    Reference,
+    is_of_the_harness,
+    match_names,
+    match_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -67,25 +75,45 @@ def tally_of(runs: Iterable[Run], reference: Reference, matcher: Matcher = match
     """
     crashes: Counter[Match] = Counter()
     outcomes: Counter[Outcome] = Counter()
+    reached: Counter[Reach] = Counter()
     for run in runs:
         if run.outcome is Outcome.CRASHED:
-            match = matcher(run, reference)
+            match = match_of(run, reference, matcher)
             if match is not Match.MATCH and is_of_the_harness(run):
                 outcomes[Outcome.INFRA_FAILED] += 1
+            elif match is Match.UNRELATED and went_past_other_bugs(run, reference):
+                outcomes[Outcome.OK] += 1
+                reached[Reach.REACHED] += 1
             else:
                 crashes[match] += 1
         else:
             outcomes[run.outcome] += 1
+            if run.outcome is Outcome.OK:
+                reached[reach_of(run, reference.path)] += 1
+    silent = _silent(reached)
     if 2 * outcomes[Outcome.INFRA_FAILED] > crashes.total() + outcomes.total():
         outcomes[Outcome.INFRA_FAILED] += outcomes.pop(Outcome.OK, 0)
+        silent = 0
     return Tally(
         matching=crashes[Match.MATCH],
-        ok=outcomes[Outcome.OK],
+        ok=outcomes[Outcome.OK] - silent,
         related=crashes[Match.RELATED],
         unrelated=crashes[Match.UNRELATED],
         boot_failed=outcomes[Outcome.BOOT_FAILED],
         infra_failed=outcomes[Outcome.INFRA_FAILED],
+        silent=silent,
     )
+
+
+def _silent(reached: Counter[Reach]) -> int:
+    """How many of the runs that ended well did not come to the bug's code.
+
+    Those of which that is not known are divided as the others are.
+    """
+    silent, heard = reached[Reach.SILENT], reached[Reach.REACHED]
+    if not silent:
+        return 0
+    return silent + round(reached[Reach.UNKNOWN] * silent / (silent + heard))
 
 
 def chance_of(crashes: int, others: int) -> float:

@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from pytest_kbisect.crash import CrashReport
+    from pytest_kbisect.errors import KernelCrash
     from pytest_kbisect.guest.image import GuestImage
 
 _QUIET = 0.1
 """Seconds of the guest's own clock that it is left alone after the reproducer is done: what has been put
 off (RCU callbacks, work queues, timers of a few ticks) happens in them."""
+_WARN_ONCE = "/sys/kernel/debug/clear_warn_once"
 _SERVICES = 60.0
 """Seconds that the services of a disk image may take to start after its ssh server answers."""
 
@@ -137,6 +139,14 @@ class Guest:
             self._wait_for_services(self._ssh, min(_SERVICES, started + timeout - time.monotonic()))
         self.boot_seconds = time.monotonic() - started
         self.boot_reports = self._watch.begin()
+        if self.boot_reports:
+            self._warn_again(self._ssh)
+
+    @staticmethod
+    def _warn_again(ssh: Ssh) -> None:
+        """A WARN_ON_ONCE() that the boot has used up warns again (since 4.16, with CONFIG_DEBUG_FS)."""
+        with contextlib.suppress(InfraError):
+            ssh.run(f"echo 1 >{_WARN_ONCE}", timeout=unanswered.ALIVE)
 
     def _wait_for_services(self, ssh: Ssh, timeout: float) -> None:
         """Wait until all services are started, or the time is over; commands can be run in both cases."""
@@ -208,9 +218,9 @@ class Guest:
     ) -> CommandResult:
         """Run a command (a string is a shell line) for at most `timeout` seconds.
 
-        Raises KernelCrash as soon as the console shows a crash, CommandTimeoutError at the deadline
-        unless `may_time_out` (then the result's exit_status is None), InfraError when QEMU or ssh
-        fails without a crash.
+        Raises KernelCrash as soon as the console shows a crash that ends the run (see `expect`),
+        CommandTimeoutError at the deadline unless `may_time_out` (then the result's exit_status is None),
+        InfraError when QEMU or ssh fails without a crash.
         """
         if self._ssh is None:
             raise InfraError("ssh", "the guest has not been booted")
@@ -271,13 +281,26 @@ class Guest:
         """Note from now on which functions are executed; None where there are none to watch.
 
         `entries` are their addresses by name, `socket` a path for QEMU's stub. Raises InfraError where
-        that cannot be had.
+        that cannot be had; the guest goes on all the same.
         """
         if not entries:
             return None
         socket.unlink(missing_ok=True)
         self._qemu.serve_gdb(socket)
+        self._unanswered.watched = True
         return Reached(socket, entries)
+
+    def expect(self, ends_run: Callable[[CrashReport], bool]) -> None:
+        """From now on only reports of which `ends_run` says so, and panics, end a run at once.
+
+        What else the kernel reports is raised by `settle`.
+        """
+        self._watch.ends_run = ends_run
+
+    def crash(self) -> KernelCrash | None:
+        """What the console has shown since the run began; None if it is nothing."""
+        self._watch.read()
+        return self._watch.crash()
 
     # -- the verdict of the console ------------------------------------------------------------------
 
@@ -285,8 +308,9 @@ class Guest:
         """After the last command: wait for what it set off, and check that the guest still answers.
 
         The guest waits a moment by its own clock and then prints a line: what it printed before that
-        has been read when the line has. Raises KernelCrash for what was printed since the boot, a
-        guest that hangs, rebooted or is lost, and InfraError when QEMU itself died.
+        has been read when the line has. Raises KernelCrash for all reports since the run began, if there
+        are any that were not raised before, and for a guest that hangs, rebooted or is lost; InfraError when
+        QEMU itself died.
         """
         if self._ssh is None:
             return

@@ -6,10 +6,13 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_kbisect.crash import ConsoleReader, CrashReport
+from pytest_kbisect.crash.fatality import PANIC, Fatality, fatality, panic_setting
 from pytest_kbisect.errors import BootError, GuestError, InfraError, KernelCrash
 from pytest_kbisect.guest.console import require_room
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_kbisect.guest.console import Console
     from pytest_kbisect.guest.qemu import Qemu
 
@@ -18,6 +21,8 @@ _REPORT_LIMIT = 5.0
 _SILENT = 0.4
 """A console without the line waited for, and silent for so many seconds, has said what it had to say."""
 _READ_LIMIT = 5.0
+_LAST_WORDS = 64 << 10
+"""Bytes of a console in which a panic's reason is looked for."""
 _KEPT = 4096
 """Bytes of what was read before that `recent` keeps: a line that is looked for may come in two pieces."""
 
@@ -28,16 +33,24 @@ def cannot_write(error: OSError) -> InfraError:
 
 
 class ConsoleWatch:
-    """Reads one console while it grows. `recent` ends with what was read last."""
+    """Reads one console while it grows. `recent` ends with what was read last.
+
+    `ends_run` tells of a report whether the run is over with it; without a word from outside each one is. A
+    panic always ends it. What else is reported is kept, and raised when the console says no more.
+    """
 
     def __init__(self, qemu: Qemu, console: Console) -> None:
         self._qemu = qemu
         self.console = console
         self._reader = ConsoleReader()
         self._reports: list[CrashReport] = []
+        self._raised = self._judged = 0
+        self._over = False
         self._pending_since: float | None = None
+        self._heard = 0.0
         self._read_bytes = 0
         self.recent = b""
+        self.ends_run: Callable[[CrashReport], bool] = lambda _: True
 
     @property
     def pending(self) -> bool:
@@ -48,6 +61,8 @@ class ConsoleWatch:
         """Start a run: what was printed so far does not belong to it. Returns the crashes in that."""
         before = self.finish()
         self._reports, self._reader, self._pending_since, self.recent = [], ConsoleReader(), None, b""
+        self._raised = self._judged = 0
+        self._over = False
         return before
 
     def read(self) -> None:
@@ -55,6 +70,7 @@ class ConsoleWatch:
         if chunk := self.console.read_new():
             if not self._reader.begun:  # a report's time begins with it, not with a line held back
                 self._pending_since = None
+            self._heard = time.monotonic()
             self._read_bytes += len(chunk)
             self.recent = self.recent[-_KEPT:] + chunk
             self._reports.extend(self._reader.feed(chunk))
@@ -64,28 +80,63 @@ class ConsoleWatch:
         self._reports.extend(self._reader.finish())
         return tuple(self._reports)
 
+    def crash(self, *, whole: bool = False) -> KernelCrash | None:
+        """The crash that the reports since the run began come to, taken as they are; None without any.
+
+        `whole`: the run has gone to its end, unless one of them has killed something.
+        """
+        if not (reports := self.finish()):
+            return None
+        self._raised = len(reports)
+        wanted = next((report for report in reports if self.ends_run(report)), reports[0])
+        said = self._last_words()
+        alive = PANIC not in said and all(fatality(report) is Fatality.NONE for report in reports)
+        return KernelCrash(wanted, reports=reports, whole=whole and alive, setting=panic_setting(said))
+
+    def _last_words(self) -> str:
+        return self.console.bytes()[-_LAST_WORDS:].decode("utf-8", "replace")
+
     def look(self) -> None:
-        """Read what is new. Raises KernelCrash for a crash or a reboot, InfraError where QEMU itself died."""
+        """Read what is new.
+
+        Raises KernelCrash for a report that ends the run, a panic or a reboot, InfraError where QEMU itself
+        died.
+        """
         ended = not self._qemu.running()  # asked first: what was printed until then is read
         self.read()
-        now = time.monotonic()
-        if self._reader.pending and not self._reports:
-            self._pending_since = self._pending_since or now
-            if ended or now - self._pending_since > _REPORT_LIMIT:
-                self._reports.extend(self._reader.finish())
-        if self._reports:
-            raise KernelCrash(self._reports[0])
-        if ended:
+        self._take_what_waits_too_long()
+        new, self._judged = self._reports[self._judged :], len(self._reports)
+        self._over = self._over or any(
+            fatality(report) is Fatality.KERNEL or self.ends_run(report) for report in new
+        )
+        if self._over:
             self._look_at_the_end()
-            if self._qemu.ended_by():
-                raise self.disk_failure() or self.silent("unexpected kernel reboot", "REBOOT")
+        if not ended:
+            return
+        reports = self.finish()
+        if not self._qemu.ended_by():
+            if crash := self.crash():
+                raise crash
             raise InfraError("qemu", self.qemu_died(), console=self.console.tail())
+        failure = None if reports else self.disk_failure()
+        raise failure or self.silent("unexpected kernel reboot", "REBOOT")
+
+    def _take_what_waits_too_long(self) -> None:
+        """Take a begun report as it is after a while; one that is being printed has a little more."""
+        if not self._reader.pending:
+            return
+        now = time.monotonic()
+        self._pending_since = self._pending_since or now
+        waited = now - self._pending_since
+        if waited > 2 * _REPORT_LIMIT or (waited > _REPORT_LIMIT and now - self._heard > _SILENT):
+            self.finish()
+            self._pending_since = None
 
     def read_up_to(self, line: bytes) -> None:
         """Read until the console has this line and no report is under way, or is silent.
 
-        Raises as `look` does, KernelCrash for a report that is not complete then, and InfraError where the
-        line is missing because the host's disk is full: so may be a crash.
+        Raises as `look` does, KernelCrash for all other reports since the run began that were not raised,
+        and InfraError where the line is missing because the host's disk is full: so may be a crash.
         """
         started = heard = time.monotonic()
         read = -1
@@ -98,14 +149,15 @@ class ConsoleWatch:
             if now - heard > _SILENT:
                 break
             time.sleep(0.005)
-        self._look_at_the_end()
+        if len(self.finish()) > self._raised and (crash := self.crash(whole=True)):
+            raise crash
         if line not in self.recent and (failure := self.disk_failure()):
             raise failure
 
     def _look_at_the_end(self) -> None:
-        """The console will say no more. Raises KernelCrash for what it said."""
-        if reports := self.finish():
-            raise KernelCrash(reports[0])
+        """The run is over. Raises KernelCrash for what its console said."""
+        if crash := self.crash():
+            raise crash
 
     def reason(self) -> KernelCrash | InfraError | None:
         """What `look` would raise now."""
@@ -153,5 +205,10 @@ class ConsoleWatch:
         return BootError(kind, message, console=self.console.tail())
 
     def silent(self, title: str, kind: str) -> KernelCrash:
-        """A crash of which the console has no word."""
-        return KernelCrash(CrashReport(title=title, type=kind, report=self.console.tail()))
+        """A crash of which the console has no word, unless something before it has killed the guest."""
+        killed = any(fatality(report) is not Fatality.NONE for report in self.finish())
+        if not killed and not (self._reports and PANIC in self._last_words()):
+            self._reports.append(CrashReport(title=title, type=kind, report=self.console.tail()))
+        crash = self.crash()
+        assert crash is not None
+        return crash

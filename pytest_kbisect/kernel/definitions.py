@@ -36,3 +36,22 @@ def files_defining(
     )
     sources = tree.read_files(commit, [path for path in paths if path.endswith(".c")])
     return frozenset(path for path, text in sources if pattern.search(text))
+
+
+def names_mentioned(
+    tree: LinuxTree, commit: str, functions: Iterable[str], paths: Iterable[str]
+) -> frozenset[str]:
+    """Those of the functions whose names stand in one of the C files and headers `paths`, at this commit.
+
+    A name that stands nowhere belongs to no function there. A system call is looked for by its bare name.
+    """
+    bare = {_SYSCALL.sub("", name): name for name in functions}
+    if not bare:
+        return frozenset()
+    word = re.compile(rf"\b(?:{'|'.join(map(re.escape, bare))})\b")
+    found: set[str] = set()
+    for _, text in tree.read_files(commit, [path for path in paths if path.endswith((".c", ".h"))]):
+        found.update(word.findall(text))
+        if len(found) == len(bare):
+            break
+    return frozenset(bare[name] for name in found)

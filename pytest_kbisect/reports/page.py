@@ -221,6 +221,10 @@ def _view(story: Story, revision: Revision, budget: _Budget) -> RevisionView:
     tally = ""
     if revision.crashed + revision.ok:
         tally = f"{revision.crashed} of {revision.crashed + revision.ok} runs crashed"
+        if silent := revision.facts.get("silent"):
+            tally += f", {silent} more did not reach the bug's code"
+    elif revision.facts.get("silent"):
+        tally = "no run reached the bug's code"
     elif revision.build_error:
         tally = "does not build"
     elif revision.runs:
@@ -239,17 +243,22 @@ def _view(story: Story, revision: Revision, budget: _Budget) -> RevisionView:
 def _texts(revision: Revision, budget: _Budget) -> Iterable[Text]:
     """The crash texts of a commit, each once: what differs in numbers only is the same crash."""
     groups: dict[str, list[int]] = {}
+    first: dict[str, tuple[str, str]] = {}
     for i, run in enumerate(revision.runs):
-        if run.outcome is Outcome.CRASHED and run.report:
-            groups.setdefault(f"{run.title}\n{_NUMBERS.sub('N', run.report)}", []).append(i)
-    for kind, members in groups.items():
-        run = revision.runs[members[0]]
+        for title, report in run.reports:
+            if report:
+                kind = f"{title}\n{_NUMBERS.sub('N', report)}"
+                first.setdefault(kind, (title, report))
+                groups.setdefault(kind, []).append(i)
+    for kind, found in groups.items():
+        title, report = first[kind]
+        members = sorted(set(found))
         runs = ("run " if len(members) == 1 else "runs ") + words.ranges(members)
         if kind in budget.shown:
-            yield Text(run.title, runs, "", as_at=budget.shown[kind])
+            yield Text(title, runs, "", as_at=budget.shown[kind])
         else:
             budget.shown[kind] = revision.commit
-            yield Text(run.title, runs, _cut(run.report, budget))
+            yield Text(title, runs, _cut(report, budget))
 
 
 def _cut(text: str, budget: _Budget) -> str:
@@ -266,7 +275,8 @@ def _run(story: Story, number: int, run: RunFacts, budget: _Budget) -> RunView:
             text = consoles.end(path, min(budget.one_console, budget.consoles))
             budget.consoles -= len(text.encode("utf-8", "replace"))
             ends.append(text)
-    said = _OUTCOMES[run.outcome] + (f": {run.title}" if run.title else "")
+    titles = list(dict.fromkeys(title for title, _ in run.reports if title)) or [run.title]
+    said = _OUTCOMES[run.outcome] + (f": {', '.join(titles)}" if any(titles) else "")
     said += f" (configuration {run.configuration})" if run.configuration else ""
     return RunView(
         number,

@@ -139,10 +139,14 @@ def _steps(folder: Path, records: Sequence[Mapping[str, Any]]) -> tuple[Step, ..
 
 
 def _run(run: Mapping[str, Any], index: int, kept: Mapping[int, tuple[Path, ...]]) -> RunFacts:
+    title, report = str(run.get("title") or ""), str(run.get("report") or "")
+    outcome = Outcome(run["outcome"])
+    shown = run.get("reports") or ([run] if outcome is Outcome.CRASHED else [])
     return RunFacts(
-        Outcome(run["outcome"]),
-        title=str(run.get("title") or ""),
-        report=str(run.get("report") or ""),
+        outcome,
+        title=title,
+        report=report,
+        reports=tuple((str(one.get("title") or ""), str(one.get("report") or "")) for one in shown),
         seconds=float(run.get("seconds") or 0.0),
         seconds_by=run.get("seconds_by") or {},
         consoles=kept.get(index, ()),

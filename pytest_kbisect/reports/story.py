@@ -44,6 +44,8 @@ class RunFacts:
     outcome: Outcome
     title: str = ""
     report: str = ""
+    reports: tuple[tuple[str, str], ...] = ()
+    """Title and text of each report of a crash, in order."""
     seconds: float = 0.0
     seconds_by: Mapping[str, float] = field(default_factory=dict)
     consoles: tuple[Path, ...] = ()
@@ -209,8 +211,8 @@ class Story:
         if self.crash_report:
             return self.crash_report
         shown = (self.crashing, *self.revisions)
-        reports = (run.report for one in shown if one for run in one.runs if run.title == self.result.crash)
-        return next((report for report in reports if report), "")
+        reports = (report for one in shown if one for run in one.runs for report in run.reports)
+        return next((text for title, text in reports if title == self.result.crash and text), "")
 
     @property
     def seconds(self) -> float:

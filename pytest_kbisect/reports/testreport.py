@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from _pytest._code.code import ReprExceptionInfo, ReprFileLocation, ReprTracebackNative
 
 from pytest_kbisect import properties, variables
+from pytest_kbisect.crash import CrashReport
+from pytest_kbisect.crash.fatality import Fatality, fatality
 from pytest_kbisect.errors import (
     BootError,
     BuildError,
@@ -23,8 +25,8 @@ from pytest_kbisect.guest.ssh import CommandTimeoutError
 from pytest_kbisect.reproducers import ReproducerFile
 from pytest_kbisect.stash import session_of
 
-if TYPE_CHECKING:
-    from pytest_kbisect.crash import CrashReport
+_TEST, _TEST_FAILED = "TEST", "test failed: "
+"""Type and beginning of the title of a failure that a test's own expectation is the reason of."""
 
 
 def tell(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
@@ -49,8 +51,8 @@ def _tell(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
         _forget_what_was_no_crash(item)
     if isinstance(error, KernelCrash):
         _add(item, properties.OUTCOME, "crashed")
-        _tell_crash(item, error.report)
-        if _is_waited_for(error.report):
+        _tell_crash(item, error, failed=_own_failure(item, call), whole=error.whole and not error.__cause__)
+        if any(map(_is_waited_for, error.reports)):
             item.session.shouldstop = "a run crashed, as was waited for"
     elif isinstance(error, BootError):
         _add(item, properties.OUTCOME, "boot-failed")
@@ -67,11 +69,21 @@ def _tell(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
     ):
         # The test's own expectation failed: to the test this kernel is bad, console or not.
         _add(item, properties.OUTCOME, "crashed")
-        _add(item, properties.TITLE, f"test failed: {_first_line(error)}")
-        _add(item, properties.CRASH_TYPE, "TEST")
+        _add(item, properties.TITLE, f"{_TEST_FAILED}{_first_line(error)}")
+        _add(item, properties.CRASH_TYPE, _TEST)
     else:
         _add(item, properties.OUTCOME, "infra-failed")
         _add(item, properties.TITLE, _first_line(error))
+
+
+def _own_failure(item: pytest.Item, call: pytest.CallInfo[Any]) -> str:
+    """What a test itself failed by, in a run of which the console says more; "" where it did not."""
+    assert call.excinfo is not None
+    cause = call.excinfo.value.__cause__
+    if cause is None or call.when != "call" or not _expects_something(item):
+        return ""
+    own = isinstance(cause, CommandTimeoutError) or not isinstance(cause, KbisectError)
+    return _first_line(cause) if own and not isinstance(cause, pytest.skip.Exception) else ""
 
 
 def _expects_something(item: pytest.Item) -> bool:
@@ -100,17 +112,36 @@ def _first_line(error: BaseException) -> str:
     return words or type(error).__name__
 
 
-def _tell_crash(item: pytest.Item, report: CrashReport) -> None:
+def _tell_crash(item: pytest.Item, crash: KernelCrash, *, failed: str, whole: bool) -> None:
+    report = crash.report
+    if properties.TITLE not in dict(item.user_properties):
+        for title in report.alt_titles:
+            item.user_properties.append((properties.ALT_TITLE, title))
     _add(item, properties.TITLE, report.title)
-    for title in report.alt_titles:
-        _add(item, properties.ALT_TITLE, title)
     _add(item, properties.CRASH_TYPE, report.type)
     _add(item, properties.FRAME, report.frame)
+    titles = [one.title for one in crash.reports]
+    # What is reported a hundred times has its text once.
+    shown = [_as_json(one, text=one.title not in titles[:i]) for i, one in enumerate(crash.reports)]
+    if failed and all(fatality(one) is Fatality.NONE for one in crash.reports):  # else that is why it failed
+        shown.append(_as_json(CrashReport(f"{_TEST_FAILED}{failed}", type=_TEST)))
+    # All that a run has shown, where a fixture's clean-up shows more.
+    told = (properties.REPORT, properties.WHOLE)
+    item.user_properties[:] = [one for one in item.user_properties if one[0] not in told]
+    item.user_properties += [(properties.REPORT, text) for text in shown]
+    if whole:
+        item.user_properties.append((properties.WHOLE, "1"))
+    _add(item, properties.CUT_SHORT, crash.setting)
+
+
+def _as_json(report: CrashReport, *, text: bool = True) -> str:
+    facts = {"title": report.title, "alt_titles": report.alt_titles, "type": report.type}
+    return json.dumps({**facts, "frame": report.frame, "text": report.report if text else ""})
 
 
 def _add(item: pytest.Item, name: str, text: str) -> None:
     """Properties are told once: the first phase that fails says what happened."""
-    if text and (name == properties.ALT_TITLE or name not in dict(item.user_properties)):
+    if text and name not in dict(item.user_properties):
         item.user_properties.append((name, text))
 
 

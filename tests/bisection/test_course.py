@@ -74,9 +74,11 @@ class Lab:
         if signature in order.known:
             return Found(commit, signature=signature, build_seconds=1)
         ok = replace(OK, reached=watch) if self.arrives else replace(OK, unreached=watch)
-        ends = [CRASH if word == "yes" else ok] * order.runs
+        crash = replace(CRASH, reached=watch, idle=("",) if order.idle else ())
+        ends = [crash if word == "yes" else ok] * order.runs
         ends = ends[:1] if order.stop is not None and word == "yes" else ends
-        return Found(commit, tuple(ends), signature, "gcc", build_seconds=60, test_seconds=5)
+        build = 0 if commit in self.asked[:-1] else 60
+        return Found(commit, tuple(ends), signature, "gcc", build_seconds=build, test_seconds=5)
 
 
 @pytest.fixture(params=["bayes", "bayes, three at once", "classic"])
@@ -628,7 +630,7 @@ def test_a_budget_ends_with_what_is_known(linux, bisect, tmp_path):
     before = linux.grow(16, "before")
     culprit = linux.commit("the culprit", bug="yes\n")
     linux.grow(16, "after")
-    finding = bisect(f"{good}..HEAD", budget=200.0 / bisect.at_once)
+    finding = bisect(f"{good}..HEAD", budget=300.0 / bisect.at_once)
     assert finding.answer.kind is AnswerKind.CANDIDATES
     assert finding.answer.reason.startswith("the budget is spent: ")
     left = {finding.search.sha(i) for i, _ in finding.answer.candidates}

@@ -32,7 +32,11 @@ FUNCTIONS = ("pskb_expand_head", "tun_get_user", "tun_chr_write_iter")
 
 
 def test_watched_are_the_function_of_the_title_and_its_callers():
-    assert watched_functions(CRASH)[:3] == FUNCTIONS
+    assert watched_functions(CRASH) == (*FUNCTIONS, "vfs_write", "ksys_write")
+    in_interrupt = REPORT.replace(" vfs_write+", " asm_sysvec_apic_timer_interrupt+0x1/0x2\n vfs_write+")
+    assert watched_functions(replace(CRASH, report=in_interrupt)) == FUNCTIONS
+    freed = REPORT + "Freed by task 61:\n kfree_skb+0x1/0x2\n tun_chr_close+0x1/0x2\n"
+    assert watched_functions(replace(CRASH, report=freed)) == watched_functions(CRASH)
     assert watched_functions(replace(CRASH, report="")) == ("pskb_expand_head",)
     assert watched_functions(Run(Outcome.CRASHED, title="no output from test machine")) == ()
 

@@ -145,3 +145,89 @@ def missing(watched) -> GuestError:
 
 def raised(error: GuestError) -> None:
     raise error
+
+
+OOPS = BEGINNING.replace(
+    b"WARNING: CPU: 0 PID: 50 at drivers/misc/kbx.c:211 kbx_warn+0x12/0x40",
+    b"BUG: kernel NULL pointer dereference, address: 0000000000000008\n"
+    b"[   12.000001][   T50] Oops: 0000 [#1] PREEMPT SMP",
+)
+ANOTHER = (BEGINNING + REST).replace(b"kbx_warn", b"kbx_other")
+
+
+def titles(crash: KernelCrash) -> list[str]:
+    return [report.title for report in crash.reports]
+
+
+def looking_for(watched, title: str) -> None:
+    watched.ends_run = lambda report: report.title == title
+
+
+def test_a_report_that_is_not_looked_for_does_not_end_the_run(tmp_path):
+    watched, say = watching(tmp_path / "console.log")
+    looking_for(watched, "WARNING in kbx_warn")
+    say(ANOTHER)
+    watched.look()
+    say(OOPS + REST)
+    watched.look()
+    say(BEGINNING + REST)
+    with pytest.raises(KernelCrash) as raised:
+        watched.look()
+    assert raised.value.report.title == "WARNING in kbx_warn"
+    assert titles(raised.value)[::2] == ["WARNING in kbx_other", "WARNING in kbx_warn"]
+    assert not raised.value.whole
+
+
+@pytest.mark.parametrize(("before", "whole"), [(ANOTHER, True), (OOPS + REST, False)])
+def test_what_did_not_end_the_run_is_raised_in_the_end_and_once(tmp_path, before, whole):
+    watched, say = watching(tmp_path / "console.log")
+    looking_for(watched, "WARNING in kbx_warn")
+    say(before + b"end of run\n")
+    with pytest.raises(KernelCrash) as raised:
+        watched.read_up_to(b"end of run")
+    assert raised.value.whole is whole
+    watched.read_up_to(b"end of run")
+    say(BEGINNING.replace(b"kbx_warn", b"kbx_late") + REST.replace(b"kbx_warn", b"kbx_late"))
+    with pytest.raises(KernelCrash) as raised:
+        watched.read_up_to(b"end of run")
+    assert titles(raised.value)[-1] == "WARNING in kbx_late"
+
+
+@pytest.mark.parametrize(("before", "told"), [(ANOTHER, True), (OOPS + REST, False), (b"", True)])
+def test_a_guest_that_falls_silent_after_an_oops_has_no_second_bug(tmp_path, before, told):
+    watched, say = watching(tmp_path / "console.log")
+    looking_for(watched, "none")
+    say(HARMLESS + before)
+    watched.look()
+    crash = watched.silent("no response from the guest", "HANG")
+    assert ("no response from the guest" in titles(crash)) is told
+
+
+def test_a_report_that_waits_too_long_is_kept_and_the_next_one_read(tmp_path, clock):
+    watched, say = watching(tmp_path / "console.log")
+    looking_for(watched, "WARNING in kbx_warn")
+    say((BEGINNING + REST[:-50]).replace(b"kbx_warn", b"kbx_other"))
+    watched.look()
+    clock.now += 5.1
+    watched.look()
+    say(b"[   18.000000][   T51] " + (BEGINNING + REST).replace(b"T50", b"T51").partition(b"] ")[2])
+    clock.now += 1
+    assert title_of(watched.look) == "WARNING in kbx_warn"
+
+
+@pytest.mark.parametrize(
+    ("why", "setting"),
+    [
+        (b"kernel: panic_on_warn set ...", "panic_on_warn"),
+        (b"Fatal exception", "panic_on_oops (oops=panic)"),
+        (b"Fatal exception in interrupt", ""),
+    ],
+)
+def test_the_setting_that_made_a_panic_of_a_report_is_told(tmp_path, why, setting):
+    watched, say = watching(tmp_path / "console.log", lambda: False)
+    looking_for(watched, "none")
+    say(BEGINNING + REST[:-60] + b"\n[   12.1][   T50] Kernel panic - not syncing: " + why + b"\n")
+    with pytest.raises(KernelCrash) as raised:
+        watched.look()
+    assert (raised.value.setting, raised.value.whole) == (setting, False)
+    assert ("made the kernel panic" in str(raised.value)) is bool(setting)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_kbisect.kernel.definitions import files_defining
+from pytest_kbisect.kernel.definitions import files_defining, names_mentioned
 from pytest_kbisect.kernel.tree import LinuxTree
 
 FILES = {
@@ -28,6 +28,15 @@ def test_definitions_and_not_uses(linux, tmp_path):
     assert found("get_page", paths=["fs/name.c", "gone.c"]) == set()
     assert found("nothing", "0x1234", "a b") == set()
     assert found() == set()
+
+
+def test_a_name_that_stands_nowhere_belongs_to_no_function(linux, tmp_path):
+    commit = linux.commit("files", {**FILES, "include/page.h": "#define PAGE_OPS(x) x##_page\n"})
+    tree = LinuxTree(linux.path, tmp_path / "cache")
+    wanted = ("get_page", "__x64_sys_open", "put_page", "pskb_expand", "PAGE_OPS")
+    found = names_mentioned(tree, commit, wanted, [*FILES, "include/page.h", "gone.c"])
+    assert found == {"get_page", "__x64_sys_open", "PAGE_OPS"}
+    assert names_mentioned(tree, commit, (), FILES) == set()
 
 
 def test_files_are_read_in_one_go(linux, tmp_path):

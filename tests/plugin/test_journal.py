@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_kbisect.bisection.journal import Journal
-from pytest_kbisect.bisection.outcome import Outcome, Run, Tested
+from pytest_kbisect.bisection.outcome import Outcome, Report, Run, Tested
 from pytest_kbisect.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,6 +26,12 @@ runs = st.builds(
     title=st.text(max_size=20),
     alt_titles=st.lists(st.text(max_size=5), max_size=2).map(tuple),
     report=st.text(max_size=50),
+    reports=st.lists(
+        st.builds(Report, st.text(max_size=9), st.lists(st.text(max_size=5), max_size=2).map(tuple)),
+        max_size=2,
+    ).map(tuple),
+    whole=st.booleans(),
+    absent=st.lists(st.text(max_size=5), max_size=2).map(tuple),
     seconds=st.floats(0, 100),
 )
 experiments = st.lists(
@@ -102,6 +108,34 @@ def test_one_from_before_crashes_were_noted_goes_on(tmp_path: Path) -> None:
     Journal(other, {**SUBJECT, "crash": []})
     with pytest.raises(UsageError, match=r"its crash is \[\], now it is \[\"WARNING in foo\"\]"):
         Journal(other, {**SUBJECT, "crash": ["WARNING in foo"]})
+
+
+_LATER = ("reports", "whole", "cut_short", "inlined", "absent", "idle", "unwatched")
+
+
+def test_one_from_before_runs_had_several_reports_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    run = Run(Outcome.CRASHED, title="WARNING in foo", reached=("foo",))
+    Journal(path, SUBJECT).add(Tested("a", (run,)), reason="")
+    head, line = path.read_text().splitlines()
+    record = json.loads(line)
+    for name in _LATER:
+        del record["tested"]["runs"][0][name]
+    path.write_text(f"{head}\n{json.dumps(record)}\n")
+    assert Journal(path, SUBJECT).tested == (Tested("a", (run,)),)
+    assert [report.title for report in run.shown] == ["WARNING in foo"]
+
+
+@pytest.mark.parametrize("damage", [{"title": 1}, {"unknown": ""}, "text"])
+def test_a_damaged_report_is_named(tmp_path: Path, damage: object) -> None:
+    path = tmp_path / "journal.jsonl"
+    Journal(path, SUBJECT).add(Tested("a", (Run(Outcome.CRASHED),)), reason="")
+    head, line = path.read_text().splitlines()
+    record = json.loads(line)
+    record["tested"]["runs"][0]["reports"] = [damage]
+    path.write_text(f"{head}\n{json.dumps(record)}\n")
+    with pytest.raises(UsageError, match=r"journal\.jsonl:2"):
+        Journal(path, SUBJECT)
 
 
 def test_a_damaged_line_is_named(tmp_path: Path) -> None:

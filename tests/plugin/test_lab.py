@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -183,3 +184,24 @@ def test_of_two_crashes_in_a_run_the_expected_one_counts(session) -> None:
         session(("failure", other), ("failure", mine)), "c" * 40, runs=1, per_run=2, seconds=1
     )
     assert [run.title for run in tested.runs] == ["WARNING in foo"]
+
+
+def test_what_one_test_of_a_run_came_to_the_run_came_to(session) -> None:
+    """Of several reproducers, one is the bug's."""
+    first = {"outcome": "ok", "run": "0", "unreached": "foo"}
+    second = {"outcome": "ok", "run": "0", "reached": "foo"}
+    tested = session_report.read(session(("", first), ("", second)), "c" * 40, runs=1, per_run=2, seconds=1)
+    (run,) = tested.runs
+    assert (run.reached, run.unreached) == (("foo",), ())
+
+
+def test_a_run_shows_what_all_its_tests_show(session) -> None:
+    def crash(title: str, **more: str) -> dict[str, str]:
+        report = {"title": title, "alt_titles": ["b"], "type": "WARNING", "frame": "f", "text": "the text"}
+        return {"outcome": "crashed", "title": title, "run": "0", "report": json.dumps(report), **more}
+
+    xml = session(("failure", crash("WARNING in one", whole="1")), ("failure", crash("WARNING in two")))
+    (run,) = session_report.read(xml, "c" * 40, runs=1, per_run=2, seconds=1).runs
+    assert (run.title, run.report, run.whole) == ("WARNING in one", "the text", False)
+    assert [report.title for report in run.shown] == ["WARNING in one", "WARNING in two"]
+    assert run.shown[1].alt_titles == ("b",)

@@ -108,6 +108,20 @@ def test_every_commit_has_its_runs_and_consoles(tmp_path: Path) -> None:
     assert all((tmp_path / "f" / str(link)).is_file() for link in links)
 
 
+def test_every_report_of_a_run_is_shown(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "f")
+    folder.test(sha(9), "cc", position=8)
+    first = folder.records[-1]["tested"]["runs"][0]
+    mask = {"title": "WARNING in mask", "report": "the other text"}
+    first["reports"] = [mask, {"title": CRASH, "report": first["report"]}]
+    folder.test(sha(5), "o", position=4)
+    told = {"commit": sha(5), "verdict": "skip", "crashed": 0, "ok": 0, "silent": 1}
+    said = Checked(page.render(read(folder.write(tested=[told])))).said()
+    assert f"crashed: WARNING in mask, {CRASH}" in said
+    assert "the other text" in said
+    assert "no run reached the bug's code" in said
+
+
 def test_it_is_made_for_everybody(tmp_path: Path) -> None:
     text = page.render(read(search(tmp_path / "f").path))
     found = Checked(text)

@@ -1,0 +1,107 @@
+"""Which functions a run is watched for, and what is told of it; with a guest that is none."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from pytest_kbisect import properties, variables, watching
+from pytest_kbisect.crash import CrashReport
+from pytest_kbisect.errors import InfraError
+from pytest_kbisect.expectation import Expectation, expectation
+from pytest_kbisect.watching import Places, Wanted, watch
+
+PLACES = Places({"store": (1,), "check": (2,), "vfs_write": (3,)}, ("inlined",), ("absent",))
+
+
+class Guest:
+    """Executes `busy` whatever it does, and the rest once its reproducer runs."""
+
+    def __init__(self, busy=("vfs_write",), trouble=""):
+        self.busy, self.trouble, self.did = busy, trouble, []
+
+    def watch(self, entries, socket):
+        if self.trouble == "stub":
+            raise InfraError("qemu", "QEMU's gdb stub does not answer")
+        self.reached = SimpleNamespace(hit=frozenset(), trouble=self.trouble)
+        return self.reached
+
+    def run(self, command, **_):
+        self.did.append(command)
+        self.reached.hit |= set(self.busy)
+
+    def put(self, local, remote):
+        self.run(remote)
+
+    def settle(self):
+        self.run("settle")
+
+
+def facts(guest: Guest, *reached: str, idle: bool = False) -> dict[str, set[str]]:
+    watched = watch(guest, PLACES, None, idle=idle)
+    if watched.reached:
+        watched.reached.hit |= set(reached)
+    found: dict[str, set[str]] = {}
+    for name, text in watched.facts():
+        found.setdefault(name, set()).add(text)
+    return found
+
+
+def test_each_function_is_told_of() -> None:
+    assert facts(Guest(), "check") == {
+        properties.REACHED: {"check"},
+        properties.UNREACHED: {"store", "vfs_write"},
+        properties.INLINED: {"inlined"},
+        properties.ABSENT: {"absent"},
+    }
+
+
+@pytest.mark.parametrize(("busy", "told"), [(("vfs_write",), {"vfs_write"}), ((), {""})])
+def test_what_an_idle_guest_executes_is_told(busy, told) -> None:
+    guest = Guest(busy)
+    found = facts(guest, "store", idle=True)
+    assert found[properties.IDLE] == told
+    assert found[properties.REACHED] == {"store", *busy}
+    assert "settle" in guest.did
+
+
+def test_a_run_that_cannot_be_watched_says_why() -> None:
+    found = facts(Guest(trouble="stub"), idle=True)
+    assert "does not answer" in next(iter(found[properties.UNWATCHED]))
+    assert found.keys() == {properties.UNWATCHED, properties.INLINED, properties.ABSENT}
+
+
+def test_of_one_that_was_watched_for_a_while_only_what_was_seen_counts() -> None:
+    found = facts(Guest(trouble="late"), "store")
+    assert found[properties.REACHED] == {"store"}
+    assert properties.UNREACHED not in found
+
+
+def test_what_the_bisection_asks_for(monkeypatch) -> None:
+    assert watching.wanted() == Wanted()
+    monkeypatch.setenv(variables.WATCH, json.dumps({"functions": ["store", "check"], "idle": True}))
+    assert watching.wanted() == Wanted(("store", "check"), idle=True)
+
+
+@pytest.mark.parametrize(
+    ("title", "alt_titles", "met"),
+    [
+        ("WARNING in foo", (), True),
+        ("WARNING in bar", (), False),
+        ("KASAN: use-after-free Read in bar", ("WARNING in foo",), True),
+        ("INFO: bad unlock balance in baz", (), True),  # as it was called before 4.13
+    ],
+)
+def test_an_expectation_is_met_by_any_of_its_titles(monkeypatch, title, alt_titles, met) -> None:
+    monkeypatch.setenv(variables.EXPECT, json.dumps(["WARNING: bad unlock balance in baz"]))
+    report = CrashReport(title, alt_titles)
+    assert expectation(["WARNING in foo"]).met_by(report) is met
+    assert not Expectation().met_by(report)
+
+
+def test_an_expectation_may_be_a_whole_first_line() -> None:
+    line = "BUG: unable to handle page fault for address: ffff888000001000"
+    report = CrashReport("BUG: unable to handle kernel paging request in foo", report=f"{line}\n#PF: bad\n")
+    assert Expectation(frozenset({line})).met_by(report)
