@@ -1,7 +1,8 @@
-"""README.md tells what is: its reference against the code, both ways; its examples against their schemas."""
+"""README.md and docs/: the reference against the code, both ways; links, names and examples; the build."""
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import importlib
 import inspect
@@ -9,31 +10,148 @@ import json
 import re
 import subprocess
 import sys
+import textwrap
+from functools import cache
 from pathlib import Path
 
+import pages
 import pytest
-import readme
 from messages import messages
 
-from pytest_kbisect import crash, errors, needs, options, plugin, properties, variables
+from pytest_kbisect import checkup, crash, errors, needs, options, plugin, properties, variables
+from pytest_kbisect.bisection.evidence import Evidence
+from pytest_kbisect.bisection.history import History
 from pytest_kbisect.bisection.strategy import AnswerKind
 from pytest_kbisect.commands import VERBS
 from pytest_kbisect.errors import ExitCode
 from pytest_kbisect.reports import folder
 from pytest_kbisect.reports.result import Result
 
+REFERENCE = "docs/reference/"
+TROUBLE = pages.page("docs/how-to/troubleshooting.md")
+README_LINES = 200
 
-def test_links_inside_lead_somewhere() -> None:
-    anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in readme.chapters()}
-    links = set(re.findall(r"\]\(#([^)]+)\)", readme.TEXT))
-    assert links <= anchors, links - anchors
+every_page = pytest.mark.parametrize("page", pages.pages(), ids=lambda page: page.name)
+
+
+def table(page: str, chapter: str = "") -> list[list[str]]:
+    return pages.page(f"{REFERENCE}{page}.md").table(chapter)
+
+
+def first(rows: list[list[str]]) -> set[str]:
+    """What the first cells have in backticks."""
+    return {pages.quoted(cells[0])[0] for cells in rows}
+
+
+# -- the pages as pages ----------------------------------------------------------------------------------
+
+
+def test_the_readme_is_short() -> None:
+    assert len(pages.page("README.md").text.splitlines()) <= README_LINES
+
+
+@every_page
+def test_links_lead_somewhere(page: pages.Page) -> None:
+    for link in page.links:
+        name, _, anchor = link.partition("#")
+        target = (page.path.parent / name).resolve() if name else page.path
+        assert target.exists(), link
+        if anchor:
+            assert anchor in pages.page(str(target.relative_to(pages.ROOT))).anchors, link
+
+
+def test_every_page_is_in_the_table_of_contents() -> None:
+    assert {page.path for page in pages.pages()} == {
+        pages.ROOT / "README.md",
+        *(path for path in pages.DOCS.rglob("*.md")),
+    }
+
+
+def test_the_pages_build_without_warnings(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "sphinx",
+            "-W",
+            "--keep-going",
+            "-q",
+            "-j",
+            "2",
+            pages.DOCS,
+            tmp_path / "html",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "html" / "reference" / "options.html").is_file()
+
+
+def test_pictures_are_of_modest_size() -> None:
+    for picture in (pages.DOCS / "images").iterdir():
+        assert picture.stat().st_size < 200_000, picture
+
+
+# -- names that pages mention exist ----------------------------------------------------------------------
+
+CHANGES = pages.Page(pages.ROOT / "CHANGELOG.md")
+every_text = pytest.mark.parametrize("page", (*pages.pages(), CHANGES), ids=lambda page: page.name)
+
+
+@every_text
+def test_options_that_it_names_exist(page: pages.Page) -> None:
+    flags = {option.flag for option in options.OPTIONS}
+    assert set(re.findall(r"--kbisect-[a-z-]*[a-z]", page.text)) <= flags
+
+
+@every_text
+def test_comment_lines_that_it_names_exist(page: pages.Page) -> None:
+    keys = {field.name for field in dataclasses.fields(needs.Needs)}
+    assert set(re.findall(r"(?<![\w.-])kbisect-([a-z]+)(?:\[\w+\])?:", page.text)) <= keys
+
+
+@every_text
+def test_ini_keys_and_fixtures_that_it_names_exist(page: pages.Page) -> None:
+    names = {option.key for option in options.OPTIONS} | {options.REPRODUCER_DIRS, *plugin.__all__}
+    assert set(re.findall(r"(?<![\w.])kbisect_\w+", page.text)) <= names
+
+
+@every_text
+def test_properties_that_it_names_exist(page: pages.Page) -> None:
+    named = set(re.findall(r"(?<![\w/.-])kbisect\.[a-z_]+(?![\w.])", page.text))
+    assert {name for name in named if not name.endswith((".xml", ".yml"))} <= set(_properties())
+
+
+@every_text
+def test_environment_variables_that_it_names_exist(page: pages.Page) -> None:
+    used = set(re.findall(r"\bKBISECT_[A-Z_]+\b", _source() + _tests()))
+    assert set(re.findall(r"\bKBISECT_[A-Z_]+\b", page.text)) <= used | {"KBISECT_REPOSITORY"}
+
+
+@every_text
+def test_verbs_that_it_names_exist(page: pages.Page) -> None:
+    named = set(re.findall(r"`kbisect ([a-z]+)", page.text)) | set(
+        re.findall(r"python3 -m pytest_kbisect ([a-z]+)", page.text)
+    )
+    assert named <= {*VERBS, "test"}
+
+
+@every_text
+def test_files_and_modules_that_it_names_exist(page: pages.Page) -> None:
+    for path in re.findall(r"(?<![\w/~-])(?:pytest_kbisect|tests|docs|repro)/[\w/.-]*\w", page.text):
+        if not path.startswith(("repro/", "docs/build")):  # the reader's own
+            assert (pages.ROOT / path).exists(), path
+    for name in re.findall(r"\bpytest_kbisect(?:\.\w+)+", page.text):
+        assert _exists(name), name
 
 
 # -- the reference, both ways ----------------------------------------------------------------------------
 
 
 def test_every_option_and_ini_key_is_in_the_reference() -> None:
-    rows = {cells[1]: cells for cells in readme.table("Options")}
+    rows = {cells[1]: cells for cells in table("options")}
     assert set(rows) == {f"`{option.key}`" for option in options.OPTIONS} | {f"`{options.REPRODUCER_DIRS}`"}
     for option in options.OPTIONS:
         flag, _, meaning, default = rows[f"`{option.key}`"]
@@ -46,68 +164,87 @@ def test_every_option_and_ini_key_is_in_the_reference() -> None:
 
 
 def test_every_keyword_of_the_marker_is_in_the_reference() -> None:
-    told = {readme.quoted(cells[0])[0] for cells in readme.table("Marker")}
-    assert told == {field.name for field in dataclasses.fields(needs.Needs)}
-    header = readme.blocks("c")[0].text
-    said = needs.from_source(re.sub(r" {2,}.*$", "", header, flags=re.MULTILINE), "README.md")
-    assert all(getattr(said, key) for key in said.__slots__), said
+    fields = {field.name for field in dataclasses.fields(needs.Needs)}
+    assert first(table("reproducers", "Marker")) == fields
+    lines = {
+        re.split(r"\W", name.removeprefix("kbisect-"))[0]
+        for name in first(table("reproducers", "Comment lines"))
+    }
+    assert lines == fields - {"configs"}
+    header = pages.blocks("c")[0].text
+    given = needs.from_source(re.sub(r" {2,}.*$", "", header, flags=re.MULTILINE), "configuration.md")
+    assert all(getattr(given, key) for key in given.__slots__), given
 
 
 def test_every_fixture_is_in_the_reference() -> None:
-    assert {readme.quoted(cells[0])[0] for cells in readme.table("Fixtures")} == set(plugin.__all__)
+    assert first(table("fixtures", "Fixtures")) == set(plugin.__all__)
 
 
 def test_every_exit_code_is_in_the_reference() -> None:
-    assert [int(cells[0]) for cells in readme.table("Exit codes")] == [int(code) for code in ExitCode]
+    assert [int(cells[0]) for cells in table("exit-codes")] == [int(code) for code in ExitCode]
 
 
 def test_every_key_of_the_result_is_in_the_reference() -> None:
-    rows = readme.table("result.json")
-    keys = [key for cells in rows for key in readme.quoted(cells[0])]
+    rows = table("result-json")
+    keys = [key for cells in rows for key in pages.quoted(cells[0])]
     assert sorted(keys) == sorted({"schema", "versions"} | set(Result.__dataclass_fields__))
     (kinds,) = [cells[2] for cells in rows if cells[0] == "`kind`"]
-    assert set(readme.quoted(kinds)) == {kind.value for kind in AnswerKind} - {"good-release"}
+    assert set(pages.quoted(kinds)) == {kind.value for kind in AnswerKind} - {"good-release"}
 
 
 def test_every_file_of_a_bisection_is_in_the_reference() -> None:
     listed = " ".join(re.findall(r"^ {4}(\S.*)$", folder.__doc__ or "", re.MULTILINE)).split()
-    assert {readme.quoted(cells[0])[0] for cells in readme.table("What a bisection leaves")} == set(listed)
+    assert first(table("files", "Files")) == set(listed)
 
 
 def test_every_property_of_a_test_case_is_in_the_reference() -> None:
-    names = {
-        value
-        for value in vars(properties).values()
-        if isinstance(value, str) and value.startswith("kbisect.")
-    }
-    assert {readme.quoted(cells[0])[0] for cells in readme.table("JUnit")} == names
+    rows = [cells for cells in table("junit") if cells[0].startswith("`kbisect.")]
+    assert first(rows) == set(_properties())
 
 
 def test_every_environment_variable_of_users_is_in_the_reference() -> None:
     """Those that a bisection sets for its sessions are no matter of the user's."""
     named = set(re.findall(r"\bKBISECT_[A-Z_]+\b", _source()))
     own = {value for value in vars(variables).values() if isinstance(value, str)}
-    assert {readme.quoted(cells[0])[0] for cells in readme.table("Environment variables")} == named - own
+    assert first(table("environment")) == named - own
 
 
 def test_every_verb_and_option_is_in_the_reference() -> None:
-    told = {}
-    for cells in readme.table("Commands"):
-        for command in readme.quoted(cells[0]):
+    listed = {}
+    for cells in table("commands"):
+        for command in pages.quoted(cells[0]):
             if found := re.match(r"kbisect ([a-z]+)", command):
-                told[found[1]] = set(
-                    re.findall(r"--[a-z][a-z-]*", " ".join(readme.quoted(cells[0] + cells[1])))
+                listed[found[1]] = set(
+                    re.findall(r"--[a-z][a-z-]*", " ".join(pages.quoted(cells[0] + cells[1])))
                 )
-    assert set(told) == set(VERBS)
+    assert set(listed) == set(VERBS)
     for verb in VERBS:
         helped = _kbisect(verb, "--help").stdout
         there = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", helped.partition("options:")[2])) - {"--help"}
-        assert told[verb] == there, verb
+        assert listed[verb] == there, verb
+
+
+def test_every_check_of_the_doctor_is_in_the_reference() -> None:
+    names = {
+        call.args[0].value
+        for path in Path(checkup.__file__ or "").parent.glob("*.py")
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "Finding"
+        if isinstance(call.args[0], ast.Constant)
+    }
+    listed = {name for cells in table("doctor", "The checks") for name in pages.quoted(cells[0])}
+    assert names <= listed
+    assert listed - names <= {"setpriv", "env"}
+    keys = [key for cells in table("doctor", "The doctor") for key in pages.quoted(cells[0])]
+    fields = {key for cells in table("doctor") for key in pages.quoted(cells[-1])}
+    assert {"able", "findings"} <= set(keys)
+    assert {field.name for field in dataclasses.fields(checkup.Finding)} <= fields
+    assert {state.value for state in checkup.Severity} <= fields
 
 
 def test_every_public_name_and_member_is_in_the_reference() -> None:
     """Each class and function for tests of one's own, with its fields and methods."""
-    rows = {readme.quoted(cells[0])[0]: cells for cells in readme.table("Python")}
+    rows = {pages.quoted(cells[0])[0]: cells for cells in table("fixtures", "Python")}
     expected = {f"pytest_kbisect.errors.{name}" for name in _error_names()}
     expected |= {f"pytest_kbisect.crash.{name}" for name in crash.__all__}
     assert expected <= set(rows), expected - set(rows)
@@ -116,26 +253,147 @@ def test_every_public_name_and_member_is_in_the_reference() -> None:
         thing = getattr(importlib.import_module(module), attribute)
         if not isinstance(thing, type):
             continue
-        words = readme.quoted(cells[1])
+        words = pages.quoted(cells[1])
         if name.endswith(".Guest"):
-            words = [word for member in readme.table("Guest") for word in readme.quoted(member[0])]
-        told = {word.partition("(")[0] for word in words if re.match(r"[a-z_]+(\(|$)", word)}
-        assert told == _public(thing), (name, told ^ _public(thing))
+            words = [word for member in table("fixtures", "Guest") for word in pages.quoted(member[0])]
+        listed = {word.partition("(")[0] for word in words if re.match(r"[a-z_]+(\(|$)", word)}
+        assert listed == _public(thing), (name, listed ^ _public(thing))
 
 
-def test_every_error_message_is_in_the_reference() -> None:
-    told = {
-        line
-        for block in readme.blocks("text")
-        if block.chapter == "Messages"
-        for line in block.text.splitlines()
-    }
-    told |= {cells[0][1:-1] for cells in readme.table("Messages")}
-    there = set(messages())
-    assert not there - told, f"the chapter Messages of README.md lacks: {sorted(there - told)}"
-    assert not told - there, (
-        f"the chapter Messages of README.md has what no code says: {sorted(told - there)}"
+# -- messages ----------------------------------------------------------------------------------------------
+
+REMEDY = re.compile(
+    r"(?:^|[:;,.(]|\band|\bor|-) (?:then )?`?(?:add|answer|build|check|choose|convert|create|decompress|did you mean|drop"
+    r"|fetch|free|get|give|git|install|kbisect|leave|lower|move|name|pass|put|raise|remove|run|see|set|start|stop|take"
+    r"|try|update|use|wait|write)\b"
+)
+"""The next step in a message, in the imperative; or what may be written instead ("must be ...", "known: ...")."""
+ACCEPTED = re.compile(r"\bmust be\b|\(known: |: only |\bneeds\b|\ballow one\b|apt-get")
+
+
+def test_every_message_says_what_to_do_or_the_page_does() -> None:
+    rows = TROUBLE.table("Messages that need more explanation")
+    explained = {text for cells in rows for text in pages.quoted(cells[0])}
+    known = set(messages())
+    assert explained <= known, f"no code says: {sorted(explained - known)}"
+    mute = {text for text in known - explained if not REMEDY.search(text) and not ACCEPTED.search(text)}
+    assert not mute, f"add the next step to the message, or to {TROUBLE.name}: {sorted(mute)}"
+
+
+def test_frequent_messages_are_in_the_code() -> None:
+    source = re.sub(r'"\s*f?"', "", _source())  # texts that are written in several pieces
+    for cells in TROUBLE.table("Frequent messages"):
+        text = pages.quoted(cells[0])[0]
+        assert re.search(re.escape(text).replace("…", "[^\n]*?"), source), text
+
+
+# -- the examples ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("schema", ["gitlab-ci", "github-workflows"])
+def test_ci_examples_fit_their_schemas(schema: str, tmp_path: Path) -> None:
+    (block,) = [block for block in pages.blocks("yaml") if block.mark == f"schema: {schema}"]
+    example = tmp_path / "example.yml"
+    example.write_text(block.text)
+    done = subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", example],
+        capture_output=True,
+        text=True,
+        check=False,
     )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_ci_examples_do_what_they_say() -> None:
+    from ruamel.yaml import YAML
+
+    gitlab, github = (YAML(typ="safe").load(block.text) for block in pages.blocks("yaml"))
+    for job in ("reproducers", "bisect"):
+        assert gitlab[job]["extends"] in gitlab
+        report = gitlab[job]["artifacts"]["reports"]["junit"]
+        assert f"--junitxml={report}" in " ".join(gitlab[job]["script"])
+    assert gitlab["bisect"]["allow_failure"]["exit_codes"] == [int(ExitCode.INCONCLUSIVE)]
+    assert gitlab["cache"]["paths"][0].rstrip("/") in gitlab["variables"]["KBISECT_CACHE"]
+    steps = github["jobs"]["kbisect"]["steps"]
+    inputs = (
+        github[True]["workflow_dispatch"]["inputs"]
+        if True in github
+        else github["on"]["workflow_dispatch"]["inputs"]
+    )
+    used = set(re.findall(r"inputs\.(\w+)", json.dumps(steps)))
+    assert used == set(inputs)
+    assert [step["with"]["path"] for step in steps if "cache" in step.get("uses", "")] == [
+        github["env"]["KBISECT_CACHE"].rpartition("/")[2]
+    ]
+
+
+def test_the_ini_example_is_read(pytester: pytest.Pytester) -> None:
+    (block,) = pages.blocks("ini")
+    pytester.makeini(block.text)
+    config = pytester.parseconfigure()
+    for line in block.lines[1:]:
+        name = line.partition(" = ")[0].removeprefix("kbisect_").replace("_", "-")
+        assert options.value(config, name) != options.default(name), line
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        block
+        for language in ("python", "text")
+        for block in pages.blocks(language)
+        if block.mark.startswith("from: ")
+    ],
+    ids=lambda block: block.page,
+)
+def test_excerpts_are_in_their_files(block: pages.Block) -> None:
+    source = (pages.ROOT / block.mark.removeprefix("from: ")).read_text()
+    margins = (textwrap.indent(block.text, " " * margin) for margin in (0, 4, 8))
+    assert any(text in source for text in margins), f"{block.mark} has not what {block.page} quotes"
+
+
+def test_development_commands_name_what_exists() -> None:
+    lines = [line for block in pages.blocks("console") for line in block.lines]
+    assert lines
+    for line in lines:
+        command = line.partition("    #")[0].partition("  #")[0].removeprefix("$ ")
+        for word in command.split():
+            if word.startswith(("tests/", "docs")) and word != "docs/build":
+                assert (pages.ROOT / word).exists() or word == "build/docs", line
+        assert re.match(r"\. \.venv|pytest |ruff |python -m sphinx ", command), line
+
+
+@pytest.mark.parametrize("culprit", [0, 2, 5])
+def test_the_strategy_of_the_page_finds_the_culprit(culprit: int) -> None:
+    sys.path.insert(0, str(pages.ROOT / "tests" / "bisection"))
+    import worlds
+
+    (block,) = [block for block in pages.blocks("python") if block.mark == "played by a test"]
+    namespace: dict[str, type] = {}
+    exec(compile(block.text, block.page, "exec"), namespace)  # noqa: S102 - our own page
+    history = History.line([f"{i:040x}" for i in range(6)])
+    strategy = namespace["OldestFirst"](history, runs=4)
+    answer, asked = worlds.drive(strategy, Evidence(history), worlds.world(culprit))
+    assert (answer.kind, answer.culprit) == (AnswerKind.CULPRIT, culprit)
+    assert asked[0].commit == len(history) - 1
+
+
+# -- what the code has -------------------------------------------------------------------------------------
+
+
+def _properties() -> list[str]:
+    values = vars(properties).values()
+    return [value for value in values if isinstance(value, str) and value.startswith("kbisect.")]
+
+
+def _exists(name: str) -> bool:
+    """Whether a dotted name is a module, or something in one."""
+    module, _, attribute = name.rpartition(".")
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        return bool(module) and hasattr(importlib.import_module(module), attribute)
+    return True
 
 
 def _error_names() -> list[str]:
@@ -160,51 +418,17 @@ def _body(thing: type) -> str:
     return "\n".join(inspect.getsource(parent) for parent in ours)
 
 
-# -- the examples ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("schema", ["gitlab-ci", "github-workflows"])
-def test_ci_examples_fit_their_schemas(schema: str, tmp_path: Path) -> None:
-    (block,) = [block for block in readme.blocks("yaml") if block.mark == f"schema: {schema}"]
-    example = tmp_path / "example.yml"
-    example.write_text(block.text)
-    done = subprocess.run(
-        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", example],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_ci_examples_do_what_they_say() -> None:
-    from ruamel.yaml import YAML
-
-    gitlab, github = (YAML(typ="safe").load(block.text) for block in readme.blocks("yaml"))
-    for job in ("reproducers", "bisect"):
-        assert gitlab[job]["extends"] in gitlab
-        report = gitlab[job]["artifacts"]["reports"]["junit"]
-        assert f"--junitxml={report}" in " ".join(gitlab[job]["script"])
-    assert gitlab["bisect"]["allow_failure"]["exit_codes"] == [int(ExitCode.INCONCLUSIVE)]
-    assert gitlab["cache"]["paths"][0].rstrip("/") in gitlab["variables"]["KBISECT_CACHE"]
-    steps = github["jobs"]["kbisect"]["steps"]
-    inputs = (
-        github[True]["workflow_dispatch"]["inputs"]
-        if True in github
-        else github["on"]["workflow_dispatch"]["inputs"]
-    )
-    used = set(re.findall(r"inputs\.(\w+)", json.dumps(steps)))
-    assert used == set(inputs)
-    assert [step["with"]["path"] for step in steps if "cache" in step.get("uses", "")] == [
-        github["env"]["KBISECT_CACHE"].rpartition("/")[2]
-    ]
-
-
 def _kbisect(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "pytest_kbisect.commands", *words], capture_output=True, text=True, check=True
     )
 
 
+@cache
 def _source() -> str:
-    return "\n".join(path.read_text() for path in (readme.ROOT / "pytest_kbisect").rglob("*.py"))
+    return "\n".join(path.read_text() for path in (pages.ROOT / "pytest_kbisect").rglob("*.py"))
+
+
+@cache
+def _tests() -> str:
+    return "\n".join(path.read_text() for path in (pages.ROOT / "tests").rglob("*.py"))
