@@ -124,7 +124,7 @@ def search() -> Picture:
     drawn.text(150, 28, "oldest commit", "soft", "start")
     drawn.text(740, 28, "newest commit", "soft", "end")
     seen: dict[int, str] = {}
-    for row, (commit, _, each) in enumerate(picked):
+    for row, (_, _, each) in enumerate(picked):
         base, width, peak = 90 + 70 * row, 590 / size, max(each)
         for tested_commit, result, _ in shown[: shown.index(picked[row]) + 1]:
             seen[tested_commit] = "bad" if seen.get(tested_commit) == "bad" else result

@@ -32,12 +32,12 @@ def check(config: pytest.Config) -> None:
     wanted = [f"--kbisect-{name}" for name in (SHELL, GDB) if options.value(config, name)]
     if wanted and (getattr(config.option, "numprocesses", None) or hasattr(config, "workerinput")):
         raise pytest.UsageError(
-            f"{wanted[0]} waits at the terminal, and xdist workers have none: leave -n out"
+            f"{wanted[0]} needs a terminal and cannot be combined with -n: remove -n"
         )
     wanted += ["--pdb"] if options.debugs(config) else []
     if wanted and options.value(config, "range"):
         raise pytest.UsageError(
-            f"{wanted[0]} is for one kernel: leave --kbisect-range out and name the commit with --kbisect-commit"
+            f"{wanted[0]} is for one kernel: use --kbisect-commit instead of --kbisect-range"
         )
 
 
@@ -76,9 +76,9 @@ def before_run(config: pytest.Config, guest: Guest, socket: Path) -> None:
     guest.debug(socket)
     with _terminal(config) as say:
         say("")
-        say("kbisect: a run is about to begin; attach, set breakpoints, continue:")
+        say("kbisect: a run is about to start; attach gdb, set breakpoints, continue:")
         say(f"    {gdb_command(guest, socket)}")
-        say("kbisect: then press Enter (time limits do not run while gdb has stopped the guest)")
+        say("kbisect: then press Enter (time limits stop while gdb has stopped the guest)")
         _wait(guest)
 
 
@@ -90,18 +90,18 @@ def after_failure(
         say("")
         say(report.longreprtext)
         if not guest.running():
-            say(f"kbisect: the guest has ended, there is nothing to enter; its console: {guest.console.path}")
+            say(f"kbisect: the guest has ended, so you cannot log in; its console: {guest.console.path}")
             return
         if options.value(config, GDB):
-            say("kbisect: the guest is still there for gdb")
+            say("kbisect: gdb can still debug the guest")
         if options.value(config, SHELL):
-            say("kbisect: the guest of this run is still up:")
+            say("kbisect: the guest of this run is still running:")
             say(f"    {shlex.join(ssh_command(guest))}")
             if shutil.which("ssh") is None:
                 say(
-                    "kbisect: there is no ssh on this host: install openssh-client (openssh-clients or openssh elsewhere)"
+                    "kbisect: ssh is not installed: install openssh-client (openssh-clients or openssh elsewhere)"
                 )
-        say("kbisect: press Enter to end it and go on")
+        say("kbisect: press Enter to stop it and go on")
         _wait(guest)
         if not guest.running():
             say("kbisect: the guest has ended")

@@ -58,7 +58,7 @@ def _seconds(text: str) -> float:
     try:
         seconds = float(text.removesuffix(unit)) * _UNITS[unit]
     except ValueError:
-        raise ValueError("must be seconds, or a number with s, m, h or d behind it") from None
+        raise ValueError("must be seconds, or a number followed by s, m, h or d") from None
     if not 0 < seconds < float("inf"):
         raise ValueError("must be more than 0")
     return seconds
@@ -101,12 +101,12 @@ OPTIONS = (
     Option(
         "range",
         "A..B",
-        "bisect the commits of A..B: A is good, B crashes; ..B looks for A among the release tags",
+        "bisect A..B: A is good, B crashes; ..B searches for A among the release tags",
     ),
     Option(
         "fix",
         "",
-        "look for the fix: A crashes, B does not",
+        "find the fix: A crashes, B does not",
         default=False,
         parse=_truth,
         switch=True,
@@ -114,13 +114,13 @@ OPTIONS = (
     Option(
         "budget",
         "TIME",
-        "time for building and testing (90m, 2h) after which a bisection ends with what it knows",
+        "time limit for building and testing (90m, 2h); then the bisection ends with what is known",
         parse=_seconds,
     ),
     Option(
         "replay",
         "LOG",
-        "build nothing, show what would be concluded from a journal, a bisection log or a git bisect log",
+        "build nothing; show the conclusion from a journal, a bisection log or a git bisect log",
         parse=path,
     ),
     Option("kernel", "DIR", "git tree of Linux to build from; it is only read", parse=path),
@@ -131,14 +131,14 @@ OPTIONS = (
     Option(
         "image",
         "FILE",
-        "disk image (raw or qcow2, never written) whose user space guests have (default: the host's busybox)",
+        "disk image (raw or qcow2, only read) with the user space of guests (default: the host's busybox)",
         parse=path,
     ),
     Option("runs", "N", "runs of each reproducer", default=10, parse=_count),
     Option(
         "timeout",
         "SECONDS",
-        "time limit of a run, where the reproducer names none",
+        "time limit of a run, unless the reproducer sets one",
         default=30.0,
         parse=_seconds,
     ),
@@ -146,13 +146,13 @@ OPTIONS = (
     Option(
         "fresh-boot",
         "",
-        "boot each guest, instead of restoring it from one that was frozen after its boot",
+        "boot a guest for every run, instead of restoring a snapshot",
         default=False,
         parse=_truth,
         switch=True,
     ),
-    Option("memory", "MIB", "memory of a guest, where the reproducer names none", default=512, parse=_count),
-    Option("cpus", "N", "processors of a guest, where the reproducer names none", default=2, parse=_count),
+    Option("memory", "MIB", "memory of a guest, unless the reproducer sets it", default=512, parse=_count),
+    Option("cpus", "N", "processors of a guest, unless the reproducer sets them", default=2, parse=_count),
     Option(
         "accel",
         "NAME",
@@ -163,18 +163,18 @@ OPTIONS = (
     Option(
         "at-once",
         "N",
-        "commits tested at a time; they share the guests of -n (default: one for 8 guests, at most 4)",
+        "commits tested at a time; they share the guests of -n (default: one for each 8 guests, at most 4)",
         parse=_count,
     ),
     Option("jobs", "N", "make's -j (default: one for each processor)", parse=_count),
-    Option("dir", "DIR", "folder of a bisection's results (default: kbisect-results/NAME)", parse=path),
+    Option("dir", "DIR", "results folder of a bisection (default: kbisect-results/NAME)", parse=path),
     Option(
-        "cache", "DIR", "folder of trees, objects and built kernels (default: the user's cache)", parse=path
+        "cache", "DIR", "folder for trees, objects and built kernels (default: the user's cache)", parse=path
     ),
     Option(
         "store-size",
         "GIB",
-        "built kernels kept at most, the least recently used go first",
+        "space for built kernels; the least recently used are deleted first",
         default=10,
         parse=_count,
     ),
@@ -189,14 +189,14 @@ OPTIONS = (
     Option(
         "strategy",
         "NAME",
-        "order and verdicts: bayes weighs all evidence, classic is git bisect's order",
+        "bayes weighs all evidence; classic uses the order and the counting rules of git bisect",
         default="bayes",
         parse=_one_of("bayes", "classic"),
     ),
     Option(
         "shell",
         "",
-        "keep the guest of a failed run, print its ssh command and wait for Enter",
+        "keep the guest of a failed run, print its ssh command, wait for Enter",
         default=False,
         parse=_truth,
         switch=True,
@@ -204,12 +204,12 @@ OPTIONS = (
     Option(
         "gdb",
         "",
-        "before each run print gdb's command line for the guest's kernel and wait for Enter",
+        "before each run, print the gdb command for the guest's kernel and wait for Enter",
         default=False,
         parse=_truth,
         switch=True,
     ),
-    Option("confidence", "P", "how sure the answer must be (bayes)", default=0.95, parse=_fraction),
+    Option("confidence", "P", "required probability of the answer (bayes only)", default=0.95, parse=_fraction),
 )
 
 _BY_NAME = {option.name: option for option in OPTIONS}
@@ -237,7 +237,7 @@ def add(parser: pytest.Parser) -> None:
         parser.addini(option.key, f"as {option.flag}", type=kind, default=None)
     parser.addini(
         REPRODUCER_DIRS,
-        "folders whose *.c and *.sh files are reproducers (default: repro, once any kbisect option is used)",
+        "folders whose *.c and *.sh files are reproducers (default: repro, if any kbisect option is used)",
         type="linelist",
         default=[],
     )
@@ -259,7 +259,7 @@ def value(config: pytest.Config, name: str) -> Any:
     raw, source = config.getoption(option.key), option.flag
     folder = config.invocation_params.dir
     if raw == "" and name != "range":  # an empty range is none: see no_range()
-        raise pytest.UsageError(f"{source}: '' cannot be used: give a value, or leave the option out")
+        raise pytest.UsageError(f"{source}: '' cannot be used: give a value, or remove the option")
     if raw is None:
         raw, source = config.getini(option.key), f"ini key {option.key}"
         folder = config.inipath.parent if config.inipath else folder

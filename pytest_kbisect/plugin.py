@@ -46,14 +46,14 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     if any(getattr(config.option, name, None) for name in _ASKING):
         return None
     if options.no_range(config):
-        raise pytest.UsageError("--kbisect-range: '' is not a range: write A..B, or leave the option out")
+        raise pytest.UsageError("--kbisect-range: '' is not a range: write A..B, or remove the option")
     if options.given(config, "range") and options.value(config, "range") and options.given(config, "commit"):
         raise pytest.UsageError(
-            "--kbisect-commit is for an ordinary run, and --kbisect-range for a bisection: leave one of them out"
+            "--kbisect-commit and --kbisect-range exclude each other: remove --kbisect-commit to bisect"
         )
     if not (options.value(config, "range") or options.value(config, "replay")):
         if options.given(config, "fix") and not options.given(config, "range"):
-            raise pytest.UsageError("--kbisect-fix is for a bisection: add --kbisect-range A..B")
+            raise pytest.UsageError("--kbisect-fix needs a range: add --kbisect-range A..B")
         return None
     _check_looking(config)
     from pytest_kbisect.bisection.driver import main

@@ -28,7 +28,7 @@ def compile_static(source: Path | str, folder: Path, *, name: str = "", flags: t
         try:
             text, origin = source.read_bytes(), str(source)
         except OSError as error:
-            raise UsageError(f"{source}: cannot be read: {error.strerror}") from None
+            raise UsageError(f"cannot read {source}: {error.strerror}") from None
         name = name or source.stem
         beside = source.parent.absolute()
         include = ["-I", str(beside)]

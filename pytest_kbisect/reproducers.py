@@ -66,7 +66,7 @@ class ReproducerFile(pytest.Module):
         try:
             needed = needs.from_source(self.path.read_text("utf-8", "replace"), self.path.name)
         except OSError as error:
-            unread = UsageError(f"{self.path}: cannot be read: {error.strerror}")
+            unread = UsageError(f"cannot read {self.path}: {error.strerror}")
             raise uncollected(self.config, unread) from None
         except UsageError as error:
             raise uncollected(self.config, error) from None

@@ -1,7 +1,8 @@
-"""Where pytest was misled about its root folder, by a path behind an option of ours.
+"""Whether pytest took the value of one of our options for a test path, and so missed its ini file.
 
-It looks for its ini file before it loads any plugin. In `--kbisect-kernel ~/linux` the second word is a
-test to it then: it looks in ~/linux, and not where the tests are. One word, with `=`, is an option.
+pytest looks for its ini file before it loads any plugin. At that time, the second word of
+`--kbisect-kernel ~/linux` is a test path to it, so it looks in ~/linux instead of the tests' folder. A value
+that is joined with `=` avoids that.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def check(config: pytest.Config) -> None:
     tests = Path(os.path.commonpath(named or [str(here)]))
     if passed_over := _passed_over((tests, *tests.parents), config.inipath):
         raise pytest.UsageError(
-            f"{passed_over} is not read, because pytest takes {word} for a test: {remedy}"
+            f"pytest does not read {passed_over}, because it treats {word} as a test path: {remedy}"
         )
     tree = options.value(config, "kernel")
     if tree is None or not config.pluginmanager.has_plugin("cacheprovider"):
@@ -44,7 +45,7 @@ def check(config: pytest.Config) -> None:
     tree = Path(os.path.abspath(tree))
     cache = config.rootpath / config.getini("cache_dir")
     if cache.is_relative_to(tree) and not here.is_relative_to(tree) and not tests.is_relative_to(tree):
-        raise pytest.UsageError(f"pytest takes {word} for a test, and would write its cache there: {remedy}")
+        raise pytest.UsageError(f"pytest treats {word} as a test path and would write its cache there: {remedy}")
 
 
 def _behind_options(config: pytest.Config, here: Path) -> tuple[str, str] | None:

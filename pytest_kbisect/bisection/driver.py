@@ -51,7 +51,7 @@ def main(config: pytest.Config) -> int:
     teller = Teller(config.getoption("verbose", default=0))
     try:
         if not config.pluginmanager.has_plugin("terminal"):
-            raise UsageError("a bisection needs what pytest prints: leave -p no:terminal out")
+            raise UsageError("bisection requires pytest's terminal plugin: remove -p no:terminal")
         with _terminated_like_interrupted():
             log = options.value(config, "replay")
             return replaying.main(config, log, teller) if log else _bisect(config, teller)

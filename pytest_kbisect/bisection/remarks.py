@@ -110,9 +110,9 @@ def _of_the_strategy(search: Search, index: int) -> list[str]:
     if isinstance(search.strategy, Bayes) and search.evidence.tally(reported).matching:
         suspects = search.strategy.suspects(search.evidence)
         likely = ", ".join(f"{search.sha(i)[:12]} {p:.0%}" for i, p in suspects[:3])
-        hold = "candidate holds" if len(suspects) == 1 else "candidates hold"
-        held = f"# {len(suspects)} {hold} {search.strategy.confidence:.0%}: {likely}"
-        return [*_of_another_bug(search, index), *_kinships(search, index), held, ""]
+        commits = f"{len(suspects)} commit{'s' if len(suspects) > 1 else ''}"
+        credible = f"# {100 * search.strategy.confidence:g}% credible set: {commits}: {likely}"
+        return [*_of_another_bug(search, index), *_related(search, index), credible, ""]
     return []
 
 
@@ -121,18 +121,18 @@ def _of_another_bug(search: Search, index: int) -> list[str]:
     shown = {report.title for run in search.evidence.runs(index) for report in run.shown}
     titles = shown & search.evidence.reference.others - {*search.evidence.failure.independent}
     return [
-        f"# {title}: another bug, the good end shows it as often as the bad end" for title in sorted(titles)
+        f"# {title}: another bug, as frequent at the good end as at the bad end" for title in sorted(titles)
     ]
 
 
-def _kinships(search: Search, index: int) -> list[str]:
+def _related(search: Search, index: int) -> list[str]:
     """Crashes at a commit that may be the bug by another name, and why."""
     evidence = search.evidence
     known = map(evidence.known_by, evidence.runs(index))
-    kin = {run.title: run for run in known if evidence.count([run]).related}
+    related = {run.title: run for run in known if evidence.count([run]).related}
     return [
         f"# {title}: may be the same bug{f', {why}' if (why := why_related(run, evidence.reference)) else ''}"
-        for title, run in kin.items()
+        for title, run in related.items()
     ]
 
 

@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     parser = argparse.ArgumentParser(
         prog="kbisect",
-        description="Set up the host, try a demo, read crashes. A bisection itself is `pytest --kbisect-range A..B`.",
+        description="Set up the host, check it, try a demo, read crashes. To bisect, run `pytest --kbisect-range A..B`.",
     )
     parser.add_argument("--version", action="version", version=f"kbisect {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")

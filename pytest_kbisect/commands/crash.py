@@ -16,16 +16,16 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     """Declare the verb."""
     parser = verbs.add_parser(
         "crash",
-        help="read the crashes of console logs",
-        description="Print the crash reports of console logs, or of standard input.",
+        help="print the crashes in console logs",
+        description="Print the crash reports in console logs, or in standard input: title, type, key frame, text.",
     )
-    parser.add_argument("files", nargs="*", metavar="FILE", help="a console log; - or none: standard input")
+    parser.add_argument("files", nargs="*", metavar="FILE", help="a console log (default, or -: standard input)")
     parser.add_argument("--json", action="store_true", help="print one JSON object for each file")
     parser.add_argument(
         "--vmlinux",
         type=Path,
         metavar="FILE",
-        help="the kernel with debug information, for file:line and inlined functions",
+        help="vmlinux of the kernel that crashed, with debug information: adds file:line and inlined functions",
     )
 
 

@@ -1,4 +1,4 @@
-"""`kbisect report`: write the reports of a finished bisection again."""
+"""`kbisect report`: recreate the reports of a bisection."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     """Declare the verb."""
     parser = verbs.add_parser(
         "report",
-        help="write the reports of a bisection again",
-        description="Write report.html, report.eml, git-bisect.log, junit.xml and repeat.sh of a folder of results "
-        "again, from its journal.jsonl and result.json. Nothing is built, run or sent.",
+        help="recreate the reports of a bisection",
+        description="Recreate report.html, report.eml, git-bisect.log, junit.xml and repeat.sh of a results folder "
+        "from its journal.jsonl and result.json. Nothing is built, run or sent.",
     )
-    parser.add_argument("folder", type=Path, metavar="DIR", help="the folder that the bisection wrote")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="results folder of the bisection")
     parser.add_argument(
         "--cache",
         type=Path,
         metavar="DIR",
-        help="where kernels are kept (default: $KBISECT_CACHE, else the user's)",
+        help="cache folder with the built kernels (default: $KBISECT_CACHE, else the user's)",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write them; 4 where some could not be written."""
+    """Write them. Raises HostError if one cannot be written."""
     from pytest_kbisect.errors import ExitCode, HostError
     from pytest_kbisect.options import default_cache
     from pytest_kbisect.reports import folder

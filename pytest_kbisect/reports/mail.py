@@ -131,7 +131,7 @@ def _text(story: Story, attached: list[str]) -> str:
         f"Attached: {', '.join(attached)}" if attached else "",
     ]
     if fixes(story):
-        parts += ["A patch that fixes this should carry", fixes(story)]
+        parts += ["A patch that fixes this should contain", fixes(story)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -152,20 +152,20 @@ def _findings(story: Story) -> Iterator[str]:
         yield f"{words}."
     good, bad = map(short, story.result.range)
     among = count(story.commits, "commit") if story.commits else "commits"
-    sure = f"it is the {what} with a probability of {percent(story.result.confidence)}"
+    sure = f"the probability that it is the {what} is {percent(story.result.confidence)}"
     if story.strategy == "classic" and story.result.confidence >= 1:
-        sure = "by git bisect's rules no other commit is left"
-    yield f"It was found by a bisection of the {among} between {good} and {bad}; {sure}."
+        sure = "by git bisect's rules, no other commit is left"
+    yield f"A bisection of the {among} between {good} and {bad} found it; {sure}."
     if seen.revert in {"passed", "crashed"}:
-        yield f"Tested without the {what}. {without(story)}"
+        yield without(story)
     elif seen.revert == "conflict":
         yield f"The commit does not revert cleanly on top of {bad}."
     if "merge" in story.result.flags:
-        yield "The commit is a merge: either side is good by itself, together they are not."
+        yield "The commit is a merge: each side is good, the combination is not."
     if "no-op" in story.result.flags:
-        yield "But the commit builds the same kernel as its parent, so this result is doubtful."
+        yield "The commit builds the same kernel as its parent, so this result is doubtful."
     if "unreached" in story.result.flags:
-        yield "But the runs without it did not reach all functions of the crash, so this result is doubtful."
+        yield "The runs that did not crash did not reach all functions of the crash, so this result is doubtful."
 
 
 def _compiler(story: Story) -> str:

@@ -36,24 +36,24 @@ _OUTCOMES = {
     Outcome.OK: "ran to its end",
     Outcome.CRASHED: "crashed",
     Outcome.BOOT_FAILED: "did not boot",
-    Outcome.INFRA_FAILED: "failed on the host",
+    Outcome.INFRA_FAILED: "host failure",
     Outcome.BUILD_FAILED: "did not build",
 }
 _KINDS = {
     "candidates": "The answer is one of several commits",
-    "not-reproduced": "The crash was not seen on the bad end",
+    "not-reproduced": "The crash was not reproduced at the bad end",
     "bad-at-good-end": "The good end crashes already",
-    "bad-at-oldest": "The oldest release that could be tested crashes already",
+    "bad-at-oldest": "The oldest release that can be tested crashes already",
     "good-release": "A release that does not crash",
     "untestable": "The ends of the range cannot be tested",
     "not-fixed": "The crash is not fixed in this range",
     UNFINISHED: "This bisection has not finished",
 }
 _DOUBTS = {
-    "merge": "The commit is a merge: either side is good by itself, together they are not.",
+    "merge": "The commit is a merge: each side is good, the combination is not.",
     "no-op": "The commit builds the same kernel as its parent, so it cannot be the cause.",
-    "release": "The commit is a release, which changes nothing but its name: it is unlikely to be the cause.",
-    "unreached": "The runs without it did not reach all functions of the crash: the bug may be there too.",
+    "release": "The commit only changes the version, so it is unlikely to be the cause.",
+    "unreached": "The runs without a crash did not reach all functions of the crash: the bug may be there, too.",
 }
 
 
@@ -168,13 +168,13 @@ def _sure(story: Story) -> str:
     result = story.result
     if result.kind == "candidates" and result.candidates:
         return (
-            f"{words.count(len(result.candidates), 'commit')} could be it, and no test can tell them apart."
+            f"{words.count(len(result.candidates), 'commit')} may be the answer; no test tells them apart."
         )
     if result.kind != "culprit":
         return ""
     if story.strategy == "classic" and result.confidence >= 1:
-        return "By git bisect's rules every other commit of the range is ruled out."
-    return f"The answer is right with a probability of {words.percent(result.confidence)}."
+        return "By git bisect's rules, every other commit of the range is ruled out."
+    return f"The probability that this answer is right is {words.percent(result.confidence)}."
 
 
 def _doubts(story: Story) -> list[str]:

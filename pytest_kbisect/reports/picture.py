@@ -167,8 +167,8 @@ def _around(alive: Window, whole: Window) -> Window:
 
 def _scale(window: Window, whole: Window) -> str:
     if window == whole:
-        return "The whole range again"
-    return f"Closer: {window.size} of the {whole.size} commits"
+        return "Zoomed out: the whole range"
+    return f"Zoomed in: {window.size} of the {whole.size} commits"
 
 
 def _pieces(belief: Belief | None, seen: Mapping[int, State], size: int, *, fix: bool) -> list[_Piece]:

@@ -212,4 +212,4 @@ def test_a_bisection_that_goes_on_with_other_guests_says_so(suite: pytest.Pytest
 def test_without_pytests_terminal(suite: pytest.Pytester, linux: Tree) -> None:
     result = bisect(suite, linux.path, "HEAD~2..HEAD", "crash.sh", "-p", "no:terminal")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert result.errlines == ["ERROR: a bisection needs what pytest prints: leave -p no:terminal out"]
+    assert result.errlines == ["ERROR: bisection requires pytest's terminal plugin: remove -p no:terminal"]

@@ -122,7 +122,7 @@ def test_a_file_named_on_the_command_line_is_a_reproducer(pytester: pytest.Pytes
         ("kbisect-boot-timeout: 300", "unknown line kbisect-boot-timeout"),
         ("kbisect-timeout: soon", "timeout must be a number above 0, not 'soon'"),
         ("kbisect-memory: -1", "memory must be a number above 0"),
-        ("kbisect-crash:", "kbisect-crash has no value"),
+        ("kbisect-crash:", "kbisect-crash has no value: write one after the colon"),
         ("kbisect-config[a b]: X=y", "cannot name a configuration"),
     ],
 )
@@ -144,7 +144,7 @@ def test_one_that_may_not_be_read(repro: pytest.Pytester, monkeypatch: pytest.Mo
     monkeypatch.setattr(Path, "read_text", refused)  # who runs the tests may be root
     result = repro.runpytest("--collect-only", "repro/crash2.sh")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: *crash2.sh: cannot be read: Permission denied"])
+    result.stderr.fnmatch_lines(["ERROR: cannot read *crash2.sh: Permission denied"])
 
 
 def test_workers_say_so_with_the_same_exit_code(repro: pytest.Pytester, linux: Tree) -> None:

@@ -267,8 +267,9 @@ REMEDY = re.compile(
     r"|fetch|free|get|give|git|install|kbisect|leave|lower|move|name|pass|put|raise|remove|run|see|set|start|stop|take"
     r"|try|update|use|wait|write)\b"
 )
-"""The next step in a message, in the imperative; or what may be written instead ("must be ...", "known: ...")."""
+"""The next step in a message, in the imperative."""
 ACCEPTED = re.compile(r"\bmust be\b|\(known: |: only |\bneeds\b|\ballow one\b|apt-get")
+"""Or what may be written instead."""
 
 
 def test_every_message_says_what_to_do_or_the_page_does() -> None:
@@ -370,7 +371,7 @@ def test_the_strategy_of_the_page_finds_the_culprit(culprit: int) -> None:
 
     (block,) = [block for block in pages.blocks("python") if block.mark == "played by a test"]
     namespace: dict[str, type] = {}
-    exec(compile(block.text, block.page, "exec"), namespace)  # noqa: S102 - our own page
+    exec(compile(block.text, block.page, "exec"), namespace)
     history = History.line([f"{i:040x}" for i in range(6)])
     strategy = namespace["OldestFirst"](history, runs=4)
     answer, asked = worlds.drive(strategy, Evidence(history), worlds.world(culprit))

@@ -45,21 +45,21 @@ def test_an_ini_key_is_as_good_as_an_option_and_the_option_wins(pytester: pytest
     [
         (["--kbisect-runs=0"], "*--kbisect-runs: '0' cannot be used: must be 1 or more*"),
         (["--kbisect-runs=ten"], "*--kbisect-runs: 'ten' cannot be used: must be a whole number*"),
-        (["--kbisect-timeout=5x"], "*: '5x' cannot be used: must be seconds, or a number with s, m, h or d*"),
+        (["--kbisect-timeout=5x"], "*: '5x' cannot be used: must be seconds, or a number followed by s, m, h or d*"),
         (["--kbisect-confidence=95%"], "*: '95%' cannot be used: must be at least 0.5 and below 1*"),
         (["--kbisect-accel=xen"], "*--kbisect-accel: 'xen' cannot be used: must be one of: auto, kvm, tcg*"),
         (["--kbisect-timeout=0"], "*--kbisect-timeout: '0' cannot be used: must be more than 0*"),
         (
             ["--kbisect-commit="],
-            "*--kbisect-commit: '' cannot be used: give a value, or leave the option out",
+            "*--kbisect-commit: '' cannot be used: give a value, or remove the option",
         ),
-        (["--kbisect-range="], "*--kbisect-range: '' is not a range: write A..B, or leave the option out"),
+        (["--kbisect-range="], "*--kbisect-range: '' is not a range: write A..B, or remove the option"),
         (
             ["--kbisect-kernel=~nobody-here/linux"],
             "*no kernel tree at *~nobody-here/linux: there is no such*",
         ),
-        (["--kbisect-fix"], "ERROR: --kbisect-fix is for a bisection: add --kbisect-range A..B"),
-        (["--kbisect-range=A..B", "--kbisect-commit=B"], "ERROR: --kbisect-commit is for an ordinary run, *"),
+        (["--kbisect-fix"], "ERROR: --kbisect-fix needs a range: add --kbisect-range A..B"),
+        (["--kbisect-range=A..B", "--kbisect-commit=B"], "ERROR: --kbisect-commit and --kbisect-range exclude each other: *"),
         (["-o", "kbisect_memory=lots"], "*ini key kbisect_memory: 'lots' cannot be used*"),
     ],
 )
@@ -123,7 +123,7 @@ def test_an_ini_file_is_not_passed_over_because_of_a_path(
     result = pytester.runpytest("--kbisect-kernel", str(linux.path), *words)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
-        [f"ERROR: {pytester.path}/tox.ini is not read, because *: write --kbisect-kernel={linux.path}"]
+        [f"ERROR: pytest does not read {pytester.path}/tox.ini, because *: write --kbisect-kernel={linux.path}"]
     )
     alright = ["mine/it.sh", "--kbisect-kernel", str(linux.path)]
     assert (
@@ -156,7 +156,7 @@ def test_only_an_ini_file_that_would_matter_is_missed(
     (folder / "test_it.py").write_text("def test_it(): pass")
     monkeypatch.chdir(folder)
     result = pytester.runpytest("--co", "--kbisect-kernel", str(linux.path))
-    assert ("is not read" in result.stderr.str()) == refused
+    assert ("pytest does not read" in result.stderr.str()) == refused
 
 
 def test_pytest_keeps_no_cache_in_the_tree(
@@ -168,7 +168,7 @@ def test_pytest_keeps_no_cache_in_the_tree(
     result = pytester.runpytest("--kbisect-kernel", str(linux.path))
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
-        ["ERROR: pytest takes * for a test, and would write its cache there: write --*"]
+        ["ERROR: pytest treats * as a test path and would write its cache there: write --*"]
     )
     assert not (linux.path / ".pytest_cache").exists()
 

@@ -63,7 +63,7 @@ def test_comments_of_ours_are_no_verdicts() -> None:
     sha = "a" * 40
     absent = bisectlog.commit(Tested(sha, absent="it branched off at 123, which does not crash"))
     own = [
-        "# 12 candidates hold 95%: aaaaaaaaaaaa 40%",
+        "# 95% credible set: 12 commits: aaaaaaaaaaaa 40%",
         f"# testing commit {sha}",
         "# run #0: crashed: x",
         *absent,

@@ -87,7 +87,7 @@ def test_the_answer_comes_first(tmp_path: Path) -> None:
     for words in (
         "net: skbuff: do not hide failures",
         "is the first bad commit of 20 commits",
-        "The answer is right with a probability of 98.7%.",
+        "The probability that this answer is right is 98.7%.",
         "2 of 3 runs crashed",
         "0 of 10 runs crashed: the crash is gone.",
         f"#regzbot introduced: {sha(7)}",
@@ -242,7 +242,7 @@ def test_strips_are_enlarged_as_the_range_narrows(tmp_path: Path) -> None:
         *("1000 commits", "1000 commits", "500 commits", "250 commits", "11 commits", "5 commits", "1 commit")
     ]
     assert rows[4].scale == ""
-    assert rows[5].scale.startswith("Closer: ")
+    assert rows[5].scale.startswith("Zoomed in: ")
     (bar,) = rows[6].bars
     assert 0 < bar.x < bar.x + bar.width < 100
     assert [mark.now for mark in rows[6].marks].count(True) == 1
