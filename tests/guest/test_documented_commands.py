@@ -1,4 +1,4 @@
-"""Every command of README.md: known to the command line, run on a real kernel as a reader would run it."""
+"""Every command of README.md and docs/: known to the command line, run on a real kernel as a reader would."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "plugin"))
 
-import readme
+import pages
 import small_images
 
 from pytest_kbisect import commands, options
@@ -46,31 +46,26 @@ EXIT_CODES = {
 LAST = "@@ exit"
 
 
-def blocks() -> list[readme.Block]:
-    return [block for block in readme.blocks("sh") if not {*lines(block)} <= NOT_RUN.keys()]
-
-
-def lines(block: readme.Block) -> list[str]:
-    return [line for line in block.text.replace("\\\n", "").splitlines() if line.strip()]
+def blocks() -> list[pages.Block]:
+    """Those with anything to run; a block that stands on two pages is run once."""
+    return [block for block in pages.blocks("sh") if not {*block.lines} <= NOT_RUN.keys()]
 
 
 def in_ci() -> list[str]:
     """The lines of the CI examples' scripts, among others."""
-    return [
-        line.strip().removeprefix("- ") for block in readme.blocks("yaml") for line in block.text.splitlines()
-    ]
+    return [line.strip().removeprefix("- ") for block in pages.blocks("yaml") for line in block.lines]
 
 
 # -- the words ---------------------------------------------------------------------------------------------
 
 
-def test_what_is_not_run_or_fails_is_still_in_the_readme() -> None:
-    assert NOT_RUN.keys() | EXIT_CODES.keys() <= {*readme.commands()}
+def test_what_is_not_run_or_fails_is_still_on_a_page() -> None:
+    assert NOT_RUN.keys() | EXIT_CODES.keys() <= {*pages.commands()}
 
 
 def test_pytest_knows_every_option(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOD", "v6.1")
-    found = [line.partition(" #")[0] for line in (*readme.commands(), *in_ci()) if line.startswith("pytest ")]
+    found = [line.partition(" #")[0] for line in (*pages.commands(), *in_ci()) if line.startswith("pytest ")]
     assert len(found) > 8
     for line in found:
         words = shlex.split(os.path.expandvars(line))[1:]
@@ -87,14 +82,14 @@ def test_kbisect_knows_every_verb_and_option(monkeypatch: pytest.MonkeyPatch) ->
     for verb in commands.VERBS:
         module = importlib.import_module(f"pytest_kbisect.commands.{verb}")
         monkeypatch.setattr(module, "run", lambda _, verb=verb: ran.append(verb) or 0)
-    found = [line for line in (*readme.commands(), *in_ci()) if line.startswith("kbisect ")]
+    found = [line for line in (*pages.commands(), *in_ci()) if line.startswith("kbisect ")]
     for line in found:
         assert commands.main(shlex.split(line)[1:]) == 0, line
     assert {"setup", "doctor", "crash"} <= set(ran)
 
 
 def test_every_other_command_is_a_well_known_one() -> None:
-    others = {line.split()[0] for line in readme.commands()} - {"pytest", "kbisect"}
+    others = {line.split()[0] for line in pages.commands()} - {"pytest", "kbisect"}
     assert others <= {"python3", "pip", "mkdir"}
 
 
@@ -130,24 +125,24 @@ def desk(tagged, buggy_kernel, configuration, tmp_path_factory) -> Path:
     (work / "repro").mkdir(parents=True)
     (home / "linux").symlink_to(tagged)
     for place in (home, work / "repro"):
-        shutil.copy(readme.ROOT / "repro" / "tun_napi_frags.c", place / "crash.c")
-    shutil.copy(readme.ROOT / "repro" / "timerfd_cancel_race.c", work / "repro" / "race.c")
-    (work / "repro" / "test_sample_rate.py").write_text(readme.blocks("python")[0].text)
+        shutil.copy(pages.ROOT / "repro" / "tun_napi_frags.c", place / "crash.c")
+    shutil.copy(pages.ROOT / "repro" / "timerfd_cancel_race.c", work / "repro" / "race.c")
+    (work / "repro" / "test_sample_rate.py").write_text(pages.blocks("python")[0].text)
     # A stand-in for a whole configuration, which would be one more kernel to build.
     shutil.copy(configuration, home / "syzbot.config")
     small_images.make(home / "bookworm.img")  # a stand-in, too
     (work / "pytest.ini").write_text(f"[pytest]\nkbisect_config = {configuration}\nkbisect_runs = 3\n")
-    (home / "pytest-kbisect").symlink_to(readme.ROOT)
+    (home / "pytest-kbisect").symlink_to(pages.ROOT)
     (work / "vmlinux").symlink_to(buggy_kernel.vmlinux)
     return home
 
 
 @pytest.mark.kernel
-@pytest.mark.parametrize("block", blocks(), ids=lambda block: re.sub(r"\W+", "-", block.text[:40]))
-def test_the_commands_of_the_readme_work(desk: Path, real_cache: Path, block: readme.Block) -> None:
-    """The blocks in the README's order: what one leaves the next may use."""
+@pytest.mark.parametrize("block", blocks(), ids=lambda block: re.sub(r"\W+", "-", f"{block.page} {block.text[:40]}"))
+def test_the_commands_of_the_pages_work(desk: Path, real_cache: Path, block: pages.Block) -> None:
+    """The blocks in the pages' order: what one leaves the next may use."""
     _lay_out(desk)
-    wanted = [line for line in lines(block) if line not in NOT_RUN]
+    wanted = [line for line in block.lines if line not in NOT_RUN]
     script = "".join(f"{line}\necho '{LAST}' $?\n" for line in wanted)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     environment |= {
@@ -169,7 +164,7 @@ def test_the_commands_of_the_readme_work(desk: Path, real_cache: Path, block: re
 
 
 def _lay_out(desk: Path) -> None:
-    """Files that the README talks of and an earlier block has made under another name."""
+    """Files that the pages name and an earlier block has made under another name."""
     work = desk / "work"
     consoles = sorted(work.glob("kbisect-results/*/sessions/*/**/console.log"))
     if consoles:
