@@ -31,9 +31,7 @@ def check(config: pytest.Config) -> None:
     """Raise UsageError where somebody wants to look inside and there is no terminal to look from."""
     wanted = [f"--kbisect-{name}" for name in (SHELL, GDB) if options.value(config, name)]
     if wanted and (getattr(config.option, "numprocesses", None) or hasattr(config, "workerinput")):
-        raise pytest.UsageError(
-            f"{wanted[0]} needs a terminal and cannot be combined with -n: remove -n"
-        )
+        raise pytest.UsageError(f"{wanted[0]} needs a terminal and cannot be combined with -n: remove -n")
     wanted += ["--pdb"] if options.debugs(config) else []
     if wanted and options.value(config, "range"):
         raise pytest.UsageError(

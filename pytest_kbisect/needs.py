@@ -68,7 +68,9 @@ def _with(needs: Needs, key: str, variant: str | None, value: str, where: str) -
     if not value:
         raise UsageError(f"{where}: kbisect-{key} has no value: write one after the colon")
     if variant is not None and key != "config":
-        raise UsageError(f"{where}: only kbisect-config takes a name in brackets: remove it from kbisect-{key}")
+        raise UsageError(
+            f"{where}: only kbisect-config takes a name in brackets: remove it from kbisect-{key}"
+        )
     if key == "config" and variant is not None:
         lines = (*needs.configs.get(variant, ()), value)
         return replace(needs, configs={**needs.configs, _checked_name(variant, where): lines})
@@ -87,7 +89,9 @@ def from_markers(markers: Iterable[pytest.Mark], name: str) -> Needs:
     for mark in reversed(list(markers)):
         where = f"{name}: @pytest.mark.kbisect"
         if mark.args:
-            raise UsageError(f"{where} takes keywords only, not {mark.args[0]!r}: write timeout=20, for example")
+            raise UsageError(
+                f"{where} takes keywords only, not {mark.args[0]!r}: write timeout=20, for example"
+            )
         for key, value in mark.kwargs.items():
             needs = _marked(needs, key, value, where)
     return needs

@@ -209,7 +209,9 @@ OPTIONS = (
         parse=_truth,
         switch=True,
     ),
-    Option("confidence", "P", "required probability of the answer (bayes only)", default=0.95, parse=_fraction),
+    Option(
+        "confidence", "P", "required probability of the answer (bayes only)", default=0.95, parse=_fraction
+    ),
 )
 
 _BY_NAME = {option.name: option for option in OPTIONS}

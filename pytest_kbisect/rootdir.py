@@ -45,7 +45,9 @@ def check(config: pytest.Config) -> None:
     tree = Path(os.path.abspath(tree))
     cache = config.rootpath / config.getini("cache_dir")
     if cache.is_relative_to(tree) and not here.is_relative_to(tree) and not tests.is_relative_to(tree):
-        raise pytest.UsageError(f"pytest treats {word} as a test path and would write its cache there: {remedy}")
+        raise pytest.UsageError(
+            f"pytest treats {word} as a test path and would write its cache there: {remedy}"
+        )
 
 
 def _behind_options(config: pytest.Config, here: Path) -> tuple[str, str] | None:

@@ -19,7 +19,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="print the crashes in console logs",
         description="Print the crash reports in console logs, or in standard input: title, type, key frame, text.",
     )
-    parser.add_argument("files", nargs="*", metavar="FILE", help="a console log (default, or -: standard input)")
+    parser.add_argument(
+        "files", nargs="*", metavar="FILE", help="a console log (default, or -: standard input)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object for each file")
     parser.add_argument(
         "--vmlinux",

@@ -167,9 +167,7 @@ def _sure(story: Story) -> str:
     """How sure the answer is, in a sentence."""
     result = story.result
     if result.kind == "candidates" and result.candidates:
-        return (
-            f"{words.count(len(result.candidates), 'commit')} may be the answer; no test tells them apart."
-        )
+        return f"{words.count(len(result.candidates), 'commit')} may be the answer; no test tells them apart."
     if result.kind != "culprit":
         return ""
     if story.strategy == "classic" and result.confidence >= 1:

@@ -138,7 +138,9 @@ def desk(tagged, buggy_kernel, configuration, tmp_path_factory) -> Path:
 
 
 @pytest.mark.kernel
-@pytest.mark.parametrize("block", blocks(), ids=lambda block: re.sub(r"\W+", "-", f"{block.page} {block.text[:40]}"))
+@pytest.mark.parametrize(
+    "block", blocks(), ids=lambda block: re.sub(r"\W+", "-", f"{block.page} {block.text[:40]}")
+)
 def test_the_commands_of_the_pages_work(desk: Path, real_cache: Path, block: pages.Block) -> None:
     """The blocks in the pages' order: what one leaves the next may use."""
     _lay_out(desk)

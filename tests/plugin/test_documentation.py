@@ -13,6 +13,7 @@ import sys
 import textwrap
 from functools import cache
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pages
 import pytest
@@ -92,6 +93,17 @@ def test_the_pages_build_without_warnings(tmp_path: Path) -> None:
 def test_pictures_are_of_modest_size() -> None:
     for picture in (pages.DOCS / "images").iterdir():
         assert picture.stat().st_size < 200_000, picture
+
+
+def test_the_diagrams_are_those_of_their_script(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, pages.DOCS / "pictures.py", tmp_path], check=True)
+    drawn = sorted(tmp_path.iterdir())
+    assert drawn
+    for picture in drawn:
+        kept = (pages.DOCS / "images" / picture.name).read_text()
+        ET.fromstring(kept)  # well-formed
+        # The probabilities in search.svg are a strategy's, and change with it.
+        assert picture.name == "search.svg" or picture.read_text() == kept
 
 
 # -- names that pages mention exist ----------------------------------------------------------------------

@@ -45,7 +45,10 @@ def test_an_ini_key_is_as_good_as_an_option_and_the_option_wins(pytester: pytest
     [
         (["--kbisect-runs=0"], "*--kbisect-runs: '0' cannot be used: must be 1 or more*"),
         (["--kbisect-runs=ten"], "*--kbisect-runs: 'ten' cannot be used: must be a whole number*"),
-        (["--kbisect-timeout=5x"], "*: '5x' cannot be used: must be seconds, or a number followed by s, m, h or d*"),
+        (
+            ["--kbisect-timeout=5x"],
+            "*: '5x' cannot be used: must be seconds, or a number followed by s, m, h or d*",
+        ),
         (["--kbisect-confidence=95%"], "*: '95%' cannot be used: must be at least 0.5 and below 1*"),
         (["--kbisect-accel=xen"], "*--kbisect-accel: 'xen' cannot be used: must be one of: auto, kvm, tcg*"),
         (["--kbisect-timeout=0"], "*--kbisect-timeout: '0' cannot be used: must be more than 0*"),
@@ -59,7 +62,10 @@ def test_an_ini_key_is_as_good_as_an_option_and_the_option_wins(pytester: pytest
             "*no kernel tree at *~nobody-here/linux: there is no such*",
         ),
         (["--kbisect-fix"], "ERROR: --kbisect-fix needs a range: add --kbisect-range A..B"),
-        (["--kbisect-range=A..B", "--kbisect-commit=B"], "ERROR: --kbisect-commit and --kbisect-range exclude each other: *"),
+        (
+            ["--kbisect-range=A..B", "--kbisect-commit=B"],
+            "ERROR: --kbisect-commit and --kbisect-range exclude each other: *",
+        ),
         (["-o", "kbisect_memory=lots"], "*ini key kbisect_memory: 'lots' cannot be used*"),
     ],
 )
@@ -123,7 +129,9 @@ def test_an_ini_file_is_not_passed_over_because_of_a_path(
     result = pytester.runpytest("--kbisect-kernel", str(linux.path), *words)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
-        [f"ERROR: pytest does not read {pytester.path}/tox.ini, because *: write --kbisect-kernel={linux.path}"]
+        [
+            f"ERROR: pytest does not read {pytester.path}/tox.ini, because *: write --kbisect-kernel={linux.path}"
+        ]
     )
     alright = ["mine/it.sh", "--kbisect-kernel", str(linux.path)]
     assert (

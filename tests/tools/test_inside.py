@@ -13,7 +13,9 @@ def test_workers_and_bisections_have_no_terminal(pytester: pytest.Pytester, flag
     pytester.makepyfile("def test_it(): pass")
     for words, message in {
         ("-n2",): f"ERROR: {flag} needs a terminal and cannot be combined with -n: remove -n",
-        ("--kbisect-range=a..b",): f"ERROR: {flag} is for one kernel: use --kbisect-commit instead of --kbisect-range",
+        (
+            "--kbisect-range=a..b",
+        ): f"ERROR: {flag} is for one kernel: use --kbisect-commit instead of --kbisect-range",
     }.items():
         result = pytester.runpytest_inprocess(flag, *words)
         assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -25,7 +27,9 @@ def test_workers_and_bisections_have_no_terminal(pytester: pytest.Pytester, flag
 def test_a_bisection_has_no_prompt(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_inprocess("--pdb", "--kbisect-range=a..b")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: --pdb is for one kernel: use --kbisect-commit instead of --kbisect-range"])
+    result.stderr.fnmatch_lines(
+        ["ERROR: --pdb is for one kernel: use --kbisect-commit instead of --kbisect-range"]
+    )
 
 
 def test_a_clock_stands_still_while_the_guest_is_held() -> None:
