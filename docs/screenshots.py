@@ -1,7 +1,8 @@
 """Takes the pictures of report.html: `python docs/screenshots.py REPORT.html`.
 
-Writes docs/images/report-light.png and report-dark.png: the top of the page, as a reader with a light or a
-dark desktop sees it. Needs chromium; pngquant makes them smaller.
+Writes docs/images/report-light.png and report-dark.png, the top of the page as a reader with a light or a
+dark desktop sees it, and search-light.png and search-dark.png, its chapter on the search. Needs chromium;
+pngquant makes them smaller.
 """
 
 from __future__ import annotations
@@ -13,15 +14,20 @@ import tempfile
 from pathlib import Path
 
 IMAGES = Path(__file__).parent / "images"
-SIZE = (1060, 1560)
-"""Pixels of the window: the answer, the crash and the first steps of the search."""
+WIDTH = 1060
+HEIGHTS = {"report": 730, "search": 1165}
+"""Pixels of the window."""
+ONLY = {"report": "", "search": "header, footer, section:not([aria-labelledby=search]) { display: none }"}
+"""A window without a screen cannot be scrolled: what comes before is left out instead."""
 SCHEMES = {"dark": 0, "light": 1}
 """Blink's numbers of what prefers-color-scheme says."""
 
 
-def take(page: Path, scheme: str) -> None:
-    picture = IMAGES / f"report-{scheme}.png"
+def take(page: Path, part: str, scheme: str) -> None:
+    picture = IMAGES / f"{part}-{scheme}.png"
     with tempfile.TemporaryDirectory() as profile:
+        copy = Path(profile) / "report.html"
+        copy.write_text(page.read_text().replace("</style>", f"{ONLY[part]}</style>", 1))
         subprocess.run(
             [
                 *(
@@ -31,9 +37,13 @@ def take(page: Path, scheme: str) -> None:
                     "--disable-gpu",
                     "--disable-background-networking",
                 ),
-                *("--hide-scrollbars", f"--user-data-dir={profile}", f"--window-size={SIZE[0]},{SIZE[1]}"),
+                *(
+                    "--hide-scrollbars",
+                    f"--user-data-dir={profile}",
+                    f"--window-size={WIDTH},{HEIGHTS[part]}",
+                ),
                 *(f"--blink-settings=preferredColorScheme={SCHEMES[scheme]}", f"--screenshot={picture}"),
-                page.absolute().as_uri(),
+                copy.as_uri(),
             ],
             check=True,
             capture_output=True,
@@ -43,5 +53,6 @@ def take(page: Path, scheme: str) -> None:
 
 
 if __name__ == "__main__":
-    for scheme in SCHEMES:
-        take(Path(sys.argv[1]), scheme)
+    for part in HEIGHTS:
+        for scheme in SCHEMES:
+            take(Path(sys.argv[1]), part, scheme)

@@ -1,11 +1,10 @@
-"""Draws a recorded terminal as an SVG.
+"""Draws a recorded terminal as an SVG, as it was at one moment.
 
     script -c COMMAND TYPESCRIPT
-    python docs/terminal.py TYPESCRIPT COMMAND FROM UNTIL > docs/images/terminal.svg
+    python docs/terminal.py TYPESCRIPT COMMAND UNTIL FROM TO > docs/images/terminal.svg
 
-The picture has a prompt with COMMAND, then the lines as a terminal of COLUMNS columns showed them, from the
-first one that contains FROM to the last one that contains UNTIL. What a carriage return or an erased line has
-replaced is not shown.
+The picture has a prompt with COMMAND, and then what a terminal of COLUMNS columns showed when UNTIL was first printed
+there. `...` stands for the lines between the first one with FROM and the last one with TO.
 """
 
 from __future__ import annotations
@@ -67,11 +66,14 @@ def draw(command: str, lines: list[str]) -> str:
     )
 
 
-def main(typescript: str, command: str, first: str, last: str) -> None:
-    lines = screen(Path(typescript).read_text(errors="replace"))
-    start = next(at for at, line in enumerate(lines) if first in line)
-    end = max(at for at, line in enumerate(lines) if last in line)
-    sys.stdout.write(draw(command, lines[start : end + 1]))
+def main(typescript: str, command: str, until: str, first: str, last: str) -> None:
+    recorded = Path(typescript).read_bytes().decode(errors="replace").partition("\n")[2]
+    moment = recorded.index(until)
+    ends = [end for mark in "\r\n" if (end := recorded.find(mark, moment)) >= 0]
+    lines = screen(recorded[: min(ends, default=len(recorded))])
+    skip = next(at for at, line in enumerate(lines) if first in line)
+    go_on = max(at for at, line in enumerate(lines) if last in line)
+    sys.stdout.write(draw(command, [*lines[:skip], "...", *lines[go_on:]]))
 
 
 if __name__ == "__main__":

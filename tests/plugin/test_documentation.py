@@ -361,7 +361,7 @@ def test_the_ini_example_is_read(pytester: pytest.Pytester) -> None:
 )
 def test_excerpts_are_in_their_files(block: pages.Block) -> None:
     source = (pages.ROOT / block.mark.removeprefix("from: ")).read_text()
-    margins = (textwrap.indent(block.text, " " * margin) for margin in (0, 4, 8))
+    margins = (textwrap.indent(block.text.rstrip(), " " * margin) for margin in (0, 4, 8))
     assert any(text in source for text in margins), f"{block.mark} has not what {block.page} quotes"
 
 
