@@ -1,16 +1,16 @@
-"""Every error this project raises on purpose, and the exit code each ends with.
+"""The errors that this project raises on purpose, and the exit code of each.
 
-KbisectError                  3  base; raised bare it means a bug in this project
-├── UsageError                4  something the user gave is wrong; nothing was changed
-├── HostError                 4  the host lacks a tool, memory or disk
+KbisectError                  3  base class; raised itself, it means a bug in this project
+├── UsageError                4  an option, file or argument cannot be used; nothing was changed
+├── HostError                 4  the host lacks a tool, memory or disk space
 ├── BuildError                -  a commit does not build (a bisection skips it)
-│   └── ConfigError           4  a commit lacks configuration that was asked for (a bisection skips it)
-├── GuestError                -  a guest could not be used
-│   ├── BootError             -  the kernel did not come up (a bisection counts it as no evidence)
-│   └── InfraError            -  the host's side failed: QEMU, ssh, disk
+│   └── ConfigError           4  a commit lacks requested configuration (a bisection skips it)
+├── GuestError                -  a guest cannot be used
+│   ├── BootError             -  the kernel did not boot (no evidence for a bisection)
+│   └── InfraError            -  the host failed: QEMU, ssh, disk
 └── KernelCrash               -  the console shows a crash; the run failed
-Codes marked "-"
-become the outcome of one run, never of the process.
+
+Errors marked "-" become the outcome of a run; they do not end the process.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class ExitCode(IntEnum):
     FOUND = 0
     """Culprit found; in an ordinary run: every reproducer passed."""
     FAILED = 1
-    """Ordinary run: some reproducer crashed its kernel."""
+    """Ordinary run: a reproducer failed."""
     INTERRUPTED = 2
     INTERNAL = 3
     USAGE = 4
@@ -42,19 +42,19 @@ class ExitCode(IntEnum):
 
 
 class KbisectError(Exception):
-    """Base of all. The message is one line that names the thing, the reason and the next step."""
+    """Base class of all errors. The message is one line: what failed, why, and what to do."""
 
     exit_code: ClassVar[ExitCode] = ExitCode.INTERNAL
 
 
 class UsageError(KbisectError):
-    """Something the user gave cannot be used; nothing on disk was changed."""
+    """An option, file or argument cannot be used; nothing on disk was changed."""
 
     exit_code = ExitCode.USAGE
 
 
 class HostError(KbisectError):
-    """The host lacks something; the message names it and the package or option that helps."""
+    """The host lacks something; the message names it, and the package or option that helps."""
 
     exit_code = ExitCode.USAGE
 
@@ -62,7 +62,7 @@ class HostError(KbisectError):
 class BuildError(KbisectError):
     """A commit does not build.
 
-    `cause` holds the root-cause lines of make's output (at most 20), `log` the path of the whole.
+    `cause` holds the lines of make's output that explain it (at most 20), `log` the path of the whole output.
     """
 
     def __init__(self, message: str, *, cause: tuple[str, ...] = (), log: str = "") -> None:
@@ -74,8 +74,8 @@ class BuildError(KbisectError):
 class ConfigError(BuildError):
     """A commit does not have the configuration that was asked for.
 
-    `symbols` are those asked for and missing. In the middle of a range this is a reason to skip the commit,
-    as BuildError is; for the only commit of an ordinary run it is a usage error.
+    `symbols` are the requested symbols that are missing. In a bisection the commit is skipped, as for any
+    BuildError; in an ordinary run this is a usage error.
     """
 
     exit_code = ExitCode.USAGE
@@ -86,7 +86,7 @@ class ConfigError(BuildError):
 
 
 class GuestError(KbisectError):
-    """A guest could not be used. `kind` is a fixed word, `console` the end of the console."""
+    """A guest cannot be used. `kind` is a fixed word, `console` the end of the console."""
 
     def __init__(self, kind: str, message: str, *, console: str = "") -> None:
         super().__init__(message)
@@ -99,19 +99,19 @@ class GuestError(KbisectError):
 
 
 class BootError(GuestError):
-    """The kernel did not come up: panic while booting, no ssh, silence, reboot."""
+    """The kernel did not boot: a panic, no ssh server, no output, a reboot."""
 
 
 class InfraError(GuestError):
-    """The host's side failed: QEMU died, ssh was lost without a crash, the disk is full."""
+    """The host failed: QEMU died, the ssh connection was lost without a crash, the disk is full."""
 
 
-class KernelCrash(KbisectError):  # noqa: N818 - a crash is what happened, not a mistake of ours
-    """The console shows a crash; raised in the call phase so that JUnit says `failure`.
+class KernelCrash(KbisectError):  # noqa: N818 - a crash is a result, not a mistake of ours
+    """The console shows a crash. Raised in the call phase, so that it is a `failure` in JUnit XML.
 
-    `reports` are all that the run has shown, in order, and `report` the one it is known by: the first that
-    was looked for, else the first. `whole`: nothing has cut the run short, it went to its end all the same.
-    `setting` is what turned a report into a panic (`panic_on_warn`), "" if nothing did.
+    `reports` are all reports of the run, in order; `report` is the one that names it: the first expected one, or
+    else the first. `whole`: the run went to its end all the same. `setting` is what turned a report into a panic
+    (`panic_on_warn`), or "".
     """
 
     def __init__(

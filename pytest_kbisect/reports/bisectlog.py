@@ -1,7 +1,7 @@
-"""The bisection log: syzbot's grammar, so that whoever reads its logs can read ours.
+"""The bisection log, in syzbot's format, so that its readers and tools can read ours.
 
-Each function gives the lines of one event. Source of the grammar: syzkaller's pkg/bisect as of 2021,
-the form of the logs that syzbot publishes.
+Each function returns the lines of one event. Source of the format: syzkaller's pkg/bisect as of 2021, which wrote
+the logs that syzbot publishes.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 NOT_RUN = ("same kernel as ", "no runs")
-"""What stands for the runs of a commit that has none, and yet its kernel."""
+"""In place of the runs of a commit whose kernel was not run."""
 _LEAST = 0.05
-"""Seconds that are worth a word."""
+"""Shorter times, in seconds, are omitted."""
 
 
 def duration(seconds: float) -> str:
-    """As Go prints a duration: 1h18m29.4s."""
+    """A duration as Go prints it: 1h18m29.4s."""
     hours, rest = divmod(round(seconds, 1), 3600)
     minutes, rest = divmod(rest, 60)
     if hours:
@@ -35,14 +35,14 @@ def duration(seconds: float) -> str:
 
 
 def start(commit: str, *, fix: bool = False) -> list[str]:
-    """The first line: where the crash was reported."""
+    """The first line: the commit where the crash was reported."""
     if fix:
         return [f"bisecting fixing commit since {commit}"]
     return [f"bisecting cause commit starting from {commit}"]
 
 
 def commit(result: Tested, *, same_as: str = "") -> list[str]:
-    """One tested commit: compiler, signature, and each run's end ("all runs" where they agree)."""
+    """A tested commit: compiler, signature, and the outcome of each run ("all runs" if they are equal)."""
     if result.absent:
         return [f"# {result.commit} is not tested: {result.absent}"]
     compiler = f" with {result.compiler}" if result.compiler else ""
@@ -63,7 +63,7 @@ def commit(result: Tested, *, same_as: str = "") -> list[str]:
 
 
 def took(tested: Iterable[Tested]) -> str:
-    """What the time of some sessions went to; guests run side by side, so their parts may add up to more."""
+    """The time of sessions by part. Guests run at the same time, so their parts may add up to more."""
     parts: Counter[str] = Counter()
     guests: Counter[str] = Counter()
     for one in tested:
@@ -91,7 +91,7 @@ def runs(made: Iterable[Run]) -> list[str]:
 
 
 def end_of(run: Run) -> str:
-    """One run's end as a log says it."""
+    """The outcome of a run, as the log states it."""
     if run.outcome is Outcome.OK:
         return "OK"
     word = {
@@ -104,5 +104,5 @@ def end_of(run: Run) -> str:
 
 
 def go_list(addresses: Iterable[str]) -> str:
-    """A list of strings as Go's %q prints it."""
+    """A list of strings, as Go's %q prints it."""
     return "[" + " ".join(json.dumps(address, ensure_ascii=False) for address in addresses) + "]"

@@ -1,4 +1,4 @@
-"""The status of the steps in progress, for the terminal: the facts, and the line made of them."""
+"""The status line of the terminal: the facts about the steps in progress, and the line."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _STEPS = re.compile(r",? \d+ steps$")
-"""Progress of a build that cannot tell how much is left; the count means nothing to a reader."""
+"""Progress of a build whose total is unknown; the count means nothing to a reader."""
 _RECENT = 5
-"""Steps whose mean says what the next ones take: the first build from nothing tells nothing of them."""
+"""Steps whose mean predicts the next ones. The first build is a full one and would mislead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """The step that is being made, and what is known besides.
+    """A step in progress, and the state of the search.
 
-    `done` of `runs` tests have ended, `crash` is the title of the latest crash. `left` candidates
-    remain, `likely` are (hash, probability), most likely first. `spent` are the seconds before this
-    step, `remaining` those expected after it; None where nothing is known yet.
+    `done` of `runs` tests have ended; `crash` is the title of the latest crash. `left` is the number of
+    candidates, `likely` are (hash, probability), most likely first. `spent` is the time before this step in
+    seconds, `remaining` the expected time after it, or None if it is unknown.
     """
 
     commit: str
@@ -43,9 +43,9 @@ class Status:
 
 
 def remaining(left: int | None, steps: Sequence[float]) -> float | None:
-    """Seconds until the answer, from what the latest `steps` took (seconds each); None where none is known.
+    """Expected seconds until the answer, from the seconds of the latest `steps`; None if it is unknown.
 
-    Halving the candidates, and one step more to confirm.
+    Assumes that each step halves the candidates, and one more step to confirm.
     """
     if not left or not steps:
         return None
@@ -54,7 +54,7 @@ def remaining(left: int | None, steps: Sequence[float]) -> float | None:
 
 
 def heard(status: Status, event: Mapping[str, Any]) -> Status:
-    """The status after an event of the session (see events.Events); what is not known is ignored."""
+    """The status after an event of the session (see events.Events); unknown events are ignored."""
     if "stage" in event:
         percent = event.get("percent")
         stage = _STEPS.sub("", one_line(str(event["stage"])))
@@ -66,7 +66,7 @@ def heard(status: Status, event: Mapping[str, Any]) -> Status:
 
 
 def event_line(before: Status, now: Status) -> str:
-    """What happened between two statuses, as a line of its own; empty where only a percentage grew."""
+    """The change between two statuses as a line; empty if only a percentage changed."""
     name = short(now.commit)
     if now.done != before.done:
         crashed = now.crash if now.crash != before.crash else ""
@@ -75,16 +75,16 @@ def event_line(before: Status, now: Status) -> str:
 
 
 def render(steps: Sequence[Status], width: int, *, elapsed: float = 0.0) -> str:
-    """The steps being made, newest last, in at most `width` columns; what matters least is left out first.
+    """The steps in progress, newest last, in at most `width` columns; less important parts are dropped first.
 
-    `elapsed` are the seconds of the newest so far.
+    `elapsed` is the time of the newest step so far, in seconds.
     """
     newest = steps[-1]
     time = clock(newest.spent + elapsed)
     if newest.remaining is not None:
         time += f" of ~{clock(newest.spent + max(newest.remaining, elapsed))}"
     sha, probability = newest.likely[0] if newest.likely else ("", 0.0)
-    # In the order of the line, each with how early it is left out.
+    # In the order of the line, each with its rank: higher ones are dropped first.
     parts = [(0, _step(newest)), (1, _runs(newest)), (6, newest.crash)]
     parts += [(4, " ".join(filter(None, (_step(step), _runs(step))))) for step in steps[:-1]]
     parts += [
@@ -116,7 +116,7 @@ def clock(seconds: float) -> str:
 
 
 def columns(text: str) -> int:
-    """Columns that a terminal needs for it."""
+    """Width of a text in terminal columns."""
     return sum(map(_columns, text))
 
 
@@ -127,7 +127,7 @@ def _columns(character: str) -> int:
 
 
 def cut(text: str, width: int) -> str:
-    """As much of it as fits."""
+    """The text, cut to `width` columns."""
     if columns(text) <= width:
         return text
     kept, used = "", 1

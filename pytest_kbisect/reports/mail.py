@@ -1,4 +1,4 @@
-"""`report.eml`: a report ready to be read over and sent by a person. Nothing here sends anything.
+"""`report.eml`: a mail for a person to review and send. Nothing here sends anything.
 
 Its form follows the kernel's Documentation/admin-guide/reporting-issues.rst and
 reporting-regressions.rst: a subject that begins with [REGRESSION] and has the culprit's title, the
@@ -31,19 +31,19 @@ REGRESSIONS = "regressions@lists.linux.dev"
 _WIDTH = 75
 _CRASH = 32 << 10
 _ATTACHMENT = 64 << 10
-"""Bytes of a file that is attached; the lists of kernel.org take mails up to 100 KB or so."""
+"""Largest attachment in bytes; the lists of kernel.org accept mails of about 100 KB."""
 _LINE = 990
 """RFC 5322 allows 998 characters a line."""
 
 _POLICY = SMTP.clone(max_line_length=300)
-"""A subject that is folded after its first word confuses some readers."""
+"""Some mail readers show a folded subject wrongly."""
 
 _NAMED = re.compile(r"(.*?)<([^<>]+)>")
 _ADDRESS = re.compile(r"[!#-'*+\-./-9=?A-Z^-~]+@[A-Za-z0-9.\-\[\]:]+")
 
 
 def render(story: Story) -> bytes:
-    """The mail, for a story that has a culprit; empty for others."""
+    """The mail for a bisection that found a culprit; empty for others."""
     if story.result.kind != "culprit":
         return b""
     attachments = list(_attachments(story))
@@ -70,7 +70,7 @@ def render(story: Story) -> bytes:
 
 
 def _attach(message: EmailMessage, name: str, data: bytes) -> None:
-    """Text as text, so that a reader of the mail can read it there."""
+    """Attach text as text/plain, so that mail readers show it."""
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
@@ -97,7 +97,7 @@ def _subject(story: Story) -> str:
 
 
 def _addresses(texts: Iterable[str]) -> tuple[Address, ...]:
-    """Addresses, with or without a name; what is no address is left out."""
+    """Addresses, with or without a name; anything else is omitted."""
     found = {}
     for text in texts:
         named = _NAMED.fullmatch(one_line(text))
@@ -140,7 +140,7 @@ def _wrapped(text: str) -> str:
 
 
 def _findings(story: Story) -> Iterator[str]:
-    """What was seen, how often, and how sure it makes."""
+    """The outcomes, how often they occurred, and the confidence."""
     seen, what = story.confirmation, "fix" if story.fix else "culprit"
     at = seen.culprit or (story.culprit and (story.culprit.crashed, story.culprit.crashed + story.culprit.ok))
     words = (
@@ -188,7 +188,7 @@ def _attachments(story: Story) -> Iterator[tuple[str, bytes]]:
 
 
 def _read(path: Path, limit: int = _ATTACHMENT) -> bytes:
-    """A file's content; empty where it cannot be read or is too long for a mail."""
+    """A file's content; empty if it cannot be read or is too long for a mail."""
     try:
         return path.read_bytes() if path.stat().st_size <= limit else b""
     except OSError:

@@ -1,4 +1,4 @@
-"""`result.json`: the answer of a bisection for programs. The schema is in the README and kept stable."""
+"""`result.json`: the answer of a bisection for programs. docs/reference/result-json.md is its schema."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Where a bisection speaks: on standard output, and into its log.
+"""Output of a bisection: on standard output, and in its log.
 
-On a terminal one line at the bottom says what is going on, and goes away; elsewhere each event is a
-line. `-q` leaves the answer, `-v` shows events on a terminal too.
+On a terminal, a status line at the bottom shows the current step; elsewhere each event is a line. `-q` prints
+only the answer, `-v` prints events on a terminal, too.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from pytest_kbisect.reports.live import Status
 
 ANSWER: Final = -1
-"""Level of what is printed with -q too."""
+"""Printed with -q, too."""
 NORMAL: Final = 0
 DETAIL: Final = 1
-"""Level of what is printed with -v only."""
+"""Printed with -v only."""
 
 _ERASE: Final = "\r\x1b[K"
 
 
 class Teller:
-    """Prints, and keeps the log. A reader that went away, or a full disk, does not end the bisection."""
+    """Prints, and writes the log. A closed pipe or a full disk does not end the bisection."""
 
     def __init__(self, verbosity: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
         """`verbosity` is pytest's: -1 for -q, 1 for -v."""
@@ -45,14 +45,14 @@ class Teller:
         self._drawn = False
 
     def open(self, log: Path) -> None:
-        """Start the log from its beginning; a resumed bisection writes its past again from the journal."""
+        """Start an empty log; a resumed bisection rewrites the earlier part from the journal."""
         log.write_text("", encoding="utf-8")
         self._log = log
 
     # -- lines -------------------------------------------------------------------------------------
 
     def line(self, text: str, *, log: bool = True, level: int = NORMAL) -> None:
-        """Print a line; `log`: it belongs to the log too."""
+        """Print a line, and with `log` write it to the log."""
         if log and self._log is not None:
             self._write_log(text)
         if self._verbosity >= level:
@@ -61,26 +61,26 @@ class Teller:
             self._draw()
 
     def lines(self, texts: Iterable[str], *, level: int = NORMAL) -> None:
-        """Print lines that belong to the log."""
+        """Print lines, and write them to the log."""
         for text in texts:
             self.line(text, level=level)
 
     def note(self, text: str) -> None:
-        """A warning (TCG, no ccache, ...): said once, however often it is found."""
+        """Print a warning (TCG, no ccache, ...) once, however often it is found."""
         if text not in self._notes:
             self._notes.add(text)
             self.line(f"note: {text}", log=False)
 
-    # -- what is going on --------------------------------------------------------------------------
+    # -- status of the steps -------------------------------------------------------------------------
 
     def begin(self, status: Status) -> None:
-        """A step begins; several may be made at once, at different commits."""
+        """A step begins. Several steps may run at the same time, at different commits."""
         self._began[status.commit] = self._clock()
         self._steps[status.commit] = status
         self._draw()
 
     def hear(self, event: Mapping[str, Any], commit: str) -> None:
-        """Something happened in the session of the step at a commit: a line of its events.jsonl."""
+        """Take an event of the session at a commit: a line of its events.jsonl."""
         words = str(event.get("say") or "")
         if words.startswith("note: "):
             self.note(words.removeprefix("note: "))
@@ -90,7 +90,7 @@ class Teller:
             return
         now = self._steps[commit] = live.heard(before, event)
         told = live.event_line(before, now)
-        if not told and now == before:  # of a kind unknown to the status line
+        if not told and now == before:  # an event that the status line does not show
             told = words
         if told and self._verbosity >= (DETAIL if self._is_terminal() else NORMAL):
             self.line(f"   {told}", log=False)
@@ -98,7 +98,7 @@ class Teller:
             self._draw()
 
     def end(self, commit: str = "") -> None:
-        """The step at a commit is over; without a commit all steps are."""
+        """The step at a commit ends; without a commit, all steps end."""
         self._erase()
         self._steps.pop(commit, None)
         if not commit:
@@ -113,7 +113,7 @@ class Teller:
     def _draw(self) -> None:
         if not self._steps or self._verbosity < NORMAL or not self._is_terminal():
             return
-        width = shutil.get_terminal_size().columns - 1  # the last column would begin a new line
+        width = shutil.get_terminal_size().columns - 1  # writing in the last column would start a new line
         newest = list(self._steps)[-1]
         text = live.render(list(self._steps.values()), width, elapsed=self._clock() - self._began[newest])
         self._print(f"{_ERASE}{text}")
@@ -132,7 +132,7 @@ class Teller:
                 print(text, end="", flush=True)
             except UnicodeEncodeError:  # a terminal in another encoding
                 print(text.encode("ascii", "replace").decode(), end="", flush=True)
-        except OSError:  # a reader or a terminal that went away, a full disk
+        except OSError:  # a closed pipe or terminal, a full disk
             self._deaf = True
             with contextlib.suppress(OSError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -143,7 +143,11 @@ class Teller:
                 file.write(text + "\n")
         except OSError as error:
             name, self._log = self._log_path().name, None
-            self.line(f"note: {name} is not written any more: {error.strerror}", log=False, level=ANSWER)
+            self.line(
+                f"note: cannot write {name}: {error.strerror}; the bisection goes on without it",
+                log=False,
+                level=ANSWER,
+            )
 
     def _log_path(self) -> Path:
         assert self._log is not None
