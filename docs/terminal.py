@@ -3,8 +3,8 @@
     script -c COMMAND TYPESCRIPT
     python docs/terminal.py TYPESCRIPT COMMAND UNTIL FROM TO > docs/images/terminal.svg
 
-The picture has a prompt with COMMAND, and then what a terminal of COLUMNS columns showed when UNTIL was first printed
-there. `...` stands for the lines between the first one with FROM and the last one with TO.
+The picture has a prompt with COMMAND, and then what a terminal of COLUMNS columns showed when UNTIL was
+printed for the first time. `...` stands for the lines from the first one with FROM to the last one with TO.
 """
 
 from __future__ import annotations

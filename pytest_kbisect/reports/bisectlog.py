@@ -1,7 +1,7 @@
 """The bisection log, in syzbot's format, so that its readers and tools can read ours.
 
-Each function returns the lines of one event. Source of the format: syzkaller's pkg/bisect as of 2021, which wrote
-the logs that syzbot publishes.
+Each function returns the lines of one event. Source of the format: syzkaller's pkg/bisect as of 2021,
+which wrote the logs that syzbot publishes.
 """
 
 from __future__ import annotations

@@ -212,7 +212,7 @@ def test_a_full_disk_stops_the_log_and_nothing_else(
     monkeypatch.setattr(Path, "open", full)
     teller.lines(["one", "first bad commit: x"], level=ANSWER)
     assert capsys.readouterr().out.splitlines() == [
-        "note: bisect.log is not written any more: No space left on device",
+        "note: cannot write bisect.log: No space left on device; the bisection goes on without it",
         "one",
         "first bad commit: x",
     ]
