@@ -61,7 +61,10 @@ def test_the_sdist_holds_what_the_tests_need(built: Path) -> None:
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {"README.md", "LICENSE", "CHANGELOG.md", "conftest.py", "repro/tun_napi_frags.c"} <= names
+    assert {
+        *("README.md", "LICENSE", "CHANGELOG.md", "conftest.py"),
+        *("docs/index.md", "repro/tun_napi_frags.c"),
+    } <= names
 
 
 def test_type_checkers_read_the_annotations_of_the_installed_package(built: Path, tmp_path: Path) -> None:
