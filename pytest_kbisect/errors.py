@@ -109,9 +109,9 @@ class InfraError(GuestError):
 class KernelCrash(KbisectError):  # noqa: N818 - a crash is a result, not a mistake of ours
     """The console shows a crash. Raised in the call phase, so that it is a `failure` in JUnit XML.
 
-    `reports` are all reports of the run, in order; `report` is the one that names it: the first expected one, or
-    else the first. `whole`: the run went to its end all the same. `setting` is what turned a report into a panic
-    (`panic_on_warn`), or "".
+    `reports` are all reports of the run, in order; `report` is the one that names it: the first expected one,
+    or else the first. `whole`: the run went to its end all the same. `setting` is what turned a report into a
+    panic (`panic_on_warn`), or "".
     """
 
     def __init__(
