@@ -87,6 +87,7 @@ class Evidence:
         self._expected = reference or Reference()
         self._bad_runs: list[Run] = []
         self._by_other_names: list[Report] = []
+        self._beside: set[str] = set()
         self._never: list[int] = []
         self._reference = self._expected
         self.path: tuple[str, ...] = ()
@@ -94,6 +95,8 @@ class Evidence:
         self.closed = False
         """Whether the end that the user knows not to have the bug does not come to its code. Then that runs
         do not come there tells no commit from it, and what is found is the one that opens the way."""
+        self.others: dict[str, str] = {}
+        """Titles of reports that are another bug's, however like this one's, and how that is known."""
         self.failure = Failure()
         """What the runs of the reported commit show, where no reproducer says what to expect."""
         self._kernel_of: dict[int, object] = {}
@@ -141,6 +144,8 @@ class Evidence:
                 for report in self._expected.own([run], self._matcher)
                 if self._matcher(report, self._reference) is not Match.UNRELATED
             ]
+            self._settle_reference()
+        if index != self.reported and self._tells_bugs_apart(tested.runs):
             self._settle_reference()
         if self._is_unlike_itself(index):
             self._tell_apart(self.signature(index))
@@ -198,6 +203,18 @@ class Evidence:
             self._commits[index] = [index]
         self._tallies.pop(signature, None)
 
+    def _tells_bugs_apart(self, runs: Iterable[Run]) -> bool:
+        """Whether a run shows that a report like the bug's is another bug's: the bug's own came after it."""
+        found: set[str] = set()
+        for run in runs:
+            matches = [self._matcher(report, self._reference) for report in run.shown]
+            if Match.MATCH in matches:
+                before = zip(run.shown, matches[: matches.index(Match.MATCH)], strict=False)
+                found |= {report.title for report, match in before if match is Match.RELATED}
+        new = found - self._beside - self._reference.titles
+        self._beside |= new
+        return bool(new)
+
     def _settle_reference(self) -> None:
         """Know the bug by the crashes of the commit it was reported on, and by its other names.
 
@@ -233,8 +250,9 @@ class Evidence:
             failure = failure_of(self._bad_runs, without)
             shown = [report for run in self._bad_runs for report in _each_once(telling(run.shown))]
             own = [report for report in shown if report.title in failure.counted]
-        others = [report for report in self._by_other_names if report.title not in without]
-        known = self._expected.grown([*own, *others])
+        known = self._expected.grown(
+            [*own, *(report for report in self._by_other_names if report.title not in without)]
+        )
         joined = {
             report.title: report
             for run in self._bad_runs
@@ -242,7 +260,12 @@ class Evidence:
             if report.title in failure.joined
         }
         known = known.joined_by(joined.values())
-        return failure, replace(known, others=without | frozenset(failure.independent))
+        self.others = {
+            **dict.fromkeys(self._beside, "it came in the same run as the bug"),
+            **dict.fromkeys(failure.independent, f"{failure.principal} came without it, and it without that"),
+            **dict.fromkeys(without, "the good end shows it as often as the bad end"),
+        }
+        return failure, replace(known, others=frozenset(self.others))
 
     def _good_runs(self) -> tuple[Run, ...]:
         """The runs at the good end, and at what it contains: parents outside the range."""

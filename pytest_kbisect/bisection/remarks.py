@@ -58,8 +58,7 @@ def _failure(failure: Failure) -> list[str]:
         for title in failure.followers
     ]
     lines += [
-        f"# {title}: another bug than {main}, each came without the other; to look for it instead, "
-        "name it in the reproducer (kbisect-crash:)"
+        f"# {title}: if that is the bug you look for, name it in the reproducer (kbisect-crash:)"
         for title in failure.independent
     ]
     return lines
@@ -117,12 +116,10 @@ def _of_the_strategy(search: Search, index: int) -> list[str]:
 
 
 def _of_another_bug(search: Search, index: int) -> list[str]:
-    """Crashes at a commit that the bad end shows too, and that are not the bug's all the same."""
+    """Crashes at a commit that are like the bug's, and are not the bug's all the same."""
     shown = {report.title for run in search.evidence.runs(index) for report in run.shown}
-    titles = shown & search.evidence.reference.others - {*search.evidence.failure.independent}
-    return [
-        f"# {title}: another bug, as frequent at the good end as at the bad end" for title in sorted(titles)
-    ]
+    others = search.evidence.others
+    return [f"# {title}: another bug, {others[title]}" for title in sorted(shown & others.keys())]
 
 
 def _related(search: Search, index: int) -> list[str]:

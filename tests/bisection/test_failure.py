@@ -117,3 +117,20 @@ def test_a_report_by_another_name_takes_none_of_its_neighbours_along() -> None:
     evidence.add(20, session([replace(run("foo", "nr_remove"), seconds=1)] * 2))
     assert "WARNING in nr_remove" in evidence.reference.titles
     assert "WARNING in foo" not in evidence.reference.titles
+
+
+def test_a_report_like_the_bugs_that_comes_with_it_is_another_bugs() -> None:
+    """A warning in the same subsystem may be the bug by another name, until one run shows both."""
+    evidence = seen(*[run("nr_insert")] * 3)
+    alone = replace(run("nr_remove"), whole=True)
+    assert evidence.count([alone]).related == 1
+    evidence.add(20, session([run("nr_remove", "nr_insert")]))
+    assert evidence.count([alone]).unrelated == 1
+    assert evidence.tally(20).matching == 1
+    assert evidence.others == {"WARNING in nr_remove": "it came in the same run as the bug"}
+
+
+def test_what_follows_the_bug_may_be_the_bug() -> None:
+    evidence = seen(*[run("nr_insert")] * 3)
+    evidence.add(20, session([run("nr_insert", "nr_remove")]))
+    assert evidence.count([run("nr_remove")]).related == 1

@@ -108,8 +108,8 @@ def bisect(request, tmp_path, linux):
         lab = Lab(tree)
         trials = Trials(lab, Journal(folder / "journal.jsonl", {}), teller, per_run=1)
         finding = Course(plan, tree, trials, teller).run()
-        told = result_of(finding, tree)
-        teller.lines(last_words(finding, told, tree))
+        told = result_of(finding)
+        teller.lines(last_words(finding, told, tree, pytest.fail))
         run.log = (folder / "bisect.log").read_text()
         run.told, run.exit, run.lab = told, _exit_code(finding, plan, told), lab
         run.commits = len(dict.fromkeys(lab.asked))
