@@ -39,6 +39,8 @@ class Limits:
     """How many times the crashes wanted must be seen where some are only related ones."""
     sure: float = 0.05
     """A commit is good, too, where so few ok runs would be this unlikely of the reference."""
+    unseen: float = 0.5
+    """It is not, however many of its runs are ok, where so many of the reference would be this likely."""
 
 
 LIMITS = Limits()
@@ -70,7 +72,10 @@ def judge(
     if known >= max(limits.constant * (known + strange + tally.ok), want_bad, total // 3):
         return Verdict.BAD
     want_good = total * 3 // 4 if flaky else total // 2
-    enough = tally.ok >= want_good or (chance is not None and (1 - chance) ** tally.ok < limits.sure)
+    unseen = 0.0 if chance is None else (1 - chance) ** tally.ok
+    enough = (tally.ok >= want_good and unseen <= limits.unseen) or (
+        chance is not None and unseen < limits.sure
+    )
     if not tally.matching and tally.related + strange <= total // 10 and tally.ok and enough:
         return Verdict.GOOD
     return Verdict.SKIP

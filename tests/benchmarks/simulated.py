@@ -62,13 +62,17 @@ class World:
             self.seconds += self.BUILD
         return True
 
+    def chance(self, i: int) -> float:
+        """That a run on this commit crashes."""
+        if i >= 0 and self._bad[i]:
+            return self._chances[i * _BLOCKS // len(self.history)]
+        return self.q
+
     def run(self, i: int, k: int) -> tuple[int, int, int]:
         """Crashes, ok runs, boots that failed."""
         self.runs += k
         self.seconds += self.RUN * math.ceil(k / self.WIDTH)
-        chance = self.q
-        if i >= 0 and self._bad[i]:
-            chance = self._chances[i * _BLOCKS // len(self.history)]
+        chance = self.chance(i)
         boot = sum(self._random.random() < self.b for _ in range(k))
         crashed = sum(self._random.random() < chance for _ in range(k - boot))
         return crashed, k - boot - crashed, boot

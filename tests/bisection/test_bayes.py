@@ -278,7 +278,7 @@ def test_where_few_runs_speak_more_are_asked_for():
             made = [OTHER if n % 10 < others and i < 199 else CRASH if i >= 77 else OK for n in range(runs)]
             return session(made, signature=f"s{i}")
 
-        answer, made = drive(Bayes(HISTORY, prices=PRICES, confidence=0.999), Evidence(HISTORY), kernel)
+        answer, made = drive(Bayes(HISTORY, prices=PRICES, confidence=0.99), Evidence(HISTORY), kernel)
         assert answer.culprit == 77
         return max(one.runs for one in made)
 

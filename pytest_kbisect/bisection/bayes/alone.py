@@ -61,8 +61,8 @@ def _model() -> CrashChance:
 
 def _scores(tally: Tally, reported: Tally, clean: Tally) -> tuple[float, float]:
     """Log-probability of these runs where the commit has the bug, and where it has not."""
-    known, _ = _model().log_likelihood(reported)
-    _, noise = _model().log_likelihood(clean)
-    bad, good = _model().log_likelihood(tally)
+    known, _ = _model().log_likelihood(reported.matching, reported.ok)
+    _, noise = _model().log_likelihood(clean.matching, clean.ok)
+    bad, good = _model().log_likelihood(tally.matching, tally.ok)
     prior = _model().log_prior + known + noise
     return float(np.logaddexp.reduce(prior + bad)), float(np.logaddexp.reduce(prior + good))

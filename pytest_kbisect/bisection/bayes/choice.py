@@ -26,6 +26,14 @@ FINALISTS = 64
 """Commits, for each of these lengths, that are looked at with all of them."""
 LEAST_BITS = 0.005
 """An experiment expected to tell less is not worth making: what is left cannot be told apart."""
+EXACT = 100_000
+"""Commits times classes up to which the entropy of outcomes is exact if a second commit changes them; with
+more it is interpolated: that is how finalists are found."""
+IMPOSSIBLE = 1e-6
+"""Probability of a class of commits below which no experiment is chosen in view of it."""
+FAIR_BITS = 0.1
+"""Bits that a build must be expected to tell at even odds to be testable; at worse odds more. In a region
+that cannot be tested and holds the culprit, its edges are worth a build, and its inside is not."""
 LATER = 0.75
 """What a bit counts that more runs tell of a kernel that is there, or will be: they can be made later too,
 and what other commits show may have made them needless by then."""
@@ -76,7 +84,7 @@ class _Batch:
     """What batches of up to `waves` waves are expected to tell and to take, by commit.
 
     `worth` is bits a second, where those of a kernel's first wave count in full and all others as LATER; 0
-    where fewer than LEAST_BITS are expected.
+    where fewer are expected than an experiment is worth.
     """
 
     waves: int
@@ -88,40 +96,88 @@ class _Batch:
 def _batches(state: State, alternatives: Alternatives, lengths: Sequence[int]) -> Iterator[_Batch]:
     """Batches of these lengths, by commit."""
     prices, testable, built = state.prices, alternatives.testable, alternatives.built
-    one = _information(state, alternatives, 1)
+    against = np.where(built, 0.0, (1 - testable) / np.maximum(testable, 1e-9))
+    least = np.maximum(LEAST_BITS, FAIR_BITS * against)
+    kinds = _kinds(state, alternatives)
+    one = _information(state, kinds, 1)
     first = np.where(built, 0.0, one[0])
     for waves in lengths:
-        told, spent = one if waves == 1 else _information(state, alternatives, waves)
+        told, spent = one if waves == 1 else _information(state, kinds, waves)
         bits = testable * told
         seconds = np.where(built, 0.0, prices.build)
         seconds += testable * (prices.session + spent * prices.run / alternatives.speaks)
         # What is not worth a test any more costs nothing either.
         seconds = np.maximum(seconds, 1e-9)
         counted = testable * (first + LATER * np.maximum(told - first, 0.0))
-        yield _Batch(waves, bits, seconds, np.where(bits >= LEAST_BITS, counted / seconds, 0.0))
+        yield _Batch(waves, bits, seconds, np.where(bits >= least, counted / seconds, 0.0))
 
 
-def _information(state: State, alternatives: Alternatives, waves: int) -> tuple[Weights, Weights]:
+def _information(state: State, kinds: Sequence[_Kind], waves: int) -> tuple[Weights, Weights]:
     """By commit: bits a batch is expected to tell about the culprit, and waves it is expected to take.
 
-    Exact for the model: I(culprit; outcome) = H(outcome) - H(outcome | culprit), the crash chance
-    and the noise averaged out.
+    I(culprit; outcome) = H(outcome) - H(outcome | culprit), the crash chance and the noise averaged out.
     """
-    posterior, batch = state.posterior, state.model.batch(waves, state.width)
-    share = 1 - alternatives.share if alternatives.fix else alternatives.share  # where it crashes
-    masses = posterior.classes
-    bad, good = posterior.joint @ batch.bad, posterior.joint @ batch.good  # classes x outcomes
-    known_bad, known_good = _entropy(bad, masses), _entropy(good, masses)
-    outcome = share @ (bad - good) + good.sum(axis=0)
-    bits = _entropy(outcome, np.ones(len(outcome))) - (share @ (known_bad - known_good) + known_good.sum())
-    waves_bad, waves_good = posterior.joint @ batch.waves_bad, posterior.joint @ batch.waves_good
-    spent = share @ (waves_bad - waves_good) + waves_good.sum()
+    expected = sum((kind.expected(state, waves) for kind in kinds), np.zeros(1))
+    outcome, known, spent = expected[:, :-2], expected[:, -2], expected[:, -1]
+    bits = _entropy(outcome, np.ones(len(outcome))) - known
     return np.maximum(bits, 0.0), spent
 
 
+@dataclass(frozen=True)
+class _Kind:
+    """Kernels that have the bug (`bad`), or those that have it not.
+
+    `share[i, k]`: commit i is of this kind where the culprit is of class k; `far[i, k]`: and beyond a second
+    commit that changes something. By class and hypothesis, `near` are the chances next to the culprit,
+    `beyond` those beyond the second commit. The last two are None where there is no such commit.
+    """
+
+    bad: bool
+    share: Matrix
+    near: Matrix
+    far: Matrix | None = None
+    beyond: Matrix | None = None
+
+    def expected(self, state: State, waves: int) -> Matrix:
+        """Chance of each outcome of a batch, entropy if the culprit is known, and waves spent, by commit."""
+        batch, masses = state.model.batch(waves, state.width), self.near.sum(axis=1)
+        outcomes, spent = (batch.bad, batch.waves_bad) if self.bad else (batch.good, batch.waves_good)
+
+        def prospect(joint: Matrix) -> Matrix:
+            shown = joint @ outcomes
+            return np.column_stack([shown, _entropy(shown, masses), joint @ spent])
+
+        near = prospect(self.near)
+        if self.far is None or self.beyond is None:
+            return np.asarray(self.share @ near)
+        change = prospect(self.beyond) - near
+        found = np.asarray(self.share @ near + self.far @ change)
+        if self.share.size <= EXACT:
+            part = self.far / np.maximum(self.share, 1e-300)
+            mixed = near[:, :-2] + part[:, :, None] * change[:, :-2]
+            found[:, -2] = (self.share * _entropy(mixed, masses)).sum(axis=1)
+        return found
+
+
+def _kinds(state: State, alternatives: Alternatives) -> tuple[_Kind, _Kind]:
+    """What the commits may be. Classes that are next to impossible are left out."""
+    posterior, beyond = state.posterior, state.posterior.beyond
+    likely = np.flatnonzero(posterior.classes > IMPOSSIBLE)
+    contains, joint = alternatives.share[:, likely], posterior.joint[likely]
+    bad, good = (1 - contains, contains) if alternatives.fix else (contains, 1 - contains)
+    if beyond is None:
+        return _Kind(True, bad, joint), _Kind(False, good, joint)
+    newer = alternatives.share[:, :-1]
+    newer = 1 - newer if alternatives.fix else newer
+    return (
+        _Kind(True, bad, joint, bad * (newer @ beyond.easier[likely].T), beyond.bad[likely]),
+        _Kind(False, good, joint, good * ((1 - newer) @ beyond.noisier[likely].T), beyond.good[likely]),
+    )
+
+
 def _entropy(rows: Matrix, totals: Weights) -> Weights:
-    """Entropy in bits of each row, times its total, where rows sum to `totals`."""
+    """Entropy in bits along the last axis, times its total, where rows sum to `totals`."""
     rows = np.maximum(rows, 1e-300)
     totals = np.maximum(totals, 1e-300)
-    bits: Weights = -(rows * np.log2(rows / totals[:, None])).sum(axis=1)
+    bits: Weights = -(rows * np.log2(rows / totals[..., None])).sum(axis=-1)
     return bits

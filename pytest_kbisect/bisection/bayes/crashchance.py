@@ -9,13 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from pytest_kbisect.bisection.tally import Tally
 
 Matrix: TypeAlias = NDArray[np.float64]
 
@@ -44,8 +41,8 @@ CRASH_CHANCES = (
 CRASH_WEIGHTS = (1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 3, 6)
 # Noise that matches the reference is rare where crashes are matched strictly; but a search that thinks
 # it rarer than it is gives wrong answers, and one that thinks it more frequent only takes longer.
-NOISES = (0.0002, 0.001, 0.003, 0.01, 0.03, 0.1)
-NOISE_WEIGHTS = (0.2, 0.2, 0.2, 0.25, 0.1, 0.05)
+NOISES = (0.0002, 0.001, 0.003, 0.01, 0.03, 0.055, 0.1)
+NOISE_WEIGHTS = (0.2, 0.2, 0.2, 0.25, 0.08, 0.04, 0.03)
 # The same bug may be hit more or less easily as the code around it changes: then the chance at one
 # commit is p times one of these. Whether it does is one more thing nobody knows beforehand, and the same
 # for all commits.
@@ -85,6 +82,7 @@ class CrashChance:
         self._shares: Matrix = np.array([shares for _, _, shares, _ in hypotheses])
         weights = np.array([weight for *_, weight in hypotheses])
         self.log_prior: Matrix = np.log(weights / weights.sum())
+        self.steady: Matrix = np.array([shares is STEADY_WEIGHTS for _, _, shares, _ in hypotheses])
         self._batches: dict[tuple[int, int], Batch] = {}
 
     @cached_property
@@ -97,9 +95,8 @@ class CrashChance:
     def _log_shares(self) -> Matrix:
         return np.log(np.maximum(self._shares, 1e-300))
 
-    def log_likelihood(self, tally: Tally) -> tuple[Matrix, Matrix]:
-        """Log-probability of a tally on a bad and on a good commit, by hypothesis."""
-        hits, oks = tally.matching, tally.ok
+    def log_likelihood(self, hits: float, oks: float) -> tuple[Matrix, Matrix]:
+        """Log-probability of so many crashes and ok runs on a bad and on a good commit, by hypothesis."""
         by_drift = hits * np.log(self._local) + oks * np.log1p(-self._local) + self._log_shares
         bad: Matrix = np.logaddexp.reduce(by_drift, axis=1)
         good: Matrix = hits * np.log(self.q) + oks * np.log1p(-self.q)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from pytest_kbisect.bisection.bayes.changes import Changes, Runs, changes
 from pytest_kbisect.bisection.tally import chance_of
 
 if TYPE_CHECKING:
-    from pytest_kbisect.bisection.ancestry import Flags
     from pytest_kbisect.bisection.bayes.crashchance import CrashChance, Matrix
     from pytest_kbisect.bisection.bayes.partition import Partition
     from pytest_kbisect.bisection.evidence import Evidence
@@ -25,11 +25,30 @@ SAME_KERNEL = 0.0002
 
 Of 36 such answers of syzbot none was right.
 """
+SLIGHT = 0.02
+"""Probability of a change below which no experiment is chosen in view of it."""
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """Kernels beyond a second commit, as seen from the culprit.
+
+    `bad` and `good` are like `Posterior.joint`, with the chances of such kernels; `easier[k, s]` and
+    `noisier[k, s]` are the probability of each class s of the second commit where the culprit is of class k
+    and there is one that changes the crash chance, or the noise.
+    """
+
+    bad: Matrix
+    good: Matrix
+    easier: Matrix
+    noisier: Matrix
 
 
 @dataclass(frozen=True)
 class Posterior:
     """`joint[k, h]`: probability of class k of the partition and hypothesis h together; sums to 1.
+
+    The chances of h are those next to the culprit, where there are others elsewhere (`beyond`).
 
     The last row is no class: it stands for no culprit in the range. The bug is older, and all commits
     crash; or it is not fixed yet, and all commits crash.
@@ -37,6 +56,8 @@ class Posterior:
 
     joint: Matrix
     sizes: Matrix
+    beyond: Beyond | None = None
+    """What is known of second commits that change something; None where hardly anything speaks for one."""
 
     @cached_property
     def classes(self) -> Matrix:
@@ -82,26 +103,27 @@ def infer(
     sizes = partition.sizes.astype(float)
     prior = sizes * np.array(partition.weights)
     prior *= (1 - outside) / prior.sum()
-    start = np.log(np.append(prior, max(outside, 1e-12)))[:, None] + model.log_prior[None, :]
-    score = start.copy()
-    kin = any(evidence.tally(commit).kin for commit in partition.tests)
-    score_if_kin = start.copy() if kin else None
-    strange = 0.0
+    kernels = by_kernel(partition, evidence)
     inside = partition.inside
-    for columns in by_kernel(partition, evidence):
-        first = columns[0]
-        crashes = inside[:, first, None] != fix
-        differ = (inside[:, columns] != inside[:, first, None]).any(axis=1)
-        tally = evidence.tally(partition.tests[first])
-        _weigh(score, model, tally, crashes, differ)
-        if score_if_kin is not None:
-            _weigh(score_if_kin, model, tally.counting_kin(), crashes, differ)
-            strange += by_another_bug(tally)
-    if score_if_kin is not None:
-        score = np.logaddexp(np.log(KIN) + score_if_kin, np.log1p(-KIN) + strange + score)
-    score -= score.max()
-    joint = np.exp(score)
-    return Posterior(joint / joint.sum(), sizes)
+    first = inside[:, [columns[0] for columns in kernels]]
+    split = [(inside[:, columns] != inside[:, columns[:1]]).any(axis=1) for columns in kernels]
+    splits = np.array(split, dtype=float).reshape(len(kernels), len(inside)).sum(axis=0)
+    tallies = [evidence.tally(partition.tests[columns[0]]) for columns in kernels]
+    runs = Runs(
+        hits=np.array([tally.matching for tally in tallies], dtype=float),
+        oks=np.array([tally.ok for tally in tallies], dtype=float),
+        bad=np.append(first != fix, np.ones((1, len(kernels)), dtype=bool), axis=0),
+        near=first == fix,
+        second=sizes / sizes.sum() * SAME_KERNEL**splits,
+    )
+    prior = np.log(np.append(prior * SAME_KERNEL**splits, max(outside, 1e-12)))
+    kin = np.array([tally.kin for tally in tallies], dtype=float)
+    found = _Weighed.of(model, runs)
+    if kin.any():
+        if_kin = _Weighed.of(model, replace(runs, hits=runs.hits + kin))
+        strange = sum(by_another_bug(tally) for tally in tallies)
+        found = if_kin.mixed(found, np.log(KIN), np.log1p(-KIN) + strange)
+    return found.posterior(prior[:, None], sizes)
 
 
 def by_kernel(partition: Partition, evidence: Evidence) -> list[list[int]]:
@@ -117,16 +139,59 @@ def by_kernel(partition: Partition, evidence: Evidence) -> list[list[int]]:
     return kernels
 
 
-def _weigh(score: Matrix, model: CrashChance, tally: Tally, crashes: Flags, differ: Flags) -> None:
-    """Add the log-probability of one kernel's runs, by class and hypothesis.
+@dataclass(frozen=True)
+class _Weighed:
+    """Log-probabilities of all runs: with one crash chance and one noise, and with changes of them."""
 
-    `crashes[k, 0]`: in class k the kernel has the bug;
-    `differ[k]`: one of its commits would have it, another not.
-    """
-    bad, good = model.log_likelihood(tally)
-    score[:-1] += np.where(crashes, bad, good)
-    score[-1] += bad
-    score[:-1][differ] += np.log(SAME_KERNEL)
+    steady: Matrix
+    changes: Changes
+
+    @classmethod
+    def of(cls, model: CrashChance, runs: Runs) -> Self:
+        score = np.zeros((len(runs.bad), len(model.p)))
+        for at, (hits, oks) in enumerate(zip(runs.hits, runs.oks, strict=True)):
+            bad, good = model.log_likelihood(hits, oks)
+            score += np.where(runs.bad[:, at, None], bad, good)
+        found = changes(model, runs)
+        return cls(score + model.log_prior + np.log1p(-found.mass)[:, None], found)
+
+    def mixed(self, other: Self, mine: float, others: float) -> Self:
+        """This one and another one, weighed by these log-probabilities."""
+        names = ("near", "bad", "good", "easier", "noisier")
+        both = {
+            name: np.logaddexp(mine + getattr(self.changes, name), others + getattr(other.changes, name))
+            for name in names
+        }
+        steady = np.logaddexp(mine + self.steady, others + other.steady)
+        return replace(self, steady=steady, changes=replace(self.changes, **both))
+
+    def posterior(self, prior: Matrix, sizes: Matrix) -> Posterior:
+        """What follows with this prior (log) of the classes."""
+        score = prior + np.logaddexp(self.steady, self.changes.near)
+        most = score.max()
+        joint = np.exp(score - most)
+        total = joint.sum()
+        posterior = Posterior(joint / total, sizes)
+        changed = np.exp(prior + self.changes.near - most) / total
+        if changed.sum() < SLIGHT:
+            return posterior
+        steady = np.exp(prior + self.steady - most) / total
+        masses = changed.sum(axis=1, keepdims=True)
+        beyond = Beyond(
+            bad=steady + masses * _shares(self.changes.bad),
+            good=steady + masses * _shares(self.changes.good),
+            easier=_shares(self.changes.easier),
+            noisier=_shares(self.changes.noisier),
+        )
+        return replace(posterior, beyond=beyond)
+
+
+def _shares(logs: Matrix) -> Matrix:
+    """Each row of log-probabilities as shares of its sum; zeros where there is nothing."""
+    most = np.maximum(logs.max(axis=1, keepdims=True, initial=-np.inf), -1e9)
+    chances = np.exp(logs - most)
+    shares: Matrix = chances / np.maximum(chances.sum(axis=1, keepdims=True), 1e-300)
+    return shares
 
 
 def by_another_bug(tally: Tally) -> float:

@@ -10,7 +10,15 @@ import numpy as np
 from pytest_kbisect.bisection.bayes.crashchance import CrashChance
 from pytest_kbisect.bisection.bayes.partition import Partition
 from pytest_kbisect.bisection.bayes.posterior import by_kernel, infer
-from pytest_kbisect.bisection.bayes.testable import Testable, boot_failures, hardly_speaks, is_dead, speaking
+from pytest_kbisect.bisection.bayes.testable import (
+    Testable,
+    boot_failures,
+    ends_otherwise,
+    hardly_speaks,
+    is_dark,
+    is_dead,
+    speaking,
+)
 from pytest_kbisect.bisection.strategy import GOOD_END
 
 if TYPE_CHECKING:
@@ -25,6 +33,9 @@ if TYPE_CHECKING:
 
 MOST_RUNS = 600
 """Runs that spoke, after which a kernel is not tested again: they say what it does, if not what it means."""
+
+_EQUAL = 1e-6
+"""Relative difference of probabilities that is no more than rounding."""
 
 
 @dataclass(frozen=True)
@@ -80,16 +91,21 @@ class State:
         return each
 
     def suspects(self, confidence: float) -> tuple[tuple[int, float], ...]:
-        """The fewest commits that hold the culprit with this confidence, most likely first."""
+        """The fewest commits that hold the culprit with this confidence, most likely first.
+
+        Whole classes: of commits that are equally likely all are listed, or none.
+        """
         found: list[tuple[int, float]] = []
         total = 0.0
         each = self.posterior.each
+        least = np.inf
         for k in np.argsort(-each, kind="stable").tolist():
-            for i in self.partition.members(k).tolist():
-                if total >= confidence or each[k] <= 0:
-                    return tuple(found)
-                found.append((int(i), float(each[k])))
-                total += float(each[k])
+            if each[k] <= 0 or (total >= confidence and each[k] < least):
+                break
+            least = each[k] * (1 - _EQUAL)
+            members = self.partition.members(k).tolist()
+            found += [(int(i), float(each[k])) for i in members]
+            total += float(each[k]) * len(members)
         return tuple(found)
 
 
@@ -115,7 +131,12 @@ class Inference:
         """What this evidence comes to."""
         failing = boot_failures(evidence)
         tallies = {i: evidence.tally(i) for i in evidence.built}
-        dead = [i for i, tally in tallies.items() if is_dead(tally, failing) or hardly_speaks(tally)]
+        otherwise = ends_otherwise(evidence)
+        dead = [
+            i
+            for i, tally in tallies.items()
+            if is_dead(tally, failing) or is_dark(tally, otherwise) or hardly_speaks(tally)
+        ]
         tests = tuple(i for i, tally in tallies.items() if tally.telling or tally.kin)
         partition = self._classes(tests, evidence.never)
         posterior = infer(self._model, partition, evidence, self._outside, fix=self._fix)

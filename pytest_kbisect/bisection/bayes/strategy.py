@@ -253,6 +253,8 @@ class Bayes:
         known = "built" if state.alternatives.built[choice.commit] else "not built"
         reason = f"{choice.bits:.2f} bits expected ({known})"
         waves = max(1, round(choice.waves / state.alternatives.speaks[choice.commit]))
+        # What ended otherwise so far may do so again: a batch that is to tell more than the last is longer.
+        waves = max(waves, (tally.booted - tally.telling) // state.prices.width)
         settles = tally.matching < MANY_CRASHES
         if not settles:
             # Evidence that fits no hypothesis well: a quarter more each time, or it would be asked for ever.

@@ -29,8 +29,15 @@ FURTHEST = 1000
 """Distance beyond which one commit says nothing of another."""
 _DEAD = 0.05
 """Chance that a kernel which fails to boot once can never boot, before anything else is known."""
+_DARK = 0.05
+"""Chance that no run of a kernel can show the bug (a fatal crash of another bug comes first, or the
+reproducer does not reach the code), before anything else is known."""
+_OTHERWISE = 0.1
+"""Share of such runs where kernels show the bug in others, at least: three in a row are thought no chance."""
+_DOUBT = 0.02
+"""Chance that a kernel is given up which only had bad luck."""
 _MUTE = 20
-"""Runs after which a kernel that says nothing is thought never to."""
+"""Runs after which a kernel that says nothing is thought never to, whatever the reason."""
 
 
 def is_dead(tally: Tally, boot_failures: float) -> bool:
@@ -42,7 +49,20 @@ def is_dead(tally: Tally, boot_failures: float) -> bool:
     if tally.booted or not tally.boot_failed:
         return False
     by_chance = (1 - _DEAD) * max(boot_failures, 0.02) ** tally.boot_failed
-    return by_chance < 0.02 * _DEAD
+    return by_chance < _DOUBT * _DEAD
+
+
+def is_dark(tally: Tally, otherwise: float) -> bool:
+    """Whether a kernel that boots and never said anything of the bug is not worth another run.
+
+    `otherwise` is the share of runs that end in another bug's crash, or do not reach the code, among
+    kernels that do say something. Nothing but such runs is explained by chance less and less.
+    """
+    said_nothing = tally.unrelated + tally.silent
+    if tally.telling or tally.kin or not said_nothing:
+        return False
+    by_chance = (1 - _DARK) * max(otherwise, _OTHERWISE) ** said_nothing
+    return by_chance < _DOUBT * _DARK
 
 
 def is_mute(tally: Tally) -> bool:
@@ -80,6 +100,13 @@ def boot_failures(evidence: Evidence) -> float:
     alive = [t for t in tallies if t.booted]
     failed = sum(t.boot_failed for t in alive)
     return failed / max(1, failed + sum(t.booted for t in alive))
+
+
+def ends_otherwise(evidence: Evidence) -> float:
+    """The share of runs that were masked or silent, among kernels that said something of the bug."""
+    tallies = [tally for i in evidence.built if (tally := evidence.tally(i)).telling]
+    otherwise = sum(tally.unrelated + tally.silent for tally in tallies)
+    return otherwise / max(1, otherwise + sum(tally.telling for tally in tallies))
 
 
 class Testable:
