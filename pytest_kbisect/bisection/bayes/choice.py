@@ -26,10 +26,10 @@ FINALISTS = 64
 """Commits, for each of these lengths, that are looked at with all of them."""
 LEAST_BITS = 0.005
 """An experiment expected to tell less is not worth making: what is left cannot be told apart."""
-EXACT = 100_000
+EXACT = 20_000
 """Commits times classes up to which the entropy of outcomes is exact if a second commit changes them; with
 more it is interpolated: that is how finalists are found."""
-IMPOSSIBLE = 1e-6
+IMPOSSIBLE = 1e-4
 """Probability of a class of commits below which no experiment is chosen in view of it."""
 FAIR_BITS = 0.1
 """Bits that a build must be expected to tell at even odds to be testable; at worse odds more. In a region

@@ -25,7 +25,7 @@ SAME_KERNEL = 0.0002
 
 Of 36 such answers of syzbot none was right.
 """
-SLIGHT = 0.02
+SLIGHT = 1e-4
 """Probability of a change below which no experiment is chosen in view of it."""
 
 
