@@ -17,7 +17,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser = verbs.add_parser(
         "crash",
         help="print the crashes in console logs",
-        description="Print the crash reports in console logs, or in standard input: title, type, key frame, text.",
+        description="Print the crash reports in console logs, or in standard input: title, type, key frame, text. "
+        "Logs may be compressed (gzip, bzip2, xz, zstd) or in UTF-16.",
     )
     parser.add_argument(
         "files", nargs="*", metavar="FILE", help="a console log (default, or -: standard input)"
@@ -33,6 +34,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the reports of every file; 0 also where there are none."""
+    from pytest_kbisect.commands.consolefile import console_text
     from pytest_kbisect.crash import parse_console
     from pytest_kbisect.errors import ExitCode, UsageError
 
@@ -44,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
             data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
         except OSError as error:
             raise UsageError(f"cannot read {name}: {error.strerror}") from error
-        reports = parse_console(data)
+        reports = parse_console(console_text(data, "standard input" if name == "-" else name))
         texts = [_symbolized(report.report, vmlinux) for report in reports]
         if arguments.json:
             _print_json(name, reports, texts)
