@@ -51,7 +51,7 @@ class Circumstances:
         self.disconnected = False
         self.executor = ""
 
-    def note(self, data: bytes, start: int, end: int) -> None:
+    def note(self, data: bytes | bytearray, start: int, end: int) -> None:
         """Look for them in a part of the console, of whole lines."""
         if not self.panicked:
             self.panicked = data.find(_PANICKED, start, end) >= 0
@@ -59,9 +59,10 @@ class Circumstances:
             self.disconnected = data.find(_DISCONNECTED, start, end) >= 0
         if not self.suppressed:
             self.suppressed = any(data.find(word, start, end) >= 0 for word in _SUPPRESSED) or (
-                data.find(_OOM_KILLS, start, end) >= 0 and _OOM_KILLED.search(data, start, end) is not None
+                data.find(_OOM_KILLS, start, end) >= 0
+                and _OOM_KILLED.compiled.search(data, start, end) is not None
             )
         if not self.executor and data.find(b" Comm: syz.", start, end) >= 0:
-            found = _EXECUTOR.search(data, start, end)
+            found = _EXECUTOR.compiled.search(data, start, end)
             if found is not None:
                 self.executor = f"proc={int(found[1])}, id={int(found[2])}"

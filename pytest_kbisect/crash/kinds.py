@@ -63,7 +63,7 @@ _KINDS: Final = (
     (
         Pattern(
             r"BUG: Object already free|PANIC: double fault|VFS: [^\n]{1,60}\(use-after-free\)"
-            r"|(?:Alignment trap|Internal error|Unhandled fault|general protection fault|divide error|int3"
+            r"|(?:Alignment trap|Internal error|Oops|Unhandled fault|general protection fault|divide error|int3"
             r"|invalid opcode|stack segment fault) in|kernel stack overflow|(?:kernel )?panic:|go runtime error"
             r"|rust_kernel panicked|trusty:|unregister_netdevice: waiting for DEV"
         ),

@@ -112,14 +112,17 @@ def _key_frame(lines: Sequence[str], family: Family) -> tuple[tuple[str, ...], b
     """The key frame's names, the one for the title first; and whether the trace can be trusted."""
     functions, trusted = follow(lines, family.steps)
     frames = _choose(functions[:trusted], family)
-    if frames != (CUT,) or not family.fallback_steps:
-        return frames, True
-    whole = trusted == len(functions)
-    functions, trusted = follow(lines, family.fallback_steps)
-    frames = _choose(functions[:trusted], family)
-    if frames == (CUT,) and isinstance(family.fallback_steps[0], Stack):
-        return _choose(functions, family), False
-    return (frames, True) if whole else ((CUT,), False)
+    for way in family.fallbacks:
+        if frames != (CUT,):
+            return frames, True
+        whole = trusted == len(functions)
+        functions, trusted = follow(lines, way)
+        frames = _choose(functions[:trusted], family)
+        if frames == (CUT,) and isinstance(way[0], Stack):
+            return _choose(functions, family), False
+        if not whole:
+            return (CUT,), False
+    return frames, True
 
 
 def _choose(functions: Sequence[str], family: Family) -> tuple[str, ...]:

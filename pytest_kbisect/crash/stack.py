@@ -31,19 +31,31 @@ _BEGINS: Final = (
     r"^\s*(?:read|write|assert no|race at unknown origin)[^\n]{0,60} to 0x[0-9a-f]{4,16} of \d{1,9} bytes by ",
     r"^page last (?:allocated|free)",
 )
-# Arm's is one of registers.
-STACK_BEGIN: Final = Pattern("|".join((*_BEGINS, r"^Exception stack\(")))
+STACK_BEGIN: Final = Pattern("|".join(_BEGINS))
+# What arm and old arm64 saved at an interrupt, in the midst of a trace: a headline, and words in hexadecimal.
+_EXCEPTION_STACK: Final = Pattern(
+    r"^\s{0,4}Exception stack\(|^\s{0,4}[0-9a-f]{4}: +[0-9a-f ]{8,}$|^ *r\d{1,2}:[0-9a-f]{8}\b"
+)
 _BEGIN_KINDS: Final = tuple(Pattern(source) for source in _BEGINS)
 
-_PC_ARM: Final = r"\[<[0-9a-f]{8}>\] \((?P<arm>[A-Za-z_][\w.]{0,200})(?:\+0x[0-9a-f]{1,8}/0x[0-9a-f]{1,8})?\) from \[<[0-9a-f]{8}>\] \((?P<caller>[A-Za-z_][\w.]{0,200})"
+# arch/arm/kernel/traps.c, dump_backtrace_entry(): "[<c0..>] (f [module]) from [<c0..>] (g+0x1/0x2 [module])",
+# and " f [module] from g+0x1/0x2 [module]" since 5.18. Of the callee it prints no offset.
+_ARM_OFFSET: Final = r"\+0x[0-9a-f]{1,8}/0x[0-9a-f]{1,8}"
+_ARM_MODULE: Final = r"(?: \[[\w-]{1,64}\])?"
+_PC_ARM: Final = (
+    rf"\[<[0-9a-f]{{8}}>\] \((?P<arm>[A-Za-z_][\w.]{{0,200}})(?:{_ARM_OFFSET})?{_ARM_MODULE}\)"
+    r" from \[<[0-9a-f]{8}>\] \((?P<caller>[A-Za-z_][\w.]{0,200})"
+)
+_ARM_NAMES: Final = ("callee", "by")
+_FROM_ARM: Final = rf"(?P<callee>[A-Za-z_][\w.]{{0,200}})(?:{_ARM_OFFSET})?{_ARM_MODULE} from (?P<by>[A-Za-z_][\w.]{{0,200}}){_ARM_OFFSET}"
 _MARK: Final = r"(?:<[/A-Z#0-9a-z]{1,16}>\s{0,4})?"
 FRAME: Final = Pattern(
     rf"^\s{{0,16}}{_MARK}(?:\(?{PC}\)?\s{{0,4}}){{0,2}}(?:\? )?\.?(?P<func>{NAME}(?:\.[\w.]{{1,80}})?)"
     r"\+0x[0-9a-f]{1,16}/0x[0-9a-f]{1,16}"
-    rf"|^\s{{0,4}}{_PC_ARM}"
+    rf"|^\s{{0,4}}{_PC_ARM}|^\s{{0,4}}{_FROM_ARM}"
 )
 # riscv prints the trace just below the registers since 5.13, without a word before it.
-_BELOW_REGISTERS: Final = Pattern(r"^status: [0-9a-f]{8,16} badaddr: [0-9a-f]{8,16} cause: ")
+_BELOW_REGISTERS: Final = Pattern(r"^\s{0,16}status: [0-9a-f]{8,16} badaddr: [0-9a-f]{8,16} cause: ")
 _FAULT_INJECTED: Final = Pattern(r"\bshould_fail(?:_ex)?(?:\.[\w.]{1,80})?\+0x")
 
 
@@ -59,8 +71,8 @@ def frame_names(line: str) -> tuple[str, ...]:
     found = FRAME.match(line)
     if found is None:
         return ()
-    if found["arm"]:
-        return function_name(found["arm"]), function_name(found["caller"])
+    if found["arm"] or found["callee"]:
+        return function_name(found["arm"] or found["callee"]), function_name(found["caller"] or found["by"])
     return (function_name(found["func"]),)
 
 
@@ -133,6 +145,7 @@ def stacks(lines: Sequence[str]) -> tuple[tuple[str, ...], ...]:
 
 def trace_fault(lines: Sequence[str]) -> str:
     """Why the stack traces of a report cannot be whole, "" if they can."""
+    lines = [line for line in lines if _EXCEPTION_STACK.match(line) is None]
     begins = [at for at, line in enumerate(lines) if STACK_BEGIN.search(line)]
     whole = False
     for kind in _BEGIN_KINDS:
@@ -152,5 +165,8 @@ def trace_fault(lines: Sequence[str]) -> str:
         else:
             return "no frames in a stack trace"
     if not whole and not begins:
-        whole = any(_BELOW_REGISTERS.search(line) and frame_names(below) for line, below in pairwise(lines))
+        # riscv's trace comes below the registers; of arm's lines each goes on with the one before.
+        whole = any(
+            _BELOW_REGISTERS.search(line) and frame_names(below) for line, below in pairwise(lines)
+        ) or any(len(frame_names(line)) == len(_ARM_NAMES) for line in lines)
     return "" if whole else "no stack trace in report"

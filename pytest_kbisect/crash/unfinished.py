@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pytest_kbisect.crash.console import BARE, STAMPED, Line
+from pytest_kbisect.crash.console import BARE, PROGRAM, STAMPED, Line
 from pytest_kbisect.crash.pattern import Pattern
+from pytest_kbisect.crash.stack import frame_names
 
 if TYPE_CHECKING:
     from pytest_kbisect.crash.families import Header
@@ -20,21 +21,31 @@ _KMSAN_LINES: Final = 16
 _SWITCH_OFF: Final = ("Kernel panic - not syncing", "WARNING: possible circular locking dependency detected")
 _LOCKDEP_OFF: Final = "Disabling lock debugging due to kernel taint"
 _NMI: Final = "Sending NMI from CPU"
-_END: Final = Pattern(
-    r"---\[ end (?:trace [0-9a-f]|Kernel panic)|Rebooting in \d+ seconds|Kernel Offset: (?:disabled|0x)"
-)
+_END: Final = Pattern(r"---\[ end (?:trace [0-9a-f]|(?P<panic>Kernel panic))")
+_REBOOTS: Final = Pattern(r"Rebooting in \d+ seconds|Kernel Offset: (?:disabled|0x)")
+_DIED: Final = Pattern(r"\[#\d{1,5}\]")  # die() counts its calls
+_DOUBTFUL_LINES: Final = 40
+"""Own lines within which a report that may be a program's shows the kernel's trace."""
 
 
 _INLINED: Final = Pattern(r"\[inline\](?:, CPU#\d{1,4}: |$)")
 
 
 class Unfinished:
-    """A report that is being read."""
+    """A report that is being read.
+
+    `doubtful`: a program may have printed its headline, and no trace of a kernel has followed yet. `died`:
+    die() was called. `complete`: where its last line ends, 0 if that was not read. `closed`: it takes no
+    more lines.
+    """
 
     __slots__ = (
+        "_ended",
         "closed",
         "complete",
         "context",
+        "died",
+        "doubtful",
         "end",
         "header",
         "lead",
@@ -45,7 +56,7 @@ class Unfinished:
         "title_lines",
     )
 
-    def __init__(self, line: Line, header: Header, lead: tuple[str, ...]) -> None:
+    def __init__(self, line: Line, header: Header, lead: tuple[str, ...], *, doubtful: bool = False) -> None:
         self.header = header
         self.context = line.context
         self.start = line.start
@@ -55,12 +66,24 @@ class Unfinished:
         self.title_lines = 0
         self.nmi = False
         self.switched_off = False
-        self.complete = False
+        self.died = _DIED.search(line.message) is not None
+        self.doubtful = doubtful
+        self.complete = 0
+        self._ended = False
         self.closed = False
 
     def owns(self, line: Line) -> bool:
         """Whether a later line was printed by the same task or CPU (or one that an NMI made talk)."""
         return line.context == self.context or (self.nmi and line.context.startswith("C"))
+
+    def _is_cut_off(self, line: Line) -> bool:
+        """Whether only the first line lacks the kernel's mark: who copies a report may miss it."""
+        return (
+            self.context == BARE
+            and not self.doubtful
+            and line.start == self.end + 1
+            and line.context not in {BARE, PROGRAM}
+        )
 
     def continues(self, line: Line) -> bool:
         """Whether a headline repeats this report's: a symbolizer says it once for each inlined function."""
@@ -72,12 +95,13 @@ class Unfinished:
 
     def add(self, line: Line) -> None:
         """Take a later line of the console, if it belongs to this report."""
+        if len(self.lines) == 1 and self._is_cut_off(line):
+            self.context = line.context
         if not self.owns(line):
             return
         self.end = line.end
         message = line.message
-        if _END.search(message):
-            self.complete = True
+        self._note_end(message)
         if self.switched_off or is_noise(message):
             return
         if len(self.lines) > (_KMSAN_LINES if "KMSAN" in self.lines[0] else _ENOUGH_LINES) and any(
@@ -88,7 +112,35 @@ class Unfinished:
         if _NMI in message:
             self.nmi = True
         self.lines.append(message)
+        if self.doubtful:
+            self._doubt(message)
         if len(self.lines) >= LONGEST_REPORT:
+            self.closed = True
+
+    def _note_end(self, message: str) -> None:
+        if "[" in message:
+            self.died = self.died or ("[#" in message and _DIED.search(message) is not None)
+            end = _END.search(message)
+            if end is not None:
+                self._ended = True
+                if end["panic"]:
+                    self.complete = self.end
+        elif _REBOOTS.search(message):
+            self.complete = self.end
+        if self._ended and not self.complete and any(frame_names(line) for line in (*self.lines, message)):
+            # Old arm64 prints the trace after the end.
+            self.complete = self.end
+
+    def ended_before(self, new: Unfinished) -> bool:
+        """Whether another report leaves nothing to be read of this one."""
+        if self.doubtful and new.doubtful:
+            return True
+        return bool(self.complete) and (new.context == self.context or new.context in {BARE, STAMPED})
+
+    def _doubt(self, message: str) -> None:
+        if frame_names(message):
+            self.doubtful = False
+        elif len(self.lines) > _DOUBTFUL_LINES:
             self.closed = True
 
     def cut_title(self, line: Line) -> None:

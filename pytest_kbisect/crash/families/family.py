@@ -10,11 +10,13 @@ from pytest_kbisect.crash.pattern import Pattern
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pytest_kbisect.crash.families.harmless import Harmless
+
 # Text that stands for itself in the tables. A function in an address is `name+0x10/0x20`, where the
 # name may carry a compiler's suffix (.isra.0, .cold, .part.3, .constprop.1, .llvm.123).
 PC: Final = r"\[?<?(?:0x)?[0-9a-f]{8,16}>?\]?"
 NAME: Final = r"[A-Za-z_$][\w$]{0,200}"
-FUNC: Final = rf"(?P<func>{NAME})(?:\.[\w.]{{1,80}})?\+0x[0-9a-f]{{1,16}}(?:/0x[0-9a-f]{{1,16}})?"
+FUNC: Final = rf"\.?(?P<func>{NAME})(?:\.[\w.]{{1,80}})?\+0x[0-9a-f]{{1,16}}(?:/0x[0-9a-f]{{1,16}})?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +43,25 @@ STACK: Final = Stack()
 
 # Where the fault happened, as each architecture prints it: x86 "RIP: 0010:f+0x1/0x2" (before 4.12 with
 # addresses), i386 "EIP: f+..", arm64 "pc : f+..", arm "PC is at f+..", powerpc "NIP [c0..] f+..",
-# riscv "epc : f+..", s390 "Krnl PSW : .. (f+0x1/0x2)", mips "epc   : c0.. f+..", loongarch "pc 90.. f+..".
+# riscv "epc : f+..", s390 "Krnl PSW : .. (f+0x1/0x2)", mips "epc   : c0.. f+..", loongarch "pc 90.. f+.."
+# and "ERA: 90.. f+..". ppc64's big-endian functions begin with a dot (ELFv1, function descriptors).
 _PROGRAM_COUNTER: Final = (
-    r"\b[RE]?IP:? (?:is at )?(?:[0-9a-f]{4}:)?|\bNIP |\bpc\s{0,4}:? |PC is at |\be(?:pc|ra)\s{0,4}: "
+    r"\b[RE]?IP:? (?:is at )?(?:[0-9a-f]{4}:)?|\bNIP |\bERA: |IAOQ\[0\]: |\bPC: |\bpc is at |\bpc\s{0,4}:? |PC is at |\be(?:pc|ra)\s{0,4}: "
     r"|Krnl PSW : [0-9a-f]{16} [0-9a-f]{16} \("
 )
 _NOWHERE: Final = r"(?<!0033:)(?<!0023:)(?<!002b:)(?:\s{0,4}\[<\s{0,16}\(null\)>\])?\s{0,16}(?:0x[0-9a-f]{1,16}\b|\(null\))"  # a jump through a bad pointer
 RIP: Final = anchor(rf"(?:{_PROGRAM_COUNTER})(?: {{0,2}}{PC}){{0,2}} {{0,2}}(?:{FUNC}|{_NOWHERE})")
 # powerpc comes to WARN() by a trap, and so do user faults on it.
 RIP_OR_TRAP: Final = anchor(
-    rf"(?:{_PROGRAM_COUNTER}|^--- interrupt: \w{{1,8}} at )(?: {{0,2}}{PC}){{0,2}} {{0,2}}{FUNC}"
+    rf"(?:{_PROGRAM_COUNTER}|^--- (?:interrupt|Exception): \w{{1,8}} at )(?: {{0,2}}{PC}){{0,2}} {{0,2}}{FUNC}"
 )
-# Before 4.10 x86 may print its "Call Trace:" at the end of the line of the stack's words.
-CALL_TRACE: Final = anchor(
-    r"Call [Tt]race:|^\s*Backtrace:|(?<!stack )\bbacktrace(?: \(crc [0-9a-f]{1,8}\))?:\s*$"
+# Before 4.10 x86 may print its "Call Trace:" at the end of the line of the stack's words. The unwinder of
+# 32-bit arm prints no headline before 5.18: its first line names itself.
+CALL_TRACE: Final = Anchor(
+    Pattern(
+        r"Call [Tt]race:|^\s*Backtrace:|(?<!stack )\bbacktrace(?: \(crc [0-9a-f]{1,8}\))?:\s*$"
+        r"|^\s{0,4}(?:\[<[0-9a-f]{8}>\] \()?(?:unwind_backtrace|dump_backtrace)\b[^\n]{0,80}? from "
+    )
 )
 
 
@@ -65,11 +72,12 @@ class Family:
     `sign` finds it, in one line. `details` must then be found on the following lines, in that order;
     a kernel that printed the sign but not these was cut short. The named groups of both, and `frame`,
     fill `title` and `alternatives`; so does `origin`, the key frame that `origin_steps` lead to. `steps`
-    lead to the key frame; `fallback_steps` are gone where `steps` find nothing. `choose` picks the key
-    frame from the functions found (default: the first that is not on the way to a fault in general, see
+    lead to the key frame, and where they find none the `fallbacks`, one after the other. `choose` picks the
+    key frame from the functions found (default: the first that is not on the way to a fault in general, see
     frames); `skip` adds to those for this family alone.
     `traceless`: this report has no stack trace, so one that has none is not cut short.
     `cut_short`: the text itself says that the report was cut.
+    `loose`: programs print such words as well; it takes a kernel's time before them, or a trace below.
     """
 
     sign: Pattern[str]
@@ -77,12 +85,13 @@ class Family:
     alternatives: tuple[str, ...] = ()
     details: tuple[Pattern[str], ...] = ()
     steps: tuple[Step, ...] = ()
-    fallback_steps: tuple[Step, ...] = ()
+    fallbacks: tuple[tuple[Step, ...], ...] = ()
     choose: Callable[[Sequence[str]], tuple[str, str]] | None = None
     skip: tuple[str, ...] = ()
     origin_steps: tuple[Step, ...] = ()
     traceless: bool = False
     cut_short: bool = False
+    loose: bool = False
 
 
 def family(
@@ -92,11 +101,13 @@ def family(
     details: tuple[str, ...] = (),
     steps: tuple[Step, ...] = (),
     fallback_steps: tuple[Step, ...] = (),
+    last_steps: tuple[Step, ...] = (),
     choose: Callable[[Sequence[str]], tuple[str, str]] | None = None,
     skip: tuple[str, ...] = (),
     origin_steps: tuple[Step, ...] = (),
     traceless: bool = False,
     cut_short: bool = False,
+    loose: bool = False,
 ) -> Family:
     """A Family from its sources."""
     return Family(
@@ -105,12 +116,13 @@ def family(
         alternatives,
         tuple(Pattern(detail) for detail in details),
         steps,
-        fallback_steps,
+        tuple(way for way in (fallback_steps, last_steps) if way),
         choose,
         skip,
         origin_steps,
         traceless,
         cut_short,
+        loose,
     )
 
 
@@ -118,9 +130,16 @@ def family(
 class Header:
     """A word with which kernels begin to report a fault, and the families that begin so.
 
-    A line that has the word and matches one of `harmless` is no report.
+    A line that has the word and matches one of `harmless` is no report. `of_programs`: such a report is not
+    the kernel's.
     """
 
     word: str
     families: tuple[Family, ...] = ()
-    harmless: Pattern[str] | None = None
+    harmless: Harmless | None = None
+    of_programs: bool = False
+
+    def is_loose(self, line: str) -> bool:
+        """Whether a program may have printed this line just as well as a kernel."""
+        signed = [family for family in self.families if family.sign.search(line)]
+        return all(family.loose for family in signed) if signed else any(f.loose for f in self.families)

@@ -58,6 +58,7 @@ RCU_USAGE: Final = (
         r"INFO: suspicious RCU usage",
         "INFO: suspicious RCU usage in {frame}",
         steps=_TRACE,
+        skip=("rcu|kmem|slab",),
     ),
     family(
         r"WARNING: suspicious RCU usage",

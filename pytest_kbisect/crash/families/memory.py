@@ -9,6 +9,8 @@ from pytest_kbisect.crash.families.family import CALL_TRACE, FUNC, NAME, RIP, ST
 
 _TRACE = (CALL_TRACE, STACK)
 _RIP_TRACE = (RIP, CALL_TRACE, STACK)
+# Without a headline the trace is below the registers: of riscv since 5.13, of 32-bit arm before 5.18.
+_BELOW = (RIP, STACK)
 _BAD_ACCESS = "bad-access in {frame}"
 _ACCESS = r"\b(?P<access>Read|Write) (?:of size \d|at addr )"
 _KASAN_KIND = r"(?P<kind>[a-z][a-z-]{0,40})"
@@ -139,12 +141,16 @@ PAGE_FAULT: Final = (
         "BUG: unable to handle kernel paging request in {frame}",
         _BAD_ACCESS,
         steps=_RIP_TRACE,
+        fallback_steps=_TRACE,
+        last_steps=_BELOW,
     ),
     family(
         r"BUG: (?:[Uu]nable to handle )?[Kk]ernel NULL pointer dereference",
         "BUG: unable to handle kernel NULL pointer dereference in {frame}",
         _BAD_ACCESS,
         steps=_RIP_TRACE,
+        fallback_steps=_TRACE,
+        last_steps=_BELOW,
     ),
     family(r"BUG: unable to handle kernel(?! paging| NULL)", "BUG: unable to handle kernel", cut_short=True),
 )
@@ -154,12 +160,16 @@ ARM_FAULT: Final = (
         "BUG: unable to handle kernel {what} in {frame}",
         _BAD_ACCESS,
         steps=_RIP_TRACE,
+        fallback_steps=_TRACE,
+        last_steps=_BELOW,
     ),
     family(
         r"Unable to handle kernel NULL pointer dereference",
         "BUG: unable to handle kernel NULL pointer dereference in {frame}",
         _BAD_ACCESS,
         steps=_RIP_TRACE,
+        fallback_steps=_TRACE,
+        last_steps=_BELOW,
     ),
     # arm64 says so of pages with other rights, s390 of everything.
     family(
@@ -168,12 +178,19 @@ ARM_FAULT: Final = (
         "BUG: unable to handle kernel {what} in {frame}",
         _BAD_ACCESS,
         steps=_RIP_TRACE,
+        fallback_steps=_TRACE,
+        last_steps=_BELOW,
     ),
     family(r"Unable to handle kernel", "BUG: unable to handle kernel", cut_short=True),
 )
 UNHANDLED_FAULT: Final = (
     family(
-        r"Unhandled (?:prefetch abort|fault)", "Unhandled fault in {frame}", _BAD_ACCESS, steps=_RIP_TRACE
+        r"Unhandled (?:prefetch abort|fault)",
+        "Unhandled fault in {frame}",
+        _BAD_ACCESS,
+        steps=_RIP_TRACE,
+        fallback_steps=_TRACE,
+        last_steps=_BELOW,
     ),
 )
 
@@ -195,7 +212,27 @@ STACK_SEGMENT: Final = (family(r"stack segment", "stack segment fault in {frame}
 INT3: Final = (family(r"\bint3:", "int3 in {frame}", steps=_RIP_TRACE),)
 DOUBLE_FAULT: Final = (family(r"PANIC: double fault", "PANIC: double fault in {frame}", steps=_RIP_TRACE),)
 INTERNAL_ERROR: Final = (
-    family(r"Internal error:", "Internal error in {frame}", _BAD_ACCESS, steps=_RIP_TRACE),
+    family(
+        r"Internal error:",
+        "Internal error in {frame}",
+        _BAD_ACCESS,
+        steps=_RIP_TRACE,
+        fallback_steps=_TRACE,
+        last_steps=_BELOW,
+    ),
+)
+# die() of any architecture counts its calls: riscv "Oops - illegal instruction [#1]", powerpc "Oops:
+# Exception in kernel mode, sig: 4 [#1]", mips "Reserved instruction in kernel code[#1]:", s390 "illegal
+# operation: 0001 ilc:1 [#1]". Mostly another headline comes before, and this line belongs to its report.
+OOPS: Final = (
+    family(
+        r"\[#\d{1,5}\]",
+        "Oops in {frame}",
+        steps=_RIP_TRACE,
+        fallback_steps=_TRACE,
+        last_steps=_BELOW,
+        loose=True,
+    ),
 )
 ALIGNMENT_TRAP: Final = (
     family(r"Alignment trap: not handling", "Alignment trap in {frame}", steps=_RIP_TRACE),

@@ -14,10 +14,20 @@ if TYPE_CHECKING:
 _TIMER: Final = (
     r"apic_timer_interrupt\+0x|\bel1h?_(?:64_)?irq\+0x|\b__irq_(?:svc|usr)\+0x|\bret_from_intr\+0x"
     r"|^--- interrupt: |\bhandle_exception\+0x|\bret_from_exception\+0x|\bext_int_handler\+0x|\bdecrementer_common"
+    r"|^--- Exception: |^\s{0,4}Exception stack\("
 )
 _TIMER_INTERRUPT: Final = anchor(_TIMER)
 # Where x86's unwinder only guesses that function (6.1 and later), the interrupt's stack ends here still.
 _INTERRUPT_END: Final = anchor(rf"{_TIMER}|^\s*</IRQ>")
+
+
+# Where another CPU found the stall, the stalled one prints its trace in an NMI, or its task is dumped.
+# Neither trace has a timer interrupt in it.
+_OTHER_CPU: Final = (
+    anchor(r"NMI backtrace for cpu \d{1,4}\s*$|Task dump for CPU \d{1,4}:"),
+    CALL_TRACE,
+    STACK,
+)
 
 
 def _rcu_stall(sign: str, interrupt: Anchor) -> Family:
@@ -28,6 +38,7 @@ def _rcu_stall(sign: str, interrupt: Anchor) -> Family:
         "stall in {frame}",
         steps=(_TIMER_INTERRUPT, RIP, STACK),
         fallback_steps=(interrupt, STACK),
+        last_steps=_OTHER_CPU,
         choose=handed_work,
     )
 
@@ -54,6 +65,17 @@ SOFT_LOCKUP: Final = (
 HARD_LOCKUP: Final = (
     family(
         r"Watchdog detected hard LOCKUP",
+        "BUG: hard lockup in {frame}",
+        "stall in {frame}",
+        steps=(RIP, CALL_TRACE, STACK),
+        fallback_steps=(_TIMER_INTERRUPT, STACK),
+        choose=handed_work,
+    ),
+)
+# arch/powerpc/kernel/watchdog.c.
+POWERPC_LOCKUP: Final = (
+    family(
+        r"hard LOCKUP|Hard LOCKUP",
         "BUG: hard lockup in {frame}",
         "stall in {frame}",
         steps=(RIP, CALL_TRACE, STACK),

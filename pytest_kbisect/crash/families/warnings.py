@@ -94,10 +94,17 @@ WARNING: Final = (
         "WARNING: kernel stack regs has bad value",
         traceless=True,
     ),
+    # Before 3.12; the trace below counts as the code's that warns.
+    family(
+        r"WARNING: (?P<what>at [\w./-]{1,200}\.[chS]:\d{1,6}\b[^\n]{0,200})",
+        "WARNING: {what}",
+        traceless=True,
+    ),
     family(
         r"WARNING: (?!possible |suspicious RCU|inconsistent lock|[A-Z_-]{3,20}-safe ->)(?P<what>[^\n]{1,200})",
         "WARNING: {what}",
         traceless=True,
+        loose=True,
     ),
 )
 
@@ -126,12 +133,24 @@ BUG_ON: Final = (
     ),
 )
 
+# mips and LoongArch say so without a file.
+BUG_DETECTED: Final = (
+    family(
+        r"[Kk]ernel bug detected",
+        "kernel BUG in {frame}",
+        steps=_RIP_TRACE,
+        fallback_steps=_TRACE,
+        skip=("^_*skb_",),
+    ),
+)
+
 # What drivers and file systems call a bug in their own words.
 BUG: Final = (
     family(
         r"BUG: (?P<what>(?!K[A-Z]{3,5}: |memory leak|[Uu]nable to handle|kernel NULL|Invalid wait)[^\n]{1,200})",
         "BUG: {what}",
         traceless=True,
+        loose=True,
     ),
 )
 
@@ -139,5 +158,5 @@ BUG: Final = (
 INFO: Final = (
     family(rf"INFO: (?P<what>(?:Allocated|Freed) in {NAME}[^\n]{{0,200}})", "INFO: {what}", cut_short=True),
     family(r"INFO: (?P<what>(?:Slab|Object) 0x[^\n]{1,200})", "INFO: {what}", cut_short=True),
-    family(r"INFO:\s*$", "INFO: corrupted", cut_short=True),
+    family(r"INFO:\s*$", "INFO: corrupted", cut_short=True, loose=True),
 )

@@ -1,0 +1,111 @@
+"""Messages that have a header's word and report no fault: what daemons and boot code call a warning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from pytest_kbisect.crash.pattern import Pattern
+
+
+class Harmless(Protocol):
+    """Tells which lines are no reports."""
+
+    def search(self, text: str) -> object:
+        """Something true if this line is harmless."""
+
+
+# For splitting a line into words: small letters stay, capitals become small, all else separates.
+_TO_WORDS: Final = bytes(ord(chr(at).lower()) if at < 128 and chr(at).isalpha() else 32 for at in range(256))
+
+
+@dataclass(frozen=True, slots=True)
+class HarmlessWords:
+    """Lines with one of these words after `begin`, in whatever case, or that match `also`.
+
+    Lines in which `unless` matches what comes after `begin` are excepted. `phrases` are several words in a
+    row, by one of them. A log may hold nothing but such lines, so the words are looked up in a set: a
+    regular expression of fifty alternatives takes thirty times as long.
+    """
+
+    begin: bytes
+    unless: Pattern[bytes]
+    words: frozenset[bytes]
+    phrases: dict[bytes, tuple[bytes, ...]]
+    also: Pattern[str]
+
+    def search(self, text: str) -> bool:
+        """Whether this line is harmless."""
+        raw = text.encode("utf-8", "replace").partition(self.begin)[2]
+        return self.skims(raw) or (self.also.search(text.lower()) is not None and not self.unless.match(raw))
+
+    def skims(self, raw: bytes) -> bool:
+        """Whether the words alone say so, from the end of `begin` to the end of the line."""
+        words = raw.translate(_TO_WORDS).split()
+        if self.words.isdisjoint(words):
+            told = self.phrases.keys() & words
+            if not told:
+                return False
+            lowered = raw.lower()
+            if not any(phrase in lowered for word in told for phrase in self.phrases[word]):
+                return False
+        return self.unless.compiled.match(raw) is None
+
+
+def _words(text: str) -> frozenset[bytes]:
+    return frozenset(text.encode().split())
+
+
+BUG: Final = Pattern(
+    r"\w(?<!TASK )BUG:|DEBUG:|Oops - BUG:|BUG: (?:recent printk recursion|no syscalls can create)"
+)
+WARNING: Final = HarmlessWords(
+    begin=b"WARNING:",
+    # WARN() itself is never harmless, nor is what names a task: that may be sshd or systemd-udevd.
+    unless=Pattern(
+        rb" (?:CPU: \d|(?:at )?(?:\[.{1,300}?\] )?\S{1,200}(?:\.(?:[chS]|rs):\d| still has locks)"
+        rb"|kernel stack )"
+    ),
+    words=_words("""
+        deprecated unsupported ignore ignored ignores ignoring firmware perform performed performance performing
+        spectre mitigation mitigations experimental insecure entropy unchecked fsck apparmor selinux certificate
+        certificates obsolete fallback insufficient lvmetad linker capability capabilities nvidia nvram fadump
+        ebpf mand udev udevd udevadm ssh sshd
+    """),
+    phrases={
+        b"supported": (b"not supported",),
+        b"running": (b"you are running",),
+        b"driver": (b"fbcon: driver",),
+        b"workqueue": (b"workqueue cpumask",),
+        b"permanently": (b"permanently added",),
+        b"swap": (b"no swap", b"swap space"),
+        b"host": (b"host key",),
+        b"filesystem": (b"filesystem is", b"filesystem was"),
+        b"mount": (b"maximal mount count",),
+        b"lockdown": (b"kernel lockdown",),
+        b"removed": (b"will be removed", b"overlay removed"),
+        b"replaced": (b"has been replaced by",),
+        b"compiled": (b"not compiled with",),
+    },
+    # File systems on a damaged image: those of a fuzzer are, and are mounted all the same.
+    also=Pattern(r"^xfs \(.{1,64}\): |^ext4-fs(?: \(.{1,64}\))?: "),
+)
+# What KASAN says through SLUB (4.4) has its headline before it.
+SLUB: Final = Pattern(r"^(?!.{0,200}BUG )|Objects remaining|kasan: bad access")
+# Go's run time begins a line so; others say "fatal error:" in the midst of one, or say what they could
+# not do.
+FATAL: Final = Pattern(r"^(?!fatal error: (?!cannot |can't |could not |unable |failed ))")
+FAULT: Final = Pattern(r"traps: |general protection fault (?:ip|rip):|segfault at")
+# kernel/hung_task.c says of a task that is blocked for long; who holds what it waits for is said below.
+INFO: Final = Pattern(
+    r"INFO:(?!\s*$| (?:rcu_|task .{1,64} (?:blocked (?:in I/O wait )?for more than|can't die for more than) "
+    r"|\w*\s?suspicious RCU|possible |inconsistent "
+    r"|trying to register|[A-Z_-]{3,20}-safe -> |(?:Allocated|Freed) in |(?:Slab|Object) 0x))"
+)
+INT3: Final = Pattern(r"\wint3:")
+GO: Final = Pattern(r"^(?!panic: )")
+VFS: Final = Pattern(r"^(?!.{0,200}VFS: (?:Busy inodes after|Close: file count is))")
+OOPS: Final = Pattern(r"^(?!.{0,200}\[#\d{1,5}\](?: |:|$))")
+LOCKUP: Final = Pattern(
+    r"^(?!.{0,80}(?:self-detected hard LOCKUP|detected hard LOCKUP on other|CPU \d{1,4} Hard LOCKUP))"
+)

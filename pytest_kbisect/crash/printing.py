@@ -1,0 +1,270 @@
+"""How programs print a line of the kernel: what they put before it, and who speaks.
+
+A line comes to us through several hands: printk's console puts level, time and caller before it, dmesg,
+journald, syslogd or netconsole theirs, a recorder of the serial port its clock, and a mail its quote
+marks. Each is a layer; they are taken off from the outside in, until the kernel's own text is left.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Final, NamedTuple
+
+from pytest_kbisect.crash.pattern import Pattern
+
+BARE: Final = ""
+"""Context of a line that nobody marked: a user-space program, or a kernel without CONFIG_PRINTK_TIME."""
+STAMPED: Final = "console"
+"""Context of a kernel's line: without CONFIG_PRINTK_CALLER nobody says which task or CPU printed it."""
+PROGRAM: Final = "program"
+"""Context of a line that a user-space program printed, by the word of whoever recorded it."""
+
+
+class Printed(NamedTuple):
+    """A line without its layers. `context` is "T<pid>", "C<cpu>", STAMPED, BARE or PROGRAM."""
+
+    context: str
+    message: str
+
+
+_CALLER: Final = r"\[ *(?P<caller>[CT]\d{1,9})\]"
+# kernel/printk/printk.c, info_print_prefix(): level (syslog), time, caller. `dmesg -d` adds the time since
+# the line before, some vendors the time of day.
+_TIME: Final = r"\[ *\+?\d{1,9}\.\d{6,9}(?: *<[ +]*\d{1,9}\.\d{6} ?>| / [^\]\n]{1,40})?\]"
+_DMESG_TIME: Final = (
+    # dmesg -T, in whatever language
+    r"\[\S{1,12} \S{1,12} [ \d]?\d \d\d:\d\d:\d\d \d{4}(?: <[ +]*\d{1,9}\.\d{6}>)?\]"
+    # -H: the minute, then the time since it
+    r"|\[\S{2,12} ?\d{1,2} \d\d:\d\d\]"
+    # --time-format=delta and iso
+    r"|\[<[ +]*\d{1,9}\.\d{6}>\]|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{6}(?:[+-]\d\d:?\d\d|Z)(?= )"
+)
+# The usual line, in one go.
+_USUAL: Final = Pattern(rf"(?:<(?P<level>\d{{1,3}})>)?{_TIME}(?: ?{_CALLER})?(?P<end> |$)")
+_FACILITY: Final = (
+    r"kern|user|mail|daemon|auth|syslog|lpr|news|uucp|cron|authpriv|ftp|local[0-7]|security|console|ntp|clock"
+)
+_LEVEL: Final = r"emerg|alert|crit|err|error|warn|warning|notice|info|debug|panic"
+_CLOCK: Final = r"\d\d:\d\d:\d\d(?:[.,:]\d{1,9})?"
+_DATE: Final = r"\d{4}[-/]\d\d[-/]\d\d"
+_ZONE: Final = r"(?:Z|[+-]\d\d:?\d\d)"
+# The layers other than the usual one. Groups `time`, `dmesg`, `level`, `record` and `who` mark the kernel's
+# own lines; after `dated` and `clock` a host and a program may be named.
+_LAYERS: Final = (
+    (
+        rf"(?P<quote>[ \t]{{0,8}}(?:[>|] ?){{1,6}}(?=[^=-])"
+        rf"|[ \t]{{1,40}}(?=\[ *\d{{1,9}}\.\d{{6}}\]|\S{{2,12}} [ \d]?\d \d\d:\d\d:\d\d |{_DATE}[T ]\d\d:\d\d:\d\d ))"
+    ),
+    # netconsole's extended format and /dev/kmsg: release, level, number, time, flags, fields
+    r"(?P<record>(?:[\w.+~-]{1,64},)?\d{1,3},\d{1,12},\d{1,16},[^;\n]{0,64};)",
+    rf"(?P<time>{_TIME}(?: ?\[ *(?P<whom>[CT]\d{{1,9}})\])?(?: |$|(?=\[\d)))",
+    r"(?P<level><(?P<number>\d{1,3})>(?:1 )?)",
+    rf"(?P<dmesg>(?:{_DMESG_TIME})(?: |$))",
+    rf"(?P<who>{_CALLER}(?: |$))",
+    # `dmesg -x`
+    rf"(?P<decoded>(?P<facility>{_FACILITY}) {{0,8}}:(?:{_LEVEL}) {{0,5}}: )",
+    # Android's logcat, in its formats threadtime and brief
+    (
+        r"(?P<logcat>\d\d-\d\d \d\d:\d\d:\d\d\.\d{3,6} +(?:[a-z]\w{1,16} +)?(?P<pid>\d{1,7}) +\d{1,7} [VDIWEFA] "
+        r"(?=(?P<tag>[^:\n]{0,64}):))"
+    ),
+    r"(?P<brief>[VDIWEF]/(?P<name>[^(\n]{1,40}?) *\( *\d{1,7}\): )",
+    # the short formats of journald, and syslogd's
+    (
+        rf"(?P<dated>(?:[^\s\d:\[]\S{{1,11}} [ \d]?\d {_CLOCK}(?: \d{{4}})?"
+        rf"| ?\d{{1,2}} [^\s\d]{{2,12}}(?: \d{{4}})? {_CLOCK}"
+        rf"|[^\s\d:\[]\S{{1,11}} [^\s\d]\S{{1,11}} [ \d]?\d {_CLOCK} \d{{4}}"
+        rf"|[^\s\d:\[]\S{{1,11}} {_DATE} {_CLOCK} [A-Z+-][\w:+-]{{0,8}}"
+        r"|\d{9,11}\.\d{6}) )"
+    ),
+    (
+        rf"(?P<clock>(?:{_DATE}[T ]{_CLOCK} ?{_ZONE}?|\[(?:{_DATE}[T ])?{_CLOCK} ?{_ZONE}?\]"
+        rf"|{_CLOCK}{_ZONE}?|\[ *\d{{1,9}}\.\d{{1,6}}(?: +\d{{1,9}}\.\d{{1,6}})?\])[:|>]?(?:[ \t]|$))"
+    ),
+    # a tool that follows several machines, or the hypervisor's console
+    r"(?P<source>\(d\d{1,5}\) |[\w.-]{1,40} {1,8}\| {1,2})",
+)
+_LAYER: Final = Pattern("|".join(_LAYERS))
+# After a date, or journald's monotonic time: "host kernel: ", "host user.warn kernel: ", "host prog[12]: ". A
+# server of logs names two hosts.
+_TAG: Final = Pattern(
+    r"(?:[^\s:\[\]]{1,64} ){0,3}?"
+    r"(?:(?P<kernel>kernel|klogd|vmunix)(?:\[\d{1,7}\])?(?:: ?| - - (?:- |\[[^\]\n]{0,80}\] ))"
+    r"|(?P<program>[^\s:\[\]]{1,64})\[\d{1,9}\]: )"
+)
+_SAYS_KERNEL: Final = "kernel:"
+# What vendors' kernels put between time and text: CPU and task.
+_VENDOR: Final = Pattern(
+    r" ?[A-Z]?\[ ?\d{1,2}: *[^\]:\n]{1,20}: *\d{1,7}\] ?"
+    r"|[ .-]{0,3}(?:<\d>\.)?-?\(\d{1,2}\)\[\d{1,7}:[^\]\n]{1,32}\]|\[\d{1,2}\] |c\d{1,2} +\d{1,7} "
+)
+_VENDOR_BEGINS: Final = frozenset(" [(-.<cABCDEFGHIJKLMNOPQRSTUVWXYZ")
+# Through /dev/kmsg a program's words come with the kernel's time.
+_BY_PROGRAM: Final = Pattern(r"[A-Za-z_(][\w./@:()+-]{0,63}\[\d{1,9}\]: ")
+# Something that does not end its line (a shell's prompt, the notice of lost lines), then the kernel's time.
+_LATER_TIME: Final = Pattern(
+    rf"[^\n]{{1,128}}?(?:<\d{{1,3}}>)?\[ *\d{{1,9}}\.\d{{6}}\](?: ?{_CALLER})?(?: |$)"
+)
+_JSON: Final = Pattern(r'\s{0,12}(?:- )?[{]|\s{0,12}"msg":|\s{0,4}- [{]')
+_JSON_FIELD: Final = Pattern(
+    r"\"(?:msg|MESSAGE|message)\": ?(?P<text>\"(?:[^\"\\]|\\.){0,2000}\")|\bmsg: '(?P<plain>(?:[^']|''){0,2000})'"
+)
+_JSON_KERNEL: Final = Pattern(r'"(?:_TRANSPORT|SYSLOG_IDENTIFIER)": ?"kernel"|"pri":|^\s*"msg":')
+_JSON_PROGRAM: Final = Pattern(
+    r'"_TRANSPORT": ?"(?!kernel)|"lvl": ?"(?!target|feedback)|\blvl: (?!target|feedback)'
+)
+_MOST_LAYERS: Final = 8
+# Layers that come from outside the kernel's own: within its text they mean something else.
+_OUTER: Final = frozenset(
+    {"quote", "logcat", "tag", "brief", "name", "dated", "clock", "source", "pid", "level", "number"}
+)
+
+
+def unprint(text: str) -> Printed:
+    """Take off everything that is not the kernel's own text, and tell who speaks."""
+    usual = _USUAL.match(text)
+    if usual is not None:
+        if _is_program(usual["level"]):
+            return Printed(PROGRAM, text[usual.end() :])
+        return _after_time(text[usual.end() :], usual["caller"] or STAMPED)
+    if '"' in text or "msg: '" in text:
+        told = _from_json(text)
+        if told is not None:
+            return told
+    return _peel(text)
+
+
+def _peel(text: str) -> Printed:
+    context = BARE
+    leveled = False
+    at = 0
+    for _ in range(_MOST_LAYERS):
+        layer = _LAYER.match(text, at)
+        if layer is None or (context != BARE and layer.lastgroup in _OUTER):
+            break
+        at = layer.end()
+        if layer["record"]:
+            caller = _RECORD_CALLER.search(layer["record"])
+            return _after_time(text[at:], caller["caller"] if caller is not None else STAMPED)
+        if layer["logcat"]:
+            return _from_logcat(text[at:], layer["pid"], layer["tag"])
+        if layer["time"] or layer["dmesg"]:
+            context = layer["whom"] or _known(context)
+            after = _after_time(text[at:], context)
+            if after.context != context:
+                return after
+            at = len(text) - len(after.message)
+        elif layer["who"]:
+            context = layer["caller"]
+        elif layer["level"]:
+            if _is_program(layer["number"]):
+                return Printed(PROGRAM, text[at:])
+            leveled = True
+        elif layer["decoded"] or layer["brief"]:
+            if (layer["facility"] or "kern") != "kern" or (layer["name"] or "kernel") != "kernel":
+                return Printed(PROGRAM, text[at:])
+            context = _known(context)
+        elif layer["dated"] or layer["clock"]:
+            tag = _TAG.match(text, at)
+            if tag is not None:
+                at = tag.end()
+                if tag["program"]:
+                    return Printed(PROGRAM, text[at:])
+                context = _known(context)
+    if at == 0 and text.startswith(_SAYS_KERNEL):
+        return _of_kernel(text[len(_SAYS_KERNEL) :].removeprefix(" "))
+    if context == BARE and "]" in text:
+        later = _LATER_TIME.match(text, at)
+        if later is not None:
+            return _after_time(text[later.end() :], later["caller"] or STAMPED)
+        if _BY_PROGRAM.match(text, at):
+            return Printed(PROGRAM, text[at:])
+    return Printed(_known(context) if leveled else context, text[at:])
+
+
+_KERNEL_LEVELS: Final = 8
+
+
+def _is_program(level: str | None) -> bool:
+    """Whether a syslog priority is of another facility than the kernel's: number 0, with 8 levels."""
+    return level is not None and int(level) >= _KERNEL_LEVELS
+
+
+_RECORD_CALLER: Final = Pattern(r"caller=(?P<caller>[CT]\d{1,9})")
+
+
+def _known(context: str) -> str:
+    return context if context != BARE else STAMPED
+
+
+def _of_kernel(text: str) -> Printed:
+    inner = unprint(text)
+    return Printed(_known(inner.context), inner.message)
+
+
+def _after_time(message: str, context: str) -> Printed:
+    """What is left after a time of the kernel's: a host and a program, vendors' words, a second time."""
+    if message[:1] in _VENDOR_BEGINS:
+        vendor = _VENDOR.match(message)
+        if vendor is not None:
+            return Printed(context, message[vendor.end() :])
+        if message.startswith(" "):
+            return Printed(context, message)
+    if "]: " in message or "kernel: " in message:
+        tag = _TAG.match(message)
+        if tag is not None:
+            if tag["program"]:
+                return Printed(PROGRAM, message[tag.end() :])
+            return Printed(context, message[tag.end() :])
+        if _BY_PROGRAM.match(message):
+            return Printed(PROGRAM, message)
+    if message.startswith("["):
+        again = _USUAL.match(message)
+        if again is not None:
+            return _after_time(message[again.end() :], again["caller"] or context)
+        who = _WHO.match(message)
+        if who is not None:
+            return Printed(who["caller"], message[who.end() :])
+    return Printed(context, message)
+
+
+_WHO: Final = Pattern(rf"{_CALLER}(?: |$)")
+
+
+def _from_logcat(rest: str, pid: str, tag: str) -> Printed:
+    """Read Android's log, which treats the kernel's text up to the first colon as a program's name."""
+    name = tag.strip()
+    if name in {"", "kernel"}:
+        inner = unprint(rest[len(tag) + 1 :].removeprefix(" "))
+        vendor = _VENDOR.match(inner.message)
+        return Printed(
+            _known(inner.context), inner.message if vendor is None else inner.message[vendor.end() :]
+        )
+    vendor = _VENDOR.match(rest)
+    if vendor is not None:
+        return Printed(STAMPED, rest[vendor.end() :])
+    if int(pid) == 0:
+        return Printed(STAMPED, f"{name}:{rest[len(tag) + 1 :]}")
+    return Printed(PROGRAM, rest)
+
+
+def _from_json(text: str) -> Printed | None:
+    """`dmesg -J`, `journalctl -o json` and LAVA's records: a field has the text."""
+    if _JSON.match(text) is None:
+        return None
+    field = _JSON_FIELD.search(text)
+    if field is None:
+        return None
+    if field["plain"] is not None:
+        told = field["plain"].replace("''", "'")
+    else:
+        try:
+            told = json.loads(field["text"])
+        except ValueError:
+            return None
+    if _JSON_PROGRAM.search(text):
+        return Printed(PROGRAM, told)
+    return _of_kernel(told) if _JSON_KERNEL.search(text) else unprint(told)
+
+
+__all__ = ["BARE", "PROGRAM", "STAMPED", "Printed", "unprint"]

@@ -1,0 +1,56 @@
+"""Who speaks on a console: a kernel that marks its lines, or one whose lines look like anybody's."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pytest_kbisect.crash.console import BARE, PROGRAM, read_line
+from pytest_kbisect.crash.pattern import Pattern
+
+_TIME: Final = Pattern(rb"(?m)^[^\[\n]{0,64}\[ *\d{1,9}\.\d{6}\]")
+_READ_BYTES: Final = 16 << 10
+"""Bytes whose lines are read for other marks than times, before a headline that nobody marked."""
+# dev_printk(): the driver, the device, a colon.
+_DEVICE: Final = Pattern(r"^[\w-]{2,32} [\w:.-]{1,32}: (?:WARNING|BUG|INFO):")
+
+
+class Speakers:
+    """Tells whether a console's kernel lines have a mark: a time (CONFIG_PRINTK_TIME), or a logger's prefix.
+
+    If they do, a line without a mark is a program's or the firmware's. The result is kept over reboots: the
+    firmware prints again before the next boot.
+    """
+
+    def __init__(self) -> None:
+        self._marked = False
+        self._heard_to = 0  # by `listen`
+        self._read_to = 0  # line by line
+
+    def are_marked(self, data: bytes | bytearray, before: int) -> bool:
+        """Whether the kernel has marked a line up to `before`."""
+        self.listen(data, before)
+        if not self._marked:
+            start = max(self._read_to, before - _READ_BYTES)
+            earlier = bytes(data[start:before]).split(b"\n")[:-1]
+            self._marked = any(read_line(raw, 0, 0).context not in {BARE, PROGRAM} for raw in earlier)
+            self._read_to = before
+        return self._marked
+
+    def listen(self, data: bytes | bytearray, before: int) -> None:
+        """Look for times in what was not looked at yet."""
+        if not self._marked and before > self._heard_to:
+            self._marked = _TIME.compiled.search(data, self._heard_to, before) is not None
+        self._heard_to = max(self._heard_to, before)
+
+    def forget(self, count: int) -> None:
+        """The first `count` bytes of the data are gone."""
+        self._heard_to = max(0, self._heard_to - count)
+        self._read_to = max(0, self._read_to - count)
+
+    @staticmethod
+    def is_of_device(message: str) -> bool:
+        """Whether a driver of the kernel's says this of a device."""
+        return _DEVICE.match(message) is not None
+
+
+__all__ = ["Speakers"]

@@ -1,0 +1,125 @@
+"""Whether a headline begins a report, or only goes on with an earlier one.
+
+die() comes after the headline that says why, panic() after the report that made the kernel panic by its
+settings. The same words without such a report are a crash of their own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pytest_kbisect.crash.console import BARE, STAMPED, Line
+from pytest_kbisect.crash.pattern import Pattern
+
+if TYPE_CHECKING:
+    from pytest_kbisect.crash.families import Header
+    from pytest_kbisect.crash.unfinished import Unfinished
+
+_NEAR: Final = 64 << 10
+"""Bytes of the console within which the end of a report lies."""
+_MOST_CONTEXTS: Final = 64
+_MOST_HEADLINES: Final = 256
+
+_DIE: Final = frozenset({"invalid opcode:", "Internal error:", "[#"})
+# The reports that end in die(), by their header's word.
+_DYING: Final = frozenset(
+    {
+        "BUG:",
+        "Unable to handle kernel",
+        "Unhandled fault:",
+        "Unhandled prefetch abort:",
+        "Alignment trap: not handling",
+        "kernel BUG at",
+        "Kernel BUG at",
+        "PANIC: double fault",
+        "rust_kernel: panicked at",
+    }
+)
+_PANIC: Final = "Kernel panic"
+# What a kernel that panics by its settings says, and the headline it has printed before.
+_PANICS_OF: Final = (
+    (Pattern(r"hung_task: blocked tasks"), Pattern(r"INFO: task ")),
+    (Pattern(r"softlockup: hung tasks"), Pattern(r"BUG: soft lockup")),
+    (Pattern(r"Hard LOCKUP"), Pattern(r"hard LOCKUP|Hard LOCKUP")),
+    (Pattern(r"RCU Stall"), Pattern(r"INFO: rcu_")),
+)
+# The same of panics that come right after the report: panic_on_warn, and oopses that nothing survives.
+_AT_ONCE: Final = Pattern(r"panic_on_warn set|Warned too often|panic_on_taint|kasan\.fault|scheduling while atomic")
+_FATAL: Final = Pattern(
+    r"Fatal exception|Aiee, killing interrupt handler|Attempted to kill (?:init|the idle task)|Machine halted"
+    r"|panic_on_oops|Oops|Fatal (?:hardware|machine|error)"
+)
+_UNWINDER: Final = Pattern(r"WARNING: kernel stack (?:regs|frame)")
+_ALIGNMENT: Final = Pattern(r"Unhandled fault: alignment exception")
+_OBJECT: Final = Pattern(r"INFO: (?:Allocated|Freed) in |INFO: (?:Slab|Object) 0x")
+_RUST_BUG: Final = Pattern(r"kernel BUG at (?:\S{0,200}/)?rust/helpers")
+
+
+class Succession:
+    """The reports that one boot of a kernel has begun, as far as later lines may belong to them."""
+
+    def __init__(self) -> None:
+        self._latest: dict[str, Unfinished] = {}
+        self._last: Unfinished | None = None
+        self._headlines: dict[str, None] = {}
+        self._panicked = False
+
+    def reboot(self) -> None:
+        """Another kernel speaks from here on."""
+        self.__init__()  # type: ignore[misc]
+
+    def begin(self, report: Unfinished) -> None:
+        """A report has begun."""
+        self._latest.pop(report.context, None)
+        self._latest[report.context] = self._last = report
+        if len(self._latest) > _MOST_CONTEXTS:
+            del self._latest[next(iter(self._latest))]
+        self._headlines[report.lines[0]] = None
+        if len(self._headlines) > _MOST_HEADLINES:
+            del self._headlines[next(iter(self._headlines))]
+        if report.header.word == _PANIC:
+            self._panicked = True
+
+    def go_on(self, header: Header) -> None:
+        """A headline was found to belong to an earlier report."""
+        if header.word == _PANIC:
+            self._panicked = True
+
+    def follows(self, line: Line, header: Header) -> bool:
+        """Whether this headline belongs to a report that has begun before it."""
+        earlier = self._earlier(line)
+        word, text = header.word, line.message
+        if word == _PANIC:
+            return self._panicked or self._follows_panic(text, earlier)
+        if earlier is None:
+            return False
+        if word in _DIE:
+            return earlier.header.word in _DYING and not earlier.died and not earlier.complete
+        if _RUST_BUG.search(text):
+            return earlier.header.word == "rust_kernel: panicked at" and not earlier.died
+        if _ALIGNMENT.search(text):
+            return earlier.header.word.startswith("Alignment trap")
+        if _UNWINDER.search(text) or _OBJECT.search(text):
+            return not earlier.complete
+        return False
+
+    def _earlier(self, line: Line) -> Unfinished | None:
+        """The latest report that the same task or CPU may have begun, if it is not long ago."""
+        if line.context in {BARE, STAMPED}:
+            found = self._last
+        else:
+            found = self._latest.get(line.context) or self._latest.get(STAMPED) or self._latest.get(BARE)
+        return found if found is not None and line.start - found.start <= _NEAR else None
+
+    def _follows_panic(self, text: str, earlier: Unfinished | None) -> bool:
+        for panic, headline in _PANICS_OF:
+            if panic.search(text):
+                return any(headline.search(known) for known in self._headlines)
+        if earlier is None:
+            return False
+        if _AT_ONCE.search(text):
+            return True
+        return _FATAL.search(text) is not None and (earlier.died or earlier.header.word in _DYING)
+
+
+__all__ = ["Succession"]
