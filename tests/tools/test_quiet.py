@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
 
@@ -34,7 +35,7 @@ def test_a_log_gets_a_line_now_and_then(
     quiet.run(shell("echo first; printf '10%%\\r\\033[1m20%%\\n\\n'; sleep 0.5"))
     lines = capfd.readouterr().out.splitlines()
     assert len(lines) > 1
-    assert lines[-1] == "  0 s [1m20%"  # what a terminal would obey is left out
+    assert re.fullmatch(r"  \d+ s \[1m20%", lines[-1])  # what a terminal would obey is left out
 
 
 def test_a_terminal_gets_one_line_that_is_gone_in_the_end() -> None:
@@ -48,5 +49,5 @@ def test_a_terminal_gets_one_line_that_is_gone_in_the_end() -> None:
     os.close(theirs)
     said = os.read(ours, 100_000).decode()
     os.close(ours)
-    assert "\r\x1b[K  0 s unpacking\r" in said
+    assert re.search(r"\r\x1b\[K  \d+ s unpacking\r", said)
     assert said.endswith("\r\x1b[Kunpacking\r\nmore\r\n")
