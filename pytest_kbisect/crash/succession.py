@@ -44,7 +44,9 @@ _PANICS_OF: Final = (
     (Pattern(r"RCU Stall"), Pattern(r"INFO: rcu_")),
 )
 # The same of panics that come right after the report: panic_on_warn, and oopses that nothing survives.
-_AT_ONCE: Final = Pattern(r"panic_on_warn set|Warned too often|panic_on_taint|kasan\.fault|scheduling while atomic")
+_AT_ONCE: Final = Pattern(
+    r"panic_on_warn set|Warned too often|panic_on_taint|kasan\.fault|scheduling while atomic"
+)
 _FATAL: Final = Pattern(
     r"Fatal exception|Aiee, killing interrupt handler|Attempted to kill (?:init|the idle task)|Machine halted"
     r"|panic_on_oops|Oops|Fatal (?:hardware|machine|error)"
