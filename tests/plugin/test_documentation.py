@@ -277,7 +277,7 @@ def test_every_public_name_and_member_is_in_the_reference() -> None:
 REMEDY = re.compile(
     r"(?:^|[:;,.(]|\band|\bor|-) (?:then )?`?(?:add|answer|build|check|choose|convert|create|decompress|did you mean|drop"
     r"|fetch|free|get|give|git|install|kbisect|leave|lower|move|name|pass|put|raise|remove|run|see|set|start|stop|take"
-    r"|try|update|use|wait|write)\b"
+    r"|try|unpack|update|use|wait|write)\b"
 )
 """The next step in a message, in the imperative."""
 ACCEPTED = re.compile(r"\bmust be\b|\(known: |: only |\bneeds\b|\ballow one\b|apt-get")
