@@ -1,7 +1,7 @@
 """Histories of real kernels in which something stands before the bug: another warning, an oops, a refusal.
 
-Each commit changes one line of one file, so that a kernel is built in seconds. The bug is reached by one
-prctl(); what stands before it in a part of the history is in a function of its own.
+Each commit changes one line of one file, so that a kernel is built in seconds, and no two are the same. The
+bug is reached by one prctl(); what stands before it in a part of the history is in a function of its own.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ static noinline long kbx_control(unsigned long value)
 	if (error)
 		return error;
 	kbx_store(value);
-	return 0;
+	return kbx_value & 1;
 }}
 """
 REPRODUCER = """\
