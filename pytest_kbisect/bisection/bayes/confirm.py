@@ -13,9 +13,9 @@ from pytest_kbisect.bisection.verdict import crash_chance, enough_runs
 if TYPE_CHECKING:
     from pytest_kbisect.bisection.evidence import Evidence
 
-FAINT = 0.15
-"""The bug may crash so much more rarely at the culprit's parent than where it was reported: there are to be
-enough runs there for it to show itself all the same."""
+FAINT = 0.3
+"""How often a bug that never fails to show may show at the culprit's parent, if something made it easier to
+hit since. What fails to show at times depends on timing, and may be rarer there by that chance once more."""
 UNTESTED = 0.5
 """Confidence that is left where the culprit, or a parent, cannot be tested: it may be either of them."""
 
@@ -67,8 +67,8 @@ class Confirmation:
 
     @property
     def _enough(self) -> int:
-        """Runs of a commit that should not crash."""
-        return enough_runs(FAINT * crash_chance(self._evidence.tally(self._evidence.reported)))
+        """Runs of a commit that should not crash, in which a bug harder to hit than reported shows itself."""
+        return enough_runs(FAINT * crash_chance(self._evidence.tally(self._evidence.reported)) ** 2)
 
     def _can_tell(self, commit: int) -> bool:
         """Whether more runs at a commit may say more."""
