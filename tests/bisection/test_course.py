@@ -633,11 +633,12 @@ def test_a_budget_ends_with_what_is_known(linux, bisect, tmp_path):
     finding = bisect(f"{good}..HEAD", budget=300.0 / bisect.at_once)
     assert finding.answer.kind is AnswerKind.CANDIDATES
     assert finding.answer.reason.startswith("the budget is spent: ")
-    left = {finding.search.sha(i) for i, _ in finding.answer.candidates}
-    assert culprit in left
-    assert before[0] not in left
+    left = {finding.search.sha(i): chance for i, chance in finding.answer.candidates}
+    assert left.get(before[0], 0.0) < left[culprit] / 5
     told = result_of(finding)
-    assert {(one["verdict"], one["affected"]) for one in told.tested} == {("bad", True), ("good", False)}
+    found = {(one["verdict"], one["affected"]) for one in told.tested}
+    assert ("bad", True) in found
+    assert found <= {("bad", True), ("good", False), ("good", None)}, "older ones may be left, and unlikely"
     assert culprit_of(bisect(f"{good}..HEAD", budget=20_000.0)) == culprit, "a greater one goes on"
 
 

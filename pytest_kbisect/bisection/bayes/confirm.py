@@ -80,7 +80,8 @@ class Confirmation:
     def confidence(self, answer: float) -> float:
         """The answer's confidence, lowered where the culprit or a parent says nothing by its own runs."""
         tallies = [self._evidence.own_tally(commit) for commit, _ in self._claims]
-        return answer if all(tally.telling for tally in tallies) else min(answer, UNTESTED)
+        heard = all(tally.telling or tally.kin for tally in tallies)
+        return answer if heard else min(answer, UNTESTED)
 
     def _probability(self, commit: int, *, should_crash: bool) -> float:
         """From the commit's own runs, with what the reported commit says of the crash chance."""
