@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from pytest_kbisect.kernel import config, provide, signature, toolchain
+from pytest_kbisect.kernel.rules import BuildRules
 
 SOURCE = "int answer = 42; int zeros[100]; void start(void) { for (;;) answer++; }\n"
 
@@ -54,9 +55,10 @@ def test_a_kernel_with_a_signature_of_another_format_is_not_taken(monkeypatch):
     tools = toolchain.Toolchain(
         "gcc", "gcc 12", "", toolchain.Architecture("x86_64", "x86", "bzImage", "bzImage")
     )
-    keys = [provide.key_of("f" * 40, config.request(), tools)]
+    rules = BuildRules(store_limit=1 << 30)
+    keys = [provide.key_of("f" * 40, config.request(), tools, rules)]
     monkeypatch.setattr(signature, "FORMAT", signature.FORMAT + 1)
-    assert provide.key_of("f" * 40, config.request(), tools) not in keys
+    assert provide.key_of("f" * 40, config.request(), tools, rules) not in keys
 
 
 def test_the_formula_is_that_of_syzkaller(tmp_path, link):

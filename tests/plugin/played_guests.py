@@ -48,6 +48,12 @@ class Guest:
     def put(self, local, remote):
         pass
 
+    def expect(self, ends_run):
+        pass
+
+    def crash(self):
+        return None
+
     def run(self, command, *, timeout=30.0, may_time_out=False):
         self.unsettled = True
         return CommandResult(str(command), 0, "", "", 0.01)

@@ -87,7 +87,7 @@ def test_a_journal_of_a_walk_through_releases(
         journal.add(Tested(commit, runs, f"of {commit}"), reason="", phase="range")
     journal.note("search", {"good": line[2], "vouched": False})
     for n, run in ((5, OK), (7, CRASH), (6, OK)):
-        journal.add(Tested(line[n], (run,) * 4, f"of {line[n]}"), reason="")
+        journal.add(Tested(line[n], (run,) * 8, f"of {line[n]}"), reason="")
     result = replay(pytester, path, f"--kbisect-kernel={linux.path}", *words)
     assert result.ret == 0
     result.stdout.fnmatch_lines(["here: culprit, *", f"*% {line[7][:12]} *"])
