@@ -27,21 +27,18 @@ _GZIP: Final = b"\x1f\x8b"
 _BZIP2: Final = b"BZh"
 _XZ: Final = b"\xfd7zXZ\x00"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
-# What is no text, and what makes a text of it.
+# What is no text, and what to read instead of it.
+_DUMPED: Final = "the text that `makedumpfile --dump-dmesg FILE` or crash's `log` makes of it"
 _OTHERS: Final = (
-    (b"LPKSHHRH", "a journal of systemd", "give the output of `journalctl --file FILE -k`"),
-    (
-        b"\x7fELF",
-        "an ELF file",
-        "give the text that `makedumpfile --dump-dmesg FILE` or crash's `log` makes of it",
-    ),
-    (b"KDUMP   ", "a crash dump", "give the text that `makedumpfile --dump-dmesg FILE` makes of it"),
-    (b"PK\x03\x04", "a zip archive", "unpack it first"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it first"),
-    (b"\x04\x22\x4d\x18", "compressed with lz4", "give the output of `lz4 -dc FILE`"),
-    (b"%PDF-", "a PDF document", "give the console's text"),
-    (b"\x89PNG", "a picture", "give the console's text"),
-    (b"\xff\xd8\xff", "a picture", "give the console's text"),
+    (b"LPKSHHRH", "a journal of systemd", "the output of `journalctl --file FILE -k`"),
+    (b"\x7fELF", "an ELF file", _DUMPED),
+    (b"KDUMP   ", "a crash dump", _DUMPED),
+    (b"PK\x03\x04", "a zip archive", "the log in it"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "the log in it"),
+    (b"\x04\x22\x4d\x18", "compressed with lz4", "the output of `lz4 -dc FILE`"),
+    (b"%PDF-", "a PDF document", "the console's text"),
+    (b"\x89PNG", "a picture", "the console's text"),
+    (b"\xff\xd8\xff", "a picture", "the console's text"),
 )
 _TAR_MAGIC: Final = (257, b"ustar")
 _SAMPLE: Final = 4096
@@ -55,9 +52,9 @@ def console_text(data: bytes, name: str) -> bytes:
     """
     for magic, what, instead in _OTHERS:
         if data.startswith(magic):
-            raise UsageError(f"cannot read {name}: it is {what}: {instead}")
+            raise UsageError(f"cannot read {name}: it is {what}: give {instead}")
     if data[_TAR_MAGIC[0] :].startswith(_TAR_MAGIC[1]):
-        raise UsageError(f"cannot read {name}: it is a tar archive: unpack it first")
+        raise UsageError(f"cannot read {name}: it is a tar archive: give the log in it")
     unpacked = _unpack(data, name)
     return _from_utf16(data) if unpacked is None else console_text(unpacked, name)
 

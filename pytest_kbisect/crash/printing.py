@@ -92,7 +92,7 @@ _TAG: Final = Pattern(
     r"(?:(?P<kernel>kernel|klogd|vmunix)(?:\[\d{1,7}\])?(?:: ?| - - (?:- |\[[^\]\n]{0,80}\] ))"
     r"|(?P<program>[^\s:\[\]]{1,64})\[\d{1,9}\]: )"
 )
-_SAYS_KERNEL: Final = "kernel:"
+_KERNEL_WORD: Final = "kernel:"
 # What vendors' kernels put between time and text: CPU and task.
 _VENDOR: Final = Pattern(
     r" ?[A-Z]?\[ ?\d{1,2}: *[^\]:\n]{1,20}: *\d{1,7}\] ?"
@@ -113,24 +113,25 @@ _JSON_KERNEL: Final = Pattern(r'"(?:_TRANSPORT|SYSLOG_IDENTIFIER)": ?"kernel"|"p
 _JSON_PROGRAM: Final = Pattern(
     r'"_TRANSPORT": ?"(?!kernel)|"lvl": ?"(?!target|feedback)|\blvl: (?!target|feedback)'
 )
+_RECORD_CALLER: Final = Pattern(r"caller=(?P<caller>[CT]\d{1,9})")
+_WHO: Final = Pattern(rf"{_CALLER}(?: |$)")
+_KERNEL_LEVELS: Final = 8
 _MOST_LAYERS: Final = 8
 # Layers that come from outside the kernel's own: within its text they mean something else.
-_OUTER: Final = frozenset(
-    {"quote", "logcat", "tag", "brief", "name", "dated", "clock", "source", "pid", "level", "number"}
-)
+_OUTER: Final = frozenset({"quote", "logcat", "brief", "dated", "clock", "source", "level"})
 
 
 def unprint(text: str) -> Printed:
-    """Take off everything that is not the kernel's own text, and tell who speaks."""
+    """Take off everything that is not the kernel's own text, and find out who printed that."""
     usual = _USUAL.match(text)
     if usual is not None:
         if _is_program(usual["level"]):
             return Printed(PROGRAM, text[usual.end() :])
         return _after_time(text[usual.end() :], usual["caller"] or STAMPED)
     if '"' in text or "msg: '" in text:
-        told = _from_json(text)
-        if told is not None:
-            return told
+        record = _from_json(text)
+        if record is not None:
+            return record
     return _peel(text)
 
 
@@ -171,8 +172,8 @@ def _peel(text: str) -> Printed:
                 if tag["program"]:
                     return Printed(PROGRAM, text[at:])
                 context = _known(context)
-    if at == 0 and text.startswith(_SAYS_KERNEL):
-        return _of_kernel(text[len(_SAYS_KERNEL) :].removeprefix(" "))
+    if at == 0 and text.startswith(_KERNEL_WORD):
+        return _of_kernel(text[len(_KERNEL_WORD) :].removeprefix(" "))
     if context == BARE and "]" in text:
         later = _LATER_TIME.match(text, at)
         if later is not None:
@@ -182,15 +183,9 @@ def _peel(text: str) -> Printed:
     return Printed(_known(context) if leveled else context, text[at:])
 
 
-_KERNEL_LEVELS: Final = 8
-
-
 def _is_program(level: str | None) -> bool:
     """Whether a syslog priority is of another facility than the kernel's: number 0, with 8 levels."""
     return level is not None and int(level) >= _KERNEL_LEVELS
-
-
-_RECORD_CALLER: Final = Pattern(r"caller=(?P<caller>[CT]\d{1,9})")
 
 
 def _known(context: str) -> str:
@@ -228,9 +223,6 @@ def _after_time(message: str, context: str) -> Printed:
     return Printed(context, message)
 
 
-_WHO: Final = Pattern(rf"{_CALLER}(?: |$)")
-
-
 def _from_logcat(rest: str, pid: str, tag: str) -> Printed:
     """Read Android's log, which treats the kernel's text up to the first colon as a program's name."""
     name = tag.strip()
@@ -256,15 +248,15 @@ def _from_json(text: str) -> Printed | None:
     if field is None:
         return None
     if field["plain"] is not None:
-        told = field["plain"].replace("''", "'")
+        message = field["plain"].replace("''", "'")
     else:
         try:
-            told = json.loads(field["text"])
+            message = json.loads(field["text"])
         except ValueError:
             return None
     if _JSON_PROGRAM.search(text):
-        return Printed(PROGRAM, told)
-    return _of_kernel(told) if _JSON_KERNEL.search(text) else unprint(told)
+        return Printed(PROGRAM, message)
+    return _of_kernel(message) if _JSON_KERNEL.search(text) else unprint(message)
 
 
 __all__ = ["BARE", "PROGRAM", "STAMPED", "Printed", "unprint"]

@@ -32,33 +32,13 @@ _WORDS: Final = tuple(
 )
 # Parts of these words: what has none of the parts has none of the words. They begin with letters that are
 # rare in a log.
-_PARTS: Final = (
-    *(
-        b"BUG",
-        b"WARNING:",
-        b"INFO:",
-        b"LOCKUP",
-        b"UBSAN:",
-        b"VFS: ",
-        b"SYZFA",
-        b"FAULT_",
-        b"Tainted: ",
-        b"[#",
-    ),
-    *(b"Unable to handle", b"Unhandled ", b"Alignment trap", b"Linux version ", b"Booting the kernel"),
-    *(
-        b" tainted)",
-        b" fault",
-        b" segment:",
-        b" opcode:",
-        b" error:",
-        b" panic",
-        b" bug detected",
-        b" failure",
-    ),
-    *(b"_error:", b"_netdevice:", b"int3:", b"panic: "),
+_PARTS: Final = tuple(
+    (
+        b"BUG|WARNING:|INFO:|LOCKUP|UBSAN:|VFS: |SYZFA|FAULT_|Tainted: |[#|Unable to handle|Unhandled |Alignment trap"
+        b"|Linux version |Booting the kernel| tainted)| fault| segment:| opcode:| error:| panic| bug detected| failure"
+        b"|_error:|_netdevice:|int3:|panic: "
+    ).split(b"|")
 )
-
 
 _Word = tuple[int, bytes, "Header | None"]
 

@@ -15,7 +15,7 @@ _DEVICE: Final = Pattern(r"^[\w-]{2,32} [\w:.-]{1,32}: (?:WARNING|BUG|INFO):")
 
 
 class Speakers:
-    """Tells whether a console's kernel lines have a mark: a time (CONFIG_PRINTK_TIME), or a logger's prefix.
+    """Finds out whether a console's kernel lines have a mark: a time (CONFIG_PRINTK_TIME) or a prefix.
 
     If they do, a line without a mark is a program's or the firmware's. The result is kept over reboots: the
     firmware prints again before the next boot.

@@ -39,10 +39,10 @@ _LONGEST_WAIT: Final = 256 << 10
 
 # These begin a report of their own, and never end another's.
 _NO_CUT: Final = Pattern(r"PANIC: double fault|unregister_netdevice: waiting for")
-# A headline that names a place: the same again is the same crash again.
-_NO_DIGITS: Final = str.maketrans("", "", "0123456789")
-_MOST_HEADLINES: Final = 1000
+# A headline that names a place: the same again, but for CPU and task, is the same crash again.
 _PLACE: Final = Pattern(r"\+0x[0-9a-f]|\.(?:[chS]|rs):\d")
+_NUMBER: Final = Pattern(r"\b\d{1,20}\b")
+_MOST_HEADLINES: Final = 1000
 _REPLAY: Final = b"** replaying previous printk message **"
 # What the boot loader gave may quote a crash: whoever looks for one passes its title on.
 _QUOTED: Final = Pattern(r"(?:Unknown k|K)ernel command line|Command line: ")
@@ -177,7 +177,8 @@ class Console:
             return
         if self._is_stale(line, header):
             for report in self.open:
-                report.cut_title(line)
+                if line.context != BARE:
+                    report.cut_title(line)
             self._read_line(line)
             return
         goes_on = self._succession.follows(line, header) or any(
@@ -209,7 +210,7 @@ class Console:
 
     def _is_stale(self, line: Line, header: Header) -> bool:
         """Whether this very headline, which says it all, has come too often to be looked at again."""
-        headline = line.message.translate(_NO_DIGITS)
+        headline = _NUMBER.sub("", line.message)
         if headline in self._stale:
             return True
         if len(self._headlines) > _MOST_HEADLINES:
@@ -246,7 +247,7 @@ class Console:
             rebooted = False
         else:
             return False
-        self._succession.reboot()
+        self._succession = Succession()
         return rebooted
 
     def _is_doubtful(self, line: Line, header: Header, at: int) -> bool:

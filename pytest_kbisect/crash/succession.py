@@ -66,10 +66,6 @@ class Succession:
         self._headlines: dict[str, None] = {}
         self._panicked = False
 
-    def reboot(self) -> None:
-        """Another kernel speaks from here on."""
-        self.__init__()  # type: ignore[misc]
-
     def begin(self, report: Unfinished) -> None:
         """A report has begun."""
         self._latest.pop(report.context, None)

@@ -116,3 +116,13 @@ def test_a_program_in_the_midst_of_a_report_does_not_cut_it():
     for line in ("WARNING: no colours", "host prog[12]: WARNING: no colours", "BUG: a program's"):
         at = report.index("\n") + 1
         assert titles(report[:at] + line + "\n" + report[at:]) == ["WARNING in f"]
+
+
+def test_a_program_that_repeats_itself_cuts_no_report():
+    report = "".join(
+        f"[   12.000001] {line}\n"
+        for line in f"WARNING: CPU: 0 PID: 7 at f.c:1 f+0x1/0x2\n{TRACE}".splitlines()
+    )
+    at = report.index("\n") + 1
+    console = KERNEL + "WARNING: no colours\n" * 300 + report[:at] + "WARNING: no colours\n" + report[at:]
+    assert titles(console) == ["WARNING in f"]

@@ -187,3 +187,10 @@ def test_who_holds_what_a_hung_task_waits_for(holder):
     assert titles(HUNG + holder + "\ntask:cat state:S\nCall Trace:\n hold_it+0x1/0x20\n") == [
         "INFO: task hung in bar_ioctl"
     ]
+
+
+def test_names_that_differ_in_a_number_are_other_places():
+    once = stamped(WARN, 1).replace("foo", "ext2")
+    console = once * (2 * MOST_ALIKE) + stamped(WARN, 2).replace("foo", "ext4")
+    found = [report.title for report in parse_console(console.encode())]
+    assert found == ["WARNING in ext2_probe"] * MOST_ALIKE + ["WARNING in ext4_probe"]

@@ -9,7 +9,7 @@ from pytest_kbisect.crash.pattern import Pattern
 
 
 class Harmless(Protocol):
-    """Tells which lines are no reports."""
+    """Knows which lines are no reports."""
 
     def search(self, text: str) -> object:
         """Something true if this line is harmless."""
@@ -21,7 +21,7 @@ _TO_WORDS: Final = bytes(ord(chr(at).lower()) if at < 128 and chr(at).isalpha() 
 
 @dataclass(frozen=True, slots=True)
 class HarmlessWords:
-    """Lines with one of these words after `begin`, in whatever case, or that match `also`.
+    """Lines that have `begin` and one of these words, in whatever case, or that match `also`.
 
     Lines in which `unless` matches what comes after `begin` are excepted. `phrases` are several words in a
     row, by one of them. A log may hold nothing but such lines, so the words are looked up in a set: a
@@ -36,20 +36,27 @@ class HarmlessWords:
 
     def search(self, text: str) -> bool:
         """Whether this line is harmless."""
-        raw = text.encode("utf-8", "replace").partition(self.begin)[2]
-        return self.skims(raw) or (self.also.search(text.lower()) is not None and not self.unless.match(raw))
+        raw = text.encode("utf-8", "replace")
+        return (self._has_word(raw) or self.also.search(text.lower()) is not None) and self._may_be(
+            raw.partition(self.begin)[2]
+        )
 
-    def skims(self, raw: bytes) -> bool:
-        """Whether the words alone say so, from the end of `begin` to the end of the line."""
+    def skims(self, rest: bytes) -> bool:
+        """Whether a line is harmless by what comes after `begin` alone."""
+        return self._has_word(rest) and self._may_be(rest)
+
+    def _has_word(self, raw: bytes) -> bool:
         words = raw.translate(_TO_WORDS).split()
-        if self.words.isdisjoint(words):
-            told = self.phrases.keys() & words
-            if not told:
-                return False
-            lowered = raw.lower()
-            if not any(phrase in lowered for word in told for phrase in self.phrases[word]):
-                return False
-        return self.unless.compiled.match(raw) is None
+        if not self.words.isdisjoint(words):
+            return True
+        found = self.phrases.keys() & words
+        if not found:
+            return False
+        lowered = raw.lower()
+        return any(phrase in lowered for word in found for phrase in self.phrases[word])
+
+    def _may_be(self, rest: bytes) -> bool:
+        return self.unless.compiled.match(rest) is None
 
 
 def _words(text: str) -> frozenset[bytes]:
