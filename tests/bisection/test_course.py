@@ -638,7 +638,8 @@ def test_a_budget_ends_with_what_is_known(linux, bisect, tmp_path):
     told = result_of(finding)
     found = {(one["verdict"], one["affected"]) for one in told.tested}
     assert ("bad", True) in found
-    assert found <= {("bad", True), ("good", False), ("good", None)}, "older ones may be left, and unlikely"
+    assert ("bad", False) not in found
+    assert ("good", True) not in found  # of some it is not certain yet
     assert culprit_of(bisect(f"{good}..HEAD", budget=20_000.0)) == culprit, "a greater one goes on"
 
 

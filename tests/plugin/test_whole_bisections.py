@@ -378,7 +378,7 @@ def test_every_figure_of_the_page(finished: Finished) -> None:
     assert f"<dt>At this commit</dt><dd>{culprit[0]} of {culprit[1]} runs crashed</dd>" in page
     assert f"<dt>At its parent</dt><dd>{parent[0]} of {parent[1]} runs crashed</dd>" in page
     assert f"first bad commit of {told['commits']} commits between" in page
-    assert f"probability of {percent(told['confidence'])}." in page
+    assert f"The probability that this answer is right is {percent(told['confidence'])}." in page
     steps = re.findall(
         r'<span class="facts">(?:[^<]*; )?([^<;]+)</span>', page.partition('<ol class="steps')[2]
     )
@@ -390,7 +390,7 @@ def test_every_figure_of_the_page(finished: Finished) -> None:
     for one in tested:
         by_commit[one["commit"]] = by_commit.get(one["commit"], 0.0) + seconds_of(one)
     assert tallies == [duration(seconds) for seconds in by_commit.values()]
-    for table, runs in (("Where the time went", False), ("What the guests spent, added up", True)):
+    for table, runs in (("Where the time went", False), ("Time in guests, summed over all guests", True)):
         rows = re.findall(
             r'<th scope="row">(\w+)</th><td class="number">([^<]+)</td>',
             page.partition(f"<caption>{table}</caption>")[2].partition("</table>")[0],
@@ -423,7 +423,7 @@ def test_every_figure_of_the_log_the_mail_and_the_xml(finished: Finished) -> Non
     seen = f"crashed the kernel in {culprit[0]} of {culprit[1]} runs at this commit and in {parent[0]} of {parent[1]}"
     assert seen in mail
     assert f"bisection of the {told['commits']} commits between" in mail
-    assert f"with a probability of {percent(told['confidence'])}." in mail
+    assert f"probability that it is the culprit is {percent(told['confidence'])}" in mail
     xml = JUnitXml.fromfile(str(folder / "junit.xml"))
     (answer,) = [case for suite in xml for case in suite if case.classname == "kbisect.result"]
     assert answer.time == pytest.approx(told["seconds"]["total"], abs=0.01)
