@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from pytest_kbisect.bisection.reference import function_of
 from pytest_kbisect.crash.kinds import kind_of
 
 if TYPE_CHECKING:
@@ -24,8 +25,16 @@ class Reach(StrEnum):
     """Nobody watched, or the compiler has left no function to watch."""
 
 
-_ONE_SHOT: Final = "LOCKDEP"
-"""The type of reports after the first of which a kernel makes no more: lockdep turns itself off."""
+_ENDS_LOCKDEP: Final = ("LOCKDEP", "KASAN", "BUG", "DoS", "NULL-POINTER", "MEMORY_SAFETY_BUG")
+"""Types of reports after which lockdep is off (debug_locks_off(), and add_taint(LOCKDEP_NOW_UNRELIABLE))."""
+_ONE_SHOT: Final = {
+    "LOCKDEP": _ENDS_LOCKDEP,
+    "KASAN": ("KASAN",),  # unless kasan_multi_shot is set: report_suppressed_sw() in mm/kasan/report.c
+    "REFCOUNT": ("REFCOUNT",),  # a WARN_ONCE() in lib/refcount.c for all who call it
+}
+"""By the type of a report, the types of those after which a kernel does not make it any more."""
+_STATEMENTS: Final = ("WARNING", "UBSAN", "MEMORY_SAFETY_UBSAN")
+"""Types of reports that one statement makes whenever its condition holds; the kernel goes on after them."""
 
 
 def reach_of(run: Run, path: Sequence[str]) -> Reach:
@@ -45,11 +54,30 @@ def reach_of(run: Run, path: Sequence[str]) -> Reach:
 
 
 def went_past_other_bugs(run: Run, reference: Reference) -> bool:
-    """Whether a run that showed other bugs only has shown, too, that the one looked for is not there.
+    """Whether a run that showed only other bugs also proves that the kernel does not have this one.
 
-    It went on to its end, and came to the code of the bug.
+    The run went on to its end and reached the code of the bug, and no earlier report had silenced this one's.
     """
     if not run.whole or reach_of(run, reference.path) is not Reach.REACHED:
         return False
-    spent = any(report.type == _ONE_SHOT for report in run.shown)
-    return not (spent and any(kind_of(title) == _ONE_SHOT for title in reference.titles))
+    shown = [report.type for report in run.shown]
+    return not any(
+        kind_of(title).startswith(kind) and any(type_.startswith(enders) for type_ in shown)
+        for title in reference.titles
+        for kind, enders in _ONE_SHOT.items()
+    )
+
+
+def went_past_statement(run: Run, reference: Reference) -> bool:
+    """Whether a run shows that its reports, however similar, are not the bug's.
+
+    The bug is known by one statement, such as a WARN_ON(), in a function that the run executed itself; the
+    statement reports whenever its condition holds, and did not.
+    """
+    own = {name.strip("_") for name in reference.path[:1] if name in run.reached}
+    return (
+        any(function_of(title) in own for title in reference.main)
+        and all(kind_of(title) in _STATEMENTS for title in reference.titles)
+        and all(report.type in _STATEMENTS for report in run.shown)
+        and went_past_other_bugs(run, reference)
+    )

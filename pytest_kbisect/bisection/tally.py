@@ -8,7 +8,7 @@ from math import lgamma, log, pi
 from typing import TYPE_CHECKING
 
 from pytest_kbisect.bisection.outcome import Outcome
-from pytest_kbisect.bisection.reach import Reach, reach_of, went_past_other_bugs
+from pytest_kbisect.bisection.reach import Reach, reach_of, went_past_other_bugs, went_past_statement
 from pytest_kbisect.bisection.reference import (
     Match,
     Matcher,
@@ -81,7 +81,9 @@ def tally_of(runs: Iterable[Run], reference: Reference, matcher: Matcher = match
             match = match_of(run, reference, matcher)
             if match is not Match.MATCH and is_of_the_harness(run):
                 outcomes[Outcome.INFRA_FAILED] += 1
-            elif match is Match.UNRELATED and went_past_other_bugs(run, reference):
+            elif (match is Match.UNRELATED and went_past_other_bugs(run, reference)) or (
+                match is Match.RELATED and went_past_statement(run, reference)
+            ):
                 outcomes[Outcome.OK] += 1
                 reached[Reach.REACHED] += 1
             else:

@@ -10,7 +10,7 @@ from worlds import OK
 
 from pytest_kbisect.bisection.outcome import Report
 from pytest_kbisect.bisection.reach import Reach, reach_of
-from pytest_kbisect.bisection.reference import Reference, match_names
+from pytest_kbisect.bisection.reference import Match, Reference, match_names
 from pytest_kbisect.bisection.tally import tally_of
 from pytest_kbisect.bisection.witness import path_of
 
@@ -78,6 +78,36 @@ def test_after_one_report_lockdep_is_off() -> None:
     other = replace(OTHER, reached=PATH, title="possible deadlock in mask", type="LOCKDEP")
     assert tally_of([other], deadlock).ok == 0
     assert tally_of([replace(other, title="WARNING in mask", type="WARNING")], deadlock).ok == 1
+
+
+def test_after_one_report_kasan_makes_no_more() -> None:
+    title = "KASAN: slab-use-after-free Read in tun_get_user"
+    known = Reference(frozenset({title}), path=PATH)
+    other = replace(OTHER, reached=PATH, title="KASAN: slab-out-of-bounds Read in mask", type="KASAN-READ")
+    assert tally_of([other], known).ok == 0
+    assert tally_of([replace(other, title="WARNING in mask", type="WARNING")], known).ok == 1
+
+
+def test_a_similar_report_is_not_the_bugs_if_the_bugs_own_statement_was_passed() -> None:
+    """Both are blamed on one file, but the run executed the WARN_ON() of the bug's report."""
+
+    def related(run, reference):
+        return Match.MATCH if run.title in reference.titles else Match.RELATED
+
+    known = Reference(frozenset({"WARNING in tun_get_user"}), path=PATH)
+    passed = replace(OTHER, type="WARNING", reached=PATH)
+    for run, counts in [
+        (passed, "ok"),
+        (replace(passed, whole=False), "related"),
+        (replace(passed, reached=PATH[1:], inlined=PATH[:1]), "related"),
+        (replace(passed, reached=PATH[1:], absent=PATH[:1]), "related"),  # it may have another name there
+        (replace(passed, title="WARNING: refcount bug in mask", type="REFCOUNT_WARNING"), "related"),
+        (replace(passed, title="KASAN: wild-memory-access Read in mask", type="KASAN-READ"), "related"),
+    ]:
+        tally = tally_of([run], known, related)
+        assert getattr(tally, counts) == tally.total == 1, run
+    by_its_caller = Reference(frozenset({"WARNING in copy_from_iter"}), path=PATH)
+    assert tally_of([passed], by_its_caller, related).related == 1
 
 
 SHOWN = replace(
