@@ -249,7 +249,7 @@ def test_ends_that_are_not_what_they_should_be(linux_clone, configuration, tmp_p
     ]
     words = bisection(linux_clone, configuration, f"{demo.culprit}..{newer}", tmp_path / "b")
     done = kbisect(*words, classic, cwd=tmp_path)
-    assert done.returncode == 4
+    assert done.returncode == 8
     assert "crashed on the good end" in done.stderr
 
 
