@@ -1,3 +1,94 @@
-"""Boot kernels in QEMU, run crash reproducers as tests, and bisect Linux with them."""
+"""Boot kernels in QEMU, run crash reproducers as tests, and bisect Linux with them.
+
+The names in `__all__` are the public interface, for tests, tools and other plugins. Modules below this
+package may change without notice. What a name stands for is loaded when it is first used: pytest imports
+this package at each start, also for people who do not use it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from pytest_kbisect.crash.matching import Match, same_bug
+    from pytest_kbisect.crash.reading import ConsoleReader, parse_console
+    from pytest_kbisect.crash.report import LOST_CONNECTION, NO_OUTPUT, CrashReport
+    from pytest_kbisect.errors import (
+        BootError,
+        BuildError,
+        ConfigError,
+        ExitCode,
+        GuestError,
+        HostError,
+        InfraError,
+        KbisectError,
+        KernelCrash,
+        UsageError,
+    )
+    from pytest_kbisect.fixtures import Compile
+    from pytest_kbisect.guest.console import Console
+    from pytest_kbisect.guest.ssh import CommandResult, CommandTimeoutError
+    from pytest_kbisect.guest.vm import Guest
+    from pytest_kbisect.kernel.image import KernelImage
+    from pytest_kbisect.reproducer_kinds import GuestProgram, ReproducerKind
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "LOST_CONNECTION",
+    "NO_OUTPUT",
+    "BootError",
+    "BuildError",
+    "CommandResult",
+    "CommandTimeoutError",
+    "Compile",
+    "ConfigError",
+    "Console",
+    "ConsoleReader",
+    "CrashReport",
+    "ExitCode",
+    "Guest",
+    "GuestError",
+    "GuestProgram",
+    "HostError",
+    "InfraError",
+    "KbisectError",
+    "KernelCrash",
+    "KernelImage",
+    "Match",
+    "ReproducerKind",
+    "UsageError",
+    "parse_console",
+    "same_bug",
+]
+
+_HOMES: Final = {
+    "crash.matching": ("Match", "same_bug"),
+    "crash.reading": ("ConsoleReader", "parse_console"),
+    "crash.report": ("LOST_CONNECTION", "NO_OUTPUT", "CrashReport"),
+    "errors": (
+        *("BootError", "BuildError", "ConfigError", "ExitCode", "GuestError", "HostError"),
+        *("InfraError", "KbisectError", "KernelCrash", "UsageError"),
+    ),
+    "fixtures": ("Compile",),
+    "guest.console": ("Console",),
+    "guest.ssh": ("CommandResult", "CommandTimeoutError"),
+    "guest.vm": ("Guest",),
+    "kernel.image": ("KernelImage",),
+    "reproducer_kinds": ("GuestProgram", "ReproducerKind"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    for home, names in _HOMES.items():
+        if name in names:
+            value = getattr(import_module(f"{__name__}.{home}"), name)
+            globals()[name] = value  # the next time without this function
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

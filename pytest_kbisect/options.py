@@ -239,7 +239,7 @@ def add(parser: pytest.Parser) -> None:
         parser.addini(option.key, f"as {option.flag}", type=kind, default=None)
     parser.addini(
         REPRODUCER_DIRS,
-        "folders whose *.c and *.sh files are reproducers (default: repro, if any kbisect option is used)",
+        "folders whose files are reproducers: *.c, *.sh and what plugins add (default: repro, if any kbisect option is used)",
         type="linelist",
         default=[],
     )
@@ -328,7 +328,7 @@ def default_cache() -> Path:
 
 
 def reproducer_folders(config: pytest.Config) -> tuple[Path, ...]:
-    """The folders whose C and shell files are tests."""
+    """The folders whose files are reproducers, if a kind of reproducer takes them."""
     if names := config.getini(REPRODUCER_DIRS):
         return tuple(config.rootpath / name for name in names)
     if not in_use(config):

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_kbisect import options, reproducers
+from pytest_kbisect import options, reproducer_kinds, reproducers
 from pytest_kbisect.fixtures import kbisect_configuration, kbisect_run, kbisect_session, kernel, program, vm
 from pytest_kbisect.stash import GUEST, USAGE, WORKERS, session_of
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
     from pathlib import Path
 
     from pytest_kbisect.guest.vm import Guest
+    from pytest_kbisect.reproducer_kinds import ReproducerKind
 
 
 __all__ = ["kbisect_configuration", "kbisect_run", "kbisect_session", "kernel", "program", "vm"]
@@ -35,6 +36,17 @@ _MARKER = (
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     options.add(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    from pytest_kbisect import hookspecs
+
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_kbisect_reproducer_kinds() -> Sequence[ReproducerKind]:
+    return reproducer_kinds.BUILT_IN
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -119,11 +131,13 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """A tree or a revision that the command line names and that cannot be used ends the session at once.
+    """What cannot be used ends the session at once: an entry of a plugin, a tree or revision of the command line.
 
-    One that an ini file names is for the tests that use a kernel: it is looked at once they are selected.
+    A tree that an ini file names is for the tests that use a kernel: it is looked at once they are selected.
     """
     config = session.config
+    if options.in_use(config):
+        _check_entries(config)
     if options.value(config, "kernel") is None or config.option.collectonly or hasattr(config, "workerinput"):
         return
     from pytest_kbisect.errors import KbisectError
@@ -135,6 +149,15 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             raise pytest.UsageError(str(error)) from None
     if getattr(config.option, "tx", None):
         _share(config)
+
+
+def _check_entries(config: pytest.Config) -> None:
+    from pytest_kbisect.errors import UsageError
+
+    try:
+        reproducers.kinds(config)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_kbisect import layout, options, parallel
+from pytest_kbisect import layout, options, parallel, reproducers
 from pytest_kbisect.bisection import conclusion, replaying, workplace
 from pytest_kbisect.bisection.course import Course, Plan
 from pytest_kbisect.bisection.journal import Journal
@@ -255,7 +255,7 @@ def _report(config: pytest.Config, folder: Path, teller: Teller) -> None:
     junit = config.invocation_params.dir / options.path(also) if also else None
     cache = options.cache_folder(config)
     none: list[str] = []
-    write = partial(reports.write, folder, cache, also=junit)
+    write = partial(reports.write, folder, cache, reproducers.kinds(config), also=junit)
     for trouble in attempt("no reports were written", write, none, teller.note):
         teller.note(trouble)
 

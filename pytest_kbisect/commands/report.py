@@ -28,11 +28,13 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(arguments: argparse.Namespace) -> int:
     """Write them. Raises HostError if one cannot be written."""
+    from pytest_kbisect import plugins, reproducer_kinds
     from pytest_kbisect.errors import ExitCode, HostError
     from pytest_kbisect.options import default_cache
     from pytest_kbisect.reports import folder
 
-    troubles = folder.write(arguments.folder, arguments.cache or default_cache())
+    kinds = reproducer_kinds.registered(plugins.load())
+    troubles = folder.write(arguments.folder, arguments.cache or default_cache(), kinds)
     if troubles:
         raise HostError("; ".join(troubles))
     print(f"reports: {arguments.folder}")

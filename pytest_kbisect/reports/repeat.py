@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pytest_kbisect.guest.disk import DiskImage
     from pytest_kbisect.needs import Needs
     from pytest_kbisect.reports.story import Story
+    from pytest_kbisect.reproducer_kinds import GuestProgram
 
 FOLDER = "repeat"
 KERNEL = f"{FOLDER}/bzImage"
@@ -50,10 +51,10 @@ _LISTENS = ":0016 0*:0000 0A "
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A reproducer as the guest runs it: a static executable, or a script for its shell."""
+    """A reproducer: the name of its file, and how a guest runs it."""
 
     name: str
-    path: Path
+    program: GuestProgram
     needs: Needs
 
 
@@ -104,12 +105,13 @@ def _running(programs: Sequence[Program], archive: Archive, default: float, busy
     lines = []
     for program in programs:
         name = _safe(program.name)
-        script = program.path.suffix == ".sh"
-        archive.file(f"repro/{name}", program.path.read_bytes(), 0o644 if script else 0o755)
+        folder = f"repro/{name}"
+        for file, mode in program.program.modes().items():
+            archive.file(f"{folder}/{file}", program.program.files[file].read_bytes(), mode)
         seconds = f"{program.needs.timeout or default:g}"
         lines += [
             f'echo "repeat.sh: running {name} for at most {seconds} s"',
-            f"{busybox}timeout -s KILL {seconds} {'sh ' if script else ''}/repro/{name}",
+            f"{busybox}timeout -s KILL {seconds} {shlex.join(program.program.words(f'/{folder}'))}",
             f'echo "repeat.sh: {name} ended with status $?"',
         ]
     # What the kernel has to say may come a little later; and init must not end, or it panics for that.

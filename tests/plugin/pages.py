@@ -140,6 +140,13 @@ def blocks(language: str) -> list[Block]:
     return list(found.values())
 
 
+def plugin(name: str) -> str:
+    """The complete plugin of that name on these pages. Those that are to be short have at most 40 lines."""
+    (block,) = [block for block in blocks("python") if block.mark == f"plugin: {name}"]
+    assert len(block.text.splitlines()) <= 40, block.page
+    return block.text
+
+
 def commands() -> list[str]:
     """Every command of the shell blocks, in order."""
     return [line for block in blocks("sh") for line in block.commands]

@@ -45,7 +45,7 @@ class Guest:
         folder.mkdir(parents=True, exist_ok=True)
         self._console.write_text("[    0.000000] Linux version 6.1.0-kbisect\n")
 
-    def put(self, local, remote):
+    def put(self, local, remote, *, mode=0o644):
         pass
 
     def expect(self, ends_run):
@@ -56,7 +56,8 @@ class Guest:
 
     def run(self, command, *, timeout=30.0, may_time_out=False):
         self.unsettled = True
-        return CommandResult(str(command), 0, "", "", 0.01)
+        words = command if isinstance(command, str) else " ".join(command)
+        return CommandResult(words, 0, f"played: {words}\n", "", 0.01)
 
     def settle(self):
         self.unsettled = False

@@ -1,0 +1,23 @@
+"""The hooks by which other plugins add to this one. docs/contributing has an example of each.
+
+A hook returns what its plugin adds. Where two plugins add the same thing, the plugin that pytest has
+registered last comes first; built-in entries come last.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_kbisect.reproducer_kinds import ReproducerKind
+
+# -- reproducers -------------------------------------------------------------------------------------------
+
+
+@pytest.hookspec
+def pytest_kbisect_reproducer_kinds() -> Sequence[ReproducerKind]:  # type: ignore[empty-body]
+    """Kinds of reproducers: files that become tests. The first kind that has a file's suffix collects it."""
