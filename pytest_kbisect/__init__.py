@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from pytest_kbisect.crash.formats.format import CALL_TRACE, RIP, STACK, CrashFormat, anchor, crash_format
     from pytest_kbisect.crash.matching import Match, same_bug
     from pytest_kbisect.crash.reading import ConsoleReader, parse_console
     from pytest_kbisect.crash.report import LOST_CONNECTION, NO_OUTPUT, CrashReport
@@ -35,8 +36,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "CALL_TRACE",
     "LOST_CONNECTION",
     "NO_OUTPUT",
+    "RIP",
+    "STACK",
     "BootError",
     "BuildError",
     "CommandResult",
@@ -45,6 +49,7 @@ __all__ = [
     "ConfigError",
     "Console",
     "ConsoleReader",
+    "CrashFormat",
     "CrashReport",
     "ExitCode",
     "Guest",
@@ -58,11 +63,14 @@ __all__ = [
     "Match",
     "ReproducerKind",
     "UsageError",
+    "anchor",
+    "crash_format",
     "parse_console",
     "same_bug",
 ]
 
 _HOMES: Final = {
+    "crash.formats.format": ("CALL_TRACE", "RIP", "STACK", "CrashFormat", "anchor", "crash_format"),
     "crash.matching": ("Match", "same_bug"),
     "crash.reading": ("ConsoleReader", "parse_console"),
     "crash.report": ("LOST_CONNECTION", "NO_OUTPUT", "CrashReport"),

@@ -13,6 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_kbisect.crash.formats.format import CrashFormat
     from pytest_kbisect.reproducer_kinds import ReproducerKind
 
 # -- reproducers -------------------------------------------------------------------------------------------
@@ -21,3 +22,15 @@ if TYPE_CHECKING:
 @pytest.hookspec
 def pytest_kbisect_reproducer_kinds() -> Sequence[ReproducerKind]:  # type: ignore[empty-body]
     """Kinds of reproducers: files that become tests. The first kind that has a file's suffix collects it."""
+
+
+# -- crashes -----------------------------------------------------------------------------------------------
+
+
+@pytest.hookspec
+def pytest_kbisect_crash_formats() -> Sequence[CrashFormat]:  # type: ignore[empty-body]
+    """Ways in which kernels report faults. Of several that a report fits, the first is its own.
+
+    Called once in each process, after pytest has loaded the plugins and conftest.py files that it loads at
+    its start.
+    """

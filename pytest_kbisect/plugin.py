@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
     from pathlib import Path
 
+    from pytest_kbisect.crash.formats.format import CrashFormat
     from pytest_kbisect.guest.vm import Guest
     from pytest_kbisect.reproducer_kinds import ReproducerKind
 
@@ -47,6 +48,13 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_kbisect_reproducer_kinds() -> Sequence[ReproducerKind]:
     return reproducer_kinds.BUILT_IN
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_kbisect_crash_formats() -> Sequence[CrashFormat]:
+    from pytest_kbisect.crash.formats import BUILT_IN
+
+    return BUILT_IN
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -95,6 +103,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for option in options.OPTIONS:
         options.value(config, option.name)  # says what cannot be used before anything is started
     _check_looking(config)
+    _use_entries(config)
     if hasattr(config, "workerinput"):
         from pytest_kbisect.process import die_with_parent
 
@@ -104,6 +113,22 @@ def pytest_configure(config: pytest.Config) -> None:
 
         rootdir.check(config)
         config.pluginmanager.register(UsageWatch(config), "kbisect_usage")
+
+
+def _use_entries(config: pytest.Config) -> None:
+    """Use what other plugins have added; what cannot be used ends the session at once."""
+    from pytest_kbisect.errors import UsageError
+
+    try:
+        reproducers.kinds(config)
+        if len(config.hook.pytest_kbisect_crash_formats.get_hookimpls()) > 1:  # some besides ours
+            from pytest_kbisect.crash import known
+
+            before = known.current()
+            known.use(known.registered(config.pluginmanager))
+            config.add_cleanup(lambda: known.use(before))
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
@@ -131,13 +156,11 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """What cannot be used ends the session at once: an entry of a plugin, a tree or revision of the command line.
+    """A tree or a revision that the command line names and that cannot be used ends the session at once.
 
-    A tree that an ini file names is for the tests that use a kernel: it is looked at once they are selected.
+    One that an ini file names is for the tests that use a kernel: it is looked at once they are selected.
     """
     config = session.config
-    if options.in_use(config):
-        _check_entries(config)
     if options.value(config, "kernel") is None or config.option.collectonly or hasattr(config, "workerinput"):
         return
     from pytest_kbisect.errors import KbisectError
@@ -149,15 +172,6 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             raise pytest.UsageError(str(error)) from None
     if getattr(config.option, "tx", None):
         _share(config)
-
-
-def _check_entries(config: pytest.Config) -> None:
-    from pytest_kbisect.errors import UsageError
-
-    try:
-        reproducers.kinds(config)
-    except UsageError as error:
-        raise pytest.UsageError(str(error)) from None
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:

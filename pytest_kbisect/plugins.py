@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Final
 from pytest_kbisect.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import pytest
 
 _GROUP: Final = "pytest11"
@@ -32,7 +30,7 @@ def load() -> pytest.PytestPluginManager:
     manager = pytest.PytestPluginManager()
     manager.add_hookspecs(hookspecs)
     manager.register(plugin, "kbisect")
-    for name in _names():
+    for name in others():
         try:
             manager.register(import_module(name), name)
         except Exception as error:
@@ -42,11 +40,11 @@ def load() -> pytest.PytestPluginManager:
     return manager
 
 
-def _names() -> Iterator[str]:
-    """The modules of other plugins, each once."""
+def others() -> tuple[str, ...]:
+    """The modules of other plugins that count, each once."""
     installed = (entry.module for entry in metadata.entry_points(group=_GROUP) if _adds_to_us(entry))
     named = (name.strip() for name in os.environ.get("PYTEST_PLUGINS", "").split(","))
-    return iter(dict.fromkeys([*installed, *filter(None, named)]))
+    return tuple(dict.fromkeys([*installed, *filter(None, named)]))
 
 
 def _adds_to_us(entry: metadata.EntryPoint) -> bool:
