@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from pytest_kbisect.arch.architecture import Architecture
     from pytest_kbisect.crash.formats.format import CALL_TRACE, RIP, STACK, CrashFormat, anchor, crash_format
     from pytest_kbisect.crash.matching import Match, same_bug
     from pytest_kbisect.crash.reading import ConsoleReader, parse_console
@@ -41,6 +42,7 @@ __all__ = [
     "NO_OUTPUT",
     "RIP",
     "STACK",
+    "Architecture",
     "BootError",
     "BuildError",
     "CommandResult",
@@ -70,6 +72,7 @@ __all__ = [
 ]
 
 _HOMES: Final = {
+    "arch.architecture": ("Architecture",),
     "crash.formats.format": ("CALL_TRACE", "RIP", "STACK", "CrashFormat", "anchor", "crash_format"),
     "crash.matching": ("Match", "same_bug"),
     "crash.reading": ("ConsoleReader", "parse_console"),

@@ -13,6 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_kbisect.arch.architecture import Architecture
     from pytest_kbisect.crash.formats.format import CrashFormat
     from pytest_kbisect.reproducer_kinds import ReproducerKind
 
@@ -34,3 +35,11 @@ def pytest_kbisect_crash_formats() -> Sequence[CrashFormat]:  # type: ignore[emp
     Called once in each process, after pytest has loaded the plugins and conftest.py files that it loads at
     its start.
     """
+
+
+# -- kernels and guests ------------------------------------------------------------------------------------
+
+
+@pytest.hookspec
+def pytest_kbisect_architectures() -> Sequence[Architecture]:  # type: ignore[empty-body]
+    """Architectures for which kernels are built and run; --kbisect-arch names one."""

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from pytest_kbisect.arch import DEFAULT
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pytest_kbisect.arch import Architecture
     from pytest_kbisect.kernel.rules import BuildRules
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -128,6 +131,7 @@ OPTIONS = (
     Option(
         "config", "FILE", "a whole .config, or a fragment over tinyconfig (repeatable)", default=(), many=True
     ),
+    Option("arch", "NAME", "architecture of kernels and guests", default=DEFAULT.name),
     Option(
         "image",
         "FILE",
@@ -304,6 +308,13 @@ def jobs(config: pytest.Config) -> int:
 
     named: int | None = value(config, "jobs")
     return named or parallel.processors()
+
+
+def architecture(config: pytest.Config) -> Architecture:
+    """The architecture of kernels and guests. Raises UsageError where no plugin knows it."""
+    from pytest_kbisect import arch
+
+    return arch.named(value(config, "arch"), arch.registered(config.pluginmanager))
 
 
 def build_rules(config: pytest.Config) -> BuildRules:

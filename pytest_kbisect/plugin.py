@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
     from pathlib import Path
 
+    from pytest_kbisect.arch import Architecture
     from pytest_kbisect.crash.formats.format import CrashFormat
     from pytest_kbisect.guest.vm import Guest
     from pytest_kbisect.reproducer_kinds import ReproducerKind
@@ -48,6 +49,13 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_kbisect_reproducer_kinds() -> Sequence[ReproducerKind]:
     return reproducer_kinds.BUILT_IN
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_kbisect_architectures() -> Sequence[Architecture]:
+    from pytest_kbisect import arch
+
+    return arch.BUILT_IN
 
 
 @pytest.hookimpl(trylast=True)
@@ -121,6 +129,7 @@ def _use_entries(config: pytest.Config) -> None:
 
     try:
         reproducers.kinds(config)
+        options.architecture(config)
         if len(config.hook.pytest_kbisect_crash_formats.get_hookimpls()) > 1:  # some besides ours
             from pytest_kbisect.crash import known
 

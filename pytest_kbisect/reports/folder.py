@@ -16,7 +16,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_kbisect import needs
+from pytest_kbisect import arch, needs
 from pytest_kbisect.enrichment import attempt
 from pytest_kbisect.layout import CONFIG, REPRODUCERS
 from pytest_kbisect.reports import consoles, gitlog, junit, mail, page, repeat
@@ -27,6 +27,7 @@ from pytest_kbisect.whole import replacing
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from pytest_kbisect.arch import Architecture
     from pytest_kbisect.reports.story import Story
     from pytest_kbisect.reproducer_kinds import ReproducerKind
 
@@ -38,12 +39,17 @@ _REPORTS: dict[str, Callable[[Story], str | bytes]] = {
 
 
 def write(
-    folder: Path, cache: Path, kinds: Sequence[ReproducerKind] = BUILT_IN, *, also: Path | None = None
+    folder: Path,
+    cache: Path,
+    kinds: Sequence[ReproducerKind] = BUILT_IN,
+    architectures: Sequence[Architecture] = arch.BUILT_IN,
+    *,
+    also: Path | None = None,
 ) -> list[str]:
     """Write all reports of a bisection with journal and result in `folder`; what went wrong, a line each.
 
     The kernel that crashed and its configuration are copied from the store in `cache`, where they
-    still are. `kinds` of reproducers can be in repeat.sh. `also` is another path for the JUnit XML.
+    still are. Reproducers of `kinds` can be in repeat.sh. `also` is another path for the JUnit XML.
     Raises UsageError where it is no folder of results.
     """
     troubles: list[str] = []
@@ -70,8 +76,10 @@ def write(
             if path is not None:
                 each(f"{path.name} was not written", partial(_junit, path, story))
         # Last, because it is the largest: a disk that is nearly full keeps the answer.
-        image = kernel / "bzImage" if kernel is not None else None
-        each("repeat.sh was not written", partial(_repeat, story, image, cache, kinds))
+        each(
+            "repeat.sh was not written",
+            lambda: _repeat(story, kernel, cache, kinds, arch.named(story.result.arch, architectures)),
+        )
     return troubles
 
 
@@ -143,14 +151,21 @@ def _free_name(source: Path, taken: set[str]) -> str:
     return name
 
 
-def _repeat(story: Story, image: Path | None, cache: Path, kinds: Sequence[ReproducerKind]) -> None:
+def _repeat(
+    story: Story,
+    kernel: Path | None,
+    cache: Path,
+    kinds: Sequence[ReproducerKind],
+    architecture: Architecture,
+) -> None:
     if story.crashing is None:
         return
     included = {f"{REPRODUCERS}/{_as_included(name, story.sources)}" for name in story.included}
     copies = (story.folder / name for name in story.reproducers if name not in included)
     known = ((path, kind_of(path, kinds)) for path in copies)
     programs = [_program(path, kind, cache) for path, kind in known if kind is not None]
-    repeat.write(story, programs, image)
+    image = kernel / architecture.image_name if kernel is not None else None
+    repeat.write(story, programs, image, architecture)
 
 
 def _program(path: Path, kind: ReproducerKind, cache: Path) -> repeat.Program:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from pytest_kbisect import process
+from pytest_kbisect.arch.x86_64 import X86_64
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -67,9 +68,7 @@ _ON_STACK: Final = b"\x24"
 
 
 def lines(loaded: Loaded) -> list[tuple[int, bytes]]:
-    """Addresses of the numbers, and the bits there that are theirs; none in other code than x86-64."""
-    if loaded.machine != "EM_X86_64":
-        return []
+    """Addresses of the numbers, and the bits there that are theirs."""
     known = [
         *((name, "", "line") for name in _FILE_AND_LINE),
         (_UBSAN, "[a-z0-9_]+", "ubsan"),
@@ -159,7 +158,7 @@ def _boundaries(loaded: Loaded, bodies: Sequence[tuple[int, int]]) -> list[set[i
     with tempfile.NamedTemporaryFile(prefix="kbisect-") as file:
         file.write(code)
         file.flush()
-        options = ["-D", "-z", "-b", "binary", "-m", "i386:x86-64", "--no-show-raw-insn"]
+        options = ["-D", "-z", "-b", "binary", "-m", X86_64.objdump_machine, "--no-show-raw-insn"]
         listing = process.run(["objdump", *options, file.name])
     begins = np.zeros(len(code) + 1, bool)
     for line in listing.splitlines():
