@@ -5,10 +5,9 @@ package may change without notice. What a name stands for is loaded when it is f
 this package at each start, also for people who do not use it.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, Final
-
+# No annotations and no `from __future__ import annotations`: old Pythons read this before they are told that
+# they are too old.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pytest_kbisect.arch.architecture import Architecture
     from pytest_kbisect.crash.formats.format import CALL_TRACE, RIP, STACK, CrashFormat, anchor, crash_format
@@ -71,15 +70,23 @@ __all__ = [
     "same_bug",
 ]
 
-_HOMES: Final = {
+_HOMES = {
     "arch.architecture": ("Architecture",),
     "crash.formats.format": ("CALL_TRACE", "RIP", "STACK", "CrashFormat", "anchor", "crash_format"),
     "crash.matching": ("Match", "same_bug"),
     "crash.reading": ("ConsoleReader", "parse_console"),
     "crash.report": ("LOST_CONNECTION", "NO_OUTPUT", "CrashReport"),
     "errors": (
-        *("BootError", "BuildError", "ConfigError", "ExitCode", "GuestError", "HostError"),
-        *("InfraError", "KbisectError", "KernelCrash", "UsageError"),
+        "BootError",
+        "BuildError",
+        "ConfigError",
+        "ExitCode",
+        "GuestError",
+        "HostError",
+        "InfraError",
+        "KbisectError",
+        "KernelCrash",
+        "UsageError",
     ),
     "fixtures": ("Compile",),
     "guest.console": ("Console",),
@@ -90,16 +97,16 @@ _HOMES: Final = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name):  # type: ignore[no-untyped-def]
     from importlib import import_module
 
     for home, names in _HOMES.items():
         if name in names:
-            value = getattr(import_module(f"{__name__}.{home}"), name)
+            value = getattr(import_module("{}.{}".format(__name__, home)), name)
             globals()[name] = value  # the next time without this function
             return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise AttributeError("module {!r} has no attribute {!r}".format(__name__, name))
 
 
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+def __dir__():  # type: ignore[no-untyped-def]
+    return sorted(set(globals()) | set(__all__))
