@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
+    from pytest_kbisect.bisection.strategy import StrategyKind
     from pytest_kbisect.guest.vm import Guest
 
 
@@ -35,6 +36,20 @@ _MARKER = (
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     options.add(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    from pytest_kbisect import hookspecs
+
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+@pytest.hookimpl
+def pytest_kbisect_strategies() -> list[StrategyKind]:
+    from pytest_kbisect.bisection.bayes import BAYES
+    from pytest_kbisect.bisection.classic import CLASSIC
+
+    return [BAYES, CLASSIC]
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -148,3 +148,9 @@ def commands() -> list[str]:
 def quoted(cell: str) -> list[str]:
     """What stands in backticks."""
     return re.findall(r"`([^`]+)`", cell)
+
+
+def plugin(name: str) -> str:
+    """The text of the plugin that a page shows under this file name, marked as played by a test."""
+    (block,) = [block for block in blocks("python") if block.mark == f"played by a test: {name}"]
+    return textwrap.dedent(block.text)

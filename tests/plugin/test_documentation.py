@@ -22,7 +22,7 @@ from messages import messages
 from pytest_kbisect import checkup, crash, errors, needs, options, plugin, properties, variables
 from pytest_kbisect.bisection.evidence import Evidence
 from pytest_kbisect.bisection.history import History
-from pytest_kbisect.bisection.strategy import AnswerKind
+from pytest_kbisect.bisection.strategy import AnswerKind, Problem
 from pytest_kbisect.commands import VERBS
 from pytest_kbisect.errors import ExitCode
 from pytest_kbisect.reports import folder
@@ -381,11 +381,11 @@ def test_the_strategy_of_the_page_finds_the_culprit(culprit: int) -> None:
     sys.path.insert(0, str(pages.ROOT / "tests" / "bisection"))
     import worlds
 
-    (block,) = [block for block in pages.blocks("python") if block.mark == "played by a test"]
+    text = pages.plugin("oldest_first.py")
     namespace: dict[str, type] = {}
-    exec(compile(block.text, block.page, "exec"), namespace)
+    exec(compile(text, "oldest_first.py", "exec"), namespace)
     history = History.line([f"{i:040x}" for i in range(6)])
-    strategy = namespace["OldestFirst"](history, runs=4)
+    strategy = namespace["OldestFirst"](Problem(history, runs=4))
     answer, asked = worlds.drive(strategy, Evidence(history), worlds.world(culprit))
     assert (answer.kind, answer.culprit) == (AnswerKind.CULPRIT, culprit)
     assert asked[0].commit == len(history) - 1

@@ -1,0 +1,39 @@
+"""The hooks by which other plugins extend this one. See docs/contributing for an example of each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from pytest_kbisect.bisection.outcome import Tested
+    from pytest_kbisect.bisection.strategy import StrategyKind
+    from pytest_kbisect.reports.result import Result
+
+# -- strategies ------------------------------------------------------------------------------------
+
+
+def pytest_kbisect_strategies(config: pytest.Config) -> Iterable[StrategyKind]:  # type: ignore[empty-body]
+    """Strategies that `--kbisect-strategy NAME` can choose, each with a name of its own."""
+
+
+# -- observers -------------------------------------------------------------------------------------
+
+
+def pytest_kbisect_commit_tested(config: pytest.Config, tested: Tested) -> None:
+    """A session at one commit has ended, and what it found is in the journal.
+
+    Called in the driver's process, not again for what a journal holds already. An exception is printed as a
+    note and changes nothing.
+    """
+
+
+def pytest_kbisect_finished(config: pytest.Config, result: Result, folder: Path) -> None:
+    """A bisection has ended; `result` is what `folder`/result.json holds, and all reports are written.
+
+    An exception is printed as a note and changes nothing.
+    """
