@@ -10,6 +10,15 @@ this package at each start, also for people who do not use it.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pytest_kbisect.arch.architecture import Architecture
+    from pytest_kbisect.bisection.strategy import (
+        Answer,
+        AnswerKind,
+        Experiment,
+        Problem,
+        Strategy,
+        StrategyKind,
+        no_result,
+    )
     from pytest_kbisect.crash.formats.format import CALL_TRACE, RIP, STACK, CrashFormat, anchor, crash_format
     from pytest_kbisect.crash.matching import Match, same_bug
     from pytest_kbisect.crash.reading import ConsoleReader, parse_console
@@ -41,6 +50,8 @@ __all__ = [
     "NO_OUTPUT",
     "RIP",
     "STACK",
+    "Answer",
+    "AnswerKind",
     "Architecture",
     "BootError",
     "BuildError",
@@ -53,6 +64,7 @@ __all__ = [
     "CrashFormat",
     "CrashReport",
     "ExitCode",
+    "Experiment",
     "Guest",
     "GuestError",
     "GuestProgram",
@@ -62,16 +74,29 @@ __all__ = [
     "KernelCrash",
     "KernelImage",
     "Match",
+    "Problem",
     "ReproducerKind",
+    "Strategy",
+    "StrategyKind",
     "UsageError",
     "anchor",
     "crash_format",
+    "no_result",
     "parse_console",
     "same_bug",
 ]
 
 _HOMES = {
     "arch.architecture": ("Architecture",),
+    "bisection.strategy": (
+        "Answer",
+        "AnswerKind",
+        "Experiment",
+        "Problem",
+        "Strategy",
+        "StrategyKind",
+        "no_result",
+    ),
     "crash.formats.format": ("CALL_TRACE", "RIP", "STACK", "CrashFormat", "anchor", "crash_format"),
     "crash.matching": ("Match", "same_bug"),
     "crash.reading": ("ConsoleReader", "parse_console"),

@@ -26,7 +26,8 @@ _TEST_SOURCE = "KBISECT_TEST_SOURCE"
 """A tarball or tree of Linux for the tests, in place of the distribution's kernel source."""
 
 _TESTS = {
-    "quick tests": ("-q", "-n", "2", "-m", "not guest and not kernel"),
+    "quick tests": ("-q", "-n", "2", "-m", "not guest and not kernel and not bisection"),
+    "whole bisections of a miniature Linux": ("-q", "-n", "2", "-m", "bisection"),
     "tests on real kernels (the first one takes minutes to build; it is kept)": (
         "-v",
         "-m",

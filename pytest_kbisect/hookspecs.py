@@ -1,7 +1,7 @@
-"""The hooks by which other plugins add to this one. docs/contributing has an example of each.
+"""The hooks by which other plugins extend this one. See docs/contributing for an example of each.
 
-A hook returns what its plugin adds. Where two plugins add the same thing, the plugin that pytest has
-registered last comes first; built-in entries come last.
+Where two plugins offer reproducer kinds, crash formats or architectures for the same thing, the plugin that
+pytest has registered last comes first; built-in entries come last.
 """
 
 from __future__ import annotations
@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from pytest_kbisect.arch.architecture import Architecture
+    from pytest_kbisect.bisection.outcome import Tested
+    from pytest_kbisect.bisection.strategy import StrategyKind
     from pytest_kbisect.crash.formats.format import CrashFormat
+    from pytest_kbisect.reports.result import Result
     from pytest_kbisect.reproducer_kinds import ReproducerKind
 
 # -- reproducers -------------------------------------------------------------------------------------------
 
 
-@pytest.hookspec
 def pytest_kbisect_reproducer_kinds() -> Sequence[ReproducerKind]:  # type: ignore[empty-body]
     """Kinds of reproducers: files that become tests. The first kind that has a file's suffix collects it."""
 
@@ -28,7 +31,6 @@ def pytest_kbisect_reproducer_kinds() -> Sequence[ReproducerKind]:  # type: igno
 # -- crashes -----------------------------------------------------------------------------------------------
 
 
-@pytest.hookspec
 def pytest_kbisect_crash_formats() -> Sequence[CrashFormat]:  # type: ignore[empty-body]
     """Ways in which kernels report faults. Of several that a report fits, the first is its own.
 
@@ -40,6 +42,30 @@ def pytest_kbisect_crash_formats() -> Sequence[CrashFormat]:  # type: ignore[emp
 # -- kernels and guests ------------------------------------------------------------------------------------
 
 
-@pytest.hookspec
 def pytest_kbisect_architectures() -> Sequence[Architecture]:  # type: ignore[empty-body]
     """Architectures for which kernels are built and run; --kbisect-arch names one."""
+
+
+# -- strategies ------------------------------------------------------------------------------------
+
+
+def pytest_kbisect_strategies(config: pytest.Config) -> Iterable[StrategyKind]:  # type: ignore[empty-body]
+    """Strategies that `--kbisect-strategy NAME` can choose, each with a name of its own."""
+
+
+# -- observers -------------------------------------------------------------------------------------
+
+
+def pytest_kbisect_commit_tested(config: pytest.Config, tested: Tested) -> None:
+    """A session at one commit has ended, and what it found is in the journal.
+
+    Called in the driver's process, not again for what a journal holds already. An exception is printed as a
+    note and changes nothing.
+    """
+
+
+def pytest_kbisect_finished(config: pytest.Config, result: Result, folder: Path) -> None:
+    """A bisection has ended; `result` is what `folder`/result.json holds, and all reports are written.
+
+    An exception is printed as a note and changes nothing.
+    """

@@ -193,9 +193,8 @@ OPTIONS = (
     Option(
         "strategy",
         "NAME",
-        "bayes weighs all evidence; classic uses the order and the counting rules of git bisect",
+        "bayes weighs all evidence; classic uses the order and the counting rules of git bisect; plugins add others",
         default="bayes",
-        parse=_one_of("bayes", "classic"),
     ),
     Option(
         "shell",

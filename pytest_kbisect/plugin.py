@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_kbisect.arch import Architecture
+    from pytest_kbisect.bisection.strategy import StrategyKind
     from pytest_kbisect.crash.formats.format import CrashFormat
     from pytest_kbisect.guest.vm import Guest
     from pytest_kbisect.reproducer_kinds import ReproducerKind
@@ -63,6 +64,14 @@ def pytest_kbisect_crash_formats() -> Sequence[CrashFormat]:
     from pytest_kbisect.crash.formats import BUILT_IN
 
     return BUILT_IN
+
+
+@pytest.hookimpl
+def pytest_kbisect_strategies() -> list[StrategyKind]:
+    from pytest_kbisect.bisection.bayes import BAYES
+    from pytest_kbisect.bisection.classic import CLASSIC
+
+    return [BAYES, CLASSIC]
 
 
 @pytest.hookimpl(tryfirst=True)

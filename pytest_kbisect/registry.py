@@ -1,38 +1,46 @@
-"""What plugins have registered by the hooks of hookspecs.py, checked."""
+"""What plugins offer under names, and the one that an option chooses."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from pytest_kbisect import options
 from pytest_kbisect.errors import UsageError
 
 if TYPE_CHECKING:
-    import pluggy
+    from collections.abc import Iterable
 
-_Entry = TypeVar("_Entry")
+    import pytest
 
-
-def entries(plugins: pluggy.PluginManager, hook: str, protocol: type[_Entry]) -> tuple[_Entry, ...]:
-    """What all plugins return for a hook; the plugin that was registered last comes first.
-
-    Raises UsageError for an entry that is no `protocol`: a frozen class, or a protocol that can be checked
-    at run time.
-    """
-    found = [entry for answer in getattr(plugins.hook, hook)() for entry in answer]
-    for entry in found:
-        if not isinstance(entry, protocol):
-            raise UsageError(
-                f"the hook {hook} returned {entry!r}, which is no {protocol.__name__}"
-                f"{_lacks(entry, protocol)}: fix or remove that plugin"
-            )
-    return tuple(found)
+    from pytest_kbisect.bisection.strategy import StrategyKind
 
 
-def _lacks(entry: object, protocol: type) -> str:
-    absent = sorted(name for name in _members(protocol) if not hasattr(entry, name))
-    return f" (it lacks {', '.join(absent)})" if absent else ""
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
 
 
-def _members(protocol: type) -> set[str]:
-    own = {*vars(protocol), *getattr(protocol, "__annotations__", {})}
-    return {name for name in own if not name.startswith("_")}
+T = TypeVar("T", bound=_Named)
+
+
+def strategy(config: pytest.Config) -> StrategyKind:
+    """The strategy of `--kbisect-strategy`. Raises UsageError for a name that no plugin offers."""
+    offers: list[Iterable[StrategyKind]] = config.hook.pytest_kbisect_strategies(config=config)
+    return chosen(config, "strategy", offers)
+
+
+def chosen(config: pytest.Config, option: str, offers: Iterable[Iterable[T]]) -> T:
+    """Of all offers the one that an option names. Raises UsageError if none has that name, or two have."""
+    wanted: str = options.value(config, option)
+    known = [one for offer in offers for one in offer]
+    found = [one for one in known if one.name == wanted]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UsageError(
+            f"--kbisect-{option}: two plugins offer {wanted!r}: remove one of them with -p no:NAME"
+        )
+    names = ", ".join(sorted({one.name for one in known}))
+    raise UsageError(
+        f"--kbisect-{option}: {wanted!r} cannot be used: no plugin offers it, choose one of {names}"
+    )

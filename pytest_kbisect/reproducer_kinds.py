@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
-from pytest_kbisect import registry
+from pytest_kbisect import extensions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -104,7 +104,7 @@ BUILT_IN: Final[tuple[ReproducerKind, ...]] = (_C(), _Shell())
 
 def registered(plugins: pluggy.PluginManager) -> tuple[ReproducerKind, ...]:
     """All kinds. Raises UsageError for an entry that is none."""
-    return registry.entries(plugins, "pytest_kbisect_reproducer_kinds", ReproducerKind)  # type: ignore[type-abstract]
+    return extensions.entries(plugins, "pytest_kbisect_reproducer_kinds", ReproducerKind)  # type: ignore[type-abstract]
 
 
 def kind_of(path: Path, kinds: Iterable[ReproducerKind]) -> ReproducerKind | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pytest_kbisect import registry
+from pytest_kbisect import extensions
 from pytest_kbisect.arch.architecture import Architecture
 from pytest_kbisect.arch.x86_64 import X86_64
 from pytest_kbisect.errors import UsageError
@@ -20,7 +20,7 @@ DEFAULT: Final = X86_64
 
 def registered(plugins: pluggy.PluginManager) -> tuple[Architecture, ...]:
     """The architectures of all plugins, built-in ones last. Raises UsageError for an entry that is none."""
-    return registry.entries(plugins, "pytest_kbisect_architectures", Architecture)
+    return extensions.entries(plugins, "pytest_kbisect_architectures", Architecture)
 
 
 def named(name: str, known: Sequence[Architecture]) -> Architecture:

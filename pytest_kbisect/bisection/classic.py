@@ -9,10 +9,22 @@ import numpy as np
 
 from pytest_kbisect.bisection.halving import Halving, Step, candidates, halve
 from pytest_kbisect.bisection.outcome import Verdict
-from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind, Experiment, no_result
+from pytest_kbisect.bisection.strategy import (
+    GOOD_END,
+    Answer,
+    AnswerKind,
+    Experiment,
+    Problem,
+    Strategy,
+    StrategyKind,
+    no_result,
+    verdict_of,
+)
 from pytest_kbisect.bisection.verdict import crash_chance, is_flaky, judge, judge_reported
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_kbisect.bisection.evidence import Evidence
     from pytest_kbisect.bisection.history import History
 
@@ -35,7 +47,7 @@ def _name(end: int) -> str:
     return "good end" if end == GOOD_END else "bad end"
 
 
-class Classic:
+class Classic(Strategy):
     """Tests B, then A, then halves as git bisect does until one commit is left.
 
     With `fix` A first, which crashes, then B, which should not; good and bad change places.
@@ -96,6 +108,29 @@ class Classic:
         reason = f"stopped early: {len(left)} commits could be the first {self._new} one"
         return Answer(AnswerKind.CANDIDATES, None, share, tuple((i, share) for i in left), reason)
 
+    def verdict(self, evidence: Evidence, commit: int) -> Verdict:
+        verdicts = self.judged(evidence).verdicts
+        return verdicts[commit] if commit in verdicts else verdict_of(evidence.tally(commit))
+
+    def explain(self, evidence: Evidence, commit: int, sha: Callable[[int], str]) -> list[str]:
+        """What git bisect would say to the verdict on this commit."""
+        if commit < GOOD_END:
+            return []
+        judged = self.judged(evidence)
+        reported = evidence.reported
+        other = self.history.bad_end if self.fix else GOOD_END
+        if commit == reported or judged.verdicts.get(reported) is not Verdict.BAD:
+            return []
+        words = f"# git bisect {_term(judged.verdicts[commit], fix=self.fix)} {sha(commit)}"
+        if commit == other:
+            if judged.verdicts[commit] is not Verdict.GOOD:
+                return []
+            words = f"# git bisect start {sha(self.history.bad_end)} {sha(GOOD_END)}"
+        step = self.step(judged)
+        if step.next is None:
+            return [words]
+        return [words, str(step), f"[{sha(step.next)}] {self.history.title(step.next)}", ""]
+
     def step(self, judged: Judged) -> Step:
         """What git bisect would say to these verdicts."""
         return halve(self.history, self._state(judged))
@@ -141,3 +176,18 @@ class Classic:
         if np.all([judged.verdicts.get(i) is Verdict.SKIP for i in step.left]):
             reason = "no commit could be tested"
         return Answer(AnswerKind.CANDIDATES, None, share, tuple((i, share) for i in step.left), reason)
+
+
+def classic(problem: Problem) -> Classic:
+    """The strategy for a problem."""
+    return Classic(problem.history, problem.runs, fix=problem.fix)
+
+
+def _term(verdict: Verdict, *, fix: bool) -> str:
+    """Git's word: to git, "bad" is what contains the commit looked for, which of a fix is the good."""
+    if not fix or verdict is Verdict.SKIP:
+        return verdict.value
+    return "bad" if verdict is Verdict.GOOD else "good"
+
+
+CLASSIC = StrategyKind("classic", classic)

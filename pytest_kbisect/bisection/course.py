@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect.bisection import hints
-from pytest_kbisect.bisection.bayes import MAYBE_OLDER, OLDER, Bayes
 from pytest_kbisect.bisection.bayes.alone import MOST_RUNS, chance_of_bug, verdict
 from pytest_kbisect.bisection.bayes.testable import boot_failures
-from pytest_kbisect.bisection.classic import Classic
 from pytest_kbisect.bisection.evidence import Evidence, Prices
 from pytest_kbisect.bisection.history import History
 from pytest_kbisect.bisection.likeness import match_crashes
@@ -22,7 +20,7 @@ from pytest_kbisect.bisection.release_tags import pick, releases
 from pytest_kbisect.bisection.release_walk import ReleaseWalk
 from pytest_kbisect.bisection.reverting import RevertCheck, after_revert
 from pytest_kbisect.bisection.search import Rules, Search
-from pytest_kbisect.bisection.strategy import GOOD_END, AnswerKind
+from pytest_kbisect.bisection.strategy import GOOD_END, AnswerKind, Problem
 from pytest_kbisect.bisection.tally import Tally
 from pytest_kbisect.bisection.verdict import crash_chance, enough_runs
 from pytest_kbisect.enrichment import reason
@@ -32,7 +30,7 @@ from pytest_kbisect.reports import bisectlog
 
 if TYPE_CHECKING:
     from pytest_kbisect.bisection.ancestry import Weights
-    from pytest_kbisect.bisection.strategy import Answer, Strategy
+    from pytest_kbisect.bisection.strategy import Answer, Strategy, StrategyKind
     from pytest_kbisect.bisection.trials import Trials
     from pytest_kbisect.kernel.tree import LinuxTree, Range
     from pytest_kbisect.reports.teller import Teller
@@ -58,8 +56,8 @@ class Plan:
     """
 
     ends: Range
+    strategy: StrategyKind
     fix: bool = False
-    strategy: str = "bayes"
     confidence: float = 0.95
     runs: int = 10
     width: int = 1
@@ -163,7 +161,7 @@ class Course:
             f"{ends.bad[:12]} ({'fixed' if plan.fix else 'bad'})",
             log=False,
         )
-        if plan.strategy != "classic":  # which says it where git would: once A has proved good
+        if plan.strategy.probabilistic:  # classic says it where git would: once A has proved good
             self._say.line(f"# git bisect start {ends.bad} {good}")
         evidence = Evidence(
             history,
@@ -186,23 +184,22 @@ class Course:
                 fix=plan.fix,
                 check_good=bool(ends.beside),
                 absent=(lambda commit, seen: self._test_base(good, commit, seen)) if plan.fix else None,
-                reweigh=None if plan.strategy == "classic" else self._reweigh,
+                reweigh=self._reweigh if plan.strategy.probabilistic else None,
             ),
         )
 
     def _strategy(self, history: History, prior: Weights | None = None) -> Strategy:
         plan = self._plan
-        if plan.strategy == "classic":
-            return Classic(history, plan.runs, fix=plan.fix)
-        prices = Prices(**_GUESS, width=plan.width)
-        return Bayes(
+        problem = Problem(
             history,
+            runs=plan.runs,
             confidence=plan.confidence,
-            prices=prices,
-            prior=prior,
             fix=plan.fix,
-            older=OLDER if self._vouched else MAYBE_OLDER,
+            trusted=self._vouched,
+            prices=Prices(**_GUESS, width=plan.width),
+            prior=prior,
         )
+        return plan.strategy.make(problem)
 
     def _reweigh(self, search: Search) -> Strategy | None:
         """The strategy with a prior from the files in the crash's stack, and those the build reads."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_kbisect import arch, layout, options, parallel, reproducers
+from pytest_kbisect import arch, layout, options, parallel, registry, reproducers
 from pytest_kbisect.bisection import conclusion, replaying, workplace
 from pytest_kbisect.bisection.course import Course, Plan
 from pytest_kbisect.bisection.journal import Journal
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_kbisect.bisection.course import Finding
+    from pytest_kbisect.bisection.outcome import Tested
     from pytest_kbisect.kernel.config import ConfigRequest
     from pytest_kbisect.kernel.tree import LinuxTree, Range
 
@@ -87,6 +88,7 @@ def _bisect(config: pytest.Config, teller: Teller) -> int:
         raise UsageError("no kernel to bisect: give --kbisect-kernel DIR, a git tree of Linux")
     for option in options.OPTIONS:
         options.value(config, option.name)
+    registry.strategy(config)
     cache = options.cache_folder(config)
     tree = LinuxTree(path, cache)
     session_of(config).check_host()
@@ -115,7 +117,13 @@ def _bisect(config: pytest.Config, teller: Teller) -> int:
             teller.line(f"commits: {plan.at_once} at a time, {plan.width} guests each", log=False)
         with _ahead(config, selection, plan) as ahead:
             share = _share(config, plan)
-            trials = Trials(lab, journal, teller, per_run=selection.per_run, ahead=ahead, share=share)
+            trials = Trials(
+                *(lab, journal, teller),
+                per_run=selection.per_run,
+                ahead=ahead,
+                share=share,
+                observe=partial(_tested, config, teller),
+            )
             finding = Course(plan, tree, trials, teller).run()
         told = replace(conclusion.result_of(finding), command=_command(config), **_guests(config))
         stored = _store(told, folder, teller)  # what follows adds to the answer, and cannot take it away
@@ -127,15 +135,16 @@ def _bisect(config: pytest.Config, teller: Teller) -> int:
         teller.lines(conclusion.crash_words(told), level=ANSWER)
         if _store(told, folder, teller) or stored:
             _report(config, folder, teller)
+        _finished(config, told, folder, teller)
     teller.line(f"results: {folder}", log=False, level=ANSWER)
     return _exit_code(finding, plan, told)
 
 
 def _plan(config: pytest.Config, selection: Selection, ends: Range) -> Plan:
-    guests, strategy = _width(config), options.value(config, "strategy")
+    guests, strategy = _width(config), registry.strategy(config)
     at_once = options.value(config, "at-once") or parallel.commits_at_once(guests)
-    if strategy == "classic":
-        at_once = 1  # git bisect's order has one commit next
+    if not strategy.probabilistic:
+        at_once = 1  # git bisect's order, for one, has one commit next
     return Plan(
         ends=ends,
         fix=options.value(config, "fix"),
@@ -194,7 +203,7 @@ def _share(config: pytest.Config, plan: Plan) -> Share | None:
 def _ahead(config: pytest.Config, selection: Selection, plan: Plan) -> Iterator[Ahead | None]:
     """What builds while guests run, where they leave processors for it."""
     spare = parallel.processors() - plan.width
-    if spare < 1 or plan.at_once > 1 or plan.strategy == "classic":
+    if spare < 1 or plan.at_once > 1 or not plan.strategy.probabilistic:
         yield None
         return
     from pytest_kbisect.kernel.ahead import BuildAhead
@@ -248,6 +257,18 @@ def _store(told: result.Result, folder: Path, teller: Teller) -> bool:
         return True
 
     return attempt(f"{layout.RESULT} was not written", write, False, teller.note)
+
+
+def _tested(config: pytest.Config, teller: Teller, tested: Tested) -> None:
+    """Call the observers of tested commits."""
+    call = partial(config.hook.pytest_kbisect_commit_tested, config=config, tested=tested)
+    attempt("an observer (pytest_kbisect_commit_tested) failed", call, None, teller.note)
+
+
+def _finished(config: pytest.Config, answer: result.Result, folder: Path, teller: Teller) -> None:
+    """Call the observers of the end."""
+    call = partial(config.hook.pytest_kbisect_finished, config=config, result=answer, folder=folder)
+    attempt("an observer (pytest_kbisect_finished) failed", call, None, teller.note)
 
 
 def _report(config: pytest.Config, folder: Path, teller: Teller) -> None:

@@ -8,7 +8,7 @@ from pytest_kbisect.bisection.bayes.alone import MOST_RUNS, SURE, verdict
 from pytest_kbisect.bisection.bayes.testable import boot_failures
 from pytest_kbisect.bisection.outcome import Verdict
 from pytest_kbisect.bisection.release_tags import WalkEnd, walk
-from pytest_kbisect.bisection.strategy import Answer, AnswerKind, Experiment
+from pytest_kbisect.bisection.strategy import Answer, AnswerKind, Experiment, Strategy
 from pytest_kbisect.bisection.verdict import crash_chance, enough_runs
 
 if TYPE_CHECKING:
@@ -17,14 +17,13 @@ if TYPE_CHECKING:
     from pytest_kbisect.bisection.evidence import Evidence
     from pytest_kbisect.bisection.history import History
     from pytest_kbisect.bisection.release_tags import Release, Walk
-    from pytest_kbisect.bisection.strategy import Strategy
 
 
 LAST_SURE = 0.99
 """How sure it must be that the oldest release is bad, after which nothing is tested."""
 
 
-class ReleaseWalk:
+class ReleaseWalk(Strategy):
     """A strategy over a line of releases, the bad end last: answers with the good one.
 
     `opening` is the strategy that says how the bad end is tested; `chosen` are the releases worth

@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from pytest_kbisect.bisection.bayes import Bayes
-from pytest_kbisect.bisection.classic import Classic
 from pytest_kbisect.bisection.likeness import why_related
-from pytest_kbisect.bisection.outcome import Verdict
-from pytest_kbisect.bisection.strategy import GOOD_END
 from pytest_kbisect.bisection.witness import witness_of
 
 if TYPE_CHECKING:
@@ -22,7 +18,10 @@ if TYPE_CHECKING:
 
 def remarks(search: Search, index: int) -> list[str]:
     """What is made of the latest experiment, at `index`."""
-    return [*_more_reports(search, index), *_reach(search, index), *_of_the_strategy(search, index)]
+    lines = [*_more_reports(search, index), *_reach(search, index)]
+    if search.evidence.tally(search.evidence.reported).matching:
+        lines += [*_of_another_bug(search, index), *_related(search, index)]
+    return lines + search.strategy.explain(search.evidence, index, search.sha)
 
 
 def _more_reports(search: Search, index: int) -> list[str]:
@@ -101,20 +100,6 @@ def of_runs(count: int, total: int) -> str:
     return f"{count} of {total} runs"
 
 
-def _of_the_strategy(search: Search, index: int) -> list[str]:
-    """What the strategy makes of it."""
-    if isinstance(search.strategy, Classic):
-        return _git_words(search, search.strategy, index)
-    reported = search.evidence.reported
-    if isinstance(search.strategy, Bayes) and search.evidence.tally(reported).matching:
-        suspects = search.strategy.suspects(search.evidence)
-        likely = ", ".join(f"{search.sha(i)[:12]} {p:.0%}" for i, p in suspects[:3])
-        commits = f"{len(suspects)} commit{'s' if len(suspects) > 1 else ''}"
-        credible = f"# {100 * search.strategy.confidence:g}% credible set: {commits}: {likely}"
-        return [*_of_another_bug(search, index), *_related(search, index), credible, ""]
-    return []
-
-
 def _of_another_bug(search: Search, index: int) -> list[str]:
     """Crashes at a commit that are like the bug's, and are not the bug's all the same."""
     shown = {report.title for run in search.evidence.runs(index) for report in run.shown}
@@ -131,30 +116,3 @@ def _related(search: Search, index: int) -> list[str]:
         f"# {title}: may be the same bug{f', {why}' if (why := why_related(run, evidence.reference)) else ''}"
         for title, run in related.items()
     ]
-
-
-def _git_words(search: Search, classic: Classic, index: int) -> list[str]:
-    """What git bisect would say to the verdict on this commit."""
-    if index < GOOD_END:
-        return []
-    verdicts = classic.judged(search.evidence).verdicts
-    reported = search.evidence.reported
-    other = search.history.bad_end if classic.fix else GOOD_END
-    if index == reported or verdicts.get(reported) is not Verdict.BAD:
-        return []
-    words = f"# git bisect {_term(verdicts[index], fix=classic.fix)} {search.sha(index)}"
-    if index == other:
-        if verdicts[index] is not Verdict.GOOD:
-            return []
-        words = f"# git bisect start {search.sha(search.history.bad_end)} {search.good}"
-    step = classic.step(classic.judged(search.evidence))
-    if step.next is None:
-        return [words]
-    return [words, str(step), f"[{search.sha(step.next)}] {search.history.title(step.next)}", ""]
-
-
-def _term(verdict: Verdict, *, fix: bool) -> str:
-    """Git's word: to git, "bad" is what contains the commit looked for, which of a fix is the good."""
-    if not fix or verdict is Verdict.SKIP:
-        return verdict.value
-    return "bad" if verdict is Verdict.GOOD else "good"

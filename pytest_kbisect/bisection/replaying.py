@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_kbisect import options
+from pytest_kbisect import options, registry
 from pytest_kbisect.bisection import hints
-from pytest_kbisect.bisection.bayes import MAYBE_OLDER, OLDER, Bayes
-from pytest_kbisect.bisection.classic import Classic
 from pytest_kbisect.bisection.evidence import Evidence
 from pytest_kbisect.bisection.history import History
 from pytest_kbisect.bisection.journal import experiments, records_of
@@ -19,7 +17,7 @@ from pytest_kbisect.bisection.likeness import match_crashes
 from pytest_kbisect.bisection.outcome import Outcome, Run, Tested, Verdict
 from pytest_kbisect.bisection.reference import Reference
 from pytest_kbisect.bisection.replay import Log, Trial, read_log, second_opinion
-from pytest_kbisect.bisection.strategy import GOOD_END, Experiment
+from pytest_kbisect.bisection.strategy import GOOD_END, Experiment, Problem
 from pytest_kbisect.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -172,10 +170,12 @@ def _evidence(log: Log) -> list[Tested]:
 
 
 def _strategy(config: pytest.Config, history: History, log: Log, *, vouched: bool) -> Strategy:
-    if options.value(config, "strategy") == "classic":
-        return Classic(history, options.value(config, "runs"), fix=log.fix)
-    prior = hints.from_note(log.prior, len(history))
-    older = OLDER if vouched else MAYBE_OLDER
-    return Bayes(
-        history, confidence=options.value(config, "confidence"), prior=prior, fix=log.fix, older=older
+    problem = Problem(
+        history,
+        runs=options.value(config, "runs"),
+        confidence=options.value(config, "confidence"),
+        fix=log.fix,
+        trusted=vouched,
+        prior=hints.from_note(log.prior, len(history)),
     )
+    return registry.strategy(config).make(problem)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pytest_kbisect.bisection.bayes import Bayes
 from pytest_kbisect.bisection.bayes.confirm import Confirmation
-from pytest_kbisect.bisection.classic import Classic
 from pytest_kbisect.bisection.order import Order
 from pytest_kbisect.bisection.remarks import remarks
 from pytest_kbisect.bisection.standing import Standing
@@ -138,10 +136,7 @@ class Search(Standing):
 
     def _asked(self) -> tuple[Experiment, ...] | Answer:
         """What the strategy says."""
-        if self.rules.at_once > 1 and isinstance(self.strategy, Bayes):
-            return self.strategy.decide_many(self.evidence, self.rules.at_once, tuple(self._pending()))
-        decision = self.strategy.decide(self.evidence)
-        return decision if isinstance(decision, Answer) else (decision,)
+        return self.strategy.batch(self.evidence, self.rules.at_once, tuple(self._pending()))
 
     def _good_end_first(self, wanted: tuple[Experiment, ...]) -> tuple[Experiment, ...]:
         """A good end that nobody vouches for is tested as soon as the bad end has crashed.
@@ -191,12 +186,11 @@ class Search(Standing):
         )
 
     def confirmation(self, answer: Answer) -> Confirmation | None:
-        """Only a strategy that weighs evidence has odds to be sure of."""
-        if answer.culprit is None or not isinstance(self.strategy, Bayes):
+        """What confirms an answer; None for that of a strategy without probabilities."""
+        confidence = self.strategy.confidence
+        if answer.culprit is None or confidence is None:
             return None
-        return Confirmation(
-            self.evidence, answer.culprit, confidence=self.strategy.confidence, fix=self.rules.fix
-        )
+        return Confirmation(self.evidence, answer.culprit, confidence=confidence, fix=self.rules.fix)
 
     def _cut_short(self) -> Answer:
         """The answer when the budget is spent."""
@@ -233,19 +227,21 @@ class Search(Standing):
             if absent is not None:
                 self._found(order, absent)
                 return False
-        if isinstance(self.strategy, Bayes) and self.evidence.tally(self.evidence.reported).matching:
-            suspects = self.strategy.suspects(self.evidence)
-            likely = [(self.sha(i), p) for i, p in suspects[:3]]
-            bayes = self.strategy
+        strategy = self.strategy
+        crashed = self.evidence.tally(self.evidence.reported).matching
+        held = strategy.credible_set(self.evidence) if crashed else ()
+        weighs = strategy.confidence is not None
 
-            def foresee() -> str:
-                return next((self.sha(i) for i in bayes.foresee(self.evidence, experiment)), "")
+        def foresee() -> str:
+            wanted = strategy.foresee(self.evidence, experiment) if held else ()
+            return next(map(self.sha, wanted), "")
 
-            self.trials.begin(order, left=len(suspects), likely=likely, foresee=foresee)
-        elif isinstance(self.strategy, Classic) and len(self.found) > 1:
-            self.trials.begin(order, left=len(self.strategy.conclude(self.evidence).candidates) or None)
-        else:
-            self.trials.begin(order)
+        self.trials.begin(
+            order,
+            left=len(held) or None,
+            likely=[(self.sha(i), p) for i, p in held[:3]] if weighs else [],
+            foresee=foresee,
+        )
         return True
 
     def _found(self, order: Order, tested: Tested) -> None:

@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytest_kbisect.bisection.bayes import Bayes
-from pytest_kbisect.bisection.classic import Classic
-from pytest_kbisect.bisection.outcome import Outcome, Tested, Verdict, merged
+from pytest_kbisect.bisection.outcome import Outcome, Tested, merged
 from pytest_kbisect.bisection.reach import Reach, reach_of
-from pytest_kbisect.bisection.strategy import GOOD_END
+from pytest_kbisect.bisection.strategy import GOOD_END, verdict_of
 from pytest_kbisect.bisection.witness import Witness, watched_functions, witness_of
 
 if TYPE_CHECKING:
     from pytest_kbisect.bisection.evidence import Evidence
     from pytest_kbisect.bisection.history import History
+    from pytest_kbisect.bisection.outcome import Verdict
     from pytest_kbisect.bisection.strategy import Strategy
 
 SLICES = 100
@@ -63,16 +62,9 @@ class Standing:
 
     def verdict(self, index: int) -> Verdict:
         """What git bisect would be told of a tested commit."""
-        if isinstance(self.strategy, Classic) and index >= GOOD_END:
-            return self.strategy.judged(self.evidence).verdicts[index]
-        tally = self.evidence.tally(index)
-        if index >= GOOD_END and tally.kin and not tally.matching and isinstance(self.strategy, Bayes):
-            chance = self.strategy.chance_of_bug(self.evidence, index)
-            sure = self.strategy.confidence
-            return Verdict.BAD if chance >= sure else Verdict.GOOD if chance <= 1 - sure else Verdict.SKIP
-        if tally.matching:
-            return Verdict.BAD
-        return Verdict.GOOD if tally.ok else Verdict.SKIP
+        if index < GOOD_END:  # a parent outside the range is no commit that a strategy asks for
+            return verdict_of(self.evidence.tally(index))
+        return self.strategy.verdict(self.evidence, index)
 
     @property
     def clean_end(self) -> int:
@@ -113,10 +105,11 @@ class Standing:
 
         The slices begin at position `start` and are `width` commits each.
         """
-        if not isinstance(self.strategy, Bayes) or not self.evidence.tally(self.evidence.reported).matching:
+        crashed = self.evidence.tally(self.evidence.reported).matching
+        each = self.strategy.likelihood(self.evidence) if crashed else None
+        if each is None:
             return {}
-        each = self.strategy.likelihood(self.evidence)
-        suspects = self.strategy.suspects(self.evidence)
+        suspects = self.strategy.credible_set(self.evidence)
         held = np.flatnonzero(each > _SLIGHT * each.max(initial=0.0))
         low, high = (int(held[0]), int(held[-1]) + 1) if len(held) else (0, len(each))
         width = max(1, -(-(high - low) // SLICES))

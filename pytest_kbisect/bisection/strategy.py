@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+from pytest_kbisect.bisection.outcome import Verdict
+
 if TYPE_CHECKING:
-    from pytest_kbisect.bisection.evidence import Evidence
+    from collections.abc import Callable, Sequence
+
+    from pytest_kbisect.bisection.ancestry import Weights
+    from pytest_kbisect.bisection.evidence import Evidence, Prices
+    from pytest_kbisect.bisection.history import History
+    from pytest_kbisect.bisection.tally import Tally
 
 GOOD_END = -1
 """Index that stands for the good end A in histories, experiments and evidence."""
@@ -53,17 +61,92 @@ class Answer:
 
 
 class Strategy(Protocol):
-    """Decides from the evidence alone: the same evidence always gives the same decision."""
+    """Decides from the evidence alone: the same evidence always gives the same decision.
+
+    Subclass it. `decide` and `conclude` must be written; the other methods have defaults for a strategy that
+    makes one experiment after another and knows no probabilities.
+    """
 
     name: str
+    confidence: float | None = None
+    """Probability that an answer must reach. None: answers have no probability, and are not confirmed."""
 
+    @abstractmethod
     def decide(self, evidence: Evidence) -> Experiment | Answer:
-        """The next experiment, or the answer when the evidence suffices (or cannot)."""
-        ...
+        """The next experiment, or the answer if the evidence suffices (or cannot)."""
 
+    @abstractmethod
     def conclude(self, evidence: Evidence) -> Answer:
-        """What is known so far, as an answer: where the search must stop early."""
-        ...
+        """The answer so far, for a search that must stop early."""
+
+    def batch(
+        self, evidence: Evidence, count: int, running: Sequence[int] = ()
+    ) -> tuple[Experiment, ...] | Answer:
+        """Up to `count` experiments at different commits, to be made side by side.
+
+        `running` are commits of experiments that have begun: those that the answer leaves out are cancelled.
+        """
+        decision = self.decide(evidence)
+        return decision if isinstance(decision, Answer) else (decision,)
+
+    def verdict(self, evidence: Evidence, commit: int) -> Verdict:
+        """What git bisect would be told of a commit that was tested."""
+        return verdict_of(evidence.tally(commit))
+
+    def credible_set(self, evidence: Evidence) -> tuple[tuple[int, float], ...]:
+        """The fewest commits that hold the culprit, with their probabilities, most likely first."""
+        return self.conclude(evidence).candidates
+
+    def likelihood(self, evidence: Evidence) -> Weights | None:
+        """The probability of each commit of the history to be the culprit; None without probabilities."""
+        return None
+
+    def foresee(self, evidence: Evidence, experiment: Experiment) -> tuple[int, ...]:
+        """Commits that are likely to be wanted after an experiment, likelier first, to be built meanwhile."""
+        return ()
+
+    def explain(self, evidence: Evidence, commit: int, sha: Callable[[int], str]) -> list[str]:
+        """Log lines after an experiment at `commit`; `sha` gives the hash of a commit, GOOD_END included."""
+        return []
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What a strategy is asked to search, and how.
+
+    `runs` is the number of runs of a commit if the strategy has no opinion; `confidence` the wanted
+    probability of the answer. With `fix` the fix is looked for: the good end shows the bug. `trusted`: the
+    user has named the good end. `prior` weighs the commits (any scale, by index); None: all alike. `prices`
+    are guesses.
+    """
+
+    history: History
+    runs: int = 10
+    confidence: float = 0.95
+    fix: bool = False
+    trusted: bool = True
+    prices: Prices | None = None
+    prior: Weights | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyKind:
+    """A strategy that `--kbisect-strategy` can name, and what makes it for a problem.
+
+    `probabilistic`: it knows how likely each commit is. Then it is made again with a prior once the crash was
+    seen, may name several experiments at a time, and has kernels built ahead.
+    """
+
+    name: str
+    make: Callable[[Problem], Strategy]
+    probabilistic: bool = False
+
+
+def verdict_of(tally: Tally) -> Verdict:
+    """Bad if a run showed the bug, good if one reached its code and did not."""
+    if tally.matching:
+        return Verdict.BAD
+    return Verdict.GOOD if tally.ok else Verdict.SKIP
 
 
 def no_result(evidence: Evidence, end: int, name: str) -> Answer:

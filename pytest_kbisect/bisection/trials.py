@@ -69,7 +69,7 @@ class Ahead:
 class Trials:
     """Makes experiments and remembers them; `per_run` tests make one run.
 
-    Several may run at once, where there is a `share` for each.
+    Several may run at once, where there is a `share` for each. `observe` is called once it is in the journal.
     """
 
     def __init__(
@@ -81,6 +81,7 @@ class Trials:
         per_run: int,
         ahead: Ahead | None = None,
         share: Share | None = None,
+        observe: Callable[[Tested], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ahead = ahead
@@ -89,6 +90,7 @@ class Trials:
         self._say = teller
         self._per_run = per_run
         self._share = share
+        self._observe = observe
         self._clock = clock
         self._began: dict[Order, float] = {}
         self._running: dict[Order, Testing] = {}
@@ -250,3 +252,4 @@ class Trials:
             time=time.time() - tested.build_seconds - tested.test_seconds,
             **facts,
         )
+        self._observe(tested)

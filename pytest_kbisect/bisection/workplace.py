@@ -56,7 +56,7 @@ def subject_of(config: pytest.Config, selection: Selection, plan: Plan) -> dict[
         "config": [_digest(path) for path in options.value(config, "config")],
         "crash": sorted(plan.crash),
         "image": _digest_of_image(options.value(config, "image")),
-        "strategy": plan.strategy,
+        "strategy": plan.strategy.name,
         "full_build": options.value(config, "full-build"),
         "runs": plan.runs,
         "arch": options.value(config, "arch"),

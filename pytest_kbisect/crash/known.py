@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from pytest_kbisect import registry
+from pytest_kbisect import extensions
 from pytest_kbisect.crash.formats import BUILT_IN
 from pytest_kbisect.crash.formats.format import CrashFormat
 from pytest_kbisect.crash.formats.headers import headers
@@ -58,7 +58,7 @@ def current() -> KnownFormats:
 
 def registered(plugins: pluggy.PluginManager) -> KnownFormats:
     """The formats of all plugins, built-in ones last. Raises UsageError for one that cannot be used."""
-    return KnownFormats(registry.entries(plugins, "pytest_kbisect_crash_formats", CrashFormat))
+    return KnownFormats(extensions.entries(plugins, "pytest_kbisect_crash_formats", CrashFormat))
 
 
 def use(known: KnownFormats) -> None:

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pytest_kbisect.bisection.bayes import BAYES
+from pytest_kbisect.bisection.classic import CLASSIC
 from pytest_kbisect.bisection.course import Course, Plan
 from pytest_kbisect.bisection.journal import Journal
 from pytest_kbisect.bisection.order import Order
@@ -174,6 +176,9 @@ class Played:
     """Builds of the last checks, among `builds`: the revert."""
 
 
+KINDS = {kind.name: kind for kind in (BAYES, CLASSIC)}
+
+
 def play(scenario: dict[str, Any], repo: Path, strategy: str, scratch: Path) -> Played:
     given, wanted = scenario["input"], scenario["expect"]
     kernels = Kernels(repo, given)
@@ -186,7 +191,7 @@ def play(scenario: dict[str, Any], repo: Path, strategy: str, scratch: Path) -> 
             ends = tree.parse_range(f"{start}..master" if fix else f"..{start}")
             journal = Journal(scratch / f"{scenario['name']}.{strategy}.jsonl", {"of": scenario["name"]})
             trials = Trials(kernels, journal, teller, per_run=1)
-            plan = Plan(ends=ends, fix=fix, strategy=strategy, width=WIDTH)
+            plan = Plan(ends=ends, fix=fix, strategy=KINDS[strategy], width=WIDTH)
             finding = Course(plan, tree, trials, teller).run()
             reverted = len({tested.commit for tested in trials.of_phase("revert")})
     except KbisectError as error:

@@ -51,7 +51,7 @@ def bisect(world: World, prior: Weights | None = None, builders: int = 1) -> tup
     """Whether the answer is right, builds, and rounds of `builders` experiments at a time."""
     strategy = Bayes(world.history, prices=prices(world), prior=prior)
     evidence, rounds = Evidence(world.history), 0
-    while not isinstance(wanted := strategy.decide_many(evidence, builders), Answer):
+    while not isinstance(wanted := strategy.batch(evidence, builders), Answer):
         rounds += 1
         for experiment in wanted:
             evidence.add(experiment.commit, session(world, experiment))

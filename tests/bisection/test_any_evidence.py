@@ -88,7 +88,7 @@ def test_several_at_once_whoever_ends_first(text, seed, count, fix):
     kernel, strategy = chaos(seed), Bayes(history, prices=PRICES, fix=fix)
     evidence, running, chance = Evidence(history, reported=GOOD_END if fix else None), {}, random.Random(seed)
     for _ in range(300):
-        wanted = strategy.decide_many(evidence, count, tuple(running))
+        wanted = strategy.batch(evidence, count, tuple(running))
         if not isinstance(wanted, tuple):
             assert wanted.kind in AnswerKind
             return

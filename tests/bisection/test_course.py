@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from worlds import KINDS
 
 from pytest_kbisect.bisection.bayes import Bayes
 from pytest_kbisect.bisection.conclusion import crash_words, last_words, looked_up, reason_of, result_of
@@ -19,7 +20,7 @@ from pytest_kbisect.bisection.outcome import Tested as Found
 from pytest_kbisect.bisection.remarks import remarks
 from pytest_kbisect.bisection.replay import read_log
 from pytest_kbisect.bisection.search import Rules, Search
-from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind, Experiment
+from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind, Experiment, Strategy
 from pytest_kbisect.bisection.trials import Trials
 from pytest_kbisect.kernel.tree import LinuxTree
 from pytest_kbisect.reports.teller import Teller
@@ -89,7 +90,7 @@ def bisect(request, tmp_path, linux):
     def run(range_, *, folder="result", lab=None, **wishes):
         tree = LinuxTree(linux.path, tmp_path / "cache")
         ends = tree.parse_range(range_)
-        plan = Plan(ends=ends, strategy=strategy, at_once=at_once, **wishes)
+        plan = Plan(ends=ends, strategy=KINDS[strategy], at_once=at_once, **wishes)
         path = tmp_path / folder
         path.mkdir(exist_ok=True)
         teller = Teller()
@@ -537,7 +538,12 @@ def test_where_it_branched_off_is_tested_beside_the_others_with_a_share_as_their
     bad = linux.commit("the bug", bug="yes\n")
     tree, history = LinuxTree(linux.path, tmp_path / "cache"), History.line([old, bad])
     trials = Trials(Lab(tree), Journal(tmp_path / "journal.jsonl", {}), Teller(), per_run=1)
-    course = Course(Plan(ends=tree.parse_range(f"{base}..{bad}"), fix=True), tree, trials, Teller())
+    course = Course(
+        Plan(ends=tree.parse_range(f"{base}..{bad}"), strategy=KINDS["bayes"], fix=True),
+        tree,
+        trials,
+        Teller(),
+    )
     trials.begin(Order(bad, 4, "", at_once=3))
     evidence = Evidence(history)
     evidence.add(history.bad_end, Found(bad, (CRASH,) * 10, "of the bug"))
@@ -586,12 +592,15 @@ def test_a_crash_that_is_taken_for_another_bug_is_told(linux, tmp_path):
     assert told[0] == "# WARNING in bar: another bug, the good end shows it as often as the bad end"
 
 
-class AsksTwice:
+class AsksTwice(Strategy):
     """A strategy that wants two runs of the only commit, one after the other."""
 
     def decide(self, evidence):
         if evidence.tally(0).total < 2:
             return Experiment(0, 1)
+        return self.conclude(evidence)
+
+    def conclude(self, evidence):
         return Answer(AnswerKind.UNTESTABLE)
 
 
@@ -606,11 +615,13 @@ def test_a_commit_that_was_run_is_not_said_to_be_older_than_the_bug_later(linux,
     assert lab.asked == [end, end]
 
 
-class Denies:
+class Denies(Strategy):
     """A strategy that is sure of no repair, by the runs of others with the end's signature."""
 
     def decide(self, evidence):
         return Answer(AnswerKind.NOT_FIXED, confidence=0.97)
+
+    conclude = decide
 
 
 @pytest.mark.parametrize(("bug", "asked"), [("yes", 1), ("no", 4)])

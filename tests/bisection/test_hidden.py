@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 from test_course import Ended, culprit_of
+from worlds import KINDS
 
 from pytest_kbisect.bisection.conclusion import last_words, result_of
 from pytest_kbisect.bisection.course import Course, Plan
@@ -100,7 +101,7 @@ def bisect(request, tmp_path, linux):
         ]
         tree = LinuxTree(linux.path, tmp_path / "cache")
         ends = tree.parse_range(f"{made[0]}..{made[-1]}")
-        plan = Plan(ends=ends, fix=fix, strategy=request.param, runs=4, crash=frozenset(crash))
+        plan = Plan(ends=ends, fix=fix, strategy=KINDS[request.param], runs=4, crash=frozenset(crash))
         folder = tmp_path / "result"
         folder.mkdir()
         teller = Teller()

@@ -20,7 +20,7 @@ PRICES = Prices(build=300, run=60, width=10)
 def rounds(builders, culprit):
     evidence, strategy, kernel, count = Evidence(HISTORY), Bayes(HISTORY, prices=PRICES), world(culprit), 0
     while True:
-        what = strategy.decide_many(evidence, builders)
+        what = strategy.batch(evidence, builders)
         if isinstance(what, Answer):
             assert what.culprit == culprit
             return count
@@ -39,18 +39,18 @@ def test_rounds_shrink_with_the_logarithm_of_builders(builders):
 def test_cuts_are_evenly_spread():
     evidence, strategy, kernel = Evidence(HISTORY), Bayes(HISTORY, prices=PRICES), world(613)
     evidence.add(999, kernel(999, 10))
-    commits = sorted(experiment.commit for experiment in strategy.decide_many(evidence, 3))
+    commits = sorted(experiment.commit for experiment in strategy.batch(evidence, 3))
     assert commits == pytest.approx([250, 500, 750], abs=50)
 
 
 def test_what_still_tells_much_is_gone_on_with():
     evidence, strategy, kernel = Evidence(HISTORY), Bayes(HISTORY, prices=PRICES), world(613)
     evidence.add(999, kernel(999, 10))
-    low, high = sorted(experiment.commit for experiment in strategy.decide_many(evidence, 2))
+    low, high = sorted(experiment.commit for experiment in strategy.batch(evidence, 2))
     evidence.add(low, kernel(low, 10))  # good
-    assert high in {experiment.commit for experiment in strategy.decide_many(evidence, 2, running=[high])}
+    assert high in {experiment.commit for experiment in strategy.batch(evidence, 2, running=[high])}
     evidence.add(high, kernel(high, 10))  # bad
-    between = {experiment.commit for experiment in strategy.decide_many(evidence, 2, running=[low // 2])}
+    between = {experiment.commit for experiment in strategy.batch(evidence, 2, running=[low // 2])}
     assert low // 2 not in between
     assert all(low < commit < high for commit in between)
 
@@ -60,7 +60,7 @@ def seconds(builders, culprit):
     evidence, strategy, kernel = Evidence(HISTORY), Bayes(HISTORY, prices=PRICES), world(culprit)
     now, running = 0.0, {}
     while True:
-        what = strategy.decide_many(evidence, builders, tuple(running))
+        what = strategy.batch(evidence, builders, tuple(running))
         if isinstance(what, Answer):
             assert what.culprit == culprit
             return now

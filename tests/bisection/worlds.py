@@ -6,10 +6,13 @@ import itertools
 
 import pytest
 
+from pytest_kbisect.bisection.bayes import BAYES
+from pytest_kbisect.bisection.classic import CLASSIC
 from pytest_kbisect.bisection.outcome import Outcome, Run
 from pytest_kbisect.bisection.outcome import Tested as Found
 from pytest_kbisect.bisection.strategy import Answer, Experiment
 
+KINDS = {kind.name: kind for kind in (BAYES, CLASSIC)}
 OK, BOOT = Run(Outcome.OK, seconds=1), Run(Outcome.BOOT_FAILED, seconds=1)
 INFRA = Run(Outcome.INFRA_FAILED, seconds=1)
 CRASH = Run(Outcome.CRASHED, title="WARNING in foo", type="warning", frame="foo", seconds=1)

@@ -274,7 +274,7 @@ def test_a_kind_that_a_plugin_adds_runs_in_a_guest(linux_clone, configuration, t
     sys.path.insert(0, str(ROOT / "tests" / "plugin"))
     import pages
 
-    (tmp_path / "awk_reproducers.py").write_text(pages.plugin("awk_reproducers"))
+    (tmp_path / "awk_reproducers.py").write_text(pages.plugin("awk_reproducers.py"))
     (tmp_path / "lib.awk").write_text('function die() { print "c" > "/proc/sysrq-trigger" }\n')
     (tmp_path / "crash.awk").write_text("# library: lib.awk\nBEGIN { die() }\n")
     (tmp_path / "fine.awk").write_text("BEGIN { print 6 * 7 }\n")

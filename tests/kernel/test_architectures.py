@@ -34,7 +34,7 @@ import pages  # noqa: E402
 def arm64() -> Architecture:
     """The documentation's."""
     namespace: dict[str, Any] = {}
-    exec(compile(pages.plugin("arm64_kernels"), "arm64_kernels.py", "exec"), namespace)
+    exec(compile(pages.plugin("arm64_kernels.py"), "arm64_kernels.py", "exec"), namespace)
     (found,) = namespace["pytest_kbisect_architectures"]()
     return found
 
@@ -102,7 +102,7 @@ def test_guests_of_another_architecture_are_emulated(tmp_path: Path, arm64: Arch
 
 
 def test_a_session_uses_the_one_that_is_named(pytester: pytest.Pytester) -> None:
-    pytester.makeconftest(pages.plugin("arm64_kernels"))
+    pytester.makeconftest(pages.plugin("arm64_kernels.py"))
     pytester.makepyfile(
         """
         from pytest_kbisect.stash import session_of

@@ -140,13 +140,6 @@ def blocks(language: str) -> list[Block]:
     return list(found.values())
 
 
-def plugin(name: str) -> str:
-    """The complete plugin of that name on these pages. Those that are to be short have at most 40 lines."""
-    (block,) = [block for block in blocks("python") if block.mark == f"plugin: {name}"]
-    assert len(block.text.splitlines()) <= 40, block.page
-    return block.text
-
-
 def commands() -> list[str]:
     """Every command of the shell blocks, in order."""
     return [line for block in blocks("sh") for line in block.commands]
@@ -155,3 +148,10 @@ def commands() -> list[str]:
 def quoted(cell: str) -> list[str]:
     """What stands in backticks."""
     return re.findall(r"`([^`]+)`", cell)
+
+
+def plugin(name: str) -> str:
+    """The text of the plugin that a page shows under this file name, marked as played by a test."""
+    (block,) = [block for block in blocks("python") if block.mark == f"played by a test: {name}"]
+    assert len(block.text.splitlines()) <= 50, f"{name} is no short example any more"
+    return textwrap.dedent(block.text)

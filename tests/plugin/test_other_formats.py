@@ -26,7 +26,7 @@ TITLE = "acme: rx queue stuck in acme_rx_drain"
 def added() -> Iterator[None]:
     """The documentation's format, added in this process."""
     namespace: dict[str, Any] = {}
-    exec(compile(pages.plugin("acme_crashes"), "acme_crashes.py", "exec"), namespace)
+    exec(compile(pages.plugin("acme_crashes.py"), "acme_crashes.py", "exec"), namespace)
     before = known.current()
     known.use(known.KnownFormats([*namespace["pytest_kbisect_crash_formats"](), *BUILT_IN]))
     yield
@@ -38,7 +38,7 @@ def added() -> Iterator[None]:
 )
 def test_a_bisection_of_such_a_crash(tmp_path: Path) -> None:
     place = Place(tmp_path)
-    (tmp_path / "acme_crashes.py").write_text(pages.plugin("acme_crashes"))
+    (tmp_path / "acme_crashes.py").write_text(pages.plugin("acme_crashes.py"))
     (tmp_path / "console").write_text(CONSOLE)
     place.change("before")
     culprit = place.play("The culprit", "console")
@@ -117,7 +117,7 @@ def test_one_that_cannot_be_used_ends_the_session(
 
 
 def test_after_the_session_it_is_forgotten(pytester: pytest.Pytester) -> None:
-    pytester.makeconftest(pages.plugin("acme_crashes"))
+    pytester.makeconftest(pages.plugin("acme_crashes.py"))
     pytester.makepyfile(
         f"""
         from pytest_kbisect import parse_console
@@ -132,7 +132,7 @@ def test_after_the_session_it_is_forgotten(pytester: pytest.Pytester) -> None:
 def test_kbisect_crash_knows_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "acme_crashes.py").write_text(pages.plugin("acme_crashes"))
+    (tmp_path / "acme_crashes.py").write_text(pages.plugin("acme_crashes.py"))
     (tmp_path / "console").write_text(CONSOLE)
     monkeypatch.syspath_prepend(tmp_path)
     before = known.current()

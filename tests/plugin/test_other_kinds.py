@@ -24,7 +24,7 @@ builds_kernels = pytest.mark.skipif(
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     place = Place(tmp_path)
-    (tmp_path / "awk_reproducers.py").write_text(pages.plugin("awk_reproducers"))
+    (tmp_path / "awk_reproducers.py").write_text(pages.plugin("awk_reproducers.py"))
     (tmp_path / "crash.awk").write_text("# kbisect-runs: 4\n# library: lib.awk\nBEGIN { show() }\n")
     (tmp_path / "lib.awk").write_text('function show() { print "shown" }\n')
     return place

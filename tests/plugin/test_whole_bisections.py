@@ -18,9 +18,13 @@ from pytest_kbisect.errors import ExitCode
 from pytest_kbisect.reports import bisectlog
 from pytest_kbisect.reports.words import count, duration, percent
 
-pytestmark = pytest.mark.skipif(
-    not all(map(shutil.which, ("qemu-system-x86_64", "gcc", "perl"))), reason="this host builds no kernels"
-)
+pytestmark = [
+    pytest.mark.bisection,
+    pytest.mark.skipif(
+        not all(map(shutil.which, ("qemu-system-x86_64", "gcc", "perl"))),
+        reason="this host builds no kernels",
+    ),
+]
 
 
 class Finished(Place):

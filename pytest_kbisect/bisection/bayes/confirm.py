@@ -17,9 +17,8 @@ FAINT = 0.2
 """How often a bug that never fails to show may show at the culprit's parent, if something made it easier to
 hit since. What fails to show at times depends on timing, and may be rarer there by that chance once more."""
 MOST_OF_PARENT = 120
-"""Runs of a parent in which a fainter bug is waited for, at most. With 60, a bug that shows in 5 % of the runs
-of the parent and in half of those of the culprit was missed in 1 of 20 simulated searches.
-"""
+"""Runs of a parent in which a fainter bug is waited for, at most. With 60, a bug that shows in 5 % of the
+parent's runs and in half of the culprit's was missed in 1 of 20 simulated searches."""
 UNTESTED = 0.5
 """Confidence that is left where the culprit, or a parent, cannot be tested: it may be either of them."""
 

@@ -12,12 +12,22 @@ from pytest_kbisect.bisection.bayes.state import Inference
 from pytest_kbisect.bisection.bayes.testable import boot_failures, is_dead, is_mute, machine_fails
 from pytest_kbisect.bisection.bayes.together import spread
 from pytest_kbisect.bisection.evidence import Prices
-from pytest_kbisect.bisection.outcome import Outcome
-from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind, Experiment, no_result
+from pytest_kbisect.bisection.outcome import Outcome, Verdict
+from pytest_kbisect.bisection.strategy import (
+    GOOD_END,
+    Answer,
+    AnswerKind,
+    Experiment,
+    Problem,
+    Strategy,
+    StrategyKind,
+    no_result,
+    verdict_of,
+)
 from pytest_kbisect.bisection.verdict import crash_chance, enough_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pytest_kbisect.bisection.ancestry import Weights
     from pytest_kbisect.bisection.bayes.choice import Choice
@@ -45,7 +55,7 @@ ENOUGH = 0.3
 """The part of the doubt that is allowed (1 - confidence) below which no run is made against the rest."""
 
 
-class Bayes:
+class Bayes(Strategy):
     """Asks for the experiment with the most information per second until one commit is likely enough.
 
     `confidence` is what an answer must reach. With `fix` the fix is looked for: A crashes, B should
@@ -67,7 +77,7 @@ class Bayes:
         older: float = OLDER,
     ) -> None:
         self.history = history
-        self.confidence = confidence
+        self.confidence: float = confidence
         self.guess = prices or Prices()
         self.fix = fix
         weights = np.ones(len(history)) if prior is None else prior
@@ -106,14 +116,12 @@ class Bayes:
         state = self._inference.state(evidence)
         return self._sure(state) or self._unsure(state, "stopped early: ")
 
-    def decide_many(
+    def batch(
         self, evidence: Evidence, count: int, running: Sequence[int] = ()
     ) -> tuple[Experiment, ...] | Answer:
-        """Up to `count` different experiments that are worth most together, for as many builders.
+        """Up to `count` experiments that are worth most together.
 
-        `running` are commits of experiments that have begun: those among them that are worth going
-        on with are among the answer. Fewer than `count` where fewer make sense: at the bad end
-        first, or with few suspects left.
+        Fewer where fewer make sense: at the bad end first, or with few suspects left.
         """
         first = self.decide(evidence)
         if isinstance(first, Answer):
@@ -155,7 +163,24 @@ class Bayes:
                 wanted.append(following.commit)
         return tuple(dict.fromkeys(wanted))
 
-    def suspects(self, evidence: Evidence) -> tuple[tuple[int, float], ...]:
+    def verdict(self, evidence: Evidence, commit: int) -> Verdict:
+        tally = evidence.tally(commit)
+        if not tally.kin or tally.matching:
+            return verdict_of(tally)
+        chance = self.chance_of_bug(evidence, commit)
+        sure = self.confidence
+        return Verdict.BAD if chance >= sure else Verdict.GOOD if chance <= 1 - sure else Verdict.SKIP
+
+    def explain(self, evidence: Evidence, commit: int, sha: Callable[[int], str]) -> list[str]:  # noqa: ARG002
+        """The credible set."""
+        if not evidence.tally(evidence.reported).matching:
+            return []
+        held = self.credible_set(evidence)
+        likely = ", ".join(f"{sha(i)[:12]} {p:.0%}" for i, p in held[:3])
+        commits = f"{len(held)} commit{'s' if len(held) > 1 else ''}"
+        return [f"# {100 * self.confidence:g}% credible set: {commits}: {likely}", ""]
+
+    def credible_set(self, evidence: Evidence) -> tuple[tuple[int, float], ...]:
         """The fewest commits that hold the culprit with the wanted confidence, most likely first."""
         return self._inference.state(evidence).suspects(self.confidence)
 
@@ -260,3 +285,18 @@ class Bayes:
             # Evidence that fits no hypothesis well: a quarter more each time, or it would be asked for ever.
             waves = max(waves, tally.telling // (4 * state.prices.width))
         return Experiment(choice.commit, waves * state.prices.width, stop_at_crash=settles, reason=reason)
+
+
+def bayes(problem: Problem) -> Bayes:
+    """The strategy for a problem."""
+    return Bayes(
+        problem.history,
+        confidence=problem.confidence,
+        prices=problem.prices,
+        prior=problem.prior,
+        fix=problem.fix,
+        older=OLDER if problem.trusted else MAYBE_OLDER,
+    )
+
+
+BAYES = StrategyKind("bayes", bayes, probabilistic=True)

@@ -1,0 +1,119 @@
+"""What other plugins may add: each seam is filled by the plugin that the documentation shows."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pages
+import pytest
+from whole import Place
+
+from pytest_kbisect.errors import ExitCode
+
+LONGEST = 40
+"""Lines of a plugin that fills one seam, at most."""
+
+pytestmark = pytest.mark.skipif(
+    not all(map(shutil.which, ("qemu-system-x86_64", "gcc", "perl"))), reason="this host builds no kernels"
+)
+
+
+@pytest.fixture
+def place(tmp_path):
+    """Five commits, the third of which brings the crash."""
+    place = Place(tmp_path)
+    place.grow(2, "before")
+    place.culprit = place.play("The culprit", "crash")
+    place.grow(2, "after")
+    return place
+
+
+def install(place: Place, name: str) -> str:
+    """Put a plugin of the documentation where Python finds it; returns its module's name."""
+    text = pages.plugin(name)
+    assert len([line for line in text.splitlines() if line.strip()]) <= LONGEST
+    (place.path / name).write_text(text)
+    return name.removesuffix(".py")
+
+
+@pytest.mark.bisection
+def test_a_strategy(place) -> None:
+    module = install(place, "oldest_first.py")
+    words = ("-p", module, "--kbisect-strategy=oldest-first", "--kbisect-runs=2")
+    done = place.bisect(*words, PYTHONPATH=str(place.path))
+    assert done.code == ExitCode.FOUND, done.out + done.err
+    assert place.result()["culprit"] == place.culprit
+    tested = dict.fromkeys(r["tested"]["commit"] for r in place.journal() if r["kind"] == "tested")
+    line = place.linux.git("rev-list", "--reverse", f"{place.linux.base}..HEAD").split()
+    # The bad end, the oldest ones until one crashes, then the end without the culprit.
+    assert list(tested)[:4] == [line[-1], *line[:3]]
+    replayed = place.pytest(
+        "-p",
+        module,
+        "--kbisect-strategy=oldest-first",
+        "--kbisect-replay=result/journal.jsonl",
+        PYTHONPATH=str(place.path),
+    )
+    assert "here: culprit" in replayed.out
+
+
+def test_a_strategy_that_nobody_offers(place) -> None:
+    done = place.bisect("--kbisect-strategy=best")
+    assert done.code == ExitCode.USAGE
+    assert done.err.splitlines() == [
+        "ERROR: --kbisect-strategy: 'best' cannot be used: no plugin offers it, choose one of bayes, classic"
+    ]
+
+
+def test_a_strategy_that_two_plugins_offer(place) -> None:
+    (place.path / "second.py").write_text(
+        "def pytest_kbisect_strategies():\n"
+        "    from pytest_kbisect.bisection.classic import CLASSIC\n"
+        "    return [CLASSIC]\n"
+    )
+    done = place.bisect("-p", "second", "--kbisect-strategy=classic", PYTHONPATH=str(place.path))
+    assert done.code == ExitCode.USAGE
+    assert done.err.startswith("ERROR: --kbisect-strategy: two plugins offer 'classic'")
+
+
+class Server(HTTPServer):
+    """Takes JSON; `answer` is the status that it gives."""
+
+    def __init__(self, answer: int) -> None:
+        self.posted: list[dict] = []
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                server.posted.append(json.loads(body))
+                self.send_response(answer)
+                self.end_headers()
+
+            def log_message(self, *_) -> None:
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+@pytest.mark.bisection
+@pytest.mark.parametrize("answer", [200, 500])
+def test_an_observer(place, answer) -> None:
+    """One that cannot post leaves notes, and takes nothing away."""
+    module = install(place, "post_results.py")
+    with Server(answer) as server:
+        url = f"http://127.0.0.1:{server.server_port}/"
+        done = place.bisect("-p", module, PYTHONPATH=str(place.path), RESULTS_URL=url)
+        server.shutdown()
+    assert done.code == ExitCode.FOUND, done.out + done.err
+    *commits, end = server.posted
+    tested = [record["tested"] for record in place.journal() if record["kind"] == "tested"]
+    assert [one["commit"] for one in commits] == [one["commit"] for one in tested]
+    assert {outcome for one in commits for outcome in one["outcomes"]} == {"ok", "crashed"}
+    assert (end["kind"], end["culprit"]) == ("culprit", place.culprit)
+    failed = [note for note in done.notes if note.startswith("an observer (")]
+    assert len(failed) == (2 if answer == 500 else 0)  # one note for each hook
