@@ -464,7 +464,8 @@ def _public(thing: type) -> set[str]:
     """Fields and methods that are not inherited from Python, and no underscore's."""
     known = set(dir(Exception)) | set(dir(tuple)) | set(dir(int))
     names = {name for name in dir(thing) if not name.startswith("_")} - known
-    names |= {name for name in getattr(thing, "__dataclass_fields__", {}) if not name.startswith("_")}
+    declared = {**getattr(thing, "__dataclass_fields__", {}), **getattr(thing, "__annotations__", {})}
+    names |= {name for name in declared if not name.startswith("_")}
     names |= set(re.findall(r"^ +self\.([a-z]\w*)(?:: [^=]+)? = ", _body(thing), re.MULTILINE))
     return names - {"exit_code"} | ({"exit_code"} if thing is errors.KbisectError else set())
 

@@ -94,7 +94,7 @@ def test_it_comes_before_built_in_ones_and_their_harmless_lines(stamp: str) -> N
     ("arguments", "words"),
     [
         ({}, "name the words of its first line as headers"),
-        ({"sign": "(acme", "headers": ("acme",)}, "fix the expression"),
+        ({"sign": "(acme", "headers": ("acme",)}, "write a valid expression"),
         ({"title": "{what}", "headers": ("acme",)}, "use only groups of its expressions"),
     ],
 )

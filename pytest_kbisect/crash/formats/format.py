@@ -107,7 +107,7 @@ class CrashFormat:
                 form.format_map(dict.fromkeys(names | {"frame", "origin"}, ""))
         except re.error as error:
             raise UsageError(
-                f"crash format {self.title!r}: fix the expression {error.pattern!r}: {error}"
+                f"crash format {self.title!r}: write a valid expression instead of {error.pattern!r}: {error}"
             ) from None
         except (KeyError, ValueError, IndexError) as error:
             raise UsageError(
