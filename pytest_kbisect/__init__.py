@@ -19,10 +19,10 @@ if TYPE_CHECKING:
         StrategyKind,
         no_result,
     )
+    from pytest_kbisect.crash.crash_report import LOST_CONNECTION, NO_OUTPUT, CrashReport
     from pytest_kbisect.crash.formats.format import CALL_TRACE, RIP, STACK, CrashFormat, anchor, crash_format
     from pytest_kbisect.crash.matching import Match, same_bug
-    from pytest_kbisect.crash.reading import ConsoleReader, parse_console
-    from pytest_kbisect.crash.report import LOST_CONNECTION, NO_OUTPUT, CrashReport
+    from pytest_kbisect.crash.reader import ConsoleReader, parse_console
     from pytest_kbisect.errors import (
         BootError,
         BuildError,
@@ -99,8 +99,8 @@ _HOMES = {
     ),
     "crash.formats.format": ("CALL_TRACE", "RIP", "STACK", "CrashFormat", "anchor", "crash_format"),
     "crash.matching": ("Match", "same_bug"),
-    "crash.reading": ("ConsoleReader", "parse_console"),
-    "crash.report": ("LOST_CONNECTION", "NO_OUTPUT", "CrashReport"),
+    "crash.reader": ("ConsoleReader", "parse_console"),
+    "crash.crash_report": ("LOST_CONNECTION", "NO_OUTPUT", "CrashReport"),
     "errors": (
         "BootError",
         "BuildError",

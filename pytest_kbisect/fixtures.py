@@ -128,9 +128,9 @@ def vm(
                     " again in a run only if the kernel has CONFIG_DEBUG_FS"
                 )
         if options.value(request.config, "gdb"):
-            from pytest_kbisect import inside
+            from pytest_kbisect import interactive
 
-            inside.before_run(request.config, guest, kbisect_session.folder / "gdb")
+            interactive.before_run(request.config, guest, kbisect_session.folder / "gdb")
         reached = kbisect_session.watch(guest, kernel)
         started = time.monotonic()
         yield guest

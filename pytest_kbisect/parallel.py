@@ -52,7 +52,7 @@ def commits_at_once(guests: int) -> int:
 
 def require_memory(guest: int) -> None:
     """Raise HostError where the host has no memory for one more guest of so many MiB."""
-    from pytest_kbisect.kernel.headroom import MIB, memory_available
+    from pytest_kbisect.kernel.host_limits import MIB, memory_available
 
     free = memory_available() // MIB
     if free < guest + GUEST_OVERHEAD:

@@ -108,9 +108,9 @@ def _share(config: pytest.Config) -> None:
 
 def _check_looking(config: pytest.Config) -> None:
     if options.value(config, "shell") or options.value(config, "gdb") or options.debugs(config):
-        from pytest_kbisect import inside
+        from pytest_kbisect import interactive
 
-        inside.check(config)
+        interactive.check(config)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -155,7 +155,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     if options.value(config, "kernel") is None or os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
         return None
     from pytest_kbisect import parallel
-    from pytest_kbisect.kernel.headroom import MIB, memory_available
+    from pytest_kbisect.kernel.host_limits import MIB, memory_available
 
     available, memory = memory_available() // MIB, options.value(config, "memory")
     config.stash[WORKERS] = parallel.workers(parallel.processors(), available, memory)
@@ -281,9 +281,9 @@ def _in_sight(item: pytest.Item, error: BaseException, guest: Guest) -> BaseExce
     """With --pdb, the error with its traceback cut where `vm` is in scope."""
     if not options.debugs(item.config):
         return error
-    from pytest_kbisect import inside
+    from pytest_kbisect import interactive
 
-    return inside.in_sight(error, guest)
+    return interactive.in_sight(error, guest)
 
 
 def pytest_exception_interact(
@@ -293,9 +293,9 @@ def pytest_exception_interact(
     guest = node.stash.get(GUEST, None)
     if guest is None or not (options.value(node.config, "shell") or options.value(node.config, "gdb")):
         return
-    from pytest_kbisect import inside
+    from pytest_kbisect import interactive
 
-    inside.after_failure(node.config, guest, report)
+    interactive.after_failure(node.config, guest, report)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from pytest_kbisect import process
-from pytest_kbisect.arch.x86_64 import X86_64
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -67,7 +66,7 @@ _ON_STACK: Final = b"\x24"
 """The SIB byte: the base is %rsp, and there is no index."""
 
 
-def lines(loaded: Loaded) -> list[tuple[int, bytes]]:
+def lines(loaded: Loaded, objdump_machine: str) -> list[tuple[int, bytes]]:
     """Addresses of the numbers, and the bits there that are theirs."""
     known = [
         *((name, "", "line") for name in _FILE_AND_LINE),
@@ -76,7 +75,7 @@ def lines(loaded: Loaded) -> list[tuple[int, bytes]]:
     ]
     takers = {address: kind for name, rest, kind in known for address in _functions(loaded, name, rest)}
     found: dict[int, bytes] = {}
-    for kind, loads in _calls(loaded, takers):
+    for kind, loads in _calls(loaded, takers, objdump_machine):
         first, second = loads.get(_RDI), loads.get(_RSI)
         if first is None:
             continue
@@ -111,7 +110,7 @@ Loads = dict[int, tuple[int, int]]
 """By the number of the register: the address of a constant of 32 bits, and its value as 64 bits."""
 
 
-def _calls(loaded: Loaded, takers: dict[int, str]) -> Iterator[tuple[str, Loads]]:
+def _calls(loaded: Loaded, takers: dict[int, str], objdump_machine: str) -> Iterator[tuple[str, Loads]]:
     """Calls of these functions: what is in `takers`, and the constants that are loaded for it."""
     if not takers:
         return
@@ -121,7 +120,9 @@ def _calls(loaded: Loaded, takers: dict[int, str]) -> Iterator[tuple[str, Loads]
         at = int(np.searchsorted(starts, site, "right")) - 1
         if at >= 0 and site < int(ends[at]):
             bodies.setdefault((int(starts[at]), int(ends[at])), []).append((site, kind))
-    for (start, end), boundaries in zip(bodies, _boundaries(loaded, list(bodies)), strict=True):
+    for (start, end), boundaries in zip(
+        bodies, _boundaries(loaded, list(bodies), objdump_machine), strict=True
+    ):
         instructions = sorted(boundaries)
         if not boundaries or end not in boundaries:
             continue
@@ -147,7 +148,7 @@ def _sites(loaded: Loaded, takers: dict[int, str]) -> Iterator[tuple[int, str]]:
             yield section.address + int(offset), takers[int(address)]
 
 
-def _boundaries(loaded: Loaded, bodies: Sequence[tuple[int, int]]) -> list[set[int]]:
+def _boundaries(loaded: Loaded, bodies: Sequence[tuple[int, int]], objdump_machine: str) -> list[set[int]]:
     """Of each function: the addresses where instructions begin, and its end if one ends there."""
     if not bodies:
         return []
@@ -158,7 +159,7 @@ def _boundaries(loaded: Loaded, bodies: Sequence[tuple[int, int]]) -> list[set[i
     with tempfile.NamedTemporaryFile(prefix="kbisect-") as file:
         file.write(code)
         file.flush()
-        options = ["-D", "-z", "-b", "binary", "-m", X86_64.objdump_machine, "--no-show-raw-insn"]
+        options = ["-D", "-z", "-b", "binary", "-m", objdump_machine, "--no-show-raw-insn"]
         listing = process.run(["objdump", *options, file.name])
     begins = np.zeros(len(code) + 1, bool)
     for line in listing.splitlines():

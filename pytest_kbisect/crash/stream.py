@@ -6,12 +6,12 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from pytest_kbisect.crash.circumstances import Circumstances
-from pytest_kbisect.crash.console import BARE, LONGEST_LINE, PROGRAM, Line, read_line
+from pytest_kbisect.crash.console_lines import BARE, LONGEST_LINE, PROGRAM, Line, read_line
+from pytest_kbisect.crash.crash_report import CrashReport
 from pytest_kbisect.crash.formats import BANNER
 from pytest_kbisect.crash.known import current
 from pytest_kbisect.crash.naming import name_crash
 from pytest_kbisect.crash.pattern import Pattern
-from pytest_kbisect.crash.report import CrashReport
 from pytest_kbisect.crash.searching import OTHER_TRACE, Hit
 from pytest_kbisect.crash.speakers import Speakers
 from pytest_kbisect.crash.stack import stacks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pytest_kbisect.crash.console import BARE, PROGRAM, STAMPED, Line
+from pytest_kbisect.crash.console_lines import BARE, PROGRAM, STAMPED, Line
 from pytest_kbisect.crash.pattern import Pattern
 from pytest_kbisect.crash.stack import frame_names
 

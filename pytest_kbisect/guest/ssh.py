@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import paramiko
 
     from pytest_kbisect.guest.disk import DiskImage
-    from pytest_kbisect.guest.image import GuestImage
+    from pytest_kbisect.guest.initramfs import GuestImage
 
 _POLL = 0.05
 """Seconds between two looks at the console while a command runs."""

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_kbisect.errors import BuildError, ConfigError
-from pytest_kbisect.kernel import build, headroom, signature, sources, toolchain, unchanged
+from pytest_kbisect.kernel import build, host_limits, reuse, signature, sources, toolchain
 from pytest_kbisect.kernel.image import KernelImage, Spent
 from pytest_kbisect.kernel.store import Store
 
@@ -71,14 +71,14 @@ def provide(
         if entry is None:
             began = time.monotonic()
             with (
-                headroom.writing(tree.cache),
+                host_limits.writing(tree.cache),
                 store.building(key, waiting, owner=owner, background=background) as work,
             ):
                 seconds["waiting"] = time.monotonic() - began
                 entry = store.lookup(key)
                 family = family_of(config, tools, rules)
                 if entry is None and not rules.full:
-                    entry = unchanged.take_over(store, key, family, tree, commit, progress)
+                    entry = reuse.take_over(store, key, family, tree, commit, progress)
                 if entry is None:
                     log = work / "build.log"
                     making = build.build(

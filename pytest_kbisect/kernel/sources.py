@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from pytest_kbisect import whole
+from pytest_kbisect import atomic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -149,7 +149,7 @@ def listed(command: bytes, tree: Path, output: Path) -> set[str]:
 def write(sources: Sources, path: Path) -> None:
     """Write it to a file, atomically."""
     rows = (f"{count}\t{name}\n" for name, count in sorted(sources.targets.items()))
-    whole.write(path, f"architecture\t{sources.architecture}\n{''.join(rows)}{_END}\n")
+    atomic.write(path, f"architecture\t{sources.architecture}\n{''.join(rows)}{_END}\n")
 
 
 def read(path: Path, *, whole: bool = False) -> Sources:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from pytest_kbisect import locks, process
 from pytest_kbisect.errors import HostError, KbisectError
-from pytest_kbisect.kernel import headroom, sources
+from pytest_kbisect.kernel import host_limits, sources
 from pytest_kbisect.kernel.git import LOCAL_VARIABLES, NAMED_BARE, first_line
 from pytest_kbisect.kernel.output import CLOCK_SLACK
 
@@ -198,7 +198,7 @@ def slot(
     lock, number = _take(linux, commit, output, slots=slots, waiting=waiting)
     taken = Slot(home / str(number) / "tree", lock, time.monotonic() - began)
     try:
-        headroom.require_disk(linux.cache, room + (0 if _head(taken.tree) else headroom.DISK_FOR_TREE))
+        host_limits.require_disk(linux.cache, room + (0 if _head(taken.tree) else host_limits.DISK_FOR_TREE))
         _check_out(repository, taken, commit)
         yield taken
     finally:

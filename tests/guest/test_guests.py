@@ -79,7 +79,7 @@ def test_a_reboot_seen_first_by_the_second_connection(guest) -> None:
 
 
 def test_a_guest_that_hangs(guest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pytest_kbisect.guest.unanswered.ALIVE", 2.0)
+    monkeypatch.setattr("pytest_kbisect.guest.ssh_diagnosis.ALIVE", 2.0)
     guest._qemu.execute("stop")
     with pytest.raises(KernelCrash) as crash:
         guest.run("true", timeout=1)

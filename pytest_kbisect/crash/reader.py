@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from pytest_kbisect.crash.stream import Console
 
 if TYPE_CHECKING:
-    from pytest_kbisect.crash.report import CrashReport
+    from pytest_kbisect.crash.crash_report import CrashReport
 
 LIVE_REPORT: Final = 400
 """Own lines after which a report on a growing console is taken for complete."""

@@ -122,7 +122,7 @@ def prepare(
     for folder in entered:
         (output / ENTERED / folder).mkdir(parents=True, exist_ok=True)
     script = scripts.write(
-        cache, "descent/make", _MAKE.format(make=quote(make), marker=MARKER, entered=ENTERED)
+        cache, "partial_make/make", _MAKE.format(make=quote(make), marker=MARKER, entered=ENTERED)
     )
     return {**variables, "PATH": f"{script.parent}{os.pathsep}{path}"}
 
