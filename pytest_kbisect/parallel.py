@@ -15,7 +15,7 @@ _RESERVE = 512
 GUESTS_EACH = 8
 """Guests at a time that one commit's session can make use of: most commits are decided by a dozen runs."""
 MOST_AT_ONCE = 4
-"""Commits tested at a time: each more tells less, and wants a worktree and memory for a build."""
+"""Commits tested at a time: each further one says less, and needs a worktree and memory for a build."""
 
 
 @dataclass(frozen=True, slots=True)

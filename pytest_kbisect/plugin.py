@@ -102,7 +102,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 def _share(config: pytest.Config) -> None:
     """Have the processes that this one starts use the same frozen guests."""
-    with contextlib.suppress(OSError):  # a cache folder that cannot be made is told where it is needed
+    with contextlib.suppress(OSError):  # a cache folder that cannot be made is reported where it is needed
         session_of(config).share()
 
 
@@ -289,7 +289,7 @@ def _in_sight(item: pytest.Item, error: BaseException, guest: Guest) -> BaseExce
 def pytest_exception_interact(
     node: pytest.Item | pytest.Collector, report: pytest.CollectReport | pytest.TestReport
 ) -> None:
-    """A test has failed and its guest still runs: let the user look inside, if that was asked for."""
+    """A test has failed and its guest still runs: give the user access, if that was asked for."""
     guest = node.stash.get(GUEST, None)
     if guest is None or not (options.value(node.config, "shell") or options.value(node.config, "gdb")):
         return

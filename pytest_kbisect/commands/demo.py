@@ -199,7 +199,7 @@ That is the commit that was planted: {demo.culprit[:12]}. ({took} in all)
 
 What happened: both ends of the range were built and booted in QEMU, and {demo.reproducer} was run in fresh
 guests, to see that it crashes the one and not the other. Then commits in between were tested, each time the one that
-tells most for its price, until one was left whose parent does not crash. On the way stood {len(demo.unbuildable)} commits that do not build,
+gives most information for its price, until one was left whose parent does not crash. On the way stood {len(demo.unbuildable)} commits that do not build,
 {len(demo.unbootable)} that does not boot and {len(demo.words)} that change no code: those are skipped, or cost nothing.
 
     git -C {shlex.quote(str(demo.path))} show {demo.culprit[:12]}        the culprit

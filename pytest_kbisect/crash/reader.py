@@ -56,7 +56,7 @@ class ConsoleReader:
 
 
 def parse_console(data: bytes) -> tuple[CrashReport, ...]:
-    """All crash reports of a console that is there as a whole, in order."""
+    """All crash reports of a console that is complete, in order."""
     console = Console()
     console.feed(data, last=True)
     return console.finish([*console.closed, *console.open])

@@ -92,15 +92,15 @@ class Console:
         data += chunk
         self.held_back = False
         stop = data.rfind(b"\n", self._read_to) + 1
-        whole = last or (not stop and len(data) - self._read_to > _LONGEST_WAIT)
-        if whole:
+        up_to_end = last or (not stop and len(data) - self._read_to > _LONGEST_WAIT)
+        if up_to_end:
             stop = len(data)
         while self._read_to < stop:
             end = stop
             if stop - self._read_to > _BLOCK:
                 end = data.find(b"\n", self._read_to + _BLOCK, stop) + 1 or stop
             hits = self._known.search.headlines(data, self._read_to, end)
-            if end == stop and hits and not whole:
+            if end == stop and hits and not up_to_end:
                 final = data.rfind(b"\n", self._read_to, stop - 1) + 1
                 if hits[-1][0] >= final:
                     self.held_back = True

@@ -151,7 +151,7 @@ class Unfinished:
 
 
 def is_noise(message: str) -> bool:
-    """Whether a line tells nothing: functions the unwinder only guesses, and lockdep's farewell."""
+    """Whether a line says nothing: functions the unwinder only guesses, and lockdep's farewell."""
     return (
         # Who pastes a trace may lose the blanks its lines begin with.
         ((" ? " in message or message.startswith("? ")) and "<EOI>" not in message)

@@ -1,4 +1,4 @@
-"""From changes to commits: what the demo's history looks like, and how git is told.
+"""From changes to commits: what the demo's history looks like, and how it becomes git's.
 
 Everything is fixed, people and dates too: one source tree gives one set of hashes, on every machine.
 """

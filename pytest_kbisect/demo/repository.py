@@ -1,4 +1,4 @@
-"""The demo's git repository: made in one go, whole or not at all, and found again the next time.
+"""The demo's git repository: made in one go, completely or not at all, and found again the next time.
 
 It is bare: bisections work in worktrees of their own, so nobody needs 1.3 GB of checked out files.
 """

@@ -30,7 +30,7 @@ SLOW = "guests run under TCG (emulation), several times slower"
 class Accelerator:
     """`name` is "kvm" or "tcg", `cpu` QEMU's -cpu model.
 
-    `why` is the line to tell the user, empty where there is nothing to say.
+    `why` is a line for the user, empty where there is nothing to say.
     """
 
     name: str

@@ -87,7 +87,7 @@ class Guests:
         boot_timeout: float,
         say: Callable[[str], None],
     ) -> None:
-        """`resume` compiles resume.c, or gives None where that cannot be done here; `say` tells the user.
+        """`resume` compiles resume.c, or gives None where that cannot be done here; `say` prints a line.
 
         `boot_timeout` is in seconds.
         """

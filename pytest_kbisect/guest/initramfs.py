@@ -7,7 +7,7 @@ With a disk image of the user's (see disk) the initramfs holds busybox alone. It
 whatever the partitions, gives root our public key, and hands over. So an image needs no key and no root=
 from the user, and many guests can share it. Its ssh server's host key is not known beforehand, and may
 differ at the next boot (some generate one when they first start). Any key is accepted, because the port is
-one of 127.0.0.1 that our own QEMU listens on, as its monitor has told us.
+one of 127.0.0.1 that our own QEMU listens on, as its monitor says.
 """
 
 from __future__ import annotations

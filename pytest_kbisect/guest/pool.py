@@ -74,7 +74,7 @@ class Pool:
     """The places in a folder."""
 
     def __init__(self, folder: Path, memory_available: Callable[[], int]) -> None:
-        """`memory_available` tells the bytes that can still be used."""
+        """`memory_available` gives the bytes that can still be used."""
         self.folder = folder
         self._memory_available = memory_available
 

@@ -166,7 +166,7 @@ def _attempt(
 
 
 def _is_of(architecture: Architecture, output: Path) -> bool:
-    """Whether the image contains the vmlinux that was just linked; True where that cannot be told."""
+    """Whether the image contains the vmlinux that was just linked; True where that is not known."""
     vmlinux = output / "vmlinux"
     if not architecture.packed or not (output / architecture.packed).with_name("vmlinux").exists():
         return True

@@ -45,7 +45,7 @@ def provide(
 ) -> Iterator[KernelImage]:
     """The kernel of a commit (a full hash) with a configuration; its files stay for the block.
 
-    `progress` is told in a few words what is being done, `jobs` is for make. The store is in the
+    `progress` gets a few words on what is being done, `jobs` is for make. The store is in the
     tree's cache folder.
     If another process builds the same kernel, wait for it and take it: without a word where it has the
     same `owner`, instead of it where it works in the `background` only. A commit that changes no

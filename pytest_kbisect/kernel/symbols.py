@@ -213,7 +213,7 @@ def _compile(output: Path, path: Path, to: Path, environment: dict[str, str]) ->
 def _placed(debug: Path, plain: Path, addresses: dict[tuple[str, int], list[int]]) -> list[tuple[str, int]]:
     """Where the kernel has an object's code: section and address.
 
-    Of functions with one name the right one is told by its neighbours.
+    Of functions with one name the right one is recognized by its neighbours.
     """
     plain_functions = _functions(plain)
     found = []
