@@ -193,6 +193,12 @@ OPTIONS = (
         default="bayes",
     ),
     Option(
+        "executor",
+        "NAME",
+        "where the sessions of a bisection run: local is this machine; plugins add others",
+        default="local",
+    ),
+    Option(
         "shell",
         "",
         "keep the guest of a failed run, print its ssh command, wait for Enter",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
+    from pytest_kbisect.bisection.executor import Executor
     from pytest_kbisect.bisection.strategy import StrategyKind
     from pytest_kbisect.guest.vm import Guest
 
@@ -50,6 +51,13 @@ def pytest_kbisect_strategies() -> list[StrategyKind]:
     from pytest_kbisect.bisection.classic import CLASSIC
 
     return [BAYES, CLASSIC]
+
+
+@pytest.hookimpl
+def pytest_kbisect_executors() -> list[Executor]:
+    from pytest_kbisect.bisection.executor import LocalExecutor
+
+    return [LocalExecutor()]
 
 
 @pytest.hookimpl(tryfirst=True)
