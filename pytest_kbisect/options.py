@@ -167,6 +167,12 @@ OPTIONS = (
         parse=_count,
     ),
     Option("jobs", "N", "make's -j (default: one for each processor)", parse=_count),
+    Option(
+        "request",
+        "FILE",
+        "repeat one session of a bisection: the request.json of its folder (bisections start sessions with it)",
+        parse=path,
+    ),
     Option("dir", "DIR", "results folder of a bisection (default: kbisect-results/NAME)", parse=path),
     Option(
         "cache", "DIR", "folder for trees, objects and built kernels (default: the user's cache)", parse=path

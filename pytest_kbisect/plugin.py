@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_kbisect import options, reproducers
+from pytest_kbisect import options, reproducers, session_request
 from pytest_kbisect.fixtures import kbisect_configuration, kbisect_run, kbisect_session, kernel, program, vm
 from pytest_kbisect.stash import GUEST, USAGE, WORKERS, session_of
 
@@ -60,6 +60,8 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """
     if any(getattr(config.option, name, None) for name in _ASKING):
         return None
+    if session_request.is_by_hand(config):
+        return session_request.repeat(config)
     if options.no_range(config):
         raise pytest.UsageError("--kbisect-range: '' is not a range: write A..B, or remove the option")
     if options.given(config, "range") and options.value(config, "range") and options.given(config, "commit"):
