@@ -18,7 +18,7 @@ Series of --cases edits, each in another file that is compiled into the kernel, 
 
 The signature is wanted equal to the one of the unedited tree for lines and real, and unequal for code.
 `raw` is the same hash without anything cleared. For lines with an unequal signature the sections that
-differ are printed, after clearing.
+differ are printed, after clearing. `--lock FILE`: hold this file's lock during each make.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_kbisect import locks
 from pytest_kbisect.kernel import config, configure, lines, signature, sources, toolchain
 from pytest_kbisect.kernel.loaded import Loaded
 
@@ -75,6 +76,7 @@ class Tree:
     path: Path
     name: str
     jobs: int
+    lock: str = ""
     tools: toolchain.Toolchain = field(default_factory=toolchain.find)
 
     @property
@@ -83,7 +85,8 @@ class Tree:
 
     def make(self, targets: Sequence[str]) -> None:
         arguments = [f"-j{self.jobs}", *self.tools.arguments(self.name), *targets]
-        self._run(["make", *arguments], self.path)
+        with locks.held(Path(self.lock)) if self.lock else contextlib.nullcontext():
+            self._run(["make", *arguments], self.path)
 
     def merge(self, arguments: Sequence[str]) -> None:
         self._run(["sh", "../scripts/kconfig/merge_config.sh", *arguments], self.output)
@@ -270,9 +273,10 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=40)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--lock", default="", metavar="FILE")
     arguments = parser.parse_args()
     request = config.request(arguments.config)
-    tree = Tree(arguments.kernel.resolve(), f".obj-equal-{request.fingerprint[:12]}", arguments.jobs)
+    tree = Tree(arguments.kernel.resolve(), f".obj-equal-{request.fingerprint[:12]}", arguments.jobs, arguments.lock)
     tree.output.mkdir(exist_ok=True)
     configure.write(request, tree.path, tree.output, tree.make, tree.merge)
     tree.make(["vmlinux"])
