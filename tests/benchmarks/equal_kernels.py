@@ -18,8 +18,8 @@ Series of --cases edits, each in another file that is compiled into the kernel, 
 
 The signature is wanted equal to the one of the unedited tree for lines and real, and unequal for code.
 Edits that are wanted to change nothing are built together, by halves where something changes. `raw` is the
-same hash without anything cleared. The sections that differ are printed, after clearing. `--lock FILE`: hold this
-file's lock during each make.
+same hash without anything cleared. The sections that differ are printed, after clearing.
+`--lock FILE`: hold this file's lock during each make.
 """
 
 from __future__ import annotations
