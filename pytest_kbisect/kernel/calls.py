@@ -56,8 +56,13 @@ _LINE_AND_COLUMN: Final = b"\xff" * 8
 _RSP: Final = 4
 _ARGUMENTS: Final = (7, 6, 2, 1, 8, 9)
 """The numbers of %rdi, %rsi, %rdx, %rcx, %r8 and %r9: arguments in their order."""
-_ON_STACK: Final = b"\x24"
-"""The SIB byte: the base is %rsp, and there is no index."""
+# Opcodes of most instructions between arguments: mov, movslq, lea; mov to memory; add, or, and, sub, xor of
+# registers; the same and shifts with a number, of registers (cmp counts as if it wrote one); movzx, movsx.
+_LOADS: Final = (0x8B, 0x63, 0x8D)
+_STORES: Final = (0x88, 0x89)
+_SUMS: Final = frozenset(first + way for first in (0x00, 0x08, 0x20, 0x28, 0x30) for way in (1, 3))
+_WITH_NUMBER: Final = (0x81, 0x83, 0xC1, 0xD1)
+_EXTENDING: Final = (0xB6, 0xB7, 0xBE, 0xBF)
 _WORD: Final = re.compile(rb"[A-Za-z_]\w*")
 # A conversion of vsprintf(), and how many arguments it takes; "%%" takes none.
 _CONVERSION: Final = re.compile(rb"%(?:%|[-+ #0]*(\*|\d+)?(?:\.(\*|\d+))?(?:hh|h|ll|l|z|t|L)?([a-zA-Z]))")
@@ -269,40 +274,47 @@ class _Step:
 
 
 def _step(code: bytes) -> _Step | None:
-    """What is known to touch nothing but one register, or the stack; else None."""
+    """What is known to touch nothing but memory and one register as a whole; else None."""
     rex = 0
     if code and code[0] & 0xF0 == 0x40:
         rex, code = code[0], code[1:]
     if not code:
         return None
-    opcode, modrm = code[0], code[1] if len(code) > 1 else 0
-    wide, high, extended = bool(rex & 8), (rex & 1) << 3, (rex & 4) << 1
-    register, field = modrm & 7 | high, modrm >> 3 & 7 | extended
+    opcode, wide, high = code[0], bool(rex & 8), (rex & 1) << 3
     if 0x50 <= opcode <= 0x57 and len(code) == 1:  # push %register
         return _Step(None, frozenset({opcode & 7 | high}))
+    if (opcode, len(code)) in ((0x68, 5), (0x6A, 2)):  # push $imm
+        return _Step(None)
     if 0xB8 <= opcode <= 0xBF and len(code) == 5 and not wide:  # mov $imm32, %r32
         return _Step(opcode & 7 | high, constant=int.from_bytes(code[1:], "little"))
-    if modrm & 0xC0 == 0xC0:
-        return _between_registers(code, opcode, register, field, wide=wide)
-    if modrm & 7 == _RSP and code[2:3] == _ON_STACK and not rex & 3:
-        if opcode in (0x88, 0x89):  # mov %field, N(%rsp)
-            return _Step(None, frozenset({field}))
-        if opcode in (0xC6, 0xC7) and field == 0:  # mov $imm, N(%rsp)
-            return _Step(None)
-    if opcode in (0x8B, 0x8D):  # mov memory, %field; lea
-        return _Step(field, _of_memory(code[1:], rex))
-    return None
+    if opcode == 0x0F and len(code) > 2 and code[1] in _EXTENDING:
+        return _of_two(_LOADS[0], code[2:], rex)
+    return _of_two(opcode, code[1:], rex) if len(code) > 1 else None
 
 
-def _between_registers(code: bytes, opcode: int, register: int, field: int, *, wide: bool) -> _Step | None:
-    if opcode == 0xC7 and len(code) == 6 and wide and field == 0:  # mov $simm32, %r64
-        return _Step(register, constant=int.from_bytes(code[2:], "little", signed=True) % (1 << 64))
-    if opcode == 0x31 and len(code) == 2 and register == field:  # xor %register, %register
+def _of_two(opcode: int, operand: bytes, rex: int) -> _Step | None:
+    """An instruction with a register, or a number of its operation, and a register or memory."""
+    modrm = operand[0]
+    register, field = modrm & 7 | (rex & 1) << 3, modrm >> 3 & 7 | (rex & 4) << 1
+    in_memory = modrm & 0xC0 != 0xC0
+    reads = _of_memory(operand, rex) if in_memory else frozenset({register})
+    if opcode in _LOADS:
+        return _Step(field, reads)
+    if opcode in _STORES:
+        if in_memory:
+            return _Step(None, reads | {field})
+        return _Step(register, frozenset({field})) if opcode & 1 else None
+    if opcode in (0xC6, 0xC7) and field == 0:
+        if in_memory:
+            return _Step(None, reads)
+        constant = int.from_bytes(operand[1:], "little", signed=True) % (1 << 64)
+        return _Step(register, constant=constant) if opcode & 1 and len(operand) == 5 and rex & 8 else None
+    if opcode == 0x31 and not in_memory and register == field:  # the way to clear a register
         return _Step(register)
-    if opcode == 0x89 and len(code) == 2:  # mov %field, %register
-        return _Step(register, frozenset({field}))
-    if opcode in (0x81, 0x83) and wide and field == 5 and register == _RSP:  # sub $imm, %rsp
-        return _Step(None)
+    if opcode in _SUMS and not in_memory:
+        return _Step(register if opcode & 2 == 0 else field, reads | {field})
+    if opcode in _WITH_NUMBER and not in_memory:
+        return _Step(register, reads)
     return None
 
 
@@ -311,7 +323,8 @@ def _of_memory(operand: bytes, rex: int) -> frozenset[int]:
     base = operand[0] & 7
     if base != _RSP:
         return frozenset({base | (rex & 1) << 3})
-    return frozenset({operand[1] & 7 | (rex & 1) << 3, operand[1] >> 3 & 7 | (rex & 2) << 2})
+    sib = operand[1] if len(operand) > 1 else 0
+    return frozenset({sib & 7 | (rex & 1) << 3, sib >> 3 & 7 | (rex & 2) << 2})
 
 
 __all__ = ["lines"]

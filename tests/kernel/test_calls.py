@@ -73,6 +73,9 @@ CALL = "call __might_sleep"
         pytest.param(f"mov $LINE, %esi; mov %rdi, %rbx; {FILE}; {CALL}", True, id="what was there is saved"),
         pytest.param(f"mov $LINE, %esi; {FILE}; push %rbx; sub $8, %rsp; {CALL}", True, id="the stack grows"),
         pytest.param(f"mov $LINE, %esi; {FILE}; movq $0, (%rsp); {CALL}", True, id="the stack is cleared"),
+        pytest.param(
+            f"mov $LINE, %esi; push $7; {FILE}; push $0x12345; {CALL}", True, id="constants are pushed"
+        ),
         pytest.param(f"mov $LINE, %esi; {FILE}; mov %esi, 8(%rsp); {CALL}", False, id="read by a spill"),
         pytest.param(f"mov $LINE, %esi; {FILE}; push %rsi; {CALL}", False, id="read by a push"),
         pytest.param(f"mov $LINE, %esi; {FILE}; mov %r8, (%rsp,%rsi); {CALL}", False, id="read by an index"),
@@ -81,6 +84,22 @@ CALL = "call __might_sleep"
         ),
         pytest.param(f"mov $LINE, %esi; {FILE}; mov 8(%rsp), %edx; {CALL}", True, id="a load"),
         pytest.param(f"mov $LINE, %esi; {FILE}; lea 8(%rbx,%r14), %rdx; {CALL}", True, id="an address"),
+        pytest.param(f"mov $LINE, %esi; {FILE}; and $0x7f, %ebx; {CALL}", True, id="a sum of others"),
+        pytest.param(f"mov $LINE, %esi; {FILE}; add %ebx, %r14d; sub %rbx, %rdx; {CALL}", True, id="sums"),
+        pytest.param(
+            f"mov $LINE, %esi; {FILE}; movslq %r13d, %r14; movzwl 2(%rbx), %ecx; {CALL}", True, id="wider"
+        ),
+        pytest.param(f"mov $LINE, %esi; {FILE}; mov %r11, -0x70(%rbp); {CALL}", True, id="another is stored"),
+        pytest.param(
+            f"mov $LINE, %esi; {FILE}; and $0x7f, %esi; {CALL}", False, id="another number by a sum"
+        ),
+        pytest.param(f"mov $LINE, %esi; {FILE}; movslq %esi, %r14; {CALL}", False, id="read to be wider"),
+        pytest.param(
+            f"mov $LINE, %esi; {FILE}; mov %r11, (%rsi); {CALL}", False, id="read by an address stored to"
+        ),
+        pytest.param(f"mov $LINE, %esi; {FILE}; mov $7, %sil; {CALL}", False, id="a byte is written"),
+        pytest.param(f"mov $LINE, %esi; {FILE}; mov %bl, %sil; {CALL}", False, id="a byte is moved"),
+        pytest.param(f"mov $LINE, %esi; {FILE}; xchg %esi, %ebx; {CALL}", False, id="exchanged"),
         pytest.param(f"mov $LINE, %esi; {FILE}; mov (%rsi), %edx; {CALL}", False, id="read by a load"),
         pytest.param(
             f"mov $LINE, %esi; {FILE}; lea 8(%rbx,%rsi), %rdx; {CALL}", False, id="read by an address"
