@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_kbisect import options, reproducers, session_request
+from pytest_kbisect import options, reproducer_kinds, reproducers, session_request
 from pytest_kbisect.fixtures import kbisect_configuration, kbisect_run, kbisect_session, kernel, program, vm
 from pytest_kbisect.stash import GUEST, USAGE, WORKERS, session_of
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
     from pathlib import Path
 
+    from pytest_kbisect.arch import Architecture
     from pytest_kbisect.bisection.strategy import StrategyKind
+    from pytest_kbisect.crash.formats.format import CrashFormat
     from pytest_kbisect.guest.vm import Guest
+    from pytest_kbisect.reproducer_kinds import ReproducerKind
 
 
 __all__ = ["kbisect_configuration", "kbisect_run", "kbisect_session", "kernel", "program", "vm"]
@@ -42,6 +45,25 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     from pytest_kbisect import hookspecs
 
     pluginmanager.add_hookspecs(hookspecs)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_kbisect_reproducer_kinds() -> Sequence[ReproducerKind]:
+    return reproducer_kinds.BUILT_IN
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_kbisect_architectures() -> Sequence[Architecture]:
+    from pytest_kbisect import arch
+
+    return arch.BUILT_IN
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_kbisect_crash_formats() -> Sequence[CrashFormat]:
+    from pytest_kbisect.crash.formats import BUILT_IN
+
+    return BUILT_IN
 
 
 @pytest.hookimpl
@@ -100,6 +122,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for option in options.OPTIONS:
         options.value(config, option.name)  # says what cannot be used before anything is started
     _check_looking(config)
+    _use_entries(config)
     if hasattr(config, "workerinput"):
         from pytest_kbisect.process import die_with_parent
 
@@ -109,6 +132,23 @@ def pytest_configure(config: pytest.Config) -> None:
 
         rootdir.check(config)
         config.pluginmanager.register(UsageWatch(config), "kbisect_usage")
+
+
+def _use_entries(config: pytest.Config) -> None:
+    """Use what other plugins have added; what cannot be used ends the session at once."""
+    from pytest_kbisect.errors import UsageError
+
+    try:
+        reproducers.kinds(config)
+        options.architecture(config)
+        if len(config.hook.pytest_kbisect_crash_formats.get_hookimpls()) > 1:  # some besides ours
+            from pytest_kbisect.crash import known
+
+            before = known.current()
+            known.use(known.registered(config.pluginmanager))
+            config.add_cleanup(lambda: known.use(before))
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)

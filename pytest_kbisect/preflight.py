@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_kbisect import programs, reproducers
+from pytest_kbisect import reproducer_kinds, reproducers
 
 if TYPE_CHECKING:
     import pytest
@@ -25,8 +25,9 @@ def check(session: Session, items: list[pytest.Item], *, compile_: bool) -> None
     if not compile_ and not answer:
         return
     session.check_host()
-    for source in {item.path: None for item in items if item.path.suffix == ".c"}:
-        programs.compile_static(source, session.cache / "programs")
+    sources = {file.path: file.kind for item in items if (file := item.getparent(reproducers.ReproducerFile))}
+    for source, kind in sources.items():
+        reproducer_kinds.prepare(source, kind, session.cache)
     if answer:
         Path(answer).write_text(json.dumps(_selection(session, items)))
 

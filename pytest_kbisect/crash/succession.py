@@ -12,7 +12,7 @@ from pytest_kbisect.crash.console import BARE, STAMPED, Line
 from pytest_kbisect.crash.pattern import Pattern
 
 if TYPE_CHECKING:
-    from pytest_kbisect.crash.families import Header
+    from pytest_kbisect.crash.formats.headers import Header
     from pytest_kbisect.crash.unfinished import Unfinished
 
 _NEAR: Final = 64 << 10

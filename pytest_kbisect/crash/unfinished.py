@@ -9,7 +9,7 @@ from pytest_kbisect.crash.pattern import Pattern
 from pytest_kbisect.crash.stack import frame_names
 
 if TYPE_CHECKING:
-    from pytest_kbisect.crash.families import Header
+    from pytest_kbisect.crash.formats.headers import Header
 
 LONGEST_REPORT: Final = 2000
 """Lines of a report, of its own context; the longest of kernels (lock dependencies) have some hundred."""

@@ -48,7 +48,7 @@ class Symbol:
 
 
 class Loaded:
-    """The loaded sections of an ELF file, in file order, notes left out; `machine` as in EM_X86_64."""
+    """The loaded sections of an ELF file, in file order, notes left out; `machine` as elftools names it."""
 
     def __init__(
         self, sections: list[Section], symbols: np.ndarray[Any, Any], names: bytes, machine: str

@@ -147,7 +147,9 @@ def words(text: str) -> list[list[str]]:
 
 def changed_in_comments(tree: Tree, other: Path) -> dict[str, str]:
     """The files that another version has with other comments, and their texts there."""
-    read = sources.collect(tree.path, tree.output, tree.tools.architecture.folder, tree.output / "sources")
+    read = sources.collect(
+        tree.path, tree.output, tree.tools.architecture.source_folder, tree.output / "sources"
+    )
     found = {}
     for file, targets in read.targets.items():
         ours, theirs = tree.path / file, other / file

@@ -7,7 +7,7 @@ printk calls of 4.4 to 6.19.
 from __future__ import annotations
 
 import pytest
-from test_families import BLOCKED, CPU, IOCTL, STACK, at, cycle, fault, held, locked, stall, trace, warned
+from test_formats import BLOCKED, CPU, IOCTL, STACK, at, cycle, fault, held, locked, stall, trace, warned
 
 from pytest_kbisect.crash import parse_console
 

@@ -1,7 +1,7 @@
 """Every way in which kernels report a fault, in the words of their own printk formats.
 
-The consoles in logs/ show whole reports; here is the least of each family that names it, also of
-families that are hard to bring about in a guest. Formats are those of kernels 4.4 to 6.18.
+The consoles in logs/ show whole reports; here is the least of each format that names it, also of
+formats that are hard to bring about in a guest. Formats are those of kernels 4.4 to 6.18.
 """
 
 from __future__ import annotations
@@ -345,7 +345,7 @@ CRASHES = {
 
 @pytest.mark.parametrize("title", CRASHES)
 @pytest.mark.parametrize("printed", ["bare", "with times", "with callers"])
-def test_family(title, printed):
+def test_format(title, printed):
     prefix = {"bare": "", "with times": "[   12.000001] ", "with callers": "[   12.000001][ T4242] "}[printed]
     text = CRASHES[title]
     if prefix and not title.startswith(("go ", "unexpected")):

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from pytest_kbisect import process
+from pytest_kbisect.arch.x86_64 import X86_64
 from pytest_kbisect.kernel.takers import PRINTERS, TAKERS, Taker
 
 if TYPE_CHECKING:
@@ -72,9 +73,7 @@ Kind = Taker | Literal["ubsan", "kasan", "format"]
 
 
 def lines(loaded: Loaded) -> list[tuple[int, bytes]]:
-    """Addresses of the numbers, and the bits there that are theirs; none in other code than x86-64."""
-    if loaded.machine != "EM_X86_64":
-        return []
+    """Addresses of the numbers, and the bits there that are theirs."""
     known: list[tuple[str, str, Kind]] = [
         *((name, "", taker) for name, taker in TAKERS.items()),
         *((name, "", "format") for name in PRINTERS),
@@ -207,7 +206,7 @@ def _boundaries(loaded: Loaded, bodies: Sequence[tuple[int, int]]) -> list[set[i
     with tempfile.NamedTemporaryFile(prefix="kbisect-") as file:
         file.write(code)
         file.flush()
-        options = ["-D", "-z", "-b", "binary", "-m", "i386:x86-64", "--no-show-raw-insn"]
+        options = ["-D", "-z", "-b", "binary", "-m", X86_64.objdump_machine, "--no-show-raw-insn"]
         listing = process.run(["objdump", *options, file.name])
     begins = np.zeros(len(code) + 1, bool)
     for line in listing.splitlines():
