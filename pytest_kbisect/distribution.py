@@ -8,6 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_kbisect.arch import DEFAULT
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -39,8 +41,8 @@ _REPOSITORIES: Mapping[Family, tuple[frozenset[str], str]] = {
         "glibc-static is in CRB; busybox, dropbear and ccache are in EPEL. To enable both, see " + _EPEL,
     ),
     Family.ALPINE: (
-        frozenset({"qemu-system-x86_64"}),
-        "qemu-system-x86_64 is in the repository community: see /etc/apk/repositories",
+        frozenset({DEFAULT.qemu_packages["alpine"]}),
+        f"{DEFAULT.qemu_packages['alpine']} is in the repository community: see /etc/apk/repositories",
     ),
 }
 """Packages in repositories that a fresh installation may not have enabled, and what to do then."""

@@ -1,4 +1,8 @@
-"""The hooks by which other plugins extend this one. See docs/contributing for an example of each."""
+"""The hooks by which other plugins extend this one. See docs/contributing for an example of each.
+
+Where two plugins offer reproducer kinds, crash formats or architectures for the same thing, the plugin that
+pytest has registered last comes first; built-in entries come last.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,41 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from pytest_kbisect.arch.architecture import Architecture
     from pytest_kbisect.bisection.executor import Executor
     from pytest_kbisect.bisection.outcome import Tested
     from pytest_kbisect.bisection.strategy import StrategyKind
+    from pytest_kbisect.crash.formats.format import CrashFormat
     from pytest_kbisect.reports.result import Result
+    from pytest_kbisect.reproducer_kinds import ReproducerKind
+
+# -- reproducers -------------------------------------------------------------------------------------------
+
+
+def pytest_kbisect_reproducer_kinds() -> Sequence[ReproducerKind]:  # type: ignore[empty-body]
+    """Kinds of reproducers: files that become tests. The first kind that has a file's suffix collects it."""
+
+
+# -- crashes -----------------------------------------------------------------------------------------------
+
+
+def pytest_kbisect_crash_formats() -> Sequence[CrashFormat]:  # type: ignore[empty-body]
+    """Ways in which kernels report faults. Of several that a report fits, the first is its own.
+
+    Called once in each process, after pytest has loaded the plugins and conftest.py files that it loads at
+    its start.
+    """
+
+
+# -- kernels and guests ------------------------------------------------------------------------------------
+
+
+def pytest_kbisect_architectures() -> Sequence[Architecture]:  # type: ignore[empty-body]
+    """Architectures for which kernels are built and run; --kbisect-arch names one."""
+
 
 # -- strategies ------------------------------------------------------------------------------------
 

@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_kbisect import distribution
+from pytest_kbisect.arch import DEFAULT
 from pytest_kbisect.distribution import Family
 from pytest_kbisect.errors import HostError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from pytest_kbisect.arch import Architecture
 
 # dropbear and depmod live in /usr/sbin, which is not in everybody's PATH.
 _SEARCH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"))
@@ -143,7 +146,18 @@ SOURCE = "kernel source"
 _BUSYBOXES = ("busybox", "busybox.static", "busybox-static")
 _DROPBEAR = _packages("dropbear-bin", fedora="dropbear", arch="dropbear", suse="-", alpine="dropbear")
 _DROPBEAR_SOURCE = "https://matt.ucc.asn.au/dropbear/dropbear.html (./configure && make && make install)"
-_QEMU_SOURCE = "https://www.qemu.org/download/#source (./configure --target-list=x86_64-softmmu)"
+_QEMU_SOURCE = "https://www.qemu.org/download/#source (./configure --target-list={}-softmmu)"
+
+
+def _qemu(architecture: Architecture) -> Tool:
+    return Tool(
+        architecture.qemu,
+        Purpose.GUEST,
+        _packages(**architecture.qemu_packages),
+        _program(architecture.qemu),
+        elsewhere=_QEMU_SOURCE.format(architecture.qemu.removeprefix("qemu-system-")),
+    )
+
 
 TOOLS: tuple[Tool, ...] = (
     Tool("git", Purpose.BUILD, _packages("git"), _program("git")),
@@ -219,19 +233,7 @@ TOOLS: tuple[Tool, ...] = (
         ),
         _header("linux/types.h"),
     ),
-    Tool(
-        "qemu-system-x86_64",
-        Purpose.GUEST,
-        _packages(
-            "qemu-system-x86",
-            fedora="qemu-system-x86-core",
-            rhel="-",
-            suse="qemu-x86",
-            alpine="qemu-system-x86_64",
-        ),
-        _program("qemu-system-x86_64"),
-        elsewhere=_QEMU_SOURCE,
-    ),
+    _qemu(DEFAULT),
     Tool(
         "busybox",
         Purpose.GUEST,
@@ -252,10 +254,11 @@ TOOLS: tuple[Tool, ...] = (
 )
 
 
-def missing(*purposes: Purpose) -> tuple[Tool, ...]:
+def missing(*purposes: Purpose, architecture: Architecture = DEFAULT) -> tuple[Tool, ...]:
     """The tools of these purposes (of all, where none is given) that are not there."""
+    table = (_qemu(architecture) if tool.name == DEFAULT.qemu else tool for tool in TOOLS)
     return tuple(
-        tool for tool in TOOLS if tool.purpose in (purposes or tuple(Purpose)) and not tool.present()
+        tool for tool in table if tool.purpose in (purposes or tuple(Purpose)) and not tool.present()
     )
 
 
@@ -319,7 +322,12 @@ def version(program: str) -> str:
 def require(*names: str) -> None:
     """Raise HostError, with the packages, unless all these tools of the table are there."""
     table = {tool.name: tool for tool in TOOLS}
-    absent = [table[name] for name in names if not table[name].present()]
+    require_tools(table[name] for name in names)
+
+
+def require_tools(tools: Iterable[Tool]) -> None:
+    """Raise HostError, with the packages, unless all these tools are there."""
+    absent = [tool for tool in tools if not tool.present()]
     if not absent:
         return
     verb = "is" if len(absent) == 1 else "are"

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from pytest_kbisect.arch import DEFAULT
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pytest_kbisect.arch import Architecture
     from pytest_kbisect.kernel.rules import BuildRules
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -128,6 +131,7 @@ OPTIONS = (
     Option(
         "config", "FILE", "a whole .config, or a fragment over tinyconfig (repeatable)", default=(), many=True
     ),
+    Option("arch", "NAME", "architecture of kernels and guests", default=DEFAULT.name),
     Option(
         "image",
         "FILE",
@@ -167,6 +171,12 @@ OPTIONS = (
         parse=_count,
     ),
     Option("jobs", "N", "make's -j (default: one for each processor)", parse=_count),
+    Option(
+        "request",
+        "FILE",
+        "repeat one session of a bisection: the request.json of its folder (bisections start sessions with it)",
+        parse=path,
+    ),
     Option("dir", "DIR", "results folder of a bisection (default: kbisect-results/NAME)", parse=path),
     Option(
         "cache", "DIR", "folder for trees, objects and built kernels (default: the user's cache)", parse=path
@@ -244,7 +254,7 @@ def add(parser: pytest.Parser) -> None:
         parser.addini(option.key, f"as {option.flag}", type=kind, default=None)
     parser.addini(
         REPRODUCER_DIRS,
-        "folders whose *.c and *.sh files are reproducers (default: repro, if any kbisect option is used)",
+        "folders whose files are reproducers: *.c, *.sh and what plugins add (default: repro, if any kbisect option is used)",
         type="linelist",
         default=[],
     )
@@ -311,6 +321,13 @@ def jobs(config: pytest.Config) -> int:
     return named or parallel.processors()
 
 
+def architecture(config: pytest.Config) -> Architecture:
+    """The architecture of kernels and guests. Raises UsageError where no plugin knows it."""
+    from pytest_kbisect import arch
+
+    return arch.named(value(config, "arch"), arch.registered(config.pluginmanager))
+
+
 def build_rules(config: pytest.Config) -> BuildRules:
     """What holds for each build, of a session's kernel or anything else."""
     from pytest_kbisect.kernel.rules import BuildRules
@@ -333,7 +350,7 @@ def default_cache() -> Path:
 
 
 def reproducer_folders(config: pytest.Config) -> tuple[Path, ...]:
-    """The folders whose C and shell files are tests."""
+    """The folders whose files are reproducers, if a kind of reproducer takes them."""
     if names := config.getini(REPRODUCER_DIRS):
         return tuple(config.rootpath / name for name in names)
     if not in_use(config):

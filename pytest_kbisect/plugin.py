@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_kbisect import options, reproducers
+from pytest_kbisect import options, reproducer_kinds, reproducers, session_request
 from pytest_kbisect.fixtures import kbisect_configuration, kbisect_run, kbisect_session, kernel, program, vm
 from pytest_kbisect.stash import GUEST, USAGE, WORKERS, session_of
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
     from pathlib import Path
 
+    from pytest_kbisect.arch import Architecture
     from pytest_kbisect.bisection.executor import Executor
     from pytest_kbisect.bisection.strategy import StrategyKind
+    from pytest_kbisect.crash.formats.format import CrashFormat
     from pytest_kbisect.guest.vm import Guest
+    from pytest_kbisect.reproducer_kinds import ReproducerKind
 
 
 __all__ = ["kbisect_configuration", "kbisect_run", "kbisect_session", "kernel", "program", "vm"]
@@ -45,6 +48,25 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hookspecs)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_kbisect_reproducer_kinds() -> Sequence[ReproducerKind]:
+    return reproducer_kinds.BUILT_IN
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_kbisect_architectures() -> Sequence[Architecture]:
+    from pytest_kbisect import arch
+
+    return arch.BUILT_IN
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_kbisect_crash_formats() -> Sequence[CrashFormat]:
+    from pytest_kbisect.crash.formats import BUILT_IN
+
+    return BUILT_IN
+
+
 @pytest.hookimpl
 def pytest_kbisect_strategies() -> list[StrategyKind]:
     from pytest_kbisect.bisection.bayes import BAYES
@@ -68,6 +90,8 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """
     if any(getattr(config.option, name, None) for name in _ASKING):
         return None
+    if session_request.is_by_hand(config):
+        return session_request.repeat(config)
     if options.no_range(config):
         raise pytest.UsageError("--kbisect-range: '' is not a range: write A..B, or remove the option")
     if options.given(config, "range") and options.value(config, "range") and options.given(config, "commit"):
@@ -106,6 +130,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for option in options.OPTIONS:
         options.value(config, option.name)  # says what cannot be used before anything is started
     _check_looking(config)
+    _use_entries(config)
     if hasattr(config, "workerinput"):
         from pytest_kbisect.process import die_with_parent
 
@@ -115,6 +140,23 @@ def pytest_configure(config: pytest.Config) -> None:
 
         rootdir.check(config)
         config.pluginmanager.register(UsageWatch(config), "kbisect_usage")
+
+
+def _use_entries(config: pytest.Config) -> None:
+    """Use what other plugins have added; what cannot be used ends the session at once."""
+    from pytest_kbisect.errors import UsageError
+
+    try:
+        reproducers.kinds(config)
+        options.architecture(config)
+        if len(config.hook.pytest_kbisect_crash_formats.get_hookimpls()) > 1:  # some besides ours
+            from pytest_kbisect.crash import known
+
+            before = known.current()
+            known.use(known.registered(config.pluginmanager))
+            config.add_cleanup(lambda: known.use(before))
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)

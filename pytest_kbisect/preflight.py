@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_kbisect import programs, reproducers, variables
+from pytest_kbisect import reproducer_kinds, reproducers
 
 if TYPE_CHECKING:
     import pytest
@@ -19,15 +18,16 @@ def check(session: Session, items: list[pytest.Item], *, compile_: bool) -> None
     """Tell the session what the selected tests ask of the kernel; see that they can be run at all.
 
     `compile_` is False where tests are only listed. Raises UsageError or HostError. For a bisection
-    that only asks (PREFLIGHT names a file) the answer is written there.
+    that only asks (the session request names a file) the answer is written there.
     """
     session.fragments = reproducers.fragments(items)
-    answer = os.environ.get(variables.PREFLIGHT)
+    answer = session.request.selection
     if not compile_ and not answer:
         return
     session.check_host()
-    for source in {item.path: None for item in items if item.path.suffix == ".c"}:
-        programs.compile_static(source, session.cache / "programs")
+    sources = {file.path: file.kind for item in items if (file := item.getparent(reproducers.ReproducerFile))}
+    for source, kind in sources.items():
+        reproducer_kinds.prepare(source, kind, session.cache)
     if answer:
         Path(answer).write_text(json.dumps(_selection(session, items)))
 

@@ -1,4 +1,4 @@
-"""Collecting: a C or shell file in a reproducer folder becomes a parametrized test.
+"""Collecting: a file in a reproducer folder becomes a parametrized test, if a kind of reproducer takes it.
 
 `repro/name.c` is collected as a module with one test function called `name`, so that `-k`, `-m`,
 fixtures, xdist and `--lf` treat it like any other test.
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_kbisect import needs, options
+from pytest_kbisect import needs, options, reproducer_kinds
 from pytest_kbisect.errors import UsageError
 from pytest_kbisect.stash import USAGE
 
@@ -21,10 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pytest_kbisect.fixtures import Compile
     from pytest_kbisect.guest.vm import Guest
-
-SUFFIXES = (".c", ".sh")
+    from pytest_kbisect.reproducer_kinds import GuestProgram, ReproducerKind
 
 OWN_FIXTURE = "kbisect_session"
 """Behind `kernel` and `vm`: tells our fixtures from others of those names."""
@@ -34,10 +32,19 @@ UNTESTABLE = (125, 126, 127)
 125, and the shell's for a program that cannot be run or is not there."""
 
 
-def collects(path: Path, config: pytest.Config) -> bool:
-    """Whether a file is a reproducer: in a reproducer folder, or named on the command line."""
-    if path.suffix not in SUFFIXES:
-        return False
+_FOLDER = "/tmp"  # of the guest, which is ours alone
+_KINDS: pytest.StashKey[tuple[ReproducerKind, ...]] = pytest.StashKey()
+
+
+def kinds(config: pytest.Config) -> tuple[ReproducerKind, ...]:
+    """The kinds of reproducers that plugins have registered. Raises UsageError for an entry that is none."""
+    if _KINDS not in config.stash:
+        config.stash[_KINDS] = reproducer_kinds.registered(config.pluginmanager)
+    return config.stash[_KINDS]
+
+
+def _may_be_one(path: Path, config: pytest.Config) -> bool:
+    """Whether a file may be a reproducer: in a reproducer folder, or named on the command line."""
     if any(folder in path.parents for folder in options.reproducer_folders(config)):
         return True
     return options.in_use(config) and any(
@@ -47,7 +54,9 @@ def collects(path: Path, config: pytest.Config) -> bool:
 
 
 class ReproducerFile(pytest.Module):
-    """A C or shell file, seen as a module with one test."""
+    """A reproducer, seen as a module with one test. `kind` is its kind."""
+
+    kind: ReproducerKind
 
     def _getobj(self) -> ModuleType:
         module = ModuleType(self.path.stem)
@@ -70,7 +79,7 @@ class ReproducerFile(pytest.Module):
             raise uncollected(self.config, unread) from None
         except UsageError as error:
             raise uncollected(self.config, error) from None
-        function = _c_test(self.path) if self.path.suffix == ".c" else _shell_test(self.path)
+        function = _test_of(self.path, self.kind)
         wanted = {field.name: value for field in fields(needed) if (value := getattr(needed, field.name))}
         marked: Callable[..., None] = pytest.mark.kbisect(**wanted)(function)
         return marked
@@ -82,40 +91,31 @@ def uncollected(config: pytest.Config, error: Exception) -> pytest.Collector.Col
     return pytest.Collector.CollectError(str(error))
 
 
-def _c_test(path: Path) -> Callable[..., None]:
-    def reproduce(program: Compile, vm: Guest, request: pytest.FixtureRequest) -> None:
-        run_reproducer(vm, program(path), request)
-
-    return reproduce
-
-
-def _shell_test(path: Path) -> Callable[..., None]:
+def _test_of(path: Path, kind: ReproducerKind) -> Callable[..., None]:
     def reproduce(vm: Guest, request: pytest.FixtureRequest) -> None:
-        run_reproducer(vm, path, request)
+        program = reproducer_kinds.prepare(path, kind, options.cache_folder(request.config))
+        _run(vm, path.name, program, request)
 
     return reproduce
 
 
-def run_reproducer(vm: Guest, program: Path, request: pytest.FixtureRequest) -> None:
+def _run(vm: Guest, name: str, program: GuestProgram, request: pytest.FixtureRequest) -> None:
     """Run a reproducer until it ends or its time is over; either is fine, the console decides.
 
     Raises InfraError for the exit statuses by which it says that it could not do its work.
     """
     from pytest_kbisect.errors import InfraError
 
-    timeout = timeout_of(request.node)
-    if program.suffix == ".sh":  # by the guest's own shell, whatever the file's first line says
-        vm.put(program, "/tmp/reproducer.sh")
-        result = vm.run(["sh", "/tmp/reproducer.sh"], timeout=timeout, may_time_out=True)
-    else:
-        result = vm.run_program(program, timeout=timeout, may_time_out=True)
+    for file, mode in program.modes().items():
+        vm.put(program.files[file], f"{_FOLDER}/{file}", mode=mode)
+    result = vm.run(program.words(_FOLDER), timeout=timeout_of(request.node), may_time_out=True)
     print(result.stdout, end="")
     if result.exit_status in UNTESTABLE:
         vm.settle()  # a crash says more than its program's exit status
         words = (result.stderr or result.stdout).strip().rpartition("\n")[2]
         raise InfraError(
             "reproducer",
-            f"{program.name} says that it cannot test this kernel (exit status {result.exit_status}): {words}",
+            f"{name} says that it cannot test this kernel (exit status {result.exit_status}): {words}",
         )
     if result.stderr:
         print(result.stderr, end="")
@@ -176,7 +176,12 @@ def _configuration(item: pytest.Item) -> str:
 
 def collect(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """The answer to pytest_collect_file."""
-    if not collects(file_path, parent.config):
+    config = parent.config
+    if file_path.suffix == ".py" or not _may_be_one(file_path, config):
+        return None
+    kind = reproducer_kinds.kind_of(file_path, kinds(config))
+    if kind is None:
         return None
     collector: Any = ReproducerFile.from_parent(parent, path=file_path)
+    collector.kind = kind
     return collector  # type: ignore[no-any-return]

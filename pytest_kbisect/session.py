@@ -14,17 +14,20 @@ from typing import TYPE_CHECKING
 from pytest_kbisect import options, parallel, variables
 from pytest_kbisect.errors import HostError, UsageError
 from pytest_kbisect.events import Events
+from pytest_kbisect.session_request import request_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pytest
 
+    from pytest_kbisect.arch import Architecture
     from pytest_kbisect.errors import KbisectError
     from pytest_kbisect.guest.accelerator import Accelerator
     from pytest_kbisect.guest.disk import DiskImage
     from pytest_kbisect.guest.guests import Guests
     from pytest_kbisect.guest.image import GuestImage
+    from pytest_kbisect.guest.qemu import Machine
     from pytest_kbisect.guest.vm import Guest
     from pytest_kbisect.kernel.config import ConfigRequest
     from pytest_kbisect.kernel.image import KernelImage
@@ -47,8 +50,9 @@ class Session:
         self.cache = options.cache_folder(config)
         self.fragments: dict[str, tuple[tuple[str, str], ...]] = {"": ()}
         """What the selected tests ask of each configuration, by its name (see reproducers.fragments)."""
-        named = os.environ.get(variables.LAB)
-        folder = Path(named) if named else None
+        self.request = request_of(config)
+        """What a bisection wants of this session."""
+        folder = Path(self.request.folder) if self.request.folder else None
         self.bisecting = folder is not None
         """Whether a bisection started this session, at one of its commits."""
         self.consoles = folder / "runs" if folder else None
@@ -70,8 +74,8 @@ class Session:
 
         _ = self.disk  # raises where it cannot be used
         headroom.require_path(self.cache)
-        absent = host.missing(host.Purpose.BUILD, host.Purpose.GUEST)
-        host.require(*(tool.name for tool in absent if not tool.optional))
+        absent = host.missing(host.Purpose.BUILD, host.Purpose.GUEST, architecture=self.architecture)
+        host.require_tools(tool for tool in absent if not tool.optional)
         try:
             self.cache.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -96,6 +100,10 @@ class Session:
     def commit(self) -> str:
         return self.tree.resolve(options.value(self._config, "commit"))
 
+    @cached_property
+    def architecture(self) -> Architecture:
+        return options.architecture(self._config)
+
     def config_request(self, configuration: str) -> ConfigRequest:
         """What the user's files and the selected reproducers ask of a configuration."""
         from pytest_kbisect.kernel import config
@@ -104,6 +112,7 @@ class Session:
             options.value(self._config, "config"),
             self.fragments.get(configuration, ()),
             disk_image=self.disk is not None,
+            architecture=self.architecture,
         )
 
     def kernel(self, configuration: str = "") -> KernelImage:
@@ -183,7 +192,7 @@ class Session:
         from pytest_kbisect.guest import image
 
         with FileLock(self.share() / "image.lock"):
-            return image.build(self.share() / "image", self.disk)
+            return image.build(self.share() / "image", self.disk, self.architecture)
 
     @cached_property
     def _guests(self) -> Guests:
@@ -216,29 +225,35 @@ class Session:
     def accelerator(self, kernel: KernelImage) -> Accelerator:
         from pytest_kbisect.guest import accelerator
 
-        chosen = accelerator.choose(options.value(self._config, "accel"), self.cache, kernel.image)
+        chosen = accelerator.choose(
+            options.value(self._config, "accel"), self.cache, kernel.image, self.architecture
+        )
         if chosen.why:
             self.events.say_once(f"note: {chosen.why}")
         return chosen
 
-    @contextlib.contextmanager
-    def guest(self, kernel: KernelImage, needs: Needs, name: str) -> Iterator[Guest]:
-        """A guest that runs commands; gone after the block. Its console stays where `console_folder` says."""
+    def machine(self, kernel: KernelImage, needs: Needs, initramfs: Path | None) -> Machine:
+        """What a guest of this kernel runs on."""
         from pytest_kbisect.guest.qemu import Machine
 
-        memory = needs.memory or options.value(self._config, "memory")
-        parallel.require_memory(memory)
         accelerator = self.accelerator(kernel)
-        machine = Machine(
+        return Machine(
             kernel=kernel.image,
-            initramfs=self.image.initramfs,
+            initramfs=initramfs,
             disk=self.disk,
-            memory=memory,
+            memory=needs.memory or options.value(self._config, "memory"),
             cpus=needs.cpus or options.value(self._config, "cpus"),
             accelerator=accelerator.name,
             cpu=accelerator.cpu,
+            architecture=self.architecture,
             kernel_arguments=_kernel_arguments(kernel),
         )
+
+    @contextlib.contextmanager
+    def guest(self, kernel: KernelImage, needs: Needs, name: str) -> Iterator[Guest]:
+        """A guest that runs commands; gone after the block. Its console stays where `console_folder` says."""
+        parallel.require_memory(needs.memory or options.value(self._config, "memory"))
+        machine = self.machine(kernel, needs, self.image.initramfs)
         folder = self.console_folder(name)
         shutil.rmtree(folder, ignore_errors=True)
         with self._guests.guest(machine, folder) as guest:
@@ -246,17 +261,15 @@ class Session:
 
     def watch(self, guest: Guest, kernel: KernelImage) -> Watched | None:
         """Note which functions of the crash a guest executes, where the bisection asked for that."""
-        if not os.environ.get(variables.WATCH) or options.value(self._config, "gdb"):
+        functions = self.request.watch
+        if not functions or options.value(self._config, "gdb"):
             return None
         from pytest_kbisect import watching
 
-        wanted = watching.wanted()
-        if not wanted.functions:
-            return None
-        key = kernel.signature, wanted.functions
+        key = kernel.signature, functions
         if key not in self._places:
-            self._places[key] = watching.find(kernel, wanted.functions, self.tree, self.commit)
-        watched = watching.watch(guest, self._places[key], self.folder / "stub", idle=wanted.idle)
+            self._places[key] = watching.find(kernel, functions, self.tree, self.commit)
+        watched = watching.watch(guest, self._places[key], self.folder / "stub", idle=self.request.idle)
         if watched.trouble:
             self.events.say_once(
                 f"note: a run is not watched, whether it reaches the code of the crash: {watched.trouble}"

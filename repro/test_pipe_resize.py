@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pytest_kbisect.guest.vm import Guest
+    from pytest_kbisect import Guest
 
 WRAPPED_RING = r"""
 #define _GNU_SOURCE

@@ -74,7 +74,7 @@ class FakeLinux:
         path.mkdir(parents=True)
         self.counter = path.parent / "builds"
         self.git("init", "-q", "--template=", "-b", "master")
-        symbols = [symbol for symbol, _ in config.built_in("guest.config").settings]
+        symbols = [symbol for symbol, _ in config.for_guest().settings]
         kconfig = "".join(
             f"config {symbol}\n\tbool\n\n" for symbol in [*symbols, "TUN", "VIRTIO_BLK", "UBSAN"]
         )

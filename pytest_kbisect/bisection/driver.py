@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_kbisect import layout, options, parallel, registry
+from pytest_kbisect import arch, layout, options, parallel, registry, reproducers
 from pytest_kbisect.bisection import conclusion, replaying, workplace
 from pytest_kbisect.bisection.course import Course, Plan
 from pytest_kbisect.bisection.journal import Journal
@@ -229,6 +229,7 @@ def _guests(config: pytest.Config) -> dict[str, Any]:
     named = ("memory", "cpus", "timeout")
     return {
         "full_build": options.value(config, "full-build"),
+        "arch": options.value(config, "arch"),
         "image": str(options.value(config, "image") or ""),
         "guest": {name: options.value(config, name) for name in named},
     }
@@ -282,7 +283,8 @@ def _report(config: pytest.Config, folder: Path, teller: Teller) -> None:
     junit = config.invocation_params.dir / options.path(also) if also else None
     cache = options.cache_folder(config)
     none: list[str] = []
-    write = partial(reports.write, folder, cache, also=junit)
+    known = arch.registered(config.pluginmanager)
+    write = partial(reports.write, folder, cache, reproducers.kinds(config), known, also=junit)
     for trouble in attempt("no reports were written", write, none, teller.note):
         teller.note(trouble)
 
@@ -310,6 +312,7 @@ def _request(config: pytest.Config, fragments: Iterable[Sequence[str]]) -> Confi
         options.value(config, "config"),
         [(source, line) for source, line in fragments],
         disk_image=options.value(config, "image") is not None,
+        architecture=options.architecture(config),
     )
 
 

@@ -8,14 +8,15 @@ import os
 import shutil
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_kbisect import events, process, variables
+from pytest_kbisect import events, process, session_request
 from pytest_kbisect.bisection.executor import Executor, LocalExecutor, RunningSession, SessionCommand
 from pytest_kbisect.bisection.session_report import read
 from pytest_kbisect.errors import ExitCode, KbisectError, UsageError
 from pytest_kbisect.reports.consoles import session_folder
+from pytest_kbisect.session_request import SessionRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -74,10 +75,10 @@ class Lab:
             # Here, wherever others run: its answer is needed first, and builds nothing.
             running = self._start(
                 LocalExecutor(),
-                ["--collect-only", "-q", "--kbisect-runs=1"],
+                ("--collect-only", "-q", "--kbisect-runs=1"),
                 log,
+                SessionRequest(selection=str(answer)),
                 scratch=scratch,
-                environment={variables.PREFLIGHT: str(answer)},
             )
             try:
                 yield lambda: _selection(_status(running), answer, log)
@@ -106,27 +107,18 @@ class Lab:
         folder.mkdir(parents=True)
         xml, log = folder / "junit.xml", folder / "session.log"
         started = time.monotonic()
-        # Nobody reads a summary, and plugins take their time for it (hypothesis' imports all of hypothesis).
-        options = [
-            f"--kbisect-commit={commit}",
-            f"--kbisect-runs={order.runs}",
-            f"--junitxml={xml}",
-            "--no-summary",
-        ]
-        running = self._start(
-            self._executor,
-            [*options, *extra],
-            log,
-            scratch=folder,
-            environment={
-                variables.LAB: str(folder),
-                variables.KNOWN: " ".join(order.known),
-                variables.EXPECT: json.dumps(list(order.expect)),
-                variables.WATCH: json.dumps({"functions": order.watch, "idle": order.idle}),
-                variables.STOP: "" if stop is None else json.dumps(list(stop)),
-                variables.STRICT: "1" if order.strict else "",
-            },
+        request = SessionRequest(
+            folder=str(folder),
+            known=order.known,
+            expect=order.expect,
+            stop=stop,
+            watch=order.watch,
+            idle=order.idle,
+            strict=order.strict,
         )
+        options = (f"--kbisect-commit={commit}", f"--kbisect-runs={order.runs}", *extra)
+        private = (f"--junitxml={xml}",)
+        running = self._start(self._executor, options, log, request, scratch=folder, private=private)
 
         def found(status: int) -> Tested:
             seconds = time.monotonic() - started
@@ -141,22 +133,29 @@ class Lab:
     def _start(
         self,
         executor: Executor,
-        extra: Sequence[str],
+        extra: Iterable[str],
         log: Path,
+        request: SessionRequest,
         *,
         scratch: Path,
-        environment: dict[str, str],
+        private: Iterable[str] = (),
     ) -> RunningSession:
-        # The last of several equal options wins; an empty range is none. --maxfail and a cache of
-        # their own: a user's -x or --lf must not make a session test less than it was asked to.
+        """Start a session with the user's arguments and `extra` ones; `private` ones are not repeated."""
+        # The last of several equal options wins; an empty range is none. A user's -x must not make a session
+        # test less than it was asked to.
+        arguments = (*self._arguments, "--kbisect-range=", "--maxfail=0", *extra)
+        file = scratch / session_request.FILE
+        replace(request, arguments=arguments, directory=str(self._cwd)).write(file)
         command = (
-            *(sys.executable, "-m", "pytest", *self._arguments),
-            *("--kbisect-range=", "--maxfail=0", "--color=no", "-o", f"cache_dir={scratch / 'cache'}"),
-            *extra,
+            *(sys.executable, "-m", "pytest", *arguments, *private),
+            # Nobody reads a summary, and plugins take their time for it: hypothesis imports itself for one.
+            # A cache of its own, for the same reason as --maxfail: --lf.
+            *("--no-summary", "--color=no", "-o", f"cache_dir={scratch / 'cache'}"),
+            f"--kbisect-request={file}",
         )
         # Unbuffered: what pytest says in the end (_complaint) comes after the report that it printed before.
         ours = {"PYTHONUNBUFFERED": "1", **process.bytecode(self._cache / "bytecode")}
-        environment = {**os.environ, **ours, **environment}
+        environment = {**os.environ, **ours}
         return executor.start(SessionCommand(command, self._cwd, environment, folder=scratch, log=log))
 
 

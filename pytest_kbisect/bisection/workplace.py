@@ -8,13 +8,14 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_kbisect import options, programs
+from pytest_kbisect import options, reproducers
 from pytest_kbisect.errors import UsageError
 from pytest_kbisect.guest import disk
 from pytest_kbisect.kernel import signature
+from pytest_kbisect.reproducer_kinds import kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     import pytest
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_kbisect.bisection.journal import Journal
     from pytest_kbisect.bisection.lab import Selection
     from pytest_kbisect.kernel.tree import Range
+    from pytest_kbisect.reproducer_kinds import ReproducerKind
 
 _GUEST = ("memory", "cpus", "timeout", "accel")
 """Options that may make a crash more or less likely, and can be changed on the way: a run that was cut short
@@ -49,7 +51,7 @@ def subject_of(config: pytest.Config, selection: Selection, plan: Plan) -> dict[
         "fix": plan.fix,
         "tests": list(selection.tests),
         "reproducers": {name: _digest(Path(name)) for name in selection.files},
-        "included": _included(selection.files),
+        "included": _included(selection.files, reproducers.kinds(config)),
         "fragments": selection.fragments,
         "config": [_digest(path) for path in options.value(config, "config")],
         "crash": sorted(plan.crash),
@@ -57,6 +59,7 @@ def subject_of(config: pytest.Config, selection: Selection, plan: Plan) -> dict[
         "strategy": plan.strategy.name,
         "full_build": options.value(config, "full-build"),
         "runs": plan.runs,
+        "arch": options.value(config, "arch"),
         # Kernels are the same where their signatures are: those of another formula never are.
         "signature format": signature.FORMAT,
     }
@@ -79,10 +82,10 @@ def _number(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _included(files: Iterable[str]) -> dict[str, str]:
-    """What their C sources include besides the system's headers, and the digest of each."""
-    sources = (Path(name) for name in files if name.endswith(".c"))
-    found = {header for source in sources for header in programs.headers(source)}
+def _included(files: Iterable[str], kinds: Sequence[ReproducerKind]) -> dict[str, str]:
+    """The files that belong to reproducers, such as headers, and the digest of each."""
+    known = ((Path(name), kind_of(Path(name), kinds)) for name in files)
+    found = {related for path, kind in known if kind for related in kind.related_files(path)}
     return {str(header): _digest(header) for header in sorted(found)}
 
 

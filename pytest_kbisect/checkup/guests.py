@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_kbisect import host
+from pytest_kbisect.arch import DEFAULT
 from pytest_kbisect.checkup import Finding, Severity
 from pytest_kbisect.errors import BootError, HostError, KbisectError
 from pytest_kbisect.guest import accelerator
-from pytest_kbisect.guest.qemu import QEMU
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ _BOOT = 120.0
 
 def check(cache: Path) -> Iterator[Finding]:
     """KVM, and a guest from boot to its first command."""
-    if not host.find(QEMU):
+    if not host.find(DEFAULT.qemu):
         return
     with contextlib.ExitStack() as held:
         kernels = _kernels(cache, held)
@@ -50,9 +50,11 @@ def _kernels(cache: Path, held: contextlib.ExitStack) -> list[Path]:
     from pytest_kbisect.kernel.store import Store
 
     folder = cache / "kernels"
-    images = sorted(folder.glob("*/bzImage"), key=lambda image: image.parent.stat().st_mtime, reverse=True)
+    images = sorted(
+        folder.glob(f"*/{DEFAULT.image_name}"), key=lambda image: image.parent.stat().st_mtime, reverse=True
+    )
     entries = [Store(folder).lookup(image.parent.name) for image in images[:_TRIED]]
-    return [held.enter_context(entry).folder / "bzImage" for entry in entries if entry is not None]
+    return [held.enter_context(entry).folder / DEFAULT.image_name for entry in entries if entry is not None]
 
 
 def _host_kernel() -> Path | None:

@@ -8,9 +8,9 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from pytest_kbisect import host, options, parallel
+from pytest_kbisect.arch import DEFAULT
 from pytest_kbisect.checkup import Finding, Severity
 from pytest_kbisect.errors import UsageError
-from pytest_kbisect.guest.qemu import QEMU
 from pytest_kbisect.kernel import headroom
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _STORE = options.default("store-size") << 10
 APPLETS = ("base64", "cat", "chmod", "echo", "ip", "mkdir", "mknod", "mount", "sh", "sleep", "true")
 """What the guest's init and we ourselves run in a guest."""
 
-_SAID = ("git", "make", "flex", "bison", QEMU, "busybox")
+_SAID = ("git", "make", "flex", "bison", DEFAULT.qemu, "busybox")
 """Tools whose versions are worth a word: those that bug reports turn on."""
 
 _PROCESS_CONTROL = {

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from pytest_kbisect.kernel.compilers import ToolName, Version
+    from pytest_kbisect.arch.architecture import ToolName, Version
     from pytest_kbisect.kernel.tree import LinuxTree
 
 

@@ -34,13 +34,16 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the reports of every file; 0 also where there are none."""
+    from pytest_kbisect import plugins
     from pytest_kbisect.commands.consolefile import console_text
-    from pytest_kbisect.crash import parse_console
+    from pytest_kbisect.crash import known, parse_console
     from pytest_kbisect.errors import ExitCode, UsageError
 
     vmlinux: Path | None = arguments.vmlinux
     if vmlinux is not None and not vmlinux.is_file():
         raise UsageError(f"{vmlinux}: no such file: give the vmlinux of the kernel that crashed")
+    if plugins.others():
+        known.use(known.registered(plugins.load()))
     for name in arguments.files or ["-"]:
         try:
             data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()

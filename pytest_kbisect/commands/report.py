@@ -28,11 +28,14 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(arguments: argparse.Namespace) -> int:
     """Write them. Raises HostError if one cannot be written."""
+    from pytest_kbisect import arch, plugins, reproducer_kinds
     from pytest_kbisect.errors import ExitCode, HostError
     from pytest_kbisect.options import default_cache
     from pytest_kbisect.reports import folder
 
-    troubles = folder.write(arguments.folder, arguments.cache or default_cache())
+    known = plugins.load()
+    kinds, architectures = reproducer_kinds.registered(known), arch.registered(known)
+    troubles = folder.write(arguments.folder, arguments.cache or default_cache(), kinds, architectures)
     if troubles:
         raise HostError("; ".join(troubles))
     print(f"reports: {arguments.folder}")

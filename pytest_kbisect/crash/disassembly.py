@@ -9,6 +9,7 @@ import tempfile
 from typing import Final
 
 from pytest_kbisect import process
+from pytest_kbisect.arch.x86_64 import X86_64
 
 _CODE: Final = re.compile(
     r"\bCode: (?P<before>(?:[0-9a-f]{2} ){0,128})<(?P<first>[0-9a-f]{2})>(?P<after>(?: [0-9a-f]{2}){0,128})\s*$"
@@ -45,7 +46,9 @@ def _run(objdump: str, code: bytes) -> list[tuple[int, str]]:
         file.flush()
         try:
             output = process.run(
-                [objdump, "-D", "-b", "binary", "-m", "i386:x86-64", file.name], timeout=_SECONDS, check=False
+                [objdump, "-D", "-b", "binary", "-m", X86_64.objdump_machine, file.name],
+                timeout=_SECONDS,
+                check=False,
             )
         except subprocess.TimeoutExpired:
             return []

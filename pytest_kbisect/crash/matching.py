@@ -7,10 +7,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from pytest_kbisect.crash.cleaning import clean_title
-from pytest_kbisect.crash.families import HEADERS
 from pytest_kbisect.crash.frames import is_generic, plain_names
 from pytest_kbisect.crash.guilty import guilty_file, is_called_by_all
-from pytest_kbisect.crash.kinds import kind_of
+from pytest_kbisect.crash.known import KnownFormats, current
 from pytest_kbisect.crash.naming import CUT, frame_of_title
 from pytest_kbisect.crash.pattern import Pattern
 
@@ -107,7 +106,7 @@ _RENAMED: Final = (
     (Pattern(r"KASAN: double-free(?: or invalid-free)? in (?P<frame>\S+)$"), "invalid-free in {frame}"),
 )
 _PLACEHOLDER: Final = re.compile(r"(\{[a-z]{1,20}\})")
-# What may stand in a title for what its family's sign found.
+# What may stand in a title for the sign of its format found.
 _SAID: Final = {
     "{kind}": r"[a-z-]{1,40}",
     "{access}": r"(?:[Rr]ead|[Ww]rite)",
@@ -117,16 +116,16 @@ _SAID: Final = {
 
 
 @cache
-def _stands_for() -> tuple[tuple[Pattern[str], str], ...]:
+def _stands_for(known: KnownFormats) -> tuple[tuple[Pattern[str], str], ...]:
     """What titles stand for of which no report is known, and so no alternatives.
 
-    Which of two accesses comes first, or which detector, is chance: the families say so by an alternative.
+    Which of two accesses comes first, or which detector, is chance: their formats say so by an alternative.
     """
     found = {}
-    for family in (family for header in HEADERS for family in header.families):
-        words = [word for word in family.alternatives if _PLACEHOLDER.findall(word) == ["{frame}"]]
-        if words and family.title.endswith("{frame}"):
-            parts = _PLACEHOLDER.split(family.title)
+    for entry in known.formats:
+        words = [word for word in entry.alternatives if _PLACEHOLDER.findall(word) == ["{frame}"]]
+        if words and entry.title.endswith("{frame}"):
+            parts = _PLACEHOLDER.split(entry.title)
             sign = "".join(_SAID.get(part, re.escape(part)) for part in parts)
             found[sign, words[0]] = (Pattern(sign), words[0])
     return (*found.values(), *_RENAMED)
@@ -134,7 +133,7 @@ def _stands_for() -> tuple[tuple[Pattern[str], str], ...]:
 
 def _titles(report: CrashReport) -> set[str]:
     titles = {report.title, *report.alt_titles}
-    for pattern, word in _stands_for():
+    for pattern, word in _stands_for(current()):
         found = pattern.match(report.title)
         if found is not None:
             titles.add(word.format_map(found.groupdict()))
@@ -200,7 +199,7 @@ def crash_class(report: CrashReport) -> str:
     """The class of fault, in which one bug tends to stay: "" if none is known."""
     if _FAULT_TITLE.search(report.title):
         return "memory access"
-    kind = report.type or kind_of(report.title)
+    kind = report.type or current().kind_of(report.title)
     for name, pattern in _CLASSES:
         if pattern.match(kind):
             return name

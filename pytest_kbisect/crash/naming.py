@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pytest_kbisect.crash.cleaning import clean_title
-from pytest_kbisect.crash.families.family import Stack
+from pytest_kbisect.crash.formats.format import Stack
 from pytest_kbisect.crash.frames import is_generic, plain_names
 from pytest_kbisect.crash.pattern import Pattern
 from pytest_kbisect.crash.stack import follow, trace_fault
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     import re
     from collections.abc import Sequence
 
-    from pytest_kbisect.crash.families.family import Family, Header
+    from pytest_kbisect.crash.formats.format import CrashFormat
+    from pytest_kbisect.crash.formats.headers import Header
 
 CUT: Final = "corrupted"
 """What stands in a title for a key frame that was not found."""
@@ -43,60 +44,60 @@ def name_crash(lines: Sequence[str], title_lines: int, header: Header) -> Name:
     Only the first `title_lines` are looked at for the title: what follows may be another crash.
     """
     text = lines[: min(title_lines, _LINES_READ)]
-    found = _find_family(text, header)
+    found = _find_format(text, header)
     if found is None:
-        signed = any(family.sign.search(lines[0]) for family in header.families)
+        signed = any(entry.sign.search(lines[0]) for entry in header.formats)
         # What stands before the word is another program's, or another task's.
         title = clean_title(lines[0][max(0, lines[0].find(header.word)) :])
         reason = "matched title but not report regexp" if signed else trace_fault(lines)
         if _STAMP_IN_TITLE.search(lines[0]):
             reason = _STAMPED_TITLE
         return Name(title, (), frame_of_title(title), reason)
-    family, at, groups = found
+    entry, at, groups = found
     reason = ""
     frames: tuple[str, ...] = ("",)
-    if family.steps:
-        frames, trusted = _key_frame(text[at:], family)
+    if entry.steps:
+        frames, trusted = _key_frame(text[at:], entry)
         if frames == (CUT,) or not trusted:
             reason = "extracted no frames"
-    if family.origin_steps:
-        functions, _ = follow(text[at:], family.origin_steps)
-        groups["origin"] = _choose(functions, family)[0]
-    titles = _all_titles(family, groups, frames)
+    if entry.origin_steps:
+        functions, _ = follow(text[at:], entry.origin_steps)
+        groups["origin"] = _choose(functions, entry)[0]
+    titles = _all_titles(entry, groups, frames)
     title = titles[0]
     if not reason:
-        if family.cut_short:
+        if entry.cut_short:
             reason = "report format is marked as corrupted"
-        elif _STAMP_IN_TITLE.search(family.title.format_map({**groups, "frame": ""})):
+        elif _STAMP_IN_TITLE.search(entry.title.format_map({**groups, "frame": ""})):
             reason = _STAMPED_TITLE
-        elif not family.traceless:
+        elif not entry.traceless:
             reason = trace_fault(lines)
     return Name(title, tuple(sorted({*titles[1:]} - {title})), frame_of_title(title), reason)
 
 
-def _find_family(text: Sequence[str], header: Header) -> tuple[Family, int, dict[str, str]] | None:
-    """The family whose sign comes first and whose details follow, where, and what they say."""
+def _find_format(text: Sequence[str], header: Header) -> tuple[CrashFormat, int, dict[str, str]] | None:
+    """The format whose sign comes first and whose details follow, where, and what they say."""
     for at, line in enumerate(text):
-        signs: list[tuple[int, Family, re.Match[str]]] = []
-        for family in header.families:
-            sign = family.sign.search(line)
+        signs: list[tuple[int, CrashFormat, re.Match[str]]] = []
+        for entry in header.formats:
+            sign = entry.sign.search(line)
             if sign is not None:
-                signs.append((sign.start(), family, sign))
+                signs.append((sign.start(), entry, sign))
         signs.sort(key=lambda candidate: candidate[0])
-        for _, family, sign in signs:
-            details = _read_details(family, text, at)
+        for _, entry, sign in signs:
+            details = _read_details(entry, text, at)
             if details is not None:
                 groups = {key: value or "" for key, value in sign.groupdict().items()}
-                return family, at, groups | details
+                return entry, at, groups | details
         if at > 60:
             break
     return None
 
 
-def _read_details(family: Family, text: Sequence[str], at: int) -> dict[str, str] | None:
+def _read_details(entry: CrashFormat, text: Sequence[str], at: int) -> dict[str, str] | None:
     groups: dict[str, str] = {}
     at += 1
-    for detail in family.details:
+    for detail in entry.details:
         while at < len(text):
             match = detail.search(text[at])
             at += 1
@@ -108,30 +109,30 @@ def _read_details(family: Family, text: Sequence[str], at: int) -> dict[str, str
     return groups
 
 
-def _key_frame(lines: Sequence[str], family: Family) -> tuple[tuple[str, ...], bool]:
+def _key_frame(lines: Sequence[str], entry: CrashFormat) -> tuple[tuple[str, ...], bool]:
     """The key frame's names, the one for the title first; and whether the trace can be trusted."""
-    functions, trusted = follow(lines, family.steps)
-    frames = _choose(functions[:trusted], family)
-    for way in family.fallbacks:
+    functions, trusted = follow(lines, entry.steps)
+    frames = _choose(functions[:trusted], entry)
+    for way in entry.fallbacks:
         if frames != (CUT,):
             return frames, True
         whole = trusted == len(functions)
         functions, trusted = follow(lines, way)
-        frames = _choose(functions[:trusted], family)
+        frames = _choose(functions[:trusted], entry)
         if frames == (CUT,) and isinstance(way[0], Stack):
-            return _choose(functions, family), False
+            return _choose(functions, entry), False
         if not whole:
             return (CUT,), False
     return frames, True
 
 
-def _choose(functions: Sequence[str], family: Family) -> tuple[str, ...]:
-    own = Pattern("|".join(family.skip)) if family.skip else None
+def _choose(functions: Sequence[str], entry: CrashFormat) -> tuple[str, ...]:
+    own = Pattern("|".join(entry.skip)) if entry.skip else None
     telling = [
         name for name in functions if not is_generic(name) and not (own is not None and own.search(name))
     ]
-    if family.choose is not None:
-        name, raw = family.choose(telling)
+    if entry.choose is not None:
+        name, raw = entry.choose(telling)
         if not name:
             return (CUT,)
         if name != raw:
@@ -142,11 +143,11 @@ def _choose(functions: Sequence[str], family: Family) -> tuple[str, ...]:
     return plain_names(telling[0])
 
 
-def _all_titles(family: Family, groups: dict[str, str], frames: tuple[str, ...]) -> list[str]:
+def _all_titles(entry: CrashFormat, groups: dict[str, str], frames: tuple[str, ...]) -> list[str]:
     return [
         clean_title(form.format_map({**groups, "frame": frame}))
         for frame in frames
-        for form in (family.title, *family.alternatives)
+        for form in (entry.title, *entry.alternatives)
     ]
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from pytest_kbisect.crash.families.family import NAME, PC, Stack
+from pytest_kbisect.crash.formats.format import NAME, PC, Stack
 from pytest_kbisect.crash.mangling import demangle
 from pytest_kbisect.crash.pattern import Pattern
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_kbisect.crash.families.family import Step
+    from pytest_kbisect.crash.formats.format import Step
 
 # "Call Trace:" of most, "Call trace:" of arm64, "Backtrace:" of arm and parisc, "backtrace:" of kmemleak
 # and page owner, "Allocated by task 1:" and so on of the sanitizers, "read to 0x.." of KCSAN. Each of these

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_kbisect.crash.circumstances import Circumstances
 from pytest_kbisect.crash.console import BARE, LONGEST_LINE, PROGRAM, Line, read_line
-from pytest_kbisect.crash.families import BANNER, Header
-from pytest_kbisect.crash.kinds import kind_of
+from pytest_kbisect.crash.formats import BANNER
+from pytest_kbisect.crash.known import current
 from pytest_kbisect.crash.naming import name_crash
 from pytest_kbisect.crash.pattern import Pattern
 from pytest_kbisect.crash.report import CrashReport
-from pytest_kbisect.crash.searching import OTHER_TRACE, Hit, headlines
+from pytest_kbisect.crash.searching import OTHER_TRACE, Hit
 from pytest_kbisect.crash.speakers import Speakers
 from pytest_kbisect.crash.stack import stacks
 from pytest_kbisect.crash.succession import Succession
@@ -20,6 +20,8 @@ from pytest_kbisect.crash.unfinished import Unfinished, is_noise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from pytest_kbisect.crash.formats.headers import Header
 
 MOST_ALIKE: Final = 100
 """Reports of one title read from one console; a kernel that warns in a loop has nothing new to say."""
@@ -69,6 +71,7 @@ class Console:
         self.closed: list[Unfinished] = []
         self.circumstances = Circumstances()
         self.held_back = False
+        self._known = current()
         self._succession = Succession()
         self._speakers = Speakers()
         self._alike = Counter[str]()  # reports built, by title
@@ -96,7 +99,7 @@ class Console:
             end = stop
             if stop - self._read_to > _BLOCK:
                 end = data.find(b"\n", self._read_to + _BLOCK, stop) + 1 or stop
-            hits = headlines(data, self._read_to, end)
+            hits = self._known.search.headlines(data, self._read_to, end)
             if end == stop and hits and not whole:
                 final = data.rfind(b"\n", self._read_to, stop - 1) + 1
                 if hits[-1][0] >= final:
@@ -187,6 +190,9 @@ class Console:
         if goes_on:
             self._succession.go_on(header)
         doubtful = not goes_on and self._is_doubtful(line, header, at)
+        if doubtful and any(self._succession.goes_on_in_doubt(header, report) for report in self.open):
+            self._read_line(line)
+            return
         for report in self.open:
             if not goes_on and not doubtful and _NO_CUT.search(line.text) is None:
                 report.cut_title(line)
@@ -233,7 +239,7 @@ class Console:
             elif (
                 header.word in line.message
                 and not _QUOTED.search(line.message)
-                and (header.harmless is None or not header.harmless.search(line.message))
+                and not header.is_harmless(line.message)
             ):
                 return header
         return None
@@ -300,7 +306,7 @@ class Console:
         return CrashReport(
             title=name.title,
             alt_titles=name.alternatives,
-            type=kind_of(name.title),
+            type=self._known.kind_of(name.title),
             frame=name.frame,
             frames=stacks(report.lines),
             lead="\n".join(report.lead),

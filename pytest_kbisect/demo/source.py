@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_kbisect import host, process
+from pytest_kbisect.arch import DEFAULT
 from pytest_kbisect.errors import HostError, UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _UNPACKERS: dict[bytes, tuple[str, ...]] = {
     b"\x28\xb5\x2f\xfd": ("zstd",),
 }
 # The kernel's own makefile refuses to build elsewhere where one of these is: "make mrproper" removes them.
-_BUILT = (".config", "include/config", "arch/x86/include/generated")
+_BUILT = (".config", "include/config", f"arch/{DEFAULT.source_folder}/include/generated")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,15 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_kbisect import process, whole
+from pytest_kbisect.arch import DEFAULT, Architecture
 from pytest_kbisect.errors import UsageError
-from pytest_kbisect.guest.qemu import BOARD, QEMU
 from pytest_kbisect.scratch import scratch_folder
 
 _WORDS = b"Linux version"
 _LIMIT = 5.0
 """Seconds until a kernel's first words; TCG needs about 1."""
-_KVM_PROCESSORS = ("host", "qemu64")
-"""QEMU -cpu models in order of preference; "host" fails on some nested KVMs."""
 SLOW = "guests run under TCG (emulation), several times slower"
 """What it means that KVM cannot be used, for the user."""
 
@@ -40,16 +38,22 @@ class Accelerator:
     why: str = ""
 
 
-def boots(accelerator: str, cpu: str, kernel: Path, cache: Path) -> bool:
+def boots(
+    accelerator: str, cpu: str, kernel: Path, cache: Path, architecture: Architecture = DEFAULT
+) -> bool:
     """Whether this kernel begins to run under this accelerator (at most 5 seconds)."""
     with scratch_folder(cache / "run") as folder:
         console = folder / "console"
         child = process.start(
             [
-                QEMU,
-                *("-accel", accelerator, "-cpu", cpu, "-machine", BOARD, "-nodefaults", "-display", "none"),
+                architecture.qemu,
+                *("-accel", accelerator, "-cpu", cpu, "-machine", architecture.machine),
+                *("-nodefaults", "-display", "none"),
                 *("-m", "256", "-no-reboot", "-serial", f"file:{console}", "-kernel", str(kernel)),
-                *("-append", "console=ttyS0 earlyprintk=serial ignore_loglevel panic=-1"),
+                *(
+                    "-append",
+                    f"console={architecture.console} {architecture.early_console} ignore_loglevel panic=-1",
+                ),
             ]
         )
         try:
@@ -66,21 +70,23 @@ def boots(accelerator: str, cpu: str, kernel: Path, cache: Path) -> bool:
             process.kill(child)
 
 
-def choose(wanted: str, cache: Path, kernel: Path) -> Accelerator:
+def choose(wanted: str, cache: Path, kernel: Path, architecture: Architecture = DEFAULT) -> Accelerator:
     """The accelerator to use: `wanted` is "auto", "kvm" or "tcg".
 
     Raises UsageError where KVM was asked for by name and does not work.
     """
     if wanted == "tcg":
-        return Accelerator("tcg")
+        return Accelerator("tcg", architecture.cpu)
     trouble = device_trouble()
+    if not architecture.is_native():
+        trouble = f"this host runs no {architecture.name} code"
     if not trouble:
-        if cpu := _working_kvm(cache, kernel):
+        if cpu := _working_kvm(cache, kernel, architecture):
             return Accelerator("kvm", cpu)
         trouble = "/dev/kvm opens, but a kernel does not run under it"
     if wanted == "kvm":
         raise UsageError(f"KVM does not work here: {trouble}; use --kbisect-accel tcg")
-    return Accelerator("tcg", why=f"{trouble}: {SLOW}")
+    return Accelerator("tcg", architecture.cpu, why=f"{trouble}: {SLOW}")
 
 
 def device_trouble() -> str:
@@ -92,7 +98,7 @@ def device_trouble() -> str:
     return ""
 
 
-def _working_kvm(cache: Path, kernel: Path) -> str:
+def _working_kvm(cache: Path, kernel: Path, architecture: Architecture) -> str:
     """The -cpu model under which KVM runs a kernel, "" for none; remembered per boot of the host."""
     path, boot = cache / "accelerator.json", Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     try:
@@ -101,8 +107,10 @@ def _working_kvm(cache: Path, kernel: Path) -> str:
             return str(known["kvm_cpu"])
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    answer = next((cpu for cpu in _KVM_PROCESSORS if boots("kvm", cpu, kernel, cache)), "")
-    if not answer and not boots("tcg", "max", kernel, cache):
+    answer = next(
+        (cpu for cpu in architecture.kvm_cpus if boots("kvm", cpu, kernel, cache, architecture)), ""
+    )
+    if not answer and not boots("tcg", architecture.cpu, kernel, cache, architecture):
         return ""  # the kernel's fault, or QEMU's: nothing to remember of KVM
     cache.mkdir(parents=True, exist_ok=True)
     whole.write(path, json.dumps({"boot": boot, "kvm_cpu": answer}))

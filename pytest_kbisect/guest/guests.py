@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from pytest_kbisect.crash import parse_console
 from pytest_kbisect.errors import BootError, HostError, InfraError, KbisectError, KernelCrash
 from pytest_kbisect.guest.disk import Layers
-from pytest_kbisect.guest.qemu import QEMU, Machine, Ram
+from pytest_kbisect.guest.qemu import Machine, Ram
 from pytest_kbisect.guest.vm import Guest
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ _RESTORE_LIMIT = 30.0
 _TROUBLE = (BootError, InfraError, KernelCrash, HostError, OSError)
 
 
-def qemu_identity() -> str:
+def qemu_identity(qemu: str) -> str:
     """Which QEMU this is: another version does not understand what this one froze."""
-    path = shutil.which(QEMU)
+    path = shutil.which(qemu)
     if path is None:
         return ""
     facts = os.stat(path)
@@ -62,7 +62,7 @@ def key_of(machine: Machine) -> str:
     command = machine.command(Path("console"), 0, ram=Ram(0, private=True), line_fd=0, layers=Layers(0, 0))
     files = [_digest(machine.kernel), _digest(machine.initramfs) if machine.initramfs else ""]
     files += [machine.disk.state()] if machine.disk else []
-    words = [str(_FORMAT), qemu_identity(), *files, *command]
+    words = [str(_FORMAT), qemu_identity(machine.architecture.qemu), *files, *command]
     return hashlib.sha256("\0".join(words).encode()).hexdigest()
 
 

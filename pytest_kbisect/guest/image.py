@@ -21,10 +21,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_kbisect import host, process, whole
+from pytest_kbisect.arch import DEFAULT
 from pytest_kbisect.errors import HostError
 from pytest_kbisect.guest.cpio import Archive
 
 if TYPE_CHECKING:
+    from pytest_kbisect.arch import Architecture
     from pytest_kbisect.guest.disk import DiskImage
 
 INIT, FIND_ROOT = "init.sh", "find-root.sh"
@@ -45,11 +47,16 @@ class GuestImage:
     disk: DiskImage | None = None
 
 
-def build(directory: Path, disk: DiskImage | None = None) -> GuestImage:
+def build(directory: Path, disk: DiskImage | None = None, architecture: Architecture = DEFAULT) -> GuestImage:
     """Make key pairs and an initramfs in `directory`; what is already there is used again.
 
-    Raises HostError where busybox (static) or dropbear is missing.
+    Raises HostError where busybox (static) or dropbear is missing, or is of another architecture.
     """
+    if not architecture.is_native():
+        raise HostError(
+            f"guests get this host's busybox, which does not run on {architecture.name}: "
+            f"use a host with {', '.join(architecture.host_machines)}"
+        )
     if disk is not None:
         return _build_for(disk, directory)
     directory.mkdir(parents=True, exist_ok=True)

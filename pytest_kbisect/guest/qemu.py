@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect import process
+from pytest_kbisect.arch import DEFAULT
 from pytest_kbisect.errors import InfraError
 from pytest_kbisect.guest.disk import escaped
 
@@ -25,21 +26,19 @@ if TYPE_CHECKING:
 
     from qemu.qmp import QMPClient
 
+    from pytest_kbisect.arch import Architecture
     from pytest_kbisect.guest.disk import DiskImage, Layers
-
-QEMU = "qemu-system-x86_64"
-# Its interrupts need no links of the ACPI tables, whose interpreter takes a tenth of a second for each in an
-# emulated guest: a boot takes a sixth less than on "pc". There is no disk for a controller to look for.
-BOARD = "q35,sata=off"
 
 # No `quiet`: a WARN is printed at level 4 and `quiet` hides it. A panic reboots at once and
 # -no-reboot turns that into the end of QEMU. A task hung for 10 s is hung: nothing here sleeps so
-# long in the kernel, and the default of 120 s is longer than most runs. On a busy host an emulated guest
-# may miss the ticks by which the kernel finds out whether its timer works, and panic: it is not asked to.
-KERNEL_ARGUMENTS = (
-    "console=ttyS0 ignore_loglevel panic=-1 nokaslr no_timer_check net.ifnames=0 random.trust_cpu=on"
-    " sysctl.kernel.hung_task_timeout_secs=10"
-)
+# long in the kernel, and the default of 120 s is longer than most runs.
+_KERNEL_ARGUMENTS = "ignore_loglevel panic=-1 nokaslr net.ifnames=0 random.trust_cpu=on sysctl.kernel.hung_task_timeout_secs=10"
+
+
+def kernel_arguments(architecture: Architecture) -> str:
+    """The command line of each kernel of this architecture."""
+    words = (f"console={architecture.console}", _KERNEL_ARGUMENTS, architecture.kernel_arguments)
+    return " ".join(filter(None, words))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ class Ram:
 class Machine:
     """What to boot and on what. `memory` is in MiB; `accelerator` is "kvm" or "tcg"; `cpu` a -cpu model.
 
-    `board` is QEMU's -machine; `disk` holds the user space, where the initramfs does not.
+    `disk` holds the user space, where the initramfs does not.
     """
 
     kernel: Path
@@ -70,7 +69,7 @@ class Machine:
     cpus: int = 2
     accelerator: str = "tcg"
     cpu: str = "max"
-    board: str = BOARD
+    architecture: Architecture = DEFAULT
     kernel_arguments: str = ""
     extra: tuple[str, ...] = field(default=())
 
@@ -89,9 +88,11 @@ class Machine:
         that a guest with `ram` has. A machine with a disk needs the `layers` over it.
         """
         initrd = ["-initrd", str(self.initramfs)] if self.initramfs else []
+        board = self.architecture.machine
+        arguments = f"{kernel_arguments(self.architecture)} {self.kernel_arguments}".strip()
         return [
-            QEMU,
-            *("-machine", f"{self.board},memory-backend=ram" if ram else self.board),
+            self.architecture.qemu,
+            *("-machine", f"{board},memory-backend=ram" if ram else board),
             *(self._memory_in(ram) if ram else ()),
             *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
             *("-accel", self.accelerator, "-cpu", self.cpu),
@@ -104,12 +105,13 @@ class Machine:
                 "chardev:console",
             ),
             *(("-chardev", f"socket,id=line,fd={line_fd}", "-serial", "chardev:line") if ram else ()),
-            *("-device", "virtio-rng-pci", "-device", "vmgenid,guid=auto"),
+            *("-device", "virtio-rng-pci"),
+            *(word for device in self.architecture.devices for word in ("-device", device)),
             *("-netdev", "user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:0-:22"),
             *("-device", "virtio-net-pci,netdev=net0,romfile="),
             *(self.disk.arguments(layers) if self.disk and layers else ()),
             *("-kernel", str(self.kernel), *initrd),
-            *("-append", f"{KERNEL_ARGUMENTS} {self.kernel_arguments}".strip()),
+            *("-append", arguments),
             *self.extra,
         ]
 

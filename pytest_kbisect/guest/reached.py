@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import struct
 import threading
 from typing import TYPE_CHECKING, Final
 
+from pytest_kbisect.arch import DEFAULT
 from pytest_kbisect.errors import InfraError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from pytest_kbisect.arch import Architecture
 
 _ANSWER: Final = 5.0
 """Seconds in which the stub answers at first; it does in one or two milliseconds."""
@@ -28,8 +30,6 @@ _GOODBYE: Final = b"\x03$D#44"
 
 A stub that is late reads it when it comes to it; no answer need be waited for.
 """
-_RIP: Final = slice(16 * 16, 17 * 16)
-"""Where the answer to `g` has the instruction pointer: after sixteen registers of eight bytes, in hex."""
 
 
 class Reached:
@@ -38,14 +38,16 @@ class Reached:
     Raises InfraError where the stub does not do what it is asked for; the guest goes on all the same.
     """
 
-    def __init__(self, path: Path, addresses: Mapping[str, Sequence[int]]) -> None:
+    def __init__(
+        self, path: Path, addresses: Mapping[str, Sequence[int]], architecture: Architecture = DEFAULT
+    ) -> None:
         """`path` is the unix socket at which QEMU's stub listens. The guest runs when this returns."""
         self.functions = tuple(addresses)
         self.trouble = ""
         """Why the guest is not watched any more, before all functions were hit; "" if it is."""
         self._names = {address: name for name, places in addresses.items() for address in places}
         self._hit: set[str] = set()
-        self._stub = _Stub(path)
+        self._stub = _Stub(path, architecture)
         try:
             for address in self._names:
                 self._stub.ask(f"Z0,{address:x},1", "OK")
@@ -96,7 +98,8 @@ class _StubGoneError(InfraError):
 class _Stub:
     """GDB's remote serial protocol, as much of it as is needed."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, architecture: Architecture) -> None:
+        self._architecture = architecture
         self._socket = socket.socket(socket.AF_UNIX)
         self._buffer = b""
         self.patience: float | None = _ANSWER
@@ -122,10 +125,12 @@ class _Stub:
         """Of the processor that stopped. Raises InfraError where the stub does not say."""
         answer = self.ask("g")
         try:
-            (address,) = struct.unpack("<Q", bytes.fromhex(answer[_RIP]))
-        except (ValueError, struct.error):
-            raise InfraError("qemu", f"QEMU's gdb stub tells no registers: {answer[:40]!r}") from None
-        return int(address)
+            register = bytes.fromhex(answer[self._architecture.program_counter])
+        except ValueError:
+            register = b""
+        if not register:
+            raise InfraError("qemu", f"QEMU's gdb stub tells no registers: {answer[:40]!r}")
+        return int.from_bytes(register, self._architecture.byte_order)
 
     def send(self, command: str) -> None:
         data = command.encode()

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from pytest_kbisect.guest.vm import Guest
 
 _PROGRAM = "/tmp/kbisect-thaw"  # where programs can be run, as reproducers are
-_LINE = "/dev/ttyS1"
 _READY, _DONE = b"R", b"."
 _LIMIT = 5.0
 """Seconds until the program answers on the line; a busy TCG guest needs 0.1."""
@@ -39,7 +38,7 @@ def install(guest: Guest, program: Path, line: socket.socket) -> bool:
     """Put the program into a guest that will be frozen. True if it waits at the line."""
     guest.put(program, _PROGRAM, mode=0o755)
     with no_test():
-        started = guest.run(f"{_PROGRAM} {_LINE}")
+        started = guest.run(f"{_PROGRAM} {guest.machine.architecture.second_serial}")
         if started.exit_status == 0 and _heard(line) == _READY:
             return True
         guest.run(f"kill $(pidof {_PROGRAM}); true")

@@ -288,7 +288,7 @@ class Guest:
         socket.unlink(missing_ok=True)
         self._qemu.serve_gdb(socket)
         self._unanswered.watched = True
-        return Reached(socket, entries)
+        return Reached(socket, entries, self.machine.architecture)
 
     def expect(self, ends_run: Callable[[CrashReport], bool]) -> None:
         """From now on only reports of which `ends_run` says so, and panics, end a run at once.

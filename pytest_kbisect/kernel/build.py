@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from pytest_kbisect.arch import Architecture
     from pytest_kbisect.kernel.config import ConfigRequest
     from pytest_kbisect.kernel.sources import Sources
     from pytest_kbisect.kernel.toolchain import Toolchain
@@ -135,14 +136,16 @@ def _attempt(
         output.end()
         error.log = str(make.log)
         raise
-    if not _is_of(output.path / architecture.image, output.path / "vmlinux"):
+    if not _is_of(architecture, output.path):
         # What guests would boot is not what the signature says: never to be believed, always a fault.
         raise KbisectError(f"the image built of {commit[:12]} holds another kernel than its vmlinux")
     seconds["configure"] = configured - began
     seconds["make"] = time.monotonic() - configured
     output.state["built"] = commit
     try:
-        read = sources.collect(slot.tree, output.path, architecture.folder, output.path / worktrees.SOURCES)
+        read = sources.collect(
+            slot.tree, output.path, architecture.source_folder, output.path / worktrees.SOURCES
+        )
         # Never before the list is there: by one of an earlier build, make would pass by what it lacks.
         output.state["whole"] = commit
     finally:
@@ -150,7 +153,7 @@ def _attempt(
     include = output.path / "include"
     return Built(
         files={
-            "bzImage": output.path / architecture.image,
+            architecture.image_name: output.path / architecture.image,
             "vmlinux": output.path / "vmlinux",
             "config": output.path / ".config",
         },
@@ -162,16 +165,16 @@ def _attempt(
     )
 
 
-def _is_of(image: Path, vmlinux: Path) -> bool:
-    """Whether a bzImage contains the vmlinux that was just linked; True where that cannot be told."""
-    packed = [
-        path
-        for path in (image.parent / "compressed").glob("vmlinux.bin.*")
-        if path.stat().st_mtime >= vmlinux.stat().st_mtime
-    ]
-    if not (image.parent / "compressed" / "vmlinux").exists():
+def _is_of(architecture: Architecture, output: Path) -> bool:
+    """Whether the image contains the vmlinux that was just linked; True where that cannot be told."""
+    vmlinux = output / "vmlinux"
+    if not architecture.packed or not (output / architecture.packed).with_name("vmlinux").exists():
         return True
-    return any(path.read_bytes() in image.read_bytes() for path in packed)
+    packed = [
+        path for path in output.glob(architecture.packed) if path.stat().st_mtime >= vmlinux.stat().st_mtime
+    ]
+    image = (output / architecture.image).read_bytes()
+    return any(path.read_bytes() in image for path in packed)
 
 
 def _version(tree: Path) -> str:
@@ -188,7 +191,7 @@ def _drop_old(tree: Path, name: str) -> None:
 
 def _fingerprint(request: ConfigRequest, toolchain: Toolchain) -> str:
     """Names an O= folder: another compiler or configuration never meets the files of this one."""
-    text = f"{request.fingerprint} {toolchain.identity} {toolchain.architecture.arch}"
+    text = f"{request.fingerprint} {toolchain.identity} {toolchain.architecture.name}"
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -8,36 +8,19 @@ break, not from their version: stable trees have the repairs too.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
+
+from pytest_kbisect.arch import DEFAULT, Architecture
+from pytest_kbisect.arch.architecture import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Version = tuple[int, ...]
-ToolName = Literal["gcc", "ld"]
+    from pytest_kbisect.arch.architecture import ToolName, Version
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)+")
 _NAMES = {"gcc": ("gcc", "GNU C"), "ld": ("binutils", "binutils")}
 """What the script and the table call them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """A tool of version `since` and later cannot cope with a tree whose file `path` shows `sign`.
-
-    `repaired` is the mainline version without the trouble, `repair` the commit that ended it, `words` what
-    happens. Not `fatal`: only some configurations meet it.
-    """
-
-    tool: ToolName
-    since: Version
-    repaired: Version
-    repair: str
-    path: str
-    sign: re.Pattern[bytes]
-    words: str
-    fatal: bool = True
 
 
 TROUBLES = (
@@ -60,15 +43,6 @@ TROUBLES = (
         "objtool does not compile (-Werror=use-after-free in subcmd-util.h)",
     ),
     Trouble(
-        "gcc",
-        (15,),
-        (6, 14),
-        "ee2ab467bddf",
-        "arch/x86/boot/compressed/Makefile",
-        re.compile(rb"(?s)\A(?!.*-std=gnu)"),
-        "the boot code does not compile as C23, which is this gcc's default",
-    ),
-    Trouble(
         "ld",
         (2, 36),
         (5, 11),
@@ -88,6 +62,8 @@ TROUBLES = (
         fatal=False,
     ),
 )
+
+"""On all architectures."""
 
 _MINIMUM_GCC: tuple[tuple[Version, Version], ...] = (((5, 15), (5, 1)), ((6, 16), (8, 1)))
 """(kernel, the oldest gcc from there on): 76ae847497bc and 118c40b7b503. For when no tree is at hand."""
@@ -126,11 +102,21 @@ def minimum(tool: ToolName, read: Callable[[str], bytes | None]) -> Version:
     return version_of(row[1]) if row else ()
 
 
-def troubles(tool: ToolName, version: Version, read: Callable[[str], bytes | None]) -> list[Trouble]:
+def known_troubles(architecture: Architecture = DEFAULT) -> tuple[Trouble, ...]:
+    """What is known of any tool."""
+    return (*TROUBLES, *architecture.compiler_troubles)
+
+
+def troubles(
+    tool: ToolName,
+    version: Version,
+    read: Callable[[str], bytes | None],
+    architecture: Architecture = DEFAULT,
+) -> list[Trouble]:
     """What is known to go wrong when this version of a tool builds this tree."""
     return [
         trouble
-        for trouble in TROUBLES
+        for trouble in known_troubles(architecture)
         if trouble.tool == tool
         and version >= trouble.since
         and (text := read(trouble.path)) is not None
@@ -138,11 +124,15 @@ def troubles(tool: ToolName, version: Version, read: Callable[[str], bytes | Non
     ]
 
 
-def oldest_kernel(gcc: Version, ld: Version) -> Version:
+def oldest_kernel(gcc: Version, ld: Version, architecture: Architecture = DEFAULT) -> Version:
     """The oldest mainline kernel without a fatal trouble; empty where no trouble is known."""
     versions = {"gcc": gcc, "ld": ld}
     return max(
-        (known.repaired for known in TROUBLES if known.fatal and versions[known.tool] >= known.since),
+        (
+            known.repaired
+            for known in known_troubles(architecture)
+            if known.fatal and versions[known.tool] >= known.since
+        ),
         default=(),
     )
 

@@ -14,14 +14,17 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from pytest_kbisect import arch
 from pytest_kbisect.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from pytest_kbisect.arch import Architecture
+
 GUEST = "what a guest needs"
-"""The source of the symbols that guest.config asks for, as messages name it."""
+"""The source of the symbols of for_guest, as messages name it."""
 
 _SETTING = re.compile(r"(?:CONFIG_)?([A-Za-z0-9_]+)=(.*)")
 _UNSET = re.compile(r"#\s*(?:CONFIG_)?([A-Za-z0-9_]+) is not set")
@@ -56,12 +59,13 @@ class ConfigRequest:
     base_source: str
     wanted: tuple[Fragment, ...]
     asked: tuple[Fragment, ...]
+    architecture: Architecture = arch.DEFAULT
 
     @property
     def fingerprint(self) -> str:
         """A hash of everything that reaches the kernel's Makefile; where it was said does not count.
 
-        Neither does what is wanted and asked for: it gives way.
+        Neither does what is wanted and asked for: it gives way. Keys have the architecture besides.
         """
         asked = self.settings()
         left = (tuple(pair for pair in one.settings if pair[0] not in asked) for one in self.wanted)
@@ -93,6 +97,7 @@ def request(
     lines: Iterable[tuple[str, str]] = (),
     *,
     disk_image: bool = False,
+    architecture: Architecture = arch.DEFAULT,
 ) -> ConfigRequest:
     """The configuration for a guest, with the user's files and reproducers' lines.
 
@@ -101,7 +106,7 @@ def request(
     `disk_image` the guest's user space is on a disk of the user's. Raises UsageError if a file
     cannot be read or understood, or if two sources contradict each other (y and m do not: y has it).
     """
-    asked = [built_in("guest.config", source=GUEST)]
+    asked = [for_guest(architecture)]
     if disk_image:
         asked.append(built_in("disk-image.config", source="what a disk image needs"))
     base, base_source = "", ""
@@ -124,7 +129,7 @@ def request(
     if disk_image and not base:
         wanted.append(built_in("disk-image-wanted.config"))
     wanted.append(built_in("no-debug-info.config"))
-    return ConfigRequest(base, base_source, tuple(wanted), tuple(asked))
+    return ConfigRequest(base, base_source, tuple(wanted), tuple(asked), architecture)
 
 
 def parse(text: str, source: str) -> Fragment:
@@ -170,6 +175,12 @@ def built_in(name: str, *, source: str = "") -> Fragment:
     """A fragment from this package."""
     text = (resources.files(__package__) / "fragments" / name).read_text()
     return parse(text, source or name)
+
+
+def for_guest(architecture: Architecture = arch.DEFAULT) -> Fragment:
+    """What a guest cannot do without, on any architecture and on this one."""
+    own = parse(architecture.config, f"{GUEST} on {architecture.name}")
+    return Fragment(GUEST, (*built_in("guest.config").settings, *own.settings))
 
 
 def _read(path: Path) -> str:

@@ -90,7 +90,7 @@ def check(request: ConfigRequest, text: str, tree: Path) -> list[Missing]:
     ]
     if not wrong:
         return []
-    kconfig = Kconfig(tree)
+    kconfig = Kconfig(tree, request.architecture.source_folder)
     return [
         Missing(
             symbol=symbol,

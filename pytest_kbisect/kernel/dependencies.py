@@ -39,7 +39,7 @@ class _Level:
 class Kconfig:
     """The Kconfig files of a tree, read once (about half a second for 6.1)."""
 
-    def __init__(self, tree: Path, srcarch: str = "x86") -> None:
+    def __init__(self, tree: Path, srcarch: str) -> None:
         self._tree = tree
         self._variables = {"SRCARCH": srcarch, "ARCH": srcarch, "HEADER_ARCH": srcarch}
         self._symbols: dict[str, _Symbol] = {}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from pytest_kbisect.arch import Architecture
     from pytest_kbisect.kernel.build import Built
     from pytest_kbisect.kernel.config import ConfigRequest
     from pytest_kbisect.kernel.holders import Holder
@@ -53,7 +54,7 @@ def provide(
     Raises BuildError if the commit does not build, now or when it was tried before; ConfigError if it
     has not what the configuration asks for; HostError if the host is at fault, which is not remembered.
     """
-    tools = toolchain.find()
+    tools = toolchain.find(config.architecture)
     store = Store(tree.cache / "kernels", limit=rules.store_limit)
     key = key_of(tree.tree_hash(commit), config, tools, rules)
 
@@ -83,12 +84,17 @@ def provide(
                     making = build.build(
                         tree, commit, config, tools, jobs=jobs, log=log, progress=progress, full=rules.full
                     )
-                    entry, cached = _add(store, key, {"commit": commit, "family": family}, making, log), False
+                    entry, cached = (
+                        _add(
+                            store, key, {"commit": commit, "family": family}, making, log, config.architecture
+                        ),
+                        False,
+                    )
                     waited = seconds["waiting"]
                     seconds = entry.facts.get("seconds", {})
                     seconds["waiting"] = seconds.get("waiting", 0.0) + waited
         held.enter_context(entry)
-        yield _image(entry, commit, cached=cached, seconds=seconds)
+        yield _image(entry, commit, config.architecture, cached=cached, seconds=seconds)
 
 
 def key_of(tree_hash: str, config: ConfigRequest, tools: Toolchain, rules: BuildRules) -> str:
@@ -103,7 +109,7 @@ def family_of(config: ConfigRequest, tools: Toolchain, rules: BuildRules) -> str
 
 def _constant(config: ConfigRequest, tools: Toolchain, rules: BuildRules) -> tuple[str, ...]:
     recipe = (str(toolchain.RECIPE), f"signature {signature.FORMAT}")
-    facts = (config.fingerprint, tools.identity, tools.architecture.arch, *recipe)
+    facts = (config.fingerprint, tools.identity, tools.architecture.name, *recipe)
     return (*facts, "full") if rules.full else facts
 
 
@@ -112,12 +118,21 @@ def _key(*facts: str) -> str:
 
 
 def _add(
-    store: Store, key: str, known: dict[str, str], making: AbstractContextManager[Built], log: Path
+    store: Store,
+    key: str,
+    known: dict[str, str],
+    making: AbstractContextManager[Built],
+    log: Path,
+    architecture: Architecture,
 ) -> Entry:
     """Build, and put the kernel into the store - or the failure: it will not build the next time either."""
     try:
         with making as built:
-            facts = known | {"signature": signature.of_vmlinux(built.files["vmlinux"])} | build.facts(built)
+            facts = (
+                known
+                | {"signature": signature.of_vmlinux(built.files["vmlinux"], architecture)}
+                | build.facts(built)
+            )
             listed = log.with_name(sources.FILE)
             sources.write(built.sources, listed)
             return store.add(key, {**built.files, "build.log": log, sources.FILE: listed}, facts)
@@ -130,7 +145,9 @@ def _add(
         return store.add(key, {"build.log": log}, {**known, "failure": failure})
 
 
-def _image(entry: Entry, commit: str, *, cached: bool, seconds: Mapping[str, float]) -> KernelImage:
+def _image(
+    entry: Entry, commit: str, architecture: Architecture, *, cached: bool, seconds: Mapping[str, float]
+) -> KernelImage:
     facts = entry.facts
     if failure := facts.get("failure"):
         log = str(entry.folder / "build.log")
@@ -144,7 +161,7 @@ def _image(entry: Entry, commit: str, *, cached: bool, seconds: Mapping[str, flo
         commit=commit,
         signature=facts["signature"],
         config=entry.folder / "config",
-        image=entry.folder / "bzImage",
+        image=entry.folder / architecture.image_name,
         vmlinux=entry.folder / "vmlinux",
         compiler=facts["compiler"],
         release=facts["release"],

@@ -10,7 +10,7 @@ What would differ between two builds of the same code and is kept equal:
     when, where, by whom    KBUILD_BUILD_TIMESTAMP, _VERSION, _USER, _HOST (toolchain)
     which commit            LOCALVERSION empty, LOCALVERSION_AUTO off, SUBLEVEL and EXTRAVERSION fixed
     __FILE__                an O= folder inside the tree: kbuild strips `../`, and no path is absolute
-    __LINE__                zero in the tables of lines, and in calls that calls knows
+    __LINE__                zero in the tables of lines, and in calls that the architecture knows
     the build id            a note, which does not count
     debug information, BTF  off; BTF would be loaded with the image
     the .config             IKCONFIG off: symbols of no consequence come with every commit
@@ -35,20 +35,24 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Final
 
+from pytest_kbisect.arch import DEFAULT
+
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pytest_kbisect.arch import Architecture
 
 FORMAT: Final = 2
 """Part of store keys and journals. Raise it when a vmlinux would get another signature than before."""
 
 
-def of_vmlinux(vmlinux: Path) -> str:
+def of_vmlinux(vmlinux: Path, architecture: Architecture = DEFAULT) -> str:
     """The signature of a vmlinux, 64 hex digits."""
     from pytest_kbisect.kernel import lines
     from pytest_kbisect.kernel.loaded import Loaded
 
     loaded = Loaded.of(vmlinux)
-    lines.clear(loaded)
+    lines.clear(loaded, architecture)
     whole = hashlib.sha256()
     for section in loaded.sections:
         whole.update(hashlib.sha256(section.data).digest())

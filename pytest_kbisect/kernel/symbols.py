@@ -29,9 +29,11 @@ from pytest_kbisect.kernel.store import Store
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
+    from pytest_kbisect.arch import Architecture
     from pytest_kbisect.kernel.config import ConfigRequest
     from pytest_kbisect.kernel.image import KernelImage
     from pytest_kbisect.kernel.rules import BuildRules
+    from pytest_kbisect.kernel.toolchain import Toolchain
     from pytest_kbisect.kernel.tree import LinuxTree
 
 _FILE: Final = "vmlinux.debug"
@@ -70,7 +72,7 @@ def symbols_for(
     answer is kept in the store. Raises KbisectError if the commit does not build the same kernel again,
     HostError if the host is at fault.
     """
-    tools = toolchain.find()
+    tools = toolchain.find(config.architecture)
     store = Store(tree.cache / "kernels", limit=rules.store_limit)
     facts = (kernel.signature, provide.family_of(config, tools, rules), _RECIPE, *sorted(functions))
     key = hashlib.sha256("\0".join(facts).encode()).hexdigest()[:40]
@@ -93,10 +95,10 @@ def symbols_for(
                         full=rules.full,
                     ) as built:
                         vmlinux = built.files["vmlinux"]
-                        _require_same(vmlinux, kernel)
+                        _require_same(vmlinux, kernel, config.architecture)
                         progress("compile what crashed with debug information")
                         environment = tools.environment(tree.cache)
-                        made = link(vmlinux, functions, work / "objects", environment, jobs=jobs)
+                        made = link(vmlinux, functions, work / "objects", environment, tools=tools, jobs=jobs)
                     entry = store.add(
                         key, {_FILE: made}, {"commit": kernel.commit, "symbols": sorted(functions)}
                     )
@@ -104,8 +106,8 @@ def symbols_for(
         yield entry.folder / _FILE
 
 
-def _require_same(vmlinux: Path, kernel: KernelImage) -> None:
-    if signature.of_vmlinux(vmlinux) != kernel.signature:
+def _require_same(vmlinux: Path, kernel: KernelImage, architecture: Architecture) -> None:
+    if signature.of_vmlinux(vmlinux, architecture) != kernel.signature:
         raise KbisectError(
             f"{kernel.commit[:12]} built a second time is a different kernel: no symbols for its crash"
         )
@@ -117,13 +119,14 @@ def link(
     folder: Path,
     environment: dict[str, str],
     *,
+    tools: Toolchain,
     jobs: int,
 ) -> Path:
     """Make the file from a finished build: vmlinux is in its O= folder, `folder` for what is made."""
     output = vmlinux.parent
     folder.mkdir(parents=True)
     addresses = _addresses(vmlinux)
-    paths = _defining(output, functions)
+    paths = _defining(output, functions, tools)
 
     def compiled(number: int) -> list[tuple[str, int]]:
         name = folder / f"{number}.o"
@@ -143,13 +146,17 @@ def link(
     (folder / "script").write_text("SECTIONS {\n" + "\n".join(script) + "\n}\n")
     # Symbols of objects that are not here are undefined, and nobody will run this.
     lenient = ["--noinhibit-exec", "--unresolved-symbols=ignore-all", "--no-check-sections", "-z", "norelro"]
-    process.run(["ld", "-e", "0", *lenient, "-T", "script", "-o", made, *names], cwd=folder, check=False)
+    process.run(
+        [f"{tools.prefix}ld", "-e", "0", *lenient, "-T", "script", "-o", made, *names],
+        cwd=folder,
+        check=False,
+    )
     if not names or not made.exists():
         raise HostError("no object of this kernel has the functions of the crash, or ld cannot link them")
     return made
 
 
-def _defining(output: Path, functions: Collection[str]) -> list[Path]:
+def _defining(output: Path, functions: Collection[str], tools: Toolchain) -> list[Path]:
     """The objects in O= that define any of the functions, relative to it; composed ones are left out."""
     objects: list[str] = []
     for folder, _, names in os.walk(output):
@@ -158,10 +165,10 @@ def _defining(output: Path, functions: Collection[str]) -> list[Path]:
             inside = os.path.relpath(f"{folder}/{name}", output)
             if name.startswith(".") or not name.endswith(".o"):
                 continue
-            if inside.startswith(("scripts/", "tools/", "arch/x86/boot/", "arch/x86/realmode/")):
+            if inside.startswith(("scripts/", "tools/", *tools.architecture.boot_folders)):
                 continue
             objects.append(inside)
-    listing = process.run(["nm", "-A", "--defined-only", *objects], cwd=output, check=False)
+    listing = process.run([f"{tools.prefix}nm", "-A", "--defined-only", *objects], cwd=output, check=False)
     found: set[str] = set()
     for line in listing.decode("utf-8", "replace").splitlines():
         path, _, rest = line.partition(":")

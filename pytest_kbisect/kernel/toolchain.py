@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-import platform
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_kbisect import host, process
+from pytest_kbisect import arch, host, process
 from pytest_kbisect.errors import HostError
 from pytest_kbisect.kernel import ccache
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pytest_kbisect.arch import Architecture
 
 RECIPE = 2
 """Part of every store key: raise it when a build of the same inputs would give another image."""
@@ -52,19 +53,6 @@ _ARGUMENTS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Architecture:
-    """What kbuild calls an architecture, its folder below arch/, and the image that QEMU boots."""
-
-    arch: str
-    folder: str
-    target: str
-    image: str
-
-
-_ARCHITECTURES = {"x86_64": Architecture("x86_64", "x86", "bzImage", "arch/x86/boot/bzImage")}
-
-
-@dataclass(frozen=True, slots=True)
 class Toolchain:
     """A compiler. `identity` is its first line of --version, and the linker's: part of store keys."""
 
@@ -72,11 +60,14 @@ class Toolchain:
     identity: str
     ccache: str
     architecture: Architecture
+    prefix: str = ""
+    """CROSS_COMPILE= of make; "" for the host's own compiler."""
 
     def arguments(self, output: str) -> list[str]:
         """What every make of this project gets; `output` is the O= folder, inside the source tree."""
         cc = ccache.COMPILER if self.ccache else self.compiler
-        return [f"O={output}", f"ARCH={self.architecture.arch}", f"CC={cc}", *_ARGUMENTS]
+        cross = [f"CROSS_COMPILE={self.prefix}"] if self.prefix else []
+        return [f"O={output}", f"ARCH={self.architecture.kbuild}", *cross, f"CC={cc}", *_ARGUMENTS]
 
     def environment(self, cache: Path) -> dict[str, str]:
         """A build's whole environment: nothing of the user's that kbuild would read (KCFLAGS, ARCH...)."""
@@ -86,21 +77,29 @@ class Toolchain:
         return env | _REPRODUCIBLE
 
 
-def find() -> Toolchain:
-    """The host's toolchain. Raises HostError naming what is missing and its packages."""
-    machine = platform.machine()
-    if machine not in _ARCHITECTURES:
-        raise HostError(
-            f"kernels for {machine} cannot be built yet: use a host with {', '.join(_ARCHITECTURES)}"
-        )
+def find(architecture: Architecture = arch.DEFAULT) -> Toolchain:
+    """The toolchain for an architecture. Raises HostError naming what is missing and its packages."""
     host.require(*_TOOLS)
+    prefix = "" if architecture.is_native() else architecture.cross_prefix
+    if not (prefix or architecture.is_native()):
+        raise HostError(
+            f"no cross compiler for {architecture.name} is known: use a host with {', '.join(architecture.host_machines)}"
+        )
+    tools = (f"{prefix}{_COMPILER}", f"{prefix}ld")
+    if absent := [tool for tool in tools if shutil.which(tool) is None]:
+        packages = " ".join(architecture.cross_packages)
+        raise HostError(
+            f"{' and '.join(absent)} not installed: install a cross compiler for {architecture.name}"
+            + (f" (Debian: apt-get install {packages})" if packages else "")
+        )
     first_lines = [
         process.run([program, "--version"]).decode("utf-8", "replace").partition("\n")[0].strip()
-        for program in (_COMPILER, "ld")
+        for program in tools
     ]
     return Toolchain(
-        compiler=_COMPILER,
+        compiler=tools[0],
         identity=", ".join(first_lines),
         ccache=shutil.which("ccache") or "",
-        architecture=_ARCHITECTURES[machine],
+        architecture=architecture,
+        prefix=prefix,
     )

@@ -16,17 +16,20 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_kbisect import needs
+from pytest_kbisect import arch, needs
 from pytest_kbisect.enrichment import attempt
 from pytest_kbisect.layout import CONFIG, REPRODUCERS
 from pytest_kbisect.reports import consoles, gitlog, junit, mail, page, repeat
 from pytest_kbisect.reports.reading import read
+from pytest_kbisect.reproducer_kinds import BUILT_IN, kind_of, prepare
 from pytest_kbisect.whole import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from pytest_kbisect.arch import Architecture
     from pytest_kbisect.reports.story import Story
+    from pytest_kbisect.reproducer_kinds import ReproducerKind
 
 _REPORTS: dict[str, Callable[[Story], str | bytes]] = {
     "report.html": page.render,
@@ -35,12 +38,19 @@ _REPORTS: dict[str, Callable[[Story], str | bytes]] = {
 }
 
 
-def write(folder: Path, cache: Path, *, also: Path | None = None) -> list[str]:
+def write(
+    folder: Path,
+    cache: Path,
+    kinds: Sequence[ReproducerKind] = BUILT_IN,
+    architectures: Sequence[Architecture] = arch.BUILT_IN,
+    *,
+    also: Path | None = None,
+) -> list[str]:
     """Write all reports of a bisection with journal and result in `folder`; what went wrong, a line each.
 
     The kernel that crashed and its configuration are copied from the store in `cache`, where they
-    still are. `also` is another path for the JUnit XML. Raises UsageError where it is no folder of
-    results.
+    still are. Reproducers of `kinds` can be in repeat.sh. `also` is another path for the JUnit XML.
+    Raises UsageError where it is no folder of results.
     """
     troubles: list[str] = []
 
@@ -66,8 +76,10 @@ def write(folder: Path, cache: Path, *, also: Path | None = None) -> list[str]:
             if path is not None:
                 each(f"{path.name} was not written", partial(_junit, path, story))
         # Last, because it is the largest: a disk that is nearly full keeps the answer.
-        image = kernel / "bzImage" if kernel is not None else None
-        each("repeat.sh was not written", partial(_repeat, story, image, cache))
+        each(
+            "repeat.sh was not written",
+            lambda: _repeat(story, kernel, cache, kinds, arch.named(story.result.arch, architectures)),
+        )
     return troubles
 
 
@@ -139,28 +151,27 @@ def _free_name(source: Path, taken: set[str]) -> str:
     return name
 
 
-def _repeat(story: Story, image: Path | None, cache: Path) -> None:
+def _repeat(
+    story: Story,
+    kernel: Path | None,
+    cache: Path,
+    kinds: Sequence[ReproducerKind],
+    architecture: Architecture,
+) -> None:
     if story.crashing is None:
         return
     included = {f"{REPRODUCERS}/{_as_included(name, story.sources)}" for name in story.included}
-    names = (name for name in story.reproducers if name not in included)
-    programs = [program for program in map(_program(story, cache), names) if program]
-    repeat.write(story, programs, image)
+    copies = (story.folder / name for name in story.reproducers if name not in included)
+    known = ((path, kind_of(path, kinds)) for path in copies)
+    programs = [_program(path, kind, cache) for path, kind in known if kind is not None]
+    image = kernel / architecture.image_name if kernel is not None else None
+    repeat.write(story, programs, image, architecture)
 
 
-def _program(story: Story, cache: Path) -> Callable[[str], repeat.Program | None]:
-    """How a copy of a reproducer becomes what a guest runs; None for one in Python."""
-    from pytest_kbisect.programs import compile_static
-
-    def program(name: str) -> repeat.Program | None:
-        path = story.folder / name
-        if path.suffix not in {".c", ".sh"}:
-            return None
-        needed = needs.from_source(path.read_text("utf-8", "replace"), path.name)
-        executable = compile_static(path, cache / "programs") if path.suffix == ".c" else path
-        return repeat.Program(executable.name, executable, needed)
-
-    return program
+def _program(path: Path, kind: ReproducerKind, cache: Path) -> repeat.Program:
+    """How a copy of a reproducer becomes what a guest runs."""
+    needed = needs.from_source(path.read_text("utf-8", "replace"), path.name)
+    return repeat.Program(path.name, prepare(path, kind, cache), needed)
 
 
 def _junit(path: Path, story: Story) -> None:

@@ -170,7 +170,9 @@ def _findings(story: Story) -> Iterator[str]:
 
 def _compiler(story: Story) -> str:
     compiler = story.culprit.compiler if story.culprit else ""
-    return f"Built with {one_line(compiler)}; run in QEMU (x86_64)." if compiler else ""
+    return (
+        f"Built with {one_line(compiler)}; run in QEMU ({one_line(story.result.arch)})." if compiler else ""
+    )
 
 
 # -- attachments -------------------------------------------------------------------------------------

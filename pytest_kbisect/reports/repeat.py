@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_kbisect import options
+from pytest_kbisect.arch import DEFAULT
 from pytest_kbisect.errors import HostError
 from pytest_kbisect.guest.cpio import Archive
 from pytest_kbisect.guest.disk import escaped, look_at
 from pytest_kbisect.guest.image import FIND_ROOT, INIT, finding_root, own_script
 from pytest_kbisect.guest.image import busybox as find_busybox
-from pytest_kbisect.guest.qemu import BOARD, KERNEL_ARGUMENTS, QEMU
+from pytest_kbisect.guest.qemu import kernel_arguments
 from pytest_kbisect.guest.readiness import SERVICES_STARTED
 from pytest_kbisect.reports.text import one_line
 from pytest_kbisect.reports.words import short
@@ -30,12 +31,13 @@ from pytest_kbisect.whole import replacing
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_kbisect.arch import Architecture
     from pytest_kbisect.guest.disk import DiskImage
     from pytest_kbisect.needs import Needs
     from pytest_kbisect.reports.story import Story
+    from pytest_kbisect.reproducer_kinds import GuestProgram
 
 FOLDER = "repeat"
-KERNEL = f"{FOLDER}/bzImage"
 INITRAMFS = f"{FOLDER}/initramfs.cpio"
 
 _GUEST = {name: options.default(name) for name in ("memory", "cpus", "timeout")}
@@ -50,10 +52,10 @@ _LISTENS = ":0016 0*:0000 0A "
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A reproducer as the guest runs it: a static executable, or a script for its shell."""
+    """A reproducer: the name of its file, and how a guest runs it."""
 
     name: str
-    path: Path
+    program: GuestProgram
     needs: Needs
 
 
@@ -104,12 +106,13 @@ def _running(programs: Sequence[Program], archive: Archive, default: float, busy
     lines = []
     for program in programs:
         name = _safe(program.name)
-        script = program.path.suffix == ".sh"
-        archive.file(f"repro/{name}", program.path.read_bytes(), 0o644 if script else 0o755)
+        folder = f"repro/{name}"
+        for file, mode in program.program.modes().items():
+            archive.file(f"{folder}/{file}", program.program.files[file].read_bytes(), mode)
         seconds = f"{program.needs.timeout or default:g}"
         lines += [
             f'echo "repeat.sh: running {name} for at most {seconds} s"',
-            f"{busybox}timeout -s KILL {seconds} {'sh ' if script else ''}/repro/{name}",
+            f"{busybox}timeout -s KILL {seconds} {shlex.join(program.program.words(f'/{folder}'))}",
             f'echo "repeat.sh: {name} ended with status $?"',
         ]
     # What the kernel has to say may come a little later; and init must not end, or it panics for that.
@@ -122,7 +125,12 @@ def _running(programs: Sequence[Program], archive: Archive, default: float, busy
     ]
 
 
-def script(story: Story, programs: Sequence[Program], disk: DiskImage | None = None) -> str:
+def script(
+    story: Story,
+    programs: Sequence[Program],
+    disk: DiskImage | None = None,
+    architecture: Architecture = DEFAULT,
+) -> str:
     """The shell script; without programs that a guest can run alone it runs pytest."""
     crashing = story.crashing
     commit = crashing.commit if crashing else story.result.culprit
@@ -133,7 +141,7 @@ def script(story: Story, programs: Sequence[Program], disk: DiskImage | None = N
         f"# at {short(commit)} {one_line(title)}",
         "#",
     ]
-    how = _qemu(programs, disk, _guest(story)) if programs else _pytest(story, commit)
+    how = _qemu(programs, disk, _guest(story), architecture) if programs else _pytest(story, commit)
     return "\n".join(lines + how) + "\n"
 
 
@@ -141,7 +149,16 @@ def _guest(story: Story) -> dict[str, float]:
     return _GUEST | story.result.guest
 
 
-def _qemu(programs: Sequence[Program], disk: DiskImage | None, guest: dict[str, float]) -> list[str]:
+def _kernel(architecture: Architecture) -> str:
+    return f"{FOLDER}/{architecture.image_name}"
+
+
+def _qemu(
+    programs: Sequence[Program],
+    disk: DiskImage | None,
+    guest: dict[str, float],
+    architecture: Architecture,
+) -> list[str]:
     memory = max(program.needs.memory or guest["memory"] for program in programs)
     cpus = max(program.needs.cpus or guest["cpus"] for program in programs)
     return [
@@ -149,15 +166,15 @@ def _qemu(programs: Sequence[Program], disk: DiskImage | None, guest: dict[str, 
         "# ACCEL=kvm is faster where KVM works; ARGUMENTS are added to the kernel's command line.",
         "set -eu",
         'cd "$(dirname "$0")"',
-        f"exec {QEMU} \\",
-        f"    -machine {BOARD} -nodefaults -no-user-config -display none -no-reboot \\",
-        f'    -accel "${{ACCEL:-tcg}}" -cpu max -m {memory} -smp {cpus} \\',
+        f"exec {architecture.qemu} \\",
+        f"    -machine {architecture.machine} -nodefaults -no-user-config -display none -no-reboot \\",
+        f'    -accel "${{ACCEL:-tcg}}" -cpu {architecture.cpu} -m {memory} -smp {cpus} \\',
         "    -chardev stdio,id=console,signal=on -serial chardev:console \\",
         "    -device virtio-rng-pci \\",
         "    -netdev user,id=net0,restrict=on -device virtio-net-pci,netdev=net0,romfile= \\",
         *_drive(disk),
-        f"    -kernel {KERNEL} -initrd {INITRAMFS} \\",
-        f'    -append "{KERNEL_ARGUMENTS} ${{ARGUMENTS:-}}"',
+        f"    -kernel {_kernel(architecture)} -initrd {INITRAMFS} \\",
+        f'    -append "{kernel_arguments(architecture)} ${{ARGUMENTS:-}}"',
     ]
 
 
@@ -177,7 +194,12 @@ def _pytest(story: Story, commit: str) -> list[str]:
     ]
 
 
-def write(story: Story, programs: Sequence[Program], kernel: Path | None) -> None:
+def write(
+    story: Story,
+    programs: Sequence[Program],
+    kernel: Path | None,
+    architecture: Architecture = DEFAULT,
+) -> None:
     """Write repeat.sh, and what it boots. Without a kernel the one that is there stays.
 
     Raises OSError, HostError where there is no kernel or no busybox to boot, and UsageError where the guests'
@@ -187,10 +209,11 @@ def write(story: Story, programs: Sequence[Program], kernel: Path | None) -> Non
     if programs:
         busybox = find_busybox()
         (story.folder / FOLDER).mkdir(exist_ok=True)
+        image = story.folder / _kernel(architecture)
         if kernel is not None:
-            with replacing(story.folder / KERNEL) as unfinished:
+            with replacing(image) as unfinished:
                 shutil.copyfile(kernel, unfinished)
-        if not (story.folder / KERNEL).exists():
+        if not image.exists():
             raise HostError(
                 "the kernel that crashed is no longer in the cache: the same bisection builds it again"
             )
@@ -200,7 +223,7 @@ def write(story: Story, programs: Sequence[Program], kernel: Path | None) -> Non
     elif not story.command:
         return
     path = story.folder / "repeat.sh"
-    path.write_text(script(story, programs, disk), encoding="utf-8")
+    path.write_text(script(story, programs, disk, architecture), encoding="utf-8")
     path.chmod(0o755)
 
 

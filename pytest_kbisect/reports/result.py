@@ -9,6 +9,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect import whole
+from pytest_kbisect.arch import DEFAULT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,6 +74,8 @@ class Result:
     """Whether each commit was built in full (`--kbisect-full-build`)."""
     image: str = ""
     """Path of the guests' disk image, where they had one."""
+    arch: str = DEFAULT.name
+    """The architecture of kernels and guests."""
     guest: dict[str, float] = field(default_factory=dict)
     """What guests had where a reproducer named nothing: `memory` (MiB), `cpus`, `timeout` (seconds)."""
 

@@ -20,7 +20,7 @@ import atheris
 
 with atheris.instrument_imports(include=["pytest_kbisect.crash"]):
     from pytest_kbisect.crash import ConsoleReader, parse_console, same_bug
-    from pytest_kbisect.crash.families import HEADERS
+    from pytest_kbisect.crash.formats.headers import WORDS as HEADERS
 
 LOGS = Path(__file__).parents[1] / "crash" / "logs"
 LONGEST = 4096
@@ -84,7 +84,7 @@ def main() -> None:
             (corpus / path.name).write_bytes(console[:LONGEST])
             (corpus / f"{path.name}-end").write_bytes(console[-LONGEST:])
     with tempfile.NamedTemporaryFile("w", suffix=".dict") as words:
-        for word in (*WORDS, *(header.word for header in HEADERS)):
+        for word in (*WORDS, *(header.text for header in HEADERS)):
             words.write('"' + "".join(f"\\x{byte:02x}" for byte in word.encode()) + '"\n')
         words.flush()
         atheris.Setup([*sys.argv, f"-dict={words.name}", f"-max_len={LONGEST}"], read)

@@ -1,4 +1,4 @@
-"""What goes on after a report, on the logs of the families' tests."""
+"""What goes on after a report, on the logs of the formats' tests."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ TRACE = (("dump_stack", "kasan_report", "kbx_inner", "kbx_outer", "kbx_ioctl"),)
         ),
         (CrashReport("WARNING in corrupted"), CrashReport("WARNING in a"), "related"),
         (CrashReport("WARNING in a"), CrashReport("WARNING in b"), "unrelated"),
-        # A title stands for what its family's reports say by an alternative title, whoever wrote it down.
+        # A title stands for what reports of its format say by an alternative title, whoever wrote it down.
         (
             CrashReport("UBSAN: array-index-out-of-bounds in a"),
             CrashReport("KFENCE: out-of-bounds read in a"),

@@ -6,18 +6,20 @@ import subprocess
 from pathlib import Path
 
 from pytest_kbisect import needs
-from pytest_kbisect.programs import compile_static
 from pytest_kbisect.reports import repeat
 from pytest_kbisect.reports.result import Result
 from pytest_kbisect.reports.story import Story
+from pytest_kbisect.reproducer_kinds import BUILT_IN, kind_of, prepare
 
 SOURCE = Path(__file__).parent.parent.parent / "repro" / "tun_napi_frags.c"
 
 
 def repeated(kernel: Path, folder: Path, programs: Path, *, image: str = "") -> str:
     """What it says."""
-    executable = compile_static(SOURCE, programs)
-    program = repeat.Program(executable.name, executable, needs.from_source(SOURCE.read_text(), SOURCE.name))
+    kind = kind_of(SOURCE, BUILT_IN)
+    assert kind
+    made = prepare(SOURCE, kind, programs)
+    program = repeat.Program(SOURCE.name, made, needs.from_source(SOURCE.read_text(), SOURCE.name))
     crash = "WARNING in pskb_expand_head"
     found = Result(kind="culprit", range=("a", "b"), culprit="c", crash=crash, image=image)
     folder.mkdir()

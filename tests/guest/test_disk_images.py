@@ -230,7 +230,7 @@ def test_repeat_sh(buggy_kernel, small, tmp_path: Path) -> None:
     before = sha256(small)
     said = by_hand.repeated(buggy_kernel.image, tmp_path / "results", tmp_path / "programs", image=str(small))
     assert said.count("WARNING: CPU:") == 1, said[-3000:]
-    assert "repeat.sh: tun_napi_frags ended" in said
+    assert "repeat.sh: tun_napi_frags.c ended" in said
     assert "repeat.sh: done" in said
     assert "EXT4-fs (vda): mounted filesystem" in said
     assert sha256(small) == before

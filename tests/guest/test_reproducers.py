@@ -266,3 +266,30 @@ def _processes_in(folder: Path) -> list[str]:
         except OSError:
             continue
     return found
+
+
+@pytest.mark.guest
+def test_a_kind_that_a_plugin_adds_runs_in_a_guest(linux_clone, configuration, tmp_path) -> None:
+    """The documentation's awk scripts."""
+    sys.path.insert(0, str(ROOT / "tests" / "plugin"))
+    import pages
+
+    (tmp_path / "awk_reproducers.py").write_text(pages.plugin("awk_reproducers.py"))
+    (tmp_path / "lib.awk").write_text('function die() { print "c" > "/proc/sysrq-trigger" }\n')
+    (tmp_path / "crash.awk").write_text("# library: lib.awk\nBEGIN { die() }\n")
+    (tmp_path / "fine.awk").write_text("BEGIN { print 6 * 7 }\n")
+    xml = tmp_path / "out.xml"
+    words = [f"--kbisect-kernel={linux_clone.path}", f"--kbisect-commit={linux_clone.demo.good}"]
+    words += [f"--kbisect-config={configuration}", "--kbisect-runs=2", f"--junitxml={xml}", "-rA"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "awk_reproducers", "crash.awk", "fine.awk", *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    outcomes = [(name.partition("::")[2][:5], facts[properties.OUTCOME]) for name, facts, _ in cases(xml)]
+    assert outcomes == [("crash", "crashed")] * 2 + [("fine[", "ok")] * 2
+    assert "\n42\n" in done.stdout

@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from pytest_kbisect.arch import DEFAULT
 from pytest_kbisect.kernel import build, toolchain
 
 pytestmark = pytest.mark.skipif(shutil.which("ccache") is None, reason="there is no ccache")
@@ -66,14 +67,14 @@ def test_what_the_assembler_reads_by_itself_is_never_cached(compile_, tmp_path, 
 
 
 def test_an_image_that_holds_another_kernel(tmp_path):
-    boot = tmp_path / "boot"
+    boot = tmp_path / "arch" / "x86" / "boot"
     (boot / "compressed").mkdir(parents=True)
     image, vmlinux = boot / "bzImage", tmp_path / "vmlinux"
     vmlinux.write_bytes(b"elf")
     image.write_bytes(b"head packed tail")
-    assert build._is_of(image, vmlinux), "nothing is known of other images"
+    assert build._is_of(DEFAULT, tmp_path), "nothing is known of other images"
     (boot / "compressed/vmlinux").write_bytes(b"elf")
     (boot / "compressed/vmlinux.bin.gz").write_bytes(b"packed")
-    assert build._is_of(image, vmlinux)
+    assert build._is_of(DEFAULT, tmp_path)
     (boot / "compressed/vmlinux.bin.gz").write_bytes(b"later one")
-    assert not build._is_of(image, vmlinux)
+    assert not build._is_of(DEFAULT, tmp_path)

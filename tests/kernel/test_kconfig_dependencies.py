@@ -76,7 +76,7 @@ def kconfig(tmp_path):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    return Kconfig(tmp_path)
+    return Kconfig(tmp_path, "x86")
 
 
 @pytest.mark.parametrize(

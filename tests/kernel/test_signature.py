@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from pytest_kbisect.arch import DEFAULT
 from pytest_kbisect.kernel import config, provide, signature, toolchain
 from pytest_kbisect.kernel.rules import BuildRules
 
@@ -52,9 +53,7 @@ def test_a_line_number_in_the_data_counts(link):
 
 
 def test_a_kernel_with_a_signature_of_another_format_is_not_taken(monkeypatch):
-    tools = toolchain.Toolchain(
-        "gcc", "gcc 12", "", toolchain.Architecture("x86_64", "x86", "bzImage", "bzImage")
-    )
+    tools = toolchain.Toolchain("gcc", "gcc 12", "", DEFAULT)
     rules = BuildRules(store_limit=1 << 30)
     keys = [provide.key_of("f" * 40, config.request(), tools, rules)]
     monkeypatch.setattr(signature, "FORMAT", signature.FORMAT + 1)

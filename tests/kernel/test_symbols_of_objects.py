@@ -9,7 +9,7 @@ import pytest
 
 from pytest_kbisect.crash.symbols import symbolize
 from pytest_kbisect.errors import HostError
-from pytest_kbisect.kernel import symbols
+from pytest_kbisect.kernel import symbols, toolchain
 
 SOURCES = {
     "net/one.c": """\
@@ -68,7 +68,9 @@ def vmlinux(tmp_path):
 @pytest.fixture
 def make(vmlinux, tmp_path):
     def make(functions):
-        return symbols.link(vmlinux, functions, tmp_path / "work", dict(os.environ), jobs=2)
+        return symbols.link(
+            vmlinux, functions, tmp_path / "work", dict(os.environ), tools=toolchain.find(), jobs=2
+        )
 
     return make
 

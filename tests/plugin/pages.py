@@ -153,4 +153,5 @@ def quoted(cell: str) -> list[str]:
 def plugin(name: str) -> str:
     """The text of the plugin that a page shows under this file name, marked as played by a test."""
     (block,) = [block for block in blocks("python") if block.mark == f"played by a test: {name}"]
+    assert len(block.text.splitlines()) <= 50, f"{name} is no short example any more"
     return textwrap.dedent(block.text)

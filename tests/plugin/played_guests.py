@@ -2,13 +2,16 @@
 
 A pytest plugin (`-p played_guests`). Everything else is real: the driver, its sessions, the builds of a
 miniature Linux, the store, the reports. A kernel that has `plays:WORD` among its data plays: `crash` crashes
-in each run, `crash/2` in every other one, `no-boot` does not come up. One without runs well.
+in each run, `crash/2` in every other one, `no-boot` does not come up, `console` prints what the file named by
+PLAYED_CONSOLE holds. One without runs well.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
+from pathlib import Path
 
 from pytest_kbisect.crash import parse_console
 from pytest_kbisect.errors import BootError, KernelCrash
@@ -45,7 +48,7 @@ class Guest:
         folder.mkdir(parents=True, exist_ok=True)
         self._console.write_text("[    0.000000] Linux version 6.1.0-kbisect\n")
 
-    def put(self, local, remote):
+    def put(self, local, remote, *, mode=0o644):
         pass
 
     def expect(self, ends_run):
@@ -56,15 +59,19 @@ class Guest:
 
     def run(self, command, *, timeout=30.0, may_time_out=False):
         self.unsettled = True
-        return CommandResult(str(command), 0, "", "", 0.01)
+        words = command if isinstance(command, str) else " ".join(command)
+        return CommandResult(words, 0, f"played: {words}\n", "", 0.01)
 
     def settle(self):
         self.unsettled = False
         word, _, every = self._word.partition("/")
+        printed = Path(os.environ["PLAYED_CONSOLE"]).read_text() if word == "console" else ""
         if word == "crash" and self._run % int(every or 1) == 0:
-            with self._console.open("a") as console:
-                console.write(CRASH)
-            raise KernelCrash(parse_console(self._console.read_bytes())[0])
+            printed = CRASH
+        with self._console.open("a") as console:
+            console.write(printed)
+        if reports := parse_console(self._console.read_bytes()):
+            raise KernelCrash(reports[0])
 
 
 @contextlib.contextmanager

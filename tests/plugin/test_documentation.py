@@ -19,7 +19,8 @@ import pages
 import pytest
 from messages import messages
 
-from pytest_kbisect import checkup, crash, errors, needs, options, plugin, properties, variables
+import pytest_kbisect
+from pytest_kbisect import checkup, errors, hookspecs, needs, options, plugin, properties, variables
 from pytest_kbisect.bisection.evidence import Evidence
 from pytest_kbisect.bisection.history import History
 from pytest_kbisect.bisection.strategy import AnswerKind, Problem
@@ -189,7 +190,7 @@ def test_every_keyword_of_the_marker_is_in_the_reference() -> None:
 
 
 def test_every_fixture_is_in_the_reference() -> None:
-    assert first(table("fixtures", "Fixtures")) == set(plugin.__all__)
+    assert first(table("fixtures")) == set(plugin.__all__)
 
 
 def test_every_exit_code_is_in_the_reference() -> None:
@@ -255,21 +256,63 @@ def test_every_check_of_the_doctor_is_in_the_reference() -> None:
 
 
 def test_every_public_name_and_member_is_in_the_reference() -> None:
-    """Each class and function for tests of one's own, with its fields and methods."""
-    rows = {pages.quoted(cells[0])[0]: cells for cells in table("fixtures", "Python")}
-    expected = {f"pytest_kbisect.errors.{name}" for name in _error_names()}
-    expected |= {f"pytest_kbisect.crash.{name}" for name in crash.__all__}
-    assert expected <= set(rows), expected - set(rows)
+    """Each class and function for tests of one's own and for plugins, with its fields and methods."""
+    rows = {
+        pages.quoted(cells[0])[0]: cells
+        for chapter in ("Tests and tools", "Plugins")
+        for cells in table("python", chapter)
+    }
+    assert set(rows) == set(pytest_kbisect.__all__)
     for name, cells in rows.items():
-        module, _, attribute = name.rpartition(".")
-        thing = getattr(importlib.import_module(module), attribute)
-        if not isinstance(thing, type):
+        thing = getattr(pytest_kbisect, name)
+        if not isinstance(thing, type) or name in {"ExitCode", "Compile", "AnswerKind"}:
             continue
         words = pages.quoted(cells[1])
-        if name.endswith(".Guest"):
-            words = [word for member in table("fixtures", "Guest") for word in pages.quoted(member[0])]
+        if name == "Guest":
+            words = [word for member in table("python", "Guest") for word in pages.quoted(member[0])]
         listed = {word.partition("(")[0] for word in words if re.match(r"[a-z_]+(\(|$)", word)}
         assert listed == _public(thing), (name, listed ^ _public(thing))
+
+
+def test_every_error_is_public() -> None:
+    assert set(_error_names()) <= set(pytest_kbisect.__all__)
+
+
+def test_what_is_public_is_loaded_when_it_is_used() -> None:
+    """The type checker reads an import for each name; the table behind `__getattr__` must say the same."""
+    tree = ast.parse(Path(pytest_kbisect.__file__).read_text())
+    imported = {
+        f"{node.module}.{alias.name}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pytest_kbisect.")
+        for alias in node.names
+    }
+    homes = pytest_kbisect._HOMES.items()
+    assert imported == {f"pytest_kbisect.{home}.{name}" for home, names in homes for name in names}
+    code = "import sys, pytest_kbisect; sys.exit(any(name.startswith('pytest_kbisect.') for name in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = pytest_kbisect.nothing
+
+
+def test_every_hook_is_in_the_reference() -> None:
+    hooks = {name for name in vars(hookspecs) if name.startswith("pytest_kbisect_")}
+    assert {word.partition("(")[0] for word in first(table("python", "Hooks"))} == hooks
+
+
+def test_what_users_copy_imports_public_names_only() -> None:
+    texts = {path.name: path.read_text() for path in (pages.ROOT / "repro").glob("*.py")}
+    texts |= {
+        block.page: block.text
+        for block in pages.blocks("python")
+        if block.mark.startswith("played by a test: ")
+    }
+    assert len(texts) > 2
+    for name, text in texts.items():
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pytest_kbisect"):
+                assert node.module == "pytest_kbisect", name
+                assert {alias.name for alias in node.names} <= set(pytest_kbisect.__all__), name
 
 
 # -- messages ----------------------------------------------------------------------------------------------
@@ -421,7 +464,8 @@ def _public(thing: type) -> set[str]:
     """Fields and methods that are not inherited from Python, and no underscore's."""
     known = set(dir(Exception)) | set(dir(tuple)) | set(dir(int))
     names = {name for name in dir(thing) if not name.startswith("_")} - known
-    names |= {name for name in getattr(thing, "__dataclass_fields__", {}) if not name.startswith("_")}
+    declared = {**getattr(thing, "__dataclass_fields__", {}), **getattr(thing, "__annotations__", {})}
+    names |= {name for name in declared if not name.startswith("_")}
     names |= set(re.findall(r"^ +self\.([a-z]\w*)(?:: [^=]+)? = ", _body(thing), re.MULTILINE))
     return names - {"exit_code"} | ({"exit_code"} if thing is errors.KbisectError else set())
 

@@ -98,7 +98,7 @@ TWO_MACHINES = """
 import json
 from pathlib import Path
 
-from pytest_kbisect.bisection.executor import LocalExecutor
+from pytest_kbisect import LocalExecutor
 
 class TwoMachines(LocalExecutor):
     name = "two"

@@ -23,6 +23,7 @@ from pytest_kbisect.guest.qemu import Machine
 from pytest_kbisect.needs import Needs
 from pytest_kbisect.reports import consoles, folder, repeat
 from pytest_kbisect.reports.reading import read
+from pytest_kbisect.reproducer_kinds import GuestProgram
 
 needs_busybox = pytest.mark.skipif(shutil.which("busybox") is None, reason="no busybox on this host")
 
@@ -64,7 +65,7 @@ def test_every_report_is_written_and_junit_elsewhere_too(tmp_path: Path) -> None
     assert "-m 768" in script
     assert "sysctl.kernel.hung_task_timeout_secs" in script
     archive = (results / "repeat" / "initramfs.cpio").read_bytes()
-    assert b"timeout -s KILL 7 sh /repro/crash.sh" in archive
+    assert b"timeout -s KILL 7 sh /repro/crash.sh/crash.sh" in archive
     assert b"mount -t proc" in archive
     assert b"dropbear" not in archive.partition(b"#!/bin/sh")[2]
     assert not list(results.rglob("*.tmp"))
@@ -223,17 +224,17 @@ def test_a_guest_by_hand_has_what_guests_had(tmp_path: Path) -> None:
 
     def booted(needs: Needs, **guest: float) -> tuple[str, bytes]:
         (results / "result.json").write_text(json.dumps({**told, "guest": guest}))
-        programs = [repeat.Program("x", program, needs)]
+        programs = [repeat.Program("x.sh", GuestProgram({"x.sh": program}, ("sh", "x.sh")), needs)]
         return repeat.script(read(results), programs), repeat.initramfs(programs, program, 45.0)
 
     script, archive = booted(Needs(), memory=2048, cpus=4, timeout=45.0)
     machine = Machine(kernel=program, initramfs=program).command(Path("console"), 3)
     assert f" -machine {machine[machine.index('-machine') + 1]} " in script
     assert "-m 2048 -smp 4" in script
-    assert b"timeout -s KILL 45 sh /repro/x" in archive
+    assert b"timeout -s KILL 45 sh /repro/x.sh/x.sh" in archive
     script, archive = booted(Needs(memory=1024, timeout=7), memory=2048, cpus=4, timeout=45.0)
     assert "-m 1024 -smp 4" in script
-    assert b"timeout -s KILL 7 sh /repro/x" in archive
+    assert b"timeout -s KILL 7 sh /repro/x.sh/x.sh" in archive
     assert "-m 512 -smp 2" in booted(Needs())[0]
 
 

@@ -73,7 +73,7 @@ def test_versions_as_distributions_write_them(line: str, version: tuple[int, ...
     assert compilers.version_of(line) == version
 
 
-@pytest.mark.parametrize("known", compilers.TROUBLES, ids=lambda known: known.repair)
+@pytest.mark.parametrize("known", compilers.known_troubles(), ids=lambda known: known.repair)
 def test_each_trouble_begins_with_its_version(known) -> None:
     broken = {
         "8ae94224c9d7": "KBUILD_CFLAGS := -Wall\n",

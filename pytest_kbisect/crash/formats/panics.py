@@ -4,32 +4,32 @@ from __future__ import annotations
 
 from typing import Final
 
-from pytest_kbisect.crash.families.choices import handed_work
-from pytest_kbisect.crash.families.family import CALL_TRACE, FUNC, STACK, family
+from pytest_kbisect.crash.formats.choices import handed_work
+from pytest_kbisect.crash.formats.format import CALL_TRACE, FUNC, STACK, crash_format
 
 _TRACE = (CALL_TRACE, STACK)
 _PANIC = r"Kernel panic - not syncing: (?:kernel: )?"
 
 PANIC: Final = (
-    family(
+    crash_format(
         rf"{_PANIC}stack-protector:[^\n]{{0,60}}corrupted in: {FUNC}",
         "kernel panic: stack is corrupted in {func}",
         traceless=True,
     ),
-    family(
+    crash_format(
         rf"{_PANIC}stack-protector:[^\n]{{0,60}}corrupted in: ",
         "kernel panic: stack is corrupted in {frame}",
         steps=_TRACE,
         skip=("__stack_chk_fail",),
     ),
-    family(
+    crash_format(
         rf"{_PANIC}corrupted stack end detected",
         "kernel panic: corrupted stack end in {frame}",
         "stack-overflow in {frame}",
         steps=_TRACE,
         choose=handed_work,
     ),
-    family(
+    crash_format(
         rf"{_PANIC}[Kk]ernel stack overflow",
         "kernel stack overflow in {frame}",
         "stack-overflow in {frame}",
@@ -37,20 +37,26 @@ PANIC: Final = (
         choose=handed_work,
     ),
     # The end of an oops whose beginning was lost.
-    family(rf"{_PANIC}Fatal exception", "kernel panic: Fatal exception", cut_short=True),
-    family(rf"{_PANIC}hung_task: blocked tasks", "kernel panic: hung_task: blocked tasks", cut_short=True),
-    family(
+    crash_format(rf"{_PANIC}Fatal exception", "kernel panic: Fatal exception", cut_short=True),
+    crash_format(
+        rf"{_PANIC}hung_task: blocked tasks", "kernel panic: hung_task: blocked tasks", cut_short=True
+    ),
+    crash_format(
         r"Kernel panic - not syncing: panic_on_warn set", "kernel panic: panic_on_warn set", cut_short=True
     ),
-    family(rf"{_PANIC}softlockup: hung tasks", "kernel panic: softlockup: hung tasks"),
-    family(rf"{_PANIC}Attempted to kill init!", "kernel panic: Attempted to kill init!", traceless=True),
-    family(rf"{_PANIC}Couldn't open N_TTY ldisc", "kernel panic: Couldn't open N_TTY ldisc"),
-    family(r"Kernel panic - not syncing: (?P<what>[^\n]{1,200})", "kernel panic: {what}"),
+    crash_format(rf"{_PANIC}softlockup: hung tasks", "kernel panic: softlockup: hung tasks"),
+    crash_format(
+        rf"{_PANIC}Attempted to kill init!", "kernel panic: Attempted to kill init!", traceless=True
+    ),
+    crash_format(rf"{_PANIC}Couldn't open N_TTY ldisc", "kernel panic: Couldn't open N_TTY ldisc"),
+    crash_format(r"Kernel panic - not syncing: (?P<what>[^\n]{1,200})", "kernel panic: {what}"),
 )
 
-BANNER: Final = (family(r"Booting the kernel|Linux version", "unexpected kernel reboot", traceless=True),)
+BANNER: Final = (
+    crash_format(r"Booting the kernel|Linux version", "unexpected kernel reboot", traceless=True),
+)
 NETDEVICE: Final = (
-    family(
+    crash_format(
         r"unregister_netdevice: waiting for [^\n]{1,64} to become free",
         "unregister_netdevice: waiting for DEV to become free",
         traceless=True,
@@ -59,7 +65,7 @@ NETDEVICE: Final = (
 
 # rust/kernel: the message is on the next line, the trace is that of the BUG() it ends in.
 RUST: Final = (
-    family(
+    crash_format(
         r"rust_kernel: panicked at ",
         "{what} in {frame}",
         details=(r"(?P<what>[^\n]{1,120})",),
@@ -69,21 +75,23 @@ RUST: Final = (
 )
 # The trusted OS that Android guests run beside the kernel.
 TRUSTY: Final = (
-    family(
+    crash_format(
         r"trusty: panic[^\n]{0,200}ASSERT FAILED at \([^\n)]{1,200}\): (?P<what>[^\n]{1,200})",
         "trusty: ASSERT FAILED: {what}",
         traceless=True,
     ),
-    family(r"trusty: panic[^\n]{0,200}ASSERT FAILED", "trusty: ASSERT FAILED:", cut_short=True),
-    family(r"trusty: panic[^\n]{0,60}\): (?P<what>[^\n]{1,200})", "trusty: panic: {what}", traceless=True),
+    crash_format(r"trusty: panic[^\n]{0,200}ASSERT FAILED", "trusty: ASSERT FAILED:", cut_short=True),
+    crash_format(
+        r"trusty: panic[^\n]{0,60}\): (?P<what>[^\n]{1,200})", "trusty: panic: {what}", traceless=True
+    ),
 )
 
 # The fuzzer's own processes; its authors write these words so that they are found on the console.
 FUZZER: Final = (
-    family(r"SYZFAIL: (?P<what>[^\n]{1,200})", "SYZFAIL: {what}", traceless=True),
-    family(r"SYZFATAL: (?P<what>[^\n]{1,200})", "SYZFATAL: {what}", "SYZFATAL", traceless=True),
+    crash_format(r"SYZFAIL: (?P<what>[^\n]{1,200})", "SYZFAIL: {what}", traceless=True),
+    crash_format(r"SYZFATAL: (?P<what>[^\n]{1,200})", "SYZFATAL: {what}", "SYZFATAL", traceless=True),
 )
 GO: Final = (
-    family(r"^panic: (?P<what>[^\n]{1,200})", "panic: {what}", traceless=True),
-    family(r"fatal error: (?:runtimer|[^\n]{1,200})", "go runtime error", traceless=True),
+    crash_format(r"^panic: (?P<what>[^\n]{1,200})", "panic: {what}", traceless=True),
+    crash_format(r"fatal error: (?:runtimer|[^\n]{1,200})", "go runtime error", traceless=True),
 )

@@ -1,7 +1,7 @@
 """Every way in which kernels report a fault, in the words of their own printk formats.
 
-The consoles in logs/ show whole reports; here is the least of each family that names it, also of
-families that are hard to bring about in a guest. Formats are those of kernels 4.4 to 6.18.
+The consoles in logs/ show whole reports; here is the least of each format that names it, also of
+formats that are hard to bring about in a guest. Formats are those of kernels 4.4 to 6.18.
 """
 
 from __future__ import annotations
@@ -345,7 +345,7 @@ CRASHES = {
 
 @pytest.mark.parametrize("title", CRASHES)
 @pytest.mark.parametrize("printed", ["bare", "with times", "with callers"])
-def test_family(title, printed):
+def test_format(title, printed):
     prefix = {"bare": "", "with times": "[   12.000001] ", "with callers": "[   12.000001][ T4242] "}[printed]
     text = CRASHES[title]
     if prefix and not title.startswith(("go ", "unexpected")):
@@ -364,6 +364,13 @@ def test_family(title, printed):
         "INFO: NMI handler (perf_event_nmi_handler) took too long to run: 1.5 msecs",
         "WARNING: Spectre v2 mitigation leaves CPU vulnerable",
         "WARNING: The mand mount option has been deprecated",
+        "WARNING: Invalid trigger for IRQ29, assuming level low",
+        "WARNING: BIOS bug: CPU MTRRs don't cover all of memory, losing 32MB of RAM.",
+        "WARNING: Ancient bootloader, some functionality may be limited!",
+        "WARNING: LFENCE mitigation is not recommended for this CPU, data leaks possible!",
+        "WARNING: CPU#0: NMI appears to be stuck (0->0)!",
+        "WARNING: Bad or missing .orc_unwind table.  Disabling unwinder.",
+        "WiFi@WARN.FW,UniCmdResultRsp() 69: BUG::UniCmdResult.u4Status = 0xc0000001 cid: = 0x37",
         "nvidia-modeset: WARNING: GPU:0: Unable to read EDID for display device DP-2",
         "WARNING: nvram corruption detected: 0-length partition",
         "fadump: WARNING: Could not setup area to pass additional parameters!",

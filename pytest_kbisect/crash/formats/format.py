@@ -1,16 +1,16 @@
-"""What is known about one way a kernel has of reporting one kind of fault."""
+"""Crash formats: how kernels report one kind of fault, and where the report names the function at fault."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pytest_kbisect.crash.pattern import Pattern
+from pytest_kbisect.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from pytest_kbisect.crash.families.harmless import Harmless
 
 # Text that stands for itself in the tables. A function in an address is `name+0x10/0x20`, where the
 # name may carry a compiler's suffix (.isra.0, .cold, .part.3, .constprop.1, .llvm.123).
@@ -66,15 +66,17 @@ CALL_TRACE: Final = Anchor(
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
-    """One way a kernel reports one kind of fault.
+class CrashFormat:
+    """One way a kernel reports one kind of fault. `crash_format` makes one of expressions given as text.
 
-    `sign` finds it, in one line. `details` must then be found on the following lines, in that order;
-    a kernel that printed the sign but not these was cut short. The named groups of both, and `frame`,
-    fill `title` and `alternatives`; so does `origin`, the key frame that `origin_steps` lead to. `steps`
-    lead to the key frame, and where they find none the `fallbacks`, one after the other. `choose` picks the
-    key frame from the functions found (default: the first that is not on the way to a fault in general, see
-    frames); `skip` adds to those for this family alone.
+    Lines that have one of the words `headers` are looked at. `sign` finds the report, in one line. `details`
+    must then be found on the following lines, in that order; a kernel that printed the sign but not these was
+    cut short. The named groups of both, and `frame`, fill `title` and `alternatives`; so does `origin`, the
+    key frame that `origin_steps` lead to. `steps` lead to the key frame, and where they find none the
+    `fallbacks`, one after the other. `choose` picks the key frame from the functions found (default: the
+    first that is not on the way to a fault in general, see frames); `skip` adds to those for this format
+    alone.
+    `kind`: the type of these crashes; "" where kinds.py derives it from the title.
     `traceless`: this report has no stack trace, so one that has none is not cut short.
     `cut_short`: the text itself says that the report was cut.
     `loose`: programs print such words as well; it takes a kernel's time before them, or a trace below.
@@ -83,6 +85,8 @@ class Family:
     sign: Pattern[str]
     title: str
     alternatives: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    kind: str = ""
     details: tuple[Pattern[str], ...] = ()
     steps: tuple[Step, ...] = ()
     fallbacks: tuple[tuple[Step, ...], ...] = ()
@@ -93,11 +97,30 @@ class Family:
     cut_short: bool = False
     loose: bool = False
 
+    def check(self) -> None:
+        """Raise UsageError where this cannot be used, which would otherwise show when a kernel crashes."""
+        if not all(self.headers) or not self.headers:
+            raise UsageError(f"crash format {self.title!r}: name the words of its first line as headers")
+        try:
+            names = {name for pattern in (self.sign, *self.details) for name in pattern.compiled.groupindex}
+            for form in (self.title, *self.alternatives):
+                form.format_map(dict.fromkeys(names | {"frame", "origin"}, ""))
+        except re.error as error:
+            raise UsageError(
+                f"crash format {self.title!r}: write a valid expression instead of {error.pattern!r}: {error}"
+            ) from None
+        except (KeyError, ValueError, IndexError) as error:
+            raise UsageError(
+                f"crash format {self.title!r}: use only groups of its expressions and {{frame}} in titles, not {error}"
+            ) from None
 
-def family(
+
+def crash_format(
     sign: str,
     title: str,
     *alternatives: str,
+    headers: tuple[str, ...] = (),
+    kind: str = "",
     details: tuple[str, ...] = (),
     steps: tuple[Step, ...] = (),
     fallback_steps: tuple[Step, ...] = (),
@@ -108,38 +131,21 @@ def family(
     traceless: bool = False,
     cut_short: bool = False,
     loose: bool = False,
-) -> Family:
-    """A Family from its sources."""
-    return Family(
-        Pattern(sign),
-        title,
-        alternatives,
-        tuple(Pattern(detail) for detail in details),
-        steps,
-        tuple(way for way in (fallback_steps, last_steps) if way),
-        choose,
-        skip,
-        origin_steps,
-        traceless,
-        cut_short,
-        loose,
+) -> CrashFormat:
+    """A CrashFormat of regular expressions given as text, which are compiled when they are first used."""
+    return CrashFormat(
+        sign=Pattern(sign),
+        title=title,
+        alternatives=alternatives,
+        headers=headers,
+        kind=kind,
+        details=tuple(Pattern(detail) for detail in details),
+        steps=steps,
+        fallbacks=tuple(way for way in (fallback_steps, last_steps) if way),
+        choose=choose,
+        skip=skip,
+        origin_steps=origin_steps,
+        traceless=traceless,
+        cut_short=cut_short,
+        loose=loose,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """A word with which kernels begin to report a fault, and the families that begin so.
-
-    A line that has the word and matches one of `harmless` is no report. `of_programs`: such a report is not
-    the kernel's.
-    """
-
-    word: str
-    families: tuple[Family, ...] = ()
-    harmless: Harmless | None = None
-    of_programs: bool = False
-
-    def is_loose(self, line: str) -> bool:
-        """Whether a program may have printed this line just as well as a kernel."""
-        signed = [family for family in self.families if family.sign.search(line)]
-        return all(family.loose for family in signed) if signed else any(f.loose for f in self.families)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pytest_kbisect.crash.families.choices import handed_work, waiter
-from pytest_kbisect.crash.families.family import CALL_TRACE, RIP, STACK, anchor, family
+from pytest_kbisect.crash.formats.choices import handed_work, waiter
+from pytest_kbisect.crash.formats.format import CALL_TRACE, RIP, STACK, anchor, crash_format
 
 if TYPE_CHECKING:
-    from pytest_kbisect.crash.families.family import Anchor, Family
+    from pytest_kbisect.crash.formats.format import Anchor, CrashFormat
 
 # The timer interrupt through which a CPU looks at itself: what lies below it in the trace is the stall.
 _TIMER: Final = (
@@ -30,9 +30,9 @@ _OTHER_CPU: Final = (
 )
 
 
-def _rcu_stall(sign: str, interrupt: Anchor) -> Family:
+def _rcu_stall(sign: str, interrupt: Anchor) -> CrashFormat:
     """A stall that RCU reports; below `interrupt` the trace of the CPU that found it has the stall."""
-    return family(
+    return crash_format(
         sign,
         "INFO: rcu detected stall in {frame}",
         "stall in {frame}",
@@ -51,7 +51,7 @@ STALL: Final = (
     ),
 )
 SOFT_LOCKUP: Final = (
-    family(
+    crash_format(
         r"BUG: soft lockup",
         "BUG: soft lockup in {frame}",
         "stall in {frame}",
@@ -59,11 +59,11 @@ SOFT_LOCKUP: Final = (
         fallback_steps=(_TIMER_INTERRUPT, STACK),
         choose=handed_work,
     ),
-    family(r"BUG: workqueue lockup", "BUG: workqueue lockup", traceless=True),
+    crash_format(r"BUG: workqueue lockup", "BUG: workqueue lockup", traceless=True),
 )
 # "Watchdog detected hard LOCKUP on cpu 0" before 6.2, "CPU0: Watchdog detected hard LOCKUP on cpu 0" since.
 HARD_LOCKUP: Final = (
-    family(
+    crash_format(
         r"Watchdog detected hard LOCKUP",
         "BUG: hard lockup in {frame}",
         "stall in {frame}",
@@ -74,7 +74,7 @@ HARD_LOCKUP: Final = (
 )
 # arch/powerpc/kernel/watchdog.c.
 POWERPC_LOCKUP: Final = (
-    family(
+    crash_format(
         r"hard LOCKUP|Hard LOCKUP",
         "BUG: hard lockup in {frame}",
         "stall in {frame}",
@@ -84,14 +84,14 @@ POWERPC_LOCKUP: Final = (
     ),
 )
 HUNG: Final = (
-    family(
+    crash_format(
         r"INFO: task [^\n]{1,64} blocked (?:in I/O wait )?for more than \d{1,9} seconds",
         "INFO: task hung in {frame}",
         "hang in {frame}",
         steps=(CALL_TRACE, STACK),
         choose=waiter,
     ),
-    family(
+    crash_format(
         r"INFO: task [^\n]{1,64} can't die for more than \d{1,9} seconds",
         "INFO: task can't die in {frame}",
         "hang in {frame}",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from pytest_kbisect.crash.families.family import (
+from pytest_kbisect.crash.formats.format import (
     CALL_TRACE,
     NAME,
     RIP_OR_TRAP,
     STACK,
-    Family,
+    CrashFormat,
     Step,
-    family,
+    crash_format,
 )
 
 _TRACE: Final[tuple[Step, ...]] = (CALL_TRACE, STACK)
@@ -24,9 +24,9 @@ _CPU: Final = r"WARNING: (?:CPU: \d{1,4} PID: \d{1,9} at )?(?:\[[^\n]{1,300}?\] 
 _FILE: Final = r"[\w./-]{0,200}?"
 
 
-def _warning(file: str, title: str, *, name: str = "", skip: tuple[str, ...] = ()) -> Family:
+def _warning(file: str, title: str, *, name: str = "", skip: tuple[str, ...] = ()) -> CrashFormat:
     """A WARN of a check that many callers come through: its file, and the start of its function's name."""
-    return family(
+    return crash_format(
         rf"{_CPU}{_FILE}\b(?:{file}):\d{{1,6}}(?: at)? (?:{name}|0x[0-9a-f]{{1,16}}\b)",
         title,
         steps=_RIP_TRACE,
@@ -71,36 +71,36 @@ WARNING: Final = (
         name="usb_submit_urb",
         skip=("usb_start_wait_urb|usb_bulk_msg|usb_interrupt_msg",),
     ),
-    family(
+    crash_format(
         rf"{_CPU}{_FILE}[\w-]{{1,80}}\.(?:[chS]|rs):\d{{1,6}} |WARNING: CPU: \d{{1,4}} PID: \d{{1,9}} at ",
         "WARNING in {frame}",
         steps=_RIP_TRACE,
         fallback_steps=_TRACE,
     ),
     # objtool-less unwinders of x86 (arch/x86/kernel/unwind_frame.c); the value is in the way of comparing.
-    family(
+    crash_format(
         r"WARNING: kernel stack regs [^\n]{1,200} has bad '(?P<register>\w{1,8})' value (?:0x)?[0-9a-f]",
         "WARNING: kernel stack regs has bad '{register}' value",
         traceless=True,
     ),
-    family(
+    crash_format(
         r"WARNING: kernel stack frame pointer [^\n]{1,200} has bad value (?:0x)?[0-9a-f]",
         "WARNING: kernel stack frame pointer has bad value",
         traceless=True,
     ),
     # Where addresses are not printed, both count as one.
-    family(
+    crash_format(
         r"WARNING: kernel stack (?:regs|frame pointer) [^\n]{0,200}has bad",
         "WARNING: kernel stack regs has bad value",
         traceless=True,
     ),
     # Before 3.12; the trace below counts as the code's that warns.
-    family(
+    crash_format(
         r"WARNING: (?P<what>at [\w./-]{1,200}\.[chS]:\d{1,6}\b[^\n]{0,200})",
         "WARNING: {what}",
         traceless=True,
     ),
-    family(
+    crash_format(
         r"WARNING: (?!possible |suspicious RCU|inconsistent lock|[A-Z_-]{3,20}-safe ->)(?P<what>[^\n]{1,200})",
         "WARNING: {what}",
         traceless=True,
@@ -110,21 +110,21 @@ WARNING: Final = (
 
 # lib/list_debug.c and mm/usercopy.c say what is wrong on a line before or after; the place says it too.
 BUG_ON: Final = (
-    family(
+    crash_format(
         r"[Kk]ernel BUG at (?:[\w./-]{0,200}/)?lib/list_debug\.c",
         "BUG: corrupted list in {frame}",
         "bad-access in {frame}",
         steps=_RIP_TRACE,
         fallback_steps=_TRACE,
     ),
-    family(
+    crash_format(
         r"[Kk]ernel BUG at (?:[\w./-]{0,200}/)?mm/usercopy\.c",
         "BUG: bad usercopy in {frame}",
         steps=_RIP_TRACE,
         skip=("usercopy",),
     ),
     # skb_pull() and its like check what they are given: the caller is wrong.
-    family(
+    crash_format(
         r"[Kk]ernel BUG at ",
         "kernel BUG in {frame}",
         steps=_RIP_TRACE,
@@ -135,7 +135,7 @@ BUG_ON: Final = (
 
 # mips and LoongArch say so without a file.
 BUG_DETECTED: Final = (
-    family(
+    crash_format(
         r"[Kk]ernel bug detected",
         "kernel BUG in {frame}",
         steps=_RIP_TRACE,
@@ -146,7 +146,7 @@ BUG_DETECTED: Final = (
 
 # What drivers and file systems call a bug in their own words.
 BUG: Final = (
-    family(
+    crash_format(
         r"BUG: (?P<what>(?!K[A-Z]{3,5}: |memory leak|[Uu]nable to handle|kernel NULL|Invalid wait)[^\n]{1,200})",
         "BUG: {what}",
         traceless=True,
@@ -156,7 +156,9 @@ BUG: Final = (
 
 # mm/slub.c prints an object's history with INFO lines: the rest of a report whose head was lost.
 INFO: Final = (
-    family(rf"INFO: (?P<what>(?:Allocated|Freed) in {NAME}[^\n]{{0,200}})", "INFO: {what}", cut_short=True),
-    family(r"INFO: (?P<what>(?:Slab|Object) 0x[^\n]{1,200})", "INFO: {what}", cut_short=True),
-    family(r"INFO:\s*$", "INFO: corrupted", cut_short=True, loose=True),
+    crash_format(
+        rf"INFO: (?P<what>(?:Allocated|Freed) in {NAME}[^\n]{{0,200}})", "INFO: {what}", cut_short=True
+    ),
+    crash_format(r"INFO: (?P<what>(?:Slab|Object) 0x[^\n]{1,200})", "INFO: {what}", cut_short=True),
+    crash_format(r"INFO:\s*$", "INFO: corrupted", cut_short=True, loose=True),
 )

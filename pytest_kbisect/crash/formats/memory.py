@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from pytest_kbisect.crash.families.choices import handed_work
-from pytest_kbisect.crash.families.family import CALL_TRACE, FUNC, NAME, RIP, STACK, anchor, family
+from pytest_kbisect.crash.formats.choices import handed_work
+from pytest_kbisect.crash.formats.format import CALL_TRACE, FUNC, NAME, RIP, STACK, anchor, crash_format
 
 _TRACE = (CALL_TRACE, STACK)
 _RIP_TRACE = (RIP, CALL_TRACE, STACK)
@@ -17,14 +17,14 @@ _KASAN_KIND = r"(?P<kind>[a-z][a-z-]{0,40})"
 
 # mm/kasan/report*.c. Before 4.11 the line went on " at addr X", and the access had a line of its own too.
 KASAN: Final = (
-    family(
+    crash_format(
         rf"BUG: KASAN: (?:double-free|invalid-free|double-free or invalid-free) in {FUNC}",
         "KASAN: invalid-free in {frame}",
         "invalid-free in {frame}",
         steps=_TRACE,
         skip=("[kv]free|vunmap",),
     ),
-    family(
+    crash_format(
         r"BUG: KASAN: (?:double-free|invalid-free|double-free or invalid-free) in "
         rf"(?:(?:0x)?[0-9a-f]{{4,16}}\b|{NAME} \S{{1,200}} \[inline\])",
         "KASAN: invalid-free in {frame}",
@@ -32,7 +32,7 @@ KASAN: Final = (
         steps=_TRACE,
         skip=("[kv]free|vunmap",),
     ),
-    family(
+    crash_format(
         rf"BUG: KASAN: {_KASAN_KIND} in ",
         "KASAN: {kind} {access} in {frame}",
         _BAD_ACCESS,
@@ -40,12 +40,12 @@ KASAN: Final = (
         steps=(anchor(rf"BUG: KASAN: {_KASAN_KIND} in {FUNC}"), *_TRACE),
         fallback_steps=_TRACE,
     ),
-    family(
+    crash_format(
         rf"BUG: KASAN: {_KASAN_KIND} on (?:address|null)",
         "KASAN: {kind} {access}",
         details=(_ACCESS,),
     ),
-    family(
+    crash_format(
         rf"BUG: KASAN: (?P<rest>{_KASAN_KIND} in {NAME}[^\n]{{0,100}}?(?: at addr [0-9a-f]{{4,16}}|$))",
         "KASAN: {rest}",
         cut_short=True,
@@ -55,7 +55,7 @@ KASAN: Final = (
 # mm/kmsan/report.c.
 _CREATED = r"^Uninit was created at:"
 KMSAN: Final = (
-    family(
+    crash_format(
         r"BUG: KMSAN: (?P<kind>kernel-usb-infoleak)(?: in |$)",
         "KMSAN: {kind} in {frame}",
         "KMSAN origin in {origin}",
@@ -64,14 +64,14 @@ KMSAN: Final = (
         skip=(r"alloc|usb_start_wait_urb|usb_bulk_msg|usb_interrupt_msg",),
         origin_steps=(anchor(_CREATED), STACK),
     ),
-    family(
+    crash_format(
         r"BUG: KMSAN: (?P<kind>kernel-usb-infoleak)(?: in |$)",
         "KMSAN: {kind} in {frame}",
         _BAD_ACCESS,
         steps=(STACK,),
         skip=(r"usb_start_wait_urb|usb_bulk_msg|usb_interrupt_msg",),
     ),
-    family(
+    crash_format(
         r"BUG: KMSAN: (?P<kind>[a-z][a-z-]{0,40})(?: in |$)",
         "KMSAN: {kind} in {frame}",
         _BAD_ACCESS,
@@ -85,12 +85,12 @@ KMSAN: Final = (
 
 # kernel/kcsan/report.c: the two functions are in the first line, there is nothing to look for.
 KCSAN: Final = (
-    family(
+    crash_format(
         rf"BUG: KCSAN: (?P<kind>data-race|assert: race) in (?P<func>{NAME})[^\n/]{{0,80}}"
         rf"(?:/0x[0-9a-f]+)? / (?P<other>{NAME})",
         "KCSAN: {kind} in {func} / {other}",
     ),
-    family(
+    crash_format(
         rf"BUG: KCSAN: (?P<kind>data-race|assert: race) in (?P<func>{NAME})",
         "KCSAN: {kind} in {func}",
     ),
@@ -98,18 +98,18 @@ KCSAN: Final = (
 
 # mm/kfence/report.c.
 KFENCE: Final = (
-    family(
+    crash_format(
         r"BUG: KFENCE: invalid free in ",
         "KFENCE: invalid free in {frame}",
         "invalid-free in {frame}",
         steps=(STACK,),
     ),
-    family(
+    crash_format(
         r"BUG: KFENCE: memory corruption in ",
         "KFENCE: memory corruption in {frame}",
         steps=(STACK,),
     ),
-    family(
+    crash_format(
         r"BUG: KFENCE: (?P<kind>[a-z-]{1,40}) (?P<access>read|write) in ",
         "KFENCE: {kind} {access} in {frame}",
         _BAD_ACCESS,
@@ -119,24 +119,24 @@ KFENCE: Final = (
 
 # lib/ubsan.c; the British spelling is that of kernels before 5.3.
 UBSAN: Final = (
-    family(
+    crash_format(
         r"UBSAN: Undefined behaviour in(?: |$)",
         "UBSAN: undefined-behaviour in {frame}",
         steps=_TRACE,
     ),
-    family(
+    crash_format(
         r"UBSAN: array-index-out-of-bounds in(?: |$)",
         "UBSAN: array-index-out-of-bounds in {frame}",
         _BAD_ACCESS,
         steps=_TRACE,
     ),
-    family(r"UBSAN: (?P<kind>[a-z-]{1,60}) in(?: |$)", "UBSAN: {kind} in {frame}", steps=_TRACE),
+    crash_format(r"UBSAN: (?P<kind>[a-z-]{1,60}) in(?: |$)", "UBSAN: {kind} in {frame}", steps=_TRACE),
 )
 
 # The fault handlers of the architectures: "BUG: unable to handle" is x86's, without "BUG:" it is of arm,
 # arm64, riscv and others. x86 says "page fault for address" and "kernel NULL pointer" since 5.3.
 PAGE_FAULT: Final = (
-    family(
+    crash_format(
         r"BUG: [Uu]nable to handle (?:kernel (?:paging request|data access|instruction fetch)|page fault for address)",
         "BUG: unable to handle kernel paging request in {frame}",
         _BAD_ACCESS,
@@ -144,7 +144,7 @@ PAGE_FAULT: Final = (
         fallback_steps=_TRACE,
         last_steps=_BELOW,
     ),
-    family(
+    crash_format(
         r"BUG: (?:[Uu]nable to handle )?[Kk]ernel NULL pointer dereference",
         "BUG: unable to handle kernel NULL pointer dereference in {frame}",
         _BAD_ACCESS,
@@ -152,10 +152,12 @@ PAGE_FAULT: Final = (
         fallback_steps=_TRACE,
         last_steps=_BELOW,
     ),
-    family(r"BUG: unable to handle kernel(?! paging| NULL)", "BUG: unable to handle kernel", cut_short=True),
+    crash_format(
+        r"BUG: unable to handle kernel(?! paging| NULL)", "BUG: unable to handle kernel", cut_short=True
+    ),
 )
 ARM_FAULT: Final = (
-    family(
+    crash_format(
         r"Unable to handle kernel (?P<what>paging request|access to user memory)",
         "BUG: unable to handle kernel {what} in {frame}",
         _BAD_ACCESS,
@@ -163,7 +165,7 @@ ARM_FAULT: Final = (
         fallback_steps=_TRACE,
         last_steps=_BELOW,
     ),
-    family(
+    crash_format(
         r"Unable to handle kernel NULL pointer dereference",
         "BUG: unable to handle kernel NULL pointer dereference in {frame}",
         _BAD_ACCESS,
@@ -172,7 +174,7 @@ ARM_FAULT: Final = (
         last_steps=_BELOW,
     ),
     # arm64 says so of pages with other rights, s390 of everything.
-    family(
+    crash_format(
         r"Unable to handle kernel (?P<what>write to read-only memory|read from unreadable memory"
         r"|execute from non-executable memory|execution of user memory|pointer dereference)",
         "BUG: unable to handle kernel {what} in {frame}",
@@ -181,10 +183,10 @@ ARM_FAULT: Final = (
         fallback_steps=_TRACE,
         last_steps=_BELOW,
     ),
-    family(r"Unable to handle kernel", "BUG: unable to handle kernel", cut_short=True),
+    crash_format(r"Unable to handle kernel", "BUG: unable to handle kernel", cut_short=True),
 )
 UNHANDLED_FAULT: Final = (
-    family(
+    crash_format(
         r"Unhandled (?:prefetch abort|fault)",
         "Unhandled fault in {frame}",
         _BAD_ACCESS,
@@ -197,7 +199,7 @@ UNHANDLED_FAULT: Final = (
 # arch/x86/kernel/traps.c. Two CPUs that talk at once can leave the fault's own trace unreadable, and the
 # first trace that follows is then the better guess.
 GENERAL_PROTECTION: Final = (
-    family(
+    crash_format(
         r"general protection fault",
         "general protection fault in {frame}",
         _BAD_ACCESS,
@@ -205,14 +207,16 @@ GENERAL_PROTECTION: Final = (
         fallback_steps=(STACK,),
     ),
 )
-DIVIDE_ERROR: Final = (family(r"divide[ _]error", "divide error in {frame}", steps=_RIP_TRACE),)
+DIVIDE_ERROR: Final = (crash_format(r"divide[ _]error", "divide error in {frame}", steps=_RIP_TRACE),)
 # An illegal instruction is where it is; that of BUG() has a report of its own before it.
-INVALID_OPCODE: Final = (family(r"invalid opcode", "invalid opcode in {frame}", steps=(RIP,)),)
-STACK_SEGMENT: Final = (family(r"stack segment", "stack segment fault in {frame}", steps=_RIP_TRACE),)
-INT3: Final = (family(r"\bint3:", "int3 in {frame}", steps=_RIP_TRACE),)
-DOUBLE_FAULT: Final = (family(r"PANIC: double fault", "PANIC: double fault in {frame}", steps=_RIP_TRACE),)
+INVALID_OPCODE: Final = (crash_format(r"invalid opcode", "invalid opcode in {frame}", steps=(RIP,)),)
+STACK_SEGMENT: Final = (crash_format(r"stack segment", "stack segment fault in {frame}", steps=_RIP_TRACE),)
+INT3: Final = (crash_format(r"\bint3:", "int3 in {frame}", steps=_RIP_TRACE),)
+DOUBLE_FAULT: Final = (
+    crash_format(r"PANIC: double fault", "PANIC: double fault in {frame}", steps=_RIP_TRACE),
+)
 INTERNAL_ERROR: Final = (
-    family(
+    crash_format(
         r"Internal error:",
         "Internal error in {frame}",
         _BAD_ACCESS,
@@ -225,7 +229,7 @@ INTERNAL_ERROR: Final = (
 # Exception in kernel mode, sig: 4 [#1]", mips "Reserved instruction in kernel code[#1]:", s390 "illegal
 # operation: 0001 ilc:1 [#1]". Mostly another headline comes before, and this line belongs to its report.
 OOPS: Final = (
-    family(
+    crash_format(
         r"\[#\d{1,5}\]",
         "Oops in {frame}",
         steps=_RIP_TRACE,
@@ -235,11 +239,11 @@ OOPS: Final = (
     ),
 )
 ALIGNMENT_TRAP: Final = (
-    family(r"Alignment trap: not handling", "Alignment trap in {frame}", steps=_RIP_TRACE),
+    crash_format(r"Alignment trap: not handling", "Alignment trap in {frame}", steps=_RIP_TRACE),
 )
 
 STACK_GUARD: Final = (
-    family(
+    crash_format(
         r"BUG: (?:[A-Z-]{1,16} )?stack guard page was hit",
         "BUG: stack guard page was hit in {frame}",
         "stack-overflow in {frame}",
@@ -251,7 +255,7 @@ STACK_GUARD: Final = (
 # mm/page_alloc.c, mm/memory.c, mm/slub.c, fs/super.c, fs/open.c, mm/kmemleak.c.
 PAGES: Final = (
     # The trace of whoever allocated or freed the page last; the page allocator itself is in all of them.
-    family(
+    crash_format(
         r"BUG: Bad page state",
         "BUG: Bad page state in {frame}",
         steps=(STACK,),
@@ -260,16 +264,18 @@ PAGES: Final = (
             "^check_(?:new|free)_page|^page_(?:expected|bad)|vmap",
         ),
     ),
-    family(r"BUG: Bad page map", "BUG: Bad page map"),
-    family(r"BUG: Bad page cache", "BUG: Bad page cache"),
-    family(r"BUG: Bad rss-counter state", "BUG: Bad rss-counter state", traceless=True),
-    family(r"BUG: non-zero pgtables_bytes", "BUG: non-zero pgtables_bytes on freeing mm", traceless=True),
+    crash_format(r"BUG: Bad page map", "BUG: Bad page map"),
+    crash_format(r"BUG: Bad page cache", "BUG: Bad page cache"),
+    crash_format(r"BUG: Bad rss-counter state", "BUG: Bad rss-counter state", traceless=True),
+    crash_format(
+        r"BUG: non-zero pgtables_bytes", "BUG: non-zero pgtables_bytes on freeing mm", traceless=True
+    ),
 )
 SLUB: Final = (
-    family(rf"BUG {NAME}[^\n:]{{0,60}}\([^\n)]{{1,80}}\): (?P<what>[^\n:]{{1,80}})", "BUG: {what}"),
+    crash_format(rf"BUG {NAME}[^\n:]{{0,60}}\([^\n)]{{1,80}}\): (?P<what>[^\n:]{{1,80}})", "BUG: {what}"),
 )
 LEAK: Final = (
-    family(
+    crash_format(
         r"BUG: memory leak",
         "memory leak in {frame}",
         details=(r"unreferenced object",),
@@ -278,22 +284,24 @@ LEAK: Final = (
     ),
 )
 VFS: Final = (
-    family(
+    crash_format(
         r"VFS: Busy inodes after unmount",
         "VFS: Busy inodes after unmount (use-after-free)",
         traceless=True,
     ),
-    family(
+    crash_format(
         r"VFS: Close: file count is (?:zero|0)",
         "VFS: Close: file count is zero (use-after-free)",
         traceless=True,
     ),
 )
 DENTRY: Final = (
-    family(
+    crash_format(
         r"BUG: Dentry [^\n]{0,200}still in use[^\n]{0,60} (?P<where>\[(?P<call>\w{1,40}) of[^\n]{1,60}\])",
         "BUG: Dentry still in use in {call}",
         "BUG: Dentry still in use {where}",
     ),
-    family(r"BUG: Dentry [^\n]{0,200}still in use", "BUG: Dentry still in use in {frame}", steps=_TRACE),
+    crash_format(
+        r"BUG: Dentry [^\n]{0,200}still in use", "BUG: Dentry still in use in {frame}", steps=_TRACE
+    ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pytest_kbisect.crash.families.family import CALL_TRACE, FUNC, NAME, PC, STACK, anchor, family
+from pytest_kbisect.crash.formats.format import CALL_TRACE, FUNC, NAME, PC, STACK, anchor, crash_format
 
 _TRACE = (CALL_TRACE, STACK)
 
@@ -24,7 +24,7 @@ _DEADLOCK_SIGNS = (
 )
 DEADLOCK: Final = (
     # What took the lock in an interrupt is the surprise; both sides are printed before the cycle.
-    family(
+    crash_format(
         r"[A-Z_-]{3,20}-safe -> [A-Z_-]{3,20}-unsafe lock order detected",
         "possible deadlock in {frame}",
         details=_DEADLOCK_DETAILS,
@@ -32,20 +32,20 @@ DEADLOCK: Final = (
         fallback_steps=_HELD_AT,
     ),
     # A work item is a lock, too, and so is its queue: every work item has its place in process_one_work().
-    family(
+    crash_format(
         r"possible circular locking dependency detected",
         "possible deadlock in {frame}",
         details=_DEADLOCK_DETAILS,
         steps=_HELD_AT,
         skip=("process_one_work",),
     ),
-    family(
+    crash_format(
         _DEADLOCK_SIGNS,
         "possible deadlock in {frame}",
         details=_DEADLOCK_DETAILS,
         steps=_HELD_AT,
     ),
-    family(
+    crash_format(
         r"inconsistent lock state",
         "inconsistent lock state in {frame}",
         details=(r" takes:", rf", at: (?:{PC} )?{FUNC}"),
@@ -54,13 +54,13 @@ DEADLOCK: Final = (
 )
 
 RCU_USAGE: Final = (
-    family(
-        r"INFO: suspicious RCU usage",
+    crash_format(
+        r"INFO: suspicious (?:RCU usage|rcu_dereference_check\(\) usage)",  # the second before 3.2
         "INFO: suspicious RCU usage in {frame}",
         steps=_TRACE,
         skip=("rcu|kmem|slab",),
     ),
-    family(
+    crash_format(
         r"WARNING: suspicious RCU usage",
         "WARNING: suspicious RCU usage in {frame}",
         details=(r"stack backtrace:|Call [Tt]race:",),
@@ -70,38 +70,38 @@ RCU_USAGE: Final = (
 )
 
 BALANCE: Final = (
-    family(
+    crash_format(
         r"(?P<word>BUG|WARNING): bad unlock balance detected",
         "{word}: bad unlock balance in {frame}",
         steps=(anchor(r"is trying to release lock"), anchor(rf"^(?:{PC} )?{FUNC}"), *_TRACE),
     ),
-    family(
+    crash_format(
         r"(?P<word>BUG|WARNING): held lock freed",
         "{word}: held lock freed in {frame}",
         steps=_HELD_AT,
     ),
-    family(
+    crash_format(
         r"(?P<word>BUG|WARNING): [^\n]{1,64} still has locks held!",
         "{word}: still has locks held in {frame}",
         steps=_HELD_AT,
     ),
-    family(
+    crash_format(
         r"(?P<word>BUG|WARNING): lock held when returning to user space",
         "{word}: lock held when returning to user space in {frame}",
         steps=_HELD_AT,
         traceless=True,
     ),
-    family(
+    crash_format(
         r"(?P<word>BUG|WARNING): Nested lock was not taken",
         "{word}: nested lock was not taken in {frame}",
         steps=_TRACE,
     ),
-    family(r"BUG: Invalid wait context", "WARNING: locking bug in {frame}", steps=_TRACE),
+    crash_format(r"BUG: Invalid wait context", "WARNING: locking bug in {frame}", steps=_TRACE),
 )
 
 # lib/../spinlock_debug.c, lib/smp_processor_id.c, kernel/sched/core.c, kernel/workqueue.c.
 SPIN: Final = (
-    family(
+    crash_format(
         r"BUG: (?P<lock>spinlock|rwlock) (?P<what>bad magic|recursion|already unlocked|wrong owner|wrong CPU"
         r"|lockup suspected|cpu recursion|trylock failure on UP|lockup)",
         "BUG: {lock} {what} in {frame}",
@@ -110,24 +110,24 @@ SPIN: Final = (
     ),
 )
 PREEMPTION: Final = (
-    family(
+    crash_format(
         r"BUG: using (?P<call>[a-z_]{1,60}\(\)) in preemptible",
         "BUG: using {call} in preemptible code in {frame}",
         steps=_TRACE,
         skip=("debug|preempt",),
     ),
-    family(
+    crash_format(
         r"BUG: scheduling while atomic",
         "BUG: scheduling while atomic in {frame}",
         steps=_TRACE,
         skip=("schedule",),
     ),
-    family(
+    crash_format(
         r"BUG: sleeping function called from invalid context",
         "BUG: sleeping function called from invalid context in {frame}",
         steps=_TRACE,
     ),
-    family(
+    crash_format(
         r"BUG: workqueue leaked (?:lock or atomic|atomic, lock or RCU)",
         "BUG: workqueue leaked lock or atomic in {frame}",
         steps=(anchor(rf"(?:last function: |workfn=)(?P<func>{NAME})"),),
@@ -136,7 +136,7 @@ PREEMPTION: Final = (
 )
 
 NON_STATIC_KEY: Final = (
-    family(
+    crash_format(
         r"INFO: trying to register non-static key",
         "INFO: trying to register non-static key in {frame}",
         steps=_TRACE,
@@ -144,7 +144,7 @@ NON_STATIC_KEY: Final = (
     ),
 )
 LOCKDEP_LIMITS: Final = (
-    family(
+    crash_format(
         r"BUG: (?P<what>MAX_[A-Z_]{1,40} too low!)",
         "BUG: {what}",
         traceless=True,

@@ -1,0 +1,35 @@
+"""Architectures: everything that depends on a processor is in one table entry, in one file each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pytest_kbisect import extensions
+from pytest_kbisect.arch.architecture import Architecture
+from pytest_kbisect.arch.x86_64 import X86_64
+from pytest_kbisect.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pluggy
+
+BUILT_IN: Final[tuple[Architecture, ...]] = (X86_64,)
+DEFAULT: Final = X86_64
+
+
+def registered(plugins: pluggy.PluginManager) -> tuple[Architecture, ...]:
+    """The architectures of all plugins, built-in ones last. Raises UsageError for an entry that is none."""
+    return extensions.entries(plugins, "pytest_kbisect_architectures", Architecture)
+
+
+def named(name: str, known: Sequence[Architecture]) -> Architecture:
+    """The first of this name. Raises UsageError where there is none."""
+    for architecture in known:
+        if architecture.name == name:
+            return architecture
+    names = ", ".join(dict.fromkeys(architecture.name for architecture in known))
+    raise UsageError(f"unknown architecture {name!r} (known: {names}): give another --kbisect-arch")
+
+
+__all__ = ["BUILT_IN", "DEFAULT", "Architecture", "named", "registered"]

@@ -1,0 +1,111 @@
+"""What depends on a processor's architecture, as one table entry."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Callable, Mapping
+
+    from pytest_kbisect.kernel.loaded import Loaded
+
+Version = tuple[int, ...]
+ToolName = Literal["gcc", "ld"]
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A tool of version `since` and later cannot cope with a tree whose file `path` shows `sign`.
+
+    `repaired` is the mainline version without the trouble, `repair` the commit that ended it, `words` what
+    happens. Not `fatal`: only some configurations meet it.
+    """
+
+    tool: ToolName
+    since: Version
+    repaired: Version
+    repair: str
+    path: str
+    sign: re.Pattern[bytes]
+    words: str
+    fatal: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """All facts of one architecture. Paths are relative to the top of a kernel tree or its O= folder."""
+
+    name: str
+    """As `uname -m` prints it; the value of --kbisect-arch."""
+    host_machines: tuple[str, ...]
+    """What `uname -m` prints on hosts that need no cross compiler and no emulation."""
+
+    # -- kbuild
+    kbuild: str
+    """ARCH= of make."""
+    source_folder: str
+    """Its folder below arch/."""
+    target: str
+    """What make is asked for."""
+    image: str
+    """The file that QEMU boots."""
+    packed: str = ""
+    """Pattern of the files that the image has packed, of which one must be in it; "" to trust make."""
+    boot_folders: tuple[str, ...] = ()
+    """Folders whose objects are not in vmlinux."""
+    cross_prefix: str = ""
+    """Of the compiler and the linker on other hosts."""
+    cross_packages: tuple[str, ...] = ()
+    """Debian's packages of these."""
+    config: str = ""
+    """Lines of configuration that a guest needs on this architecture alone. They are checked."""
+    compiler_troubles: tuple[Trouble, ...] = ()
+
+    # -- QEMU
+    qemu: str
+    qemu_packages: Mapping[str, str]
+    """Packages of QEMU: by "debian", and by another distribution's name where it differs; "-" for none."""
+    machine: str
+    """-machine"""
+    cpu: str = "max"
+    """-cpu under TCG."""
+    kvm_cpus: tuple[str, ...] = ("host",)
+    """-cpu under KVM, in order of preference."""
+    devices: tuple[str, ...] = ()
+    """-device, besides virtio."""
+
+    # -- the kernel in a guest
+    console: str
+    """The first serial port, as console= names it."""
+    second_serial: str
+    """The device file of the second one."""
+    kernel_arguments: str = ""
+    early_console: str = ""
+    """Words of the command line that make a kernel print before its console is there."""
+
+    # -- code and registers
+    elf_machine: str
+    """e_machine of vmlinux, as elftools names it."""
+    objdump_machine: str
+    """-m of objdump for raw code."""
+    program_counter: slice
+    """Where the answer to `g` of GDB's remote protocol has it, in hexadecimal digits."""
+    byte_order: Literal["little", "big"] = "little"
+    code_lines: Callable[[Loaded], list[tuple[int, bytes]]] | None = None
+    """Finds line numbers in code, which do not make another kernel; None if that is not known.
+
+    A function of a module: other processes import it.
+    """
+
+    @property
+    def image_name(self) -> str:
+        """The image's file name, also in the store."""
+        return PurePath(self.image).name
+
+    def is_native(self) -> bool:
+        """Whether this host is of this architecture."""
+        return platform.machine() in self.host_machines

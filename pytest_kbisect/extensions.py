@@ -1,0 +1,38 @@
+"""Entries that plugins return for a hook of hookspecs.py, checked. Imports nothing that a hook is about."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from pytest_kbisect.errors import UsageError
+
+if TYPE_CHECKING:
+    import pluggy
+
+_Entry = TypeVar("_Entry")
+
+
+def entries(plugins: pluggy.PluginManager, hook: str, protocol: type[_Entry]) -> tuple[_Entry, ...]:
+    """What all plugins return for a hook; the plugin that was registered last comes first.
+
+    Raises UsageError for an entry that is no `protocol`: a frozen class, or a protocol that can be checked
+    at run time.
+    """
+    found = [entry for answer in getattr(plugins.hook, hook)() for entry in answer]
+    for entry in found:
+        if not isinstance(entry, protocol):
+            raise UsageError(
+                f"the hook {hook} returned {entry!r}, which is no {protocol.__name__}"
+                f"{_lacks(entry, protocol)}: fix or remove that plugin"
+            )
+    return tuple(found)
+
+
+def _lacks(entry: object, protocol: type) -> str:
+    absent = sorted(name for name in _members(protocol) if not hasattr(entry, name))
+    return f" (it lacks {', '.join(absent)})" if absent else ""
+
+
+def _members(protocol: type) -> set[str]:
+    own = {*vars(protocol), *getattr(protocol, "__annotations__", {})}
+    return {name for name in own if not name.startswith("_")}

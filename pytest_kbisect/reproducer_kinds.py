@@ -1,0 +1,124 @@
+"""Kinds of reproducers: which files a kind collects, and what a guest needs to run one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
+
+from pytest_kbisect import extensions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    import pluggy
+
+
+@dataclass(frozen=True, slots=True)
+class GuestProgram:
+    """What a guest runs: files, which are copied into one folder there, and a command.
+
+    `files` maps names in that folder to files of the host, whose executable bits are kept. A word of
+    `command` that is one of these names stands for the file's path in the guest.
+    """
+
+    files: Mapping[str, Path]
+    command: Sequence[str]
+
+    def words(self, folder: str) -> list[str]:
+        """The command, with the files in this folder of the guest."""
+        return [f"{folder}/{word}" if word in self.files else word for word in self.command]
+
+    def modes(self) -> dict[str, int]:
+        """The mode of each file in the guest, by its name."""
+        return {name: 0o644 | path.stat().st_mode & 0o111 for name, path in self.files.items()}
+
+
+@runtime_checkable
+class ReproducerKind(Protocol):
+    """A kind of reproducer. The comment lines `kbisect-...:` of needs.py are read for every kind."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        ...
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """It collects files whose names end so, in reproducer folders or named on the command line."""
+        ...
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """Programs that the host must have. They are looked for before anything is built."""
+        ...
+
+    def prepare(self, source: Path, cache: Path) -> GuestProgram:
+        """Make a source ready on the host. Called once before the first build, and again for each run.
+
+        `cache` is a folder for what takes time to make; whoever fills it chooses names that depend on the
+        content. Raises UsageError where the source cannot be used, HostError where the host lacks something.
+        """
+        ...
+
+    def related_files(self, source: Path) -> Iterable[Path]:
+        """Further files that the result depends on, such as headers: noted, and copied into the results."""
+        ...
+
+
+class _C:
+    """C sources, compiled on the host into static programs."""
+
+    name = "C"
+    suffixes = (".c",)
+    requires = ("gcc",)
+
+    def prepare(self, source: Path, cache: Path) -> GuestProgram:
+        from pytest_kbisect.programs import compile_static
+
+        program = compile_static(source, cache)
+        return GuestProgram({program.name: program}, (program.name,))
+
+    def related_files(self, source: Path) -> Iterable[Path]:
+        from pytest_kbisect.programs import headers
+
+        return headers(source)
+
+
+class _Shell:
+    """Shell scripts, run by the guest's own shell whatever their first line says."""
+
+    name = "shell"
+    suffixes = (".sh",)
+    requires: tuple[str, ...] = ()
+
+    def prepare(self, source: Path, cache: Path) -> GuestProgram:  # noqa: ARG002 - the protocol's
+        return GuestProgram({source.name: source}, ("sh", source.name))
+
+    def related_files(self, source: Path) -> Iterable[Path]:  # noqa: ARG002 - the protocol's
+        return ()
+
+
+BUILT_IN: Final[tuple[ReproducerKind, ...]] = (_C(), _Shell())
+
+
+def registered(plugins: pluggy.PluginManager) -> tuple[ReproducerKind, ...]:
+    """All kinds. Raises UsageError for an entry that is none."""
+    return extensions.entries(plugins, "pytest_kbisect_reproducer_kinds", ReproducerKind)  # type: ignore[type-abstract]
+
+
+def kind_of(path: Path, kinds: Iterable[ReproducerKind]) -> ReproducerKind | None:
+    """The first kind that collects files of this name; None where there is none."""
+    return next((kind for kind in kinds if path.name.endswith(kind.suffixes)), None)
+
+
+def prepare(source: Path, kind: ReproducerKind, cache: Path) -> GuestProgram:
+    """Make a source ready; `cache` is the cache folder. Raises UsageError or HostError."""
+    import shutil
+
+    from pytest_kbisect.errors import HostError
+
+    absent = [program for program in kind.requires if shutil.which(program) is None]
+    if absent:
+        raise HostError(f"{source.name} needs {', '.join(absent)} on this host: install it")
+    return kind.prepare(source, cache / "programs")
