@@ -10,6 +10,7 @@ this package at each start, also for people who do not use it.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pytest_kbisect.arch.architecture import Architecture
+    from pytest_kbisect.bisection.executor import Executor, LocalExecutor, RunningSession, SessionCommand
     from pytest_kbisect.bisection.strategy import (
         Answer,
         AnswerKind,
@@ -63,6 +64,7 @@ __all__ = [
     "ConsoleReader",
     "CrashFormat",
     "CrashReport",
+    "Executor",
     "ExitCode",
     "Experiment",
     "Guest",
@@ -73,9 +75,12 @@ __all__ = [
     "KbisectError",
     "KernelCrash",
     "KernelImage",
+    "LocalExecutor",
     "Match",
     "Problem",
     "ReproducerKind",
+    "RunningSession",
+    "SessionCommand",
     "Strategy",
     "StrategyKind",
     "UsageError",
@@ -88,6 +93,7 @@ __all__ = [
 
 _HOMES = {
     "arch.architecture": ("Architecture",),
+    "bisection.executor": ("Executor", "LocalExecutor", "RunningSession", "SessionCommand"),
     "bisection.strategy": (
         "Answer",
         "AnswerKind",
@@ -122,15 +128,17 @@ _HOMES = {
 }
 
 
-def __getattr__(name):  # type: ignore[no-untyped-def]
-    from importlib import import_module
+if not TYPE_CHECKING:  # or any name would be right to a type checker
 
-    for home, names in _HOMES.items():
-        if name in names:
-            value = getattr(import_module("{}.{}".format(__name__, home)), name)
-            globals()[name] = value  # the next time without this function
-            return value
-    raise AttributeError("module {!r} has no attribute {!r}".format(__name__, name))
+    def __getattr__(name):
+        from importlib import import_module
+
+        for home, names in _HOMES.items():
+            if name in names:
+                value = getattr(import_module("{}.{}".format(__name__, home)), name)
+                globals()[name] = value  # the next time without this function
+                return value
+        raise AttributeError("module {!r} has no attribute {!r}".format(__name__, name))
 
 
 def __dir__():  # type: ignore[no-untyped-def]

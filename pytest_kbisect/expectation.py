@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_kbisect import variables
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from pytest_kbisect.crash import CrashReport
 
 
@@ -33,9 +27,3 @@ class Expectation:
             return True
         # Some know a crash by its whole first line.
         return bool(self.titles) and oops_line(report) in map(clean_title, self.titles)
-
-
-def expectation(named: Iterable[str]) -> Expectation:
-    """What the reproducer has `named`, and the bisection that started this session."""
-    known = os.environ.get(variables.EXPECT)
-    return Expectation(frozenset([*named, *(json.loads(known) if known else ())]))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from pytest_kbisect import options, properties, variables
+from pytest_kbisect import options, properties
 from pytest_kbisect.errors import BuildError, ConfigError, UsageError
-from pytest_kbisect.expectation import expectation
+from pytest_kbisect.expectation import Expectation
 from pytest_kbisect.reproducers import needs_of
+from pytest_kbisect.session_request import request_of
 from pytest_kbisect.stash import GUEST, session_of
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def kernel(
 ) -> KernelImage:
     """The built kernel: commit, signature, config, image, vmlinux, compiler (see KernelImage)."""
     record = request.node.user_properties.append
+    asked = request_of(request.config)
     if kbisect_configuration:
         record((properties.CONFIGURATION, kbisect_configuration))
     record((properties.COMMIT, kbisect_session.commit))
@@ -67,7 +68,7 @@ def kernel(
         built = kbisect_session.kernel(kbisect_configuration)
     except BuildError as error:
         bisecting = kbisect_session.bisecting
-        if isinstance(error, ConfigError) and (not bisecting or os.environ.get(variables.STRICT)):
+        if isinstance(error, ConfigError) and (not bisecting or asked.strict):
             raise UsageError(str(error)) from None
         if not bisecting:
             raise
@@ -78,7 +79,7 @@ def kernel(
     record((properties.COMPILER, built.compiler))
     for fact in _costs(built):
         record(fact)
-    if built.signature in os.environ.get(variables.KNOWN, "").split():
+    if built.signature in asked.known:
         record((properties.SAME_KERNEL, "1"))
         pytest.skip("the same kernel was tested before, at another commit")
     return built
@@ -119,7 +120,7 @@ def vm(
         for report in guest.boot_reports:
             record((properties.BOOT_CRASH, report.title))
         request.node.stash[GUEST] = guest
-        wanted = expectation(needs_of(request.node).crash)
+        wanted = Expectation(frozenset([*needs_of(request.node).crash, *request_of(request.config).expect]))
         guest.expect(wanted.met_by)
         for report in guest.boot_reports:
             if wanted.met_by(report):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_kbisect.arch.architecture import Architecture
+    from pytest_kbisect.bisection.executor import Executor
     from pytest_kbisect.bisection.outcome import Tested
     from pytest_kbisect.bisection.strategy import StrategyKind
     from pytest_kbisect.crash.formats.format import CrashFormat
@@ -51,6 +52,17 @@ def pytest_kbisect_architectures() -> Sequence[Architecture]:  # type: ignore[em
 
 def pytest_kbisect_strategies(config: pytest.Config) -> Iterable[StrategyKind]:  # type: ignore[empty-body]
     """Strategies that `--kbisect-strategy NAME` can choose, each with a name of its own."""
+
+
+# -- executors -------------------------------------------------------------------------------------
+
+
+def pytest_kbisect_executors(config: pytest.Config) -> Iterable[Executor]:  # type: ignore[empty-body]
+    """Executors that `--kbisect-executor NAME` can choose, each with a name of its own.
+
+    Called in the driver's process. Leave connections to other machines to Executor.start: all executors are
+    made, and one is used.
+    """
 
 
 # -- observers -------------------------------------------------------------------------------------

@@ -171,6 +171,12 @@ OPTIONS = (
         parse=_count,
     ),
     Option("jobs", "N", "make's -j (default: one for each processor)", parse=_count),
+    Option(
+        "request",
+        "FILE",
+        "repeat one session of a bisection: the request.json of its folder (bisections start sessions with it)",
+        parse=path,
+    ),
     Option("dir", "DIR", "results folder of a bisection (default: kbisect-results/NAME)", parse=path),
     Option(
         "cache", "DIR", "folder for trees, objects and built kernels (default: the user's cache)", parse=path
@@ -195,6 +201,12 @@ OPTIONS = (
         "NAME",
         "bayes weighs all evidence; classic uses the order and the counting rules of git bisect; plugins add others",
         default="bayes",
+    ),
+    Option(
+        "executor",
+        "NAME",
+        "where the sessions of a bisection run: local is this machine; plugins add others",
+        default="local",
     ),
     Option(
         "shell",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_kbisect import options, reproducer_kinds, reproducers
+from pytest_kbisect import options, reproducer_kinds, reproducers, session_request
 from pytest_kbisect.fixtures import kbisect_configuration, kbisect_run, kbisect_session, kernel, program, vm
 from pytest_kbisect.stash import GUEST, USAGE, WORKERS, session_of
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_kbisect.arch import Architecture
+    from pytest_kbisect.bisection.executor import Executor
     from pytest_kbisect.bisection.strategy import StrategyKind
     from pytest_kbisect.crash.formats.format import CrashFormat
     from pytest_kbisect.guest.vm import Guest
@@ -74,6 +75,13 @@ def pytest_kbisect_strategies() -> list[StrategyKind]:
     return [BAYES, CLASSIC]
 
 
+@pytest.hookimpl
+def pytest_kbisect_executors() -> list[Executor]:
+    from pytest_kbisect.bisection.executor import LocalExecutor
+
+    return [LocalExecutor()]
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """A range makes this process the driver of a bisection; every commit is a session of its own.
@@ -82,6 +90,8 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """
     if any(getattr(config.option, name, None) for name in _ASKING):
         return None
+    if session_request.is_by_hand(config):
+        return session_request.repeat(config)
     if options.no_range(config):
         raise pytest.UsageError("--kbisect-range: '' is not a range: write A..B, or remove the option")
     if options.given(config, "range") and options.value(config, "range") and options.given(config, "commit"):

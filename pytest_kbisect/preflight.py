@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_kbisect import reproducer_kinds, reproducers, variables
+from pytest_kbisect import reproducer_kinds, reproducers
 
 if TYPE_CHECKING:
     import pytest
@@ -19,10 +18,10 @@ def check(session: Session, items: list[pytest.Item], *, compile_: bool) -> None
     """Tell the session what the selected tests ask of the kernel; see that they can be run at all.
 
     `compile_` is False where tests are only listed. Raises UsageError or HostError. For a bisection
-    that only asks (PREFLIGHT names a file) the answer is written there.
+    that only asks (the session request names a file) the answer is written there.
     """
     session.fragments = reproducers.fragments(items)
-    answer = os.environ.get(variables.PREFLIGHT)
+    answer = session.request.selection
     if not compile_ and not answer:
         return
     session.check_host()

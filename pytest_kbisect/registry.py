@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from pytest_kbisect.bisection.executor import Executor
     from pytest_kbisect.bisection.strategy import StrategyKind
 
 
@@ -27,6 +28,12 @@ def strategy(config: pytest.Config) -> StrategyKind:
     """The strategy of `--kbisect-strategy`. Raises UsageError for a name that no plugin offers."""
     offers: list[Iterable[StrategyKind]] = config.hook.pytest_kbisect_strategies(config=config)
     return chosen(config, "strategy", offers)
+
+
+def executor(config: pytest.Config) -> Executor:
+    """The executor of `--kbisect-executor`. Raises UsageError for a name that no plugin offers."""
+    offers: list[Iterable[Executor]] = config.hook.pytest_kbisect_executors(config=config)
+    return chosen(config, "executor", offers)
 
 
 def chosen(config: pytest.Config, option: str, offers: Iterable[Iterable[T]]) -> T:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from pytest_kbisect import options, parallel, variables
 from pytest_kbisect.errors import HostError, UsageError
 from pytest_kbisect.events import Events
+from pytest_kbisect.session_request import request_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,8 +50,9 @@ class Session:
         self.cache = options.cache_folder(config)
         self.fragments: dict[str, tuple[tuple[str, str], ...]] = {"": ()}
         """What the selected tests ask of each configuration, by its name (see reproducers.fragments)."""
-        named = os.environ.get(variables.LAB)
-        folder = Path(named) if named else None
+        self.request = request_of(config)
+        """What a bisection wants of this session."""
+        folder = Path(self.request.folder) if self.request.folder else None
         self.bisecting = folder is not None
         """Whether a bisection started this session, at one of its commits."""
         self.consoles = folder / "runs" if folder else None
@@ -259,17 +261,15 @@ class Session:
 
     def watch(self, guest: Guest, kernel: KernelImage) -> Watched | None:
         """Note which functions of the crash a guest executes, where the bisection asked for that."""
-        if not os.environ.get(variables.WATCH) or options.value(self._config, "gdb"):
+        functions = self.request.watch
+        if not functions or options.value(self._config, "gdb"):
             return None
         from pytest_kbisect import watching
 
-        wanted = watching.wanted()
-        if not wanted.functions:
-            return None
-        key = kernel.signature, wanted.functions
+        key = kernel.signature, functions
         if key not in self._places:
-            self._places[key] = watching.find(kernel, wanted.functions, self.tree, self.commit)
-        watched = watching.watch(guest, self._places[key], self.folder / "stub", idle=wanted.idle)
+            self._places[key] = watching.find(kernel, functions, self.tree, self.commit)
+        watched = watching.watch(guest, self._places[key], self.folder / "stub", idle=self.request.idle)
         if watched.trouble:
             self.events.say_once(
                 f"note: a run is not watched, whether it reaches the code of the crash: {watched.trouble}"

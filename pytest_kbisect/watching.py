@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_kbisect import properties, variables
+from pytest_kbisect import properties
 from pytest_kbisect.errors import InfraError
 
 if TYPE_CHECKING:
@@ -19,26 +17,6 @@ if TYPE_CHECKING:
     from pytest_kbisect.guest.vm import Guest
     from pytest_kbisect.kernel.image import KernelImage
     from pytest_kbisect.kernel.tree import LinuxTree
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Functions to watch, the innermost of the crash's stack first.
-
-    `idle`: also tell which of them a guest executes in which no reproducer runs.
-    """
-
-    functions: tuple[str, ...] = ()
-    idle: bool = False
-
-
-def wanted() -> Wanted:
-    """What the bisection asks for."""
-    text = os.environ.get(variables.WATCH)
-    if not text:
-        return Wanted()
-    asked = json.loads(text)
-    return Wanted(tuple(asked["functions"]), bool(asked["idle"]))
 
 
 @dataclass(frozen=True, slots=True)

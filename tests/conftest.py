@@ -14,10 +14,7 @@ from pytest_kbisect import variables
 
 CACHE = "KBISECT_CACHE"
 _NUMBERS = itertools.count()
-_OURS = (
-    *(variables.LAB, variables.KNOWN, variables.STOP, variables.EXPECT, variables.WATCH),
-    *(variables.PREFLIGHT, "PYTEST_ADDOPTS"),
-)
+_OURS = (variables.SHARED, "PYTEST_ADDOPTS")
 
 sys.path.insert(0, str(Path(__file__).parent / "guest_kernel"))  # bugs.py, for whoever needs a buggy kernel
 

@@ -3,12 +3,14 @@
 vmlinux is linked, so that nothing but the code says what is passed to whom. A call counts where all of
 this holds:
 
-    * the distance of its operand leads to the beginning of a function that is known to take a line
+    * the distance of its operand leads to the beginning of a function that is known to take a line (see
+      takers), or to one that prints a format in which a number follows the name of a source file
     * objdump, going through the calling function from its beginning, finds instructions to begin
       where the call and those before it do, and one to end where the function does
-    * between the instructions that load the constants and the call nothing but loads of other registers and
-      stores of them to the stack: no branch, and nothing that reads what was loaded
-    * the file that goes with the line is the name of a source file
+    * between the instructions that load the constants and the call nothing but loads of other registers,
+      stores of them to the stack, and jumps that are always taken: no branch, and nothing that reads what was
+      loaded
+    * the name that goes with the line is a constant, and is what it should be
 
 The caller may not use a register after the call that the callee may overwrite, so the constant goes
 nowhere else. A line that is passed in any other way stays. UBSAN and KASAN have a column with each line:
@@ -18,31 +20,21 @@ it goes too.
 from __future__ import annotations
 
 import itertools
+import re
 import tempfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
 from pytest_kbisect import process
+from pytest_kbisect.arch.takers import PRINTERS, TAKERS, Taker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pytest_kbisect.kernel.loaded import Loaded
 
-_FILE_AND_LINE: Final = (
-    "__might_sleep",
-    "___might_sleep",  # 5.10, later __might_resched
-    "__might_resched",
-    "__might_fault",
-    "__cant_sleep",
-    "__cant_migrate",
-    "lockdep_rcu_suspicious",
-    "warn_slowpath_fmt",
-    "__kunit_fail_current_test",
-)
-"""Functions whose first arguments are __FILE__ and __LINE__, in 5.10 to 7.1."""
 _UBSAN: Final = "__ubsan_handle_"
 """The beginning of names. Their first argument points to a struct source_location (lib/ubsan.h)."""
 _KASAN: Final = "__asan_register_globals"
@@ -52,40 +44,91 @@ _KASAN_LOCATION: Final = 48
 
 _CALL_SIZE: Final = 5
 _OPCODES: Final = (0xE8, 0xE9)  # call, and jmp for one that is the last thing a function does
-_WINDOW: Final = 12
-"""Instructions that are looked at before a call: six arguments, some of which take two."""
+_WINDOW: Final = 16
+"""Instructions that are looked at before a call: six arguments, some of which take two, and jumps."""
+_MOST_WAYS: Final = 64
+"""Ways to one call that are looked at: calls that only differ in their line are made one call."""
 _PADDING: Final = b"\x90" * 16
 """nop: longer than any instruction, so that what comes behind is read from its beginning."""
 _U32: Final = b"\xff" * 4
 _LINE_AND_COLUMN: Final = b"\xff" * 8
 
 _RSP: Final = 4
-_RSI: Final = 6
-_RDI: Final = 7
-_ON_STACK: Final = b"\x24"
-"""The SIB byte: the base is %rsp, and there is no index."""
+_ARGUMENTS: Final = (7, 6, 2, 1, 8, 9)
+"""The numbers of %rdi, %rsi, %rdx, %rcx, %r8 and %r9: arguments in their order."""
+# Opcodes of most instructions between arguments: mov, movslq, lea; mov to memory; add, or, and, sub, xor of
+# registers; the same and shifts with a number, of registers (cmp counts as if it wrote one); movzx, movsx.
+_LOADS: Final = (0x8B, 0x63, 0x8D)
+_STORES: Final = (0x88, 0x89)
+_SUMS: Final = frozenset(first + way for first in (0x00, 0x08, 0x20, 0x28, 0x30) for way in (1, 3))
+_WITH_NUMBER: Final = (0x81, 0x83, 0xC1, 0xD1)
+_EXTENDING: Final = (0xB6, 0xB7, 0xBE, 0xBF)
+_WORD: Final = re.compile(rb"[A-Za-z_]\w*")
+# A conversion of vsprintf(), and how many arguments it takes; "%%" takes none.
+_CONVERSION: Final = re.compile(rb"%(?:%|[-+ #0]*(\*|\d+)?(?:\.(\*|\d+))?(?:hh|h|ll|l|z|t|L)?([a-zA-Z]))")
+_BETWEEN: Final = re.compile(rb"[:( ,]{1,3}(?:line )?")
+
+Kind = Taker | Literal["ubsan", "kasan", "format"]
 
 
 def lines(loaded: Loaded, objdump_machine: str) -> list[tuple[int, bytes]]:
     """Addresses of the numbers, and the bits there that are theirs."""
-    known = [
-        *((name, "", "line") for name in _FILE_AND_LINE),
+    known: list[tuple[str, str, Kind]] = [
+        *((name, "", taker) for name, taker in TAKERS.items()),
+        *((name, "", "format") for name in PRINTERS),
         (_UBSAN, "[a-z0-9_]+", "ubsan"),
         (_KASAN, "", "kasan"),
     ]
     takers = {address: kind for name, rest, kind in known for address in _functions(loaded, name, rest)}
     found: dict[int, bytes] = {}
     for kind, loads in _calls(loaded, takers, objdump_machine):
-        first, second = loads.get(_RDI), loads.get(_RSI)
-        if first is None:
-            continue
-        if kind == "line" and second is not None and loaded.is_source(first[1]):
-            found[second[0]] = _U32
-        elif kind == "ubsan" and loaded.is_source(loaded.number(first[1], 8)):
-            found[first[1] + 8] = _LINE_AND_COLUMN
-        elif kind == "kasan" and second is not None:
-            found |= dict.fromkeys(_of_globals(loaded, first[1], second[1]), _LINE_AND_COLUMN)
+        found |= dict(_of_call(loaded, kind, loads))
     return list(found.items())
+
+
+def _of_call(loaded: Loaded, kind: Kind, loads: Loads) -> Iterator[tuple[int, bytes]]:
+    """The lines of one call, by the constants that are loaded for it."""
+    first, second = (loads.get(register) for register in _ARGUMENTS[:2])
+    if isinstance(kind, Taker):
+        name, line = loads.get(_ARGUMENTS[kind.name]), loads.get(_ARGUMENTS[kind.line])
+        if name is not None and line is not None and _is_named(loaded, kind, name[1]):
+            yield line[0], _U32
+    elif first is None:
+        return
+    elif kind == "format":
+        for name_at, line_at in _files_and_lines(loaded.text(first[1]) or b""):
+            name, line = loads.get(_ARGUMENTS[name_at]), loads.get(_ARGUMENTS[line_at])
+            if name is not None and line is not None and loaded.is_source(name[1]):
+                yield line[0], _U32
+    elif kind == "ubsan":
+        if loaded.is_source(loaded.number(first[1], 8)):
+            yield first[1] + 8, _LINE_AND_COLUMN
+    elif second is not None:
+        yield from ((address, _LINE_AND_COLUMN) for address in _of_globals(loaded, first[1], second[1]))
+
+
+def _is_named(loaded: Loaded, taker: Taker, address: int) -> bool:
+    if taker.named == "file":
+        return loaded.is_source(address)
+    return _WORD.fullmatch(loaded.text(address) or b"") is not None
+
+
+def _files_and_lines(text: bytes) -> list[tuple[int, int]]:
+    """The arguments of a printer that its format has as "%s:%d": their numbers, the format's own being 0."""
+    found = []
+    argument, file, file_ends = 0, None, 0
+    for conversion in _CONVERSION.finditer(text):
+        if conversion[3] is None:
+            continue
+        argument += 1 + (conversion[1] == b"*") + (conversion[2] == b"*")
+        if argument >= len(_ARGUMENTS):
+            break
+        between = text[file_ends : conversion.start()]
+        if file is not None and conversion[3] in b"diu" and _BETWEEN.fullmatch(between):
+            found.append((file, argument))
+        file = argument if conversion[3] == b"s" else None
+        file_ends = conversion.end()
+    return found
 
 
 def _of_globals(loaded: Loaded, start: int, count: int) -> list[int]:
@@ -110,12 +153,12 @@ Loads = dict[int, tuple[int, int]]
 """By the number of the register: the address of a constant of 32 bits, and its value as 64 bits."""
 
 
-def _calls(loaded: Loaded, takers: dict[int, str], objdump_machine: str) -> Iterator[tuple[str, Loads]]:
-    """Calls of these functions: what is in `takers`, and the constants that are loaded for it."""
+def _calls(loaded: Loaded, takers: dict[int, Kind], objdump_machine: str) -> Iterator[tuple[Kind, Loads]]:
+    """Calls of these functions: what is in `takers`, and the constants loaded for it, by each way there."""
     if not takers:
         return
     starts, ends = loaded.functions()
-    bodies: dict[tuple[int, int], list[tuple[int, str]]] = {}
+    bodies: dict[tuple[int, int], list[tuple[int, Kind]]] = {}
     for site, kind in _sites(loaded, takers):
         at = int(np.searchsorted(starts, site, "right")) - 1
         if at >= 0 and site < int(ends[at]):
@@ -123,17 +166,22 @@ def _calls(loaded: Loaded, takers: dict[int, str], objdump_machine: str) -> Iter
     for (start, end), boundaries in zip(
         bodies, _boundaries(loaded, list(bodies), objdump_machine), strict=True
     ):
-        instructions = sorted(boundaries)
         if not boundaries or end not in boundaries:
             continue
+        body = _Body(loaded, sorted(boundaries))
         for site, kind in bodies[start, end]:
             if site in boundaries and site + _CALL_SIZE in boundaries:
-                at = instructions.index(site)
-                before = instructions[max(0, at - _WINDOW) : at + 1]
-                yield kind, _loads(loaded, before)
+                yield from ((kind, loads) for loads in body.ways(site, _wanted(kind)))
 
 
-def _sites(loaded: Loaded, takers: dict[int, str]) -> Iterator[tuple[int, str]]:
+def _wanted(kind: Kind) -> frozenset[int]:
+    """The registers with what is to be known of a call."""
+    if isinstance(kind, Taker):
+        return frozenset((_ARGUMENTS[kind.name], _ARGUMENTS[kind.line]))
+    return frozenset(_ARGUMENTS[: {"ubsan": 1, "kasan": 2, "format": len(_ARGUMENTS)}[kind]])
+
+
+def _sites(loaded: Loaded, takers: dict[int, Kind]) -> Iterator[tuple[int, Kind]]:
     """Where something that looks like a call of these functions begins."""
     for section in loaded.code():
         data = np.frombuffer(bytes(section.data), np.uint8)
@@ -172,19 +220,48 @@ def _boundaries(loaded: Loaded, bodies: Sequence[tuple[int, int]], objdump_machi
     ]
 
 
-def _loads(loaded: Loaded, instructions: list[int]) -> Loads:
-    """The constants that are in registers at the last of these instructions, from the nearest ones up."""
-    found: Loads = {}
-    written: set[int] = set()
-    for at, next_at in reversed(list(itertools.pairwise(instructions))):
-        step = _step(loaded.read(at, next_at - at))
-        if step is None or (step.reads in (_RDI, _RSI) and step.reads not in written):
-            break  # what was loaded before this may go elsewhere
-        if step.writes is not None and step.writes not in written:
-            written.add(step.writes)
-            if step.constant is not None:
-                found[step.writes] = (next_at - 4, step.constant)
-    return found
+class _Body:
+    """The instructions of one function."""
+
+    def __init__(self, loaded: Loaded, addresses: list[int]) -> None:
+        self._loaded = loaded
+        self._before = {after: at for at, after in itertools.pairwise(addresses)}
+        self._jumps: dict[int, list[int]] = {}
+        for at, after in itertools.pairwise(addresses):
+            target = _target(loaded.read(at, after - at), after)
+            if target is not None:
+                self._jumps.setdefault(target, []).append(at)
+
+    def ways(self, site: int, wanted: frozenset[int]) -> Iterator[Loads]:
+        """The constants that are in these registers at `site`: one Loads for each way to come there."""
+        pending: list[tuple[int, frozenset[int], Loads, int]] = [(site, frozenset(), {}, _WINDOW)]
+        for _ in range(_MOST_WAYS):
+            if not pending:
+                return
+            at, written, found, left = pending.pop()
+            while left and not wanted <= written:
+                left -= 1
+                pending += [(jump, written, found, left) for jump in self._jumps.get(at, ())]
+                before = self._before.get(at)
+                step = _step(self._loaded.read(before, at - before)) if before is not None else None
+                # What was loaded before something that reads it may go elsewhere.
+                if before is None or step is None or step.reads & (wanted - written):
+                    break
+                if step.writes is not None and step.writes not in written:
+                    written |= {step.writes}
+                    if step.constant is not None:
+                        found = found | {step.writes: (at - 4, step.constant)}
+                at = before
+            yield found
+
+
+def _target(code: bytes, after: int) -> int | None:
+    """Where an instruction always goes on, if it is a jump with a distance."""
+    if code[:1] == b"\xeb" and len(code) == 2:
+        return after + int.from_bytes(code[1:], "little", signed=True)
+    if code[:1] == b"\xe9" and len(code) == 5:
+        return after + int.from_bytes(code[1:], "little", signed=True)
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,36 +269,62 @@ class _Step:
     """An instruction between arguments: the registers that it writes and reads, the constant it loads."""
 
     writes: int | None
-    reads: int | None = None
+    reads: frozenset[int] = frozenset()
     constant: int | None = None
 
 
 def _step(code: bytes) -> _Step | None:
-    """What is known to touch nothing but one register, or the stack; else None."""
+    """What is known to touch nothing but memory and one register as a whole; else None."""
     rex = 0
     if code and code[0] & 0xF0 == 0x40:
         rex, code = code[0], code[1:]
     if not code:
         return None
-    opcode, modrm = code[0], code[1] if len(code) > 1 else 0
-    wide, high, extended = bool(rex & 8), (rex & 1) << 3, (rex & 4) << 1
-    register, field = modrm & 7 | high, modrm >> 3 & 7 | extended
+    opcode, wide, high = code[0], bool(rex & 8), (rex & 1) << 3
     if 0x50 <= opcode <= 0x57 and len(code) == 1:  # push %register
-        return _Step(None, reads=opcode & 7 | high)
+        return _Step(None, frozenset({opcode & 7 | high}))
+    if (opcode, len(code)) in ((0x68, 5), (0x6A, 2)):  # push $imm
+        return _Step(None)
     if 0xB8 <= opcode <= 0xBF and len(code) == 5 and not wide:  # mov $imm32, %r32
         return _Step(opcode & 7 | high, constant=int.from_bytes(code[1:], "little"))
-    if modrm & 0xC0 == 0xC0:
-        if opcode == 0xC7 and len(code) == 6 and wide and field == 0:  # mov $simm32, %r64
-            return _Step(register, constant=int.from_bytes(code[2:], "little", signed=True) % (1 << 64))
-        if opcode == 0x31 and len(code) == 2 and register == field:  # xor %register, %register
-            return _Step(register)
-        if opcode == 0x89 and len(code) == 2:  # mov %field, %register
-            return _Step(register, reads=field)
-        if opcode in (0x81, 0x83) and wide and field == 5 and register == _RSP:  # sub $imm, %rsp
-            return _Step(None)
-    elif modrm & 7 == _RSP and code[2:3] == _ON_STACK and not rex & 3:
-        if opcode in (0x88, 0x89):  # mov %field, N(%rsp)
-            return _Step(None, reads=field)
-        if opcode in (0xC6, 0xC7) and field == 0:  # mov $imm, N(%rsp)
-            return _Step(None)
+    if opcode == 0x0F and len(code) > 2 and code[1] in _EXTENDING:
+        return _of_two(_LOADS[0], code[2:], rex)
+    return _of_two(opcode, code[1:], rex) if len(code) > 1 else None
+
+
+def _of_two(opcode: int, operand: bytes, rex: int) -> _Step | None:
+    """An instruction with a register, or a number of its operation, and a register or memory."""
+    modrm = operand[0]
+    register, field = modrm & 7 | (rex & 1) << 3, modrm >> 3 & 7 | (rex & 4) << 1
+    in_memory = modrm & 0xC0 != 0xC0
+    reads = _of_memory(operand, rex) if in_memory else frozenset({register})
+    if opcode in _LOADS:
+        return _Step(field, reads)
+    if opcode in _STORES:
+        if in_memory:
+            return _Step(None, reads | {field})
+        return _Step(register, frozenset({field})) if opcode & 1 else None
+    if opcode in (0xC6, 0xC7) and field == 0:
+        if in_memory:
+            return _Step(None, reads)
+        constant = int.from_bytes(operand[1:], "little", signed=True) % (1 << 64)
+        return _Step(register, constant=constant) if opcode & 1 and len(operand) == 5 and rex & 8 else None
+    if opcode == 0x31 and not in_memory and register == field:  # the way to clear a register
+        return _Step(register)
+    if opcode in _SUMS and not in_memory:
+        return _Step(register if opcode & 2 == 0 else field, reads | {field})
+    if opcode in _WITH_NUMBER and not in_memory:
+        return _Step(register, reads)
     return None
+
+
+def _of_memory(operand: bytes, rex: int) -> frozenset[int]:
+    """The registers of an address, from its ModRM byte on; too many are named where one is not used."""
+    base = operand[0] & 7
+    if base != _RSP:
+        return frozenset({base | (rex & 1) << 3})
+    sib = operand[1] if len(operand) > 1 else 0
+    return frozenset({sib & 7 | (rex & 1) << 3, sib >> 3 & 7 | (rex & 2) << 2})
+
+
+__all__ = ["lines"]

@@ -2,9 +2,9 @@
 
 Follow driver.main(): lab.selecting (what the arguments select) -> workplace (the results folder and its
 lock) -> course (the stages: a good end among the releases, the search, the revert) -> search (one range) ->
-strategy (the next experiment, or the answer) -> trials (make it, and write it to the journal) -> lab (start
-a session, read its JUnit XML: session_report) -> evidence -> strategy again. conclusion makes a result of
-the answer.
+strategy (the next experiment, or the answer) -> trials (make it, and write it to the journal) -> lab (the
+command of a session; its JUnit XML: session_report) -> executor (run it) -> evidence -> strategy again.
+conclusion makes a result of the answer.
 
 Pure, without I/O, clock or randomness: history and ancestry (the commits of A..B), outcome (Run, Tested),
 reference and likeness (which crashes are the bug's), tally and verdict (what counted runs say), evidence

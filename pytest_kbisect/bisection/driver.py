@@ -89,6 +89,7 @@ def _bisect(config: pytest.Config, teller: Teller) -> int:
     for option in options.OPTIONS:
         options.value(config, option.name)
     registry.strategy(config)
+    executor = registry.executor(config)
     cache = options.cache_folder(config)
     tree = LinuxTree(path, cache)
     session_of(config).check_host()
@@ -96,6 +97,7 @@ def _bisect(config: pytest.Config, teller: Teller) -> int:
         [str(argument) for argument in config.invocation_params.args],
         config.invocation_params.dir,
         cache=cache,
+        executor=executor,
     )
     with lab.selecting() as selected:  # which takes its time; so does the log of the range
         ends = tree.parse_range(options.value(config, "range"))
@@ -103,7 +105,7 @@ def _bisect(config: pytest.Config, teller: Teller) -> int:
             raise UsageError("--kbisect-fix needs both ends: A..B, A crashes and B does not")
         selection = selected()
     _check_selection(config, selection)
-    plan = _plan(config, selection, ends)
+    plan = _plan(config, selection, ends, executor.capacity)
     folder = lab.folder = workplace.folder_of(config, selection, ends)
     with workplace.held(folder):
         journal = Journal(folder / layout.JOURNAL, workplace.subject_of(config, selection, plan))
@@ -115,8 +117,9 @@ def _bisect(config: pytest.Config, teller: Teller) -> int:
             teller.line(f"guests: {chosen.count} at a time, {chosen.why}", log=False)
         if plan.at_once > 1:
             teller.line(f"commits: {plan.at_once} at a time, {plan.width} guests each", log=False)
-        with _ahead(config, selection, plan) as ahead:
-            share = _share(config, plan)
+        here = executor.capacity is None
+        with _ahead(config, selection, plan, here=here) as ahead:
+            share = _share(config, plan) if here else None
             trials = Trials(
                 *(lab, journal, teller),
                 per_run=selection.per_run,
@@ -140,9 +143,12 @@ def _bisect(config: pytest.Config, teller: Teller) -> int:
     return _exit_code(finding, plan, told)
 
 
-def _plan(config: pytest.Config, selection: Selection, ends: Range) -> Plan:
+def _plan(config: pytest.Config, selection: Selection, ends: Range, capacity: int | None) -> Plan:
+    """`capacity`: sessions that have a machine of their own at a time; None: all share this one."""
     guests, strategy = _width(config), registry.strategy(config)
-    at_once = options.value(config, "at-once") or parallel.commits_at_once(guests)
+    at_once = options.value(config, "at-once") or capacity or parallel.commits_at_once(guests)
+    if capacity is not None:
+        at_once = min(at_once, capacity)
     if not strategy.probabilistic:
         at_once = 1  # git bisect's order, for one, has one commit next
     return Plan(
@@ -151,7 +157,7 @@ def _plan(config: pytest.Config, selection: Selection, ends: Range) -> Plan:
         strategy=strategy,
         confidence=options.value(config, "confidence"),
         runs=_runs(config, selection),
-        width=max(1, guests // at_once),
+        width=guests if capacity is not None else max(1, guests // at_once),
         at_once=at_once,
         budget=options.value(config, "budget"),
         crash=frozenset(selection.crash),
@@ -200,10 +206,10 @@ def _share(config: pytest.Config, plan: Plan) -> Share | None:
 
 
 @contextlib.contextmanager
-def _ahead(config: pytest.Config, selection: Selection, plan: Plan) -> Iterator[Ahead | None]:
-    """What builds while guests run, where they leave processors for it."""
+def _ahead(config: pytest.Config, selection: Selection, plan: Plan, *, here: bool) -> Iterator[Ahead | None]:
+    """What builds while guests run, where they run `here` and leave processors for it."""
     spare = parallel.processors() - plan.width
-    if spare < 1 or plan.at_once > 1 or not plan.strategy.probabilistic:
+    if not here or spare < 1 or plan.at_once > 1 or not plan.strategy.probabilistic:
         yield None
         return
     from pytest_kbisect.kernel.ahead import BuildAhead

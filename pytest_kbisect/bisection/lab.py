@@ -6,16 +6,17 @@ import contextlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_kbisect import events, process, variables
+from pytest_kbisect import events, process, session_request
+from pytest_kbisect.bisection.executor import Executor, LocalExecutor, RunningSession, SessionCommand
 from pytest_kbisect.bisection.session_report import read
 from pytest_kbisect.errors import ExitCode, KbisectError, UsageError
 from pytest_kbisect.reports.consoles import session_folder
+from pytest_kbisect.session_request import SessionRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -49,7 +50,10 @@ class Selection:
 class Lab:
     """Starts sessions with the user's own arguments; ours are added behind them and win."""
 
-    def __init__(self, arguments: Sequence[str], invocation_dir: Path, *, cache: Path) -> None:
+    def __init__(
+        self, arguments: Sequence[str], invocation_dir: Path, *, cache: Path, executor: Executor
+    ) -> None:
+        self._executor = executor
         self._arguments = list(arguments)
         self._cwd = invocation_dir
         self._cache = cache
@@ -68,16 +72,18 @@ class Lab:
 
         with scratch_folder(self._cache / "run") as scratch:
             answer, log = scratch / "selection.json", scratch / "session.log"
-            child = self._start(
-                ["--collect-only", "-q", "--kbisect-runs=1"],
+            # Here, wherever others run: its answer is needed first, and builds nothing.
+            running = self._start(
+                LocalExecutor(),
+                ("--collect-only", "-q", "--kbisect-runs=1"),
                 log,
+                SessionRequest(selection=str(answer)),
                 scratch=scratch,
-                environment={variables.PREFLIGHT: str(answer)},
             )
             try:
-                yield lambda: _selection(child.wait(), answer, log)
+                yield lambda: _selection(_status(running), answer, log)
             finally:
-                process.kill(child)
+                running.cancel()
 
     # -- testing ------------------------------------------------------------------------------------
 
@@ -101,26 +107,18 @@ class Lab:
         folder.mkdir(parents=True)
         xml, log = folder / "junit.xml", folder / "session.log"
         started = time.monotonic()
-        # Nobody reads a summary, and plugins take their time for it (hypothesis' imports all of hypothesis).
-        options = [
-            f"--kbisect-commit={commit}",
-            f"--kbisect-runs={order.runs}",
-            f"--junitxml={xml}",
-            "--no-summary",
-        ]
-        child = self._start(
-            [*options, *extra],
-            log,
-            scratch=folder,
-            environment={
-                variables.LAB: str(folder),
-                variables.KNOWN: " ".join(order.known),
-                variables.EXPECT: json.dumps(list(order.expect)),
-                variables.WATCH: json.dumps({"functions": order.watch, "idle": order.idle}),
-                variables.STOP: "" if stop is None else json.dumps(list(stop)),
-                variables.STRICT: "1" if order.strict else "",
-            },
+        request = SessionRequest(
+            folder=str(folder),
+            known=order.known,
+            expect=order.expect,
+            stop=stop,
+            watch=order.watch,
+            idle=order.idle,
+            strict=order.strict,
         )
+        options = (f"--kbisect-commit={commit}", f"--kbisect-runs={order.runs}", *extra)
+        private = (f"--junitxml={xml}",)
+        running = self._start(self._executor, options, log, request, scratch=folder, private=private)
 
         def found(status: int) -> Tested:
             seconds = time.monotonic() - started
@@ -130,23 +128,35 @@ class Lab:
                 raise KbisectError(f"the session at {commit[:12]} ended with exit status {status}: see {log}")
             return read(xml, commit, runs=order.runs if stop is None else 0, per_run=per_run, seconds=seconds)
 
-        return Testing(child, _Events(folder / events.FILE, hear), found)
+        return Testing(running, _Events(folder / events.FILE, hear), found)
 
     def _start(
-        self, extra: Sequence[str], log: Path, *, scratch: Path, environment: dict[str, str]
-    ) -> subprocess.Popen[bytes]:
-        # The last of several equal options wins; an empty range is none. --maxfail and a cache of
-        # their own: a user's -x or --lf must not make a session test less than it was asked to.
-        command = [
-            *(sys.executable, "-m", "pytest", *self._arguments),
-            *("--kbisect-range=", "--maxfail=0", "--color=no", "-o", f"cache_dir={scratch / 'cache'}"),
-            *extra,
-        ]
+        self,
+        executor: Executor,
+        extra: Iterable[str],
+        log: Path,
+        request: SessionRequest,
+        *,
+        scratch: Path,
+        private: Iterable[str] = (),
+    ) -> RunningSession:
+        """Start a session with the user's arguments and `extra` ones; `private` ones are not repeated."""
+        # The last of several equal options wins; an empty range is none. A user's -x must not make a session
+        # test less than it was asked to.
+        arguments = (*self._arguments, "--kbisect-range=", "--maxfail=0", *extra)
+        file = scratch / session_request.FILE
+        replace(request, arguments=arguments, directory=str(self._cwd)).write(file)
+        command = (
+            *(sys.executable, "-m", "pytest", *arguments, *private),
+            # Nobody reads a summary, and plugins take their time for it: hypothesis imports itself for one.
+            # A cache of its own, for the same reason as --maxfail: --lf.
+            *("--no-summary", "--color=no", "-o", f"cache_dir={scratch / 'cache'}"),
+            f"--kbisect-request={file}",
+        )
         # Unbuffered: what pytest says in the end (_complaint) comes after the report that it printed before.
         ours = {"PYTHONUNBUFFERED": "1", **process.bytecode(self._cache / "bytecode")}
-        environment = {**os.environ, **ours, **environment}
-        with log.open("wb") as file:
-            return process.start(command, cwd=self._cwd, env=environment, stdout=file)
+        environment = {**os.environ, **ours}
+        return executor.start(SessionCommand(command, self._cwd, environment, folder=scratch, log=log))
 
 
 class _Events:
@@ -176,9 +186,9 @@ class Testing:
     """A session at a commit that is running, until it has ended or is closed."""
 
     def __init__(
-        self, child: subprocess.Popen[bytes], look: Callable[[], None], found: Callable[[int], Tested]
+        self, running: RunningSession, look: Callable[[], None], found: Callable[[int], Tested]
     ) -> None:
-        self._child, self._look, self._found = child, look, found
+        self._running, self._look, self._found = running, look, found
 
     def poll(self, seconds: float) -> Tested | None:
         """What it found; None where it has not ended within so many seconds.
@@ -186,18 +196,20 @@ class Testing:
         Raises UsageError where the session says that something must be mended first, KbisectError
         where it fell apart.
         """
-        try:
-            status = self._child.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self._look()
-            return None
-        self.close()
+        status = self._running.wait(seconds)
         self._look()
-        return self._found(status)
+        return None if status is None else self._found(status)
 
     def close(self) -> None:
         """End it now, and all that it has started."""
-        process.kill(self._child)
+        self._running.cancel()
+
+
+def _status(running: RunningSession) -> int:
+    """Wait for the end of a session, however long it takes."""
+    while (status := running.wait(3600)) is None:
+        pass
+    return status
 
 
 def _selection(status: int, answer: Path, log: Path) -> Selection:

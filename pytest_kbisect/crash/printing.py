@@ -37,10 +37,13 @@ _DMESG_TIME: Final = (
     # -H: the minute, then the time since it
     r"|\[\S{2,12} ?\d{1,2} \d\d:\d\d\]"
     # --time-format=delta and iso
-    r"|\[<[ +]*\d{1,9}\.\d{6}>\]|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{6}(?:[+-]\d\d:?\d\d|Z)(?= )"
+    r"|\[<[ +]*\d{1,9}\.\d{6}>\]|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{6}(?:[+-]\d\d:?\d\d|Z)(?=[ \[])"
 )
 # The usual line, in one go.
 _USUAL: Final = Pattern(rf"(?:<(?P<level>\d{{1,3}})>)?{_TIME}(?: ?{_CALLER})?(?P<end> |$)")
+_CALLER_AFTER: Final = r"\[ *[CT]\d{1,9}\]"
+# MediaTek's kernels: the CPU, and the task in brackets.
+_VENDOR_CPU: Final = r"[ .-]{0,3}(?:<\d>\.)?-?\(\d{1,2}\)\[\d{1,7}:"
 _FACILITY: Final = (
     r"kern|user|mail|daemon|auth|syslog|lpr|news|uucp|cron|authpriv|ftp|local[0-7]|security|console|ntp|clock"
 )
@@ -57,21 +60,21 @@ _LAYERS: Final = (
     ),
     # netconsole's extended format and /dev/kmsg: release, level, number, time, flags, fields
     r"(?P<record>(?:[\w.+~-]{1,64},)?\d{1,3},\d{1,12},\d{1,16},[^;\n]{0,64};)",
-    rf"(?P<time>{_TIME}(?: ?\[ *(?P<whom>[CT]\d{{1,9}})\])?(?: |$|(?=\[\d)))",
+    rf"(?P<time>{_TIME}(?: ?\[ *(?P<whom>[CT]\d{{1,9}})\])?(?: |$|(?=\[\d)|(?={_VENDOR_CPU})))",
     r"(?P<level><(?P<number>\d{1,3})>(?:1 )?)",
-    rf"(?P<dmesg>(?:{_DMESG_TIME})(?: |$))",
+    rf"(?P<dmesg>(?:{_DMESG_TIME})(?: |$|(?={_CALLER_AFTER})))",
     rf"(?P<who>{_CALLER}(?: |$))",
     # `dmesg -x`
     rf"(?P<decoded>(?P<facility>{_FACILITY}) {{0,8}}:(?:{_LEVEL}) {{0,5}}: )",
-    # Android's logcat, in its formats threadtime and brief
+    # Android's logcat, in its formats threadtime, and brief and time
     (
         r"(?P<logcat>\d\d-\d\d \d\d:\d\d:\d\d\.\d{3,6} +(?:[a-z]\w{1,16} +)?(?P<pid>\d{1,7}) +\d{1,7} [VDIWEFA] "
         r"(?=(?P<tag>[^:\n]{0,64}):))"
     ),
-    r"(?P<brief>[VDIWEF]/(?P<name>[^(\n]{1,40}?) *\( *\d{1,7}\): )",
+    r"(?P<brief>(?:\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} )?[VDIWEF]/(?P<name>[^(\n]{1,40}?) *\( *\d{1,7}\): )",
     # the short formats of journald, and syslogd's
     (
-        rf"(?P<dated>(?:[^\s\d:\[]\S{{1,11}} [ \d]?\d {_CLOCK}(?: \d{{4}})?"
+        rf"(?P<dated>(?:(?:[^\s\d:\[]\S{{1,11}}|\d{{1,2}}[月월]) [ \d]?\d {_CLOCK}(?: \d{{4}})?"
         rf"| ?\d{{1,2}} [^\s\d]{{2,12}}(?: \d{{4}})? {_CLOCK}"
         rf"|[^\s\d:\[]\S{{1,11}} [^\s\d]\S{{1,11}} [ \d]?\d {_CLOCK} \d{{4}}"
         rf"|[^\s\d:\[]\S{{1,11}} {_DATE} {_CLOCK} [A-Z+-][\w:+-]{{0,8}}"
@@ -95,8 +98,8 @@ _TAG: Final = Pattern(
 _KERNEL_WORD: Final = "kernel:"
 # What vendors' kernels put between time and text: CPU and task.
 _VENDOR: Final = Pattern(
-    r" ?[A-Z]?\[ ?\d{1,2}: *[^\]:\n]{1,20}: *\d{1,7}\] ?"
-    r"|[ .-]{0,3}(?:<\d>\.)?-?\(\d{1,2}\)\[\d{1,7}:[^\]\n]{1,32}\]|\[\d{1,2}\] |c\d{1,2} +\d{1,7} "
+    r" ?[A-Z]?\[ ?\d{1,2}: *[^\]\n]{1,20}: *\d{1,7}\] ?"
+    rf"|{_VENDOR_CPU}[^\]\n]{{1,32}}\]|\[\d{{1,2}}\] |c\d{{1,2}} +\d{{1,7}} "
 )
 _VENDOR_BEGINS: Final = frozenset(" [(-.<cABCDEFGHIJKLMNOPQRSTUVWXYZ")
 # Through /dev/kmsg a program's words come with the kernel's time.
@@ -105,14 +108,16 @@ _BY_PROGRAM: Final = Pattern(r"[A-Za-z_(][\w./@:()+-]{0,63}\[\d{1,9}\]: ")
 _LATER_TIME: Final = Pattern(
     rf"[^\n]{{1,128}}?(?:<\d{{1,3}}>)?\[ *\d{{1,9}}\.\d{{6}}\](?: ?{_CALLER})?(?: |$)"
 )
-_JSON: Final = Pattern(r'\s{0,12}(?:- )?[{]|\s{0,12}"msg":|\s{0,4}- [{]')
+_JSON: Final = Pattern(r'\s{0,12}(?:- |data: )?[{]|\s{0,12}"(?:msg|MESSAGE)" ?:|\s{0,4}- [{]')
 _JSON_FIELD: Final = Pattern(
-    r"\"(?:msg|MESSAGE|message)\": ?(?P<text>\"(?:[^\"\\]|\\.){0,2000}\")|\bmsg: '(?P<plain>(?:[^']|''){0,2000})'"
+    r"\"(?:msg|MESSAGE|message)\" ?: ?(?P<text>\"(?:[^\"\\]|\\.){0,2000}\")|\bmsg: '(?P<plain>(?:[^']|''){0,2000})'"
 )
 _JSON_KERNEL: Final = Pattern(r'"(?:_TRANSPORT|SYSLOG_IDENTIFIER)": ?"kernel"|"pri":|^\s*"msg":')
 _JSON_PROGRAM: Final = Pattern(
     r'"_TRANSPORT": ?"(?!kernel)|"lvl": ?"(?!target|feedback)|\blvl: (?!target|feedback)'
 )
+# journalctl's formats verbose and export: each field on its line, and nothing in this one says whose it is.
+_FIELD: Final = Pattern(r"\s{0,4}MESSAGE=")
 _RECORD_CALLER: Final = Pattern(r"caller=(?P<caller>[CT]\d{1,9})")
 _WHO: Final = Pattern(rf"{_CALLER}(?: |$)")
 _KERNEL_LEVELS: Final = 8
@@ -132,6 +137,10 @@ def unprint(text: str) -> Printed:
         record = _from_json(text)
         if record is not None:
             return record
+    if "MESSAGE=" in text:
+        field = _FIELD.match(text)
+        if field is not None:
+            return unprint(text[field.end() :])
     return _peel(text)
 
 

@@ -190,6 +190,9 @@ class Console:
         if goes_on:
             self._succession.go_on(header)
         doubtful = not goes_on and self._is_doubtful(line, header, at)
+        if doubtful and any(self._succession.goes_on_in_doubt(header, report) for report in self.open):
+            self._read_line(line)
+            return
         for report in self.open:
             if not goes_on and not doubtful and _NO_CUT.search(line.text) is None:
                 report.cut_title(line)

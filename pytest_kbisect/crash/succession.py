@@ -21,10 +21,9 @@ _MOST_CONTEXTS: Final = 64
 _MOST_HEADLINES: Final = 256
 
 _DIE: Final = frozenset({"invalid opcode:", "Internal error:", "[#"})
-# The reports that end in die(), by their header's word.
+# The reports that end in die(), by their header's word; and those of a header that others have as well.
 _DYING: Final = frozenset(
     {
-        "BUG:",
         "Unable to handle kernel",
         "Unhandled fault:",
         "Unhandled prefetch abort:",
@@ -35,6 +34,7 @@ _DYING: Final = frozenset(
         "rust_kernel: panicked at",
     }
 )
+_FAULT: Final = Pattern(r"BUG: (?:[Uu]nable to handle|[Kk]ernel NULL pointer|[^\n]{0,32}stack guard page)")
 _PANIC: Final = "Kernel panic"
 # What a kernel that panics by its settings says, and the headline it has printed before.
 _PANICS_OF: Final = (
@@ -92,7 +92,7 @@ class Succession:
         if earlier is None:
             return False
         if word in _DIE:
-            return earlier.header.word in _DYING and not earlier.died and not earlier.complete
+            return _dies(earlier) and not earlier.died and not earlier.complete
         if _RUST_BUG.search(text):
             return earlier.header.word == "rust_kernel: panicked at" and not earlier.died
         if _ALIGNMENT.search(text):
@@ -100,6 +100,11 @@ class Succession:
         if _UNWINDER.search(text) or _OBJECT.search(text):
             return not earlier.complete
         return False
+
+    @staticmethod
+    def goes_on_in_doubt(header: Header, earlier: Unfinished) -> bool:
+        """Whether a headline of die() that a program may have printed belongs to such a report as well."""
+        return header.word in _DIE and earlier.doubtful and _dies(earlier) and not earlier.died
 
     def _earlier(self, line: Line) -> Unfinished | None:
         """The latest report that the same task or CPU may have begun, if it is not long ago."""
@@ -117,7 +122,12 @@ class Succession:
             return False
         if _AT_ONCE.search(text):
             return True
-        return _FATAL.search(text) is not None and (earlier.died or earlier.header.word in _DYING)
+        return _FATAL.search(text) is not None and (earlier.died or _dies(earlier))
+
+
+def _dies(report: Unfinished) -> bool:
+    """Whether this is of a kind that die() comes after."""
+    return report.header.word in _DYING or _FAULT.search(report.lines[0]) is not None
 
 
 __all__ = ["Succession"]

@@ -21,6 +21,7 @@ _KMSAN_LINES: Final = 16
 _SWITCH_OFF: Final = ("Kernel panic - not syncing", "WARNING: possible circular locking dependency detected")
 _LOCKDEP_OFF: Final = "Disabling lock debugging due to kernel taint"
 _NMI: Final = "Sending NMI from CPU"
+_HARD_LOCKUP: Final = "Watchdog detected hard LOCKUP"
 _END: Final = Pattern(r"---\[ end (?:trace [0-9a-f]|(?P<panic>Kernel panic))")
 _REBOOTS: Final = Pattern(r"Rebooting in \d+ seconds|Kernel Offset: (?:disabled|0x)")
 _DIED: Final = Pattern(r"\[#\d{1,5}\]")  # die() counts its calls
@@ -41,6 +42,7 @@ class Unfinished:
 
     __slots__ = (
         "_ended",
+        "_indent",
         "closed",
         "complete",
         "context",
@@ -62,7 +64,8 @@ class Unfinished:
         self.start = line.start
         self.end = line.end
         self.lead = lead
-        self.lines: list[str] = [line.message]
+        self._indent = _indent_of(line)
+        self.lines: list[str] = [line.message[self._indent :]]
         self.title_lines = 0
         self.nmi = False
         self.switched_off = False
@@ -101,6 +104,8 @@ class Unfinished:
             return
         self.end = line.end
         message = line.message
+        if self._indent and not message[: self._indent].strip():
+            message = message[self._indent :]
         self._note_end(message)
         if self.switched_off or is_noise(message):
             return
@@ -144,10 +149,21 @@ class Unfinished:
             self.closed = True
 
     def cut_title(self, line: Line) -> None:
-        """Another crash begins at `line`; what follows does not name this one, if nobody says who speaks."""
+        """Another crash begins at `line`; what follows does not name this one, if nobody says who speaks.
+
+        A CPU that a stall's report sent an NMI finds itself locked up with interrupts off, and says so before
+        the trace that was asked for.
+        """
         self.end = max(self.end, line.end)
+        if self.nmi and _HARD_LOCKUP in line.message:
+            return
         if not self.title_lines and self.context in {BARE, STAMPED}:
             self.title_lines = len(self.lines)
+
+
+def _indent_of(line: Line) -> int:
+    """The blanks before a headline that nobody marked: who pastes a report may indent all of it."""
+    return len(line.message) - len(line.message.lstrip(" \t")) if line.context == BARE else 0
 
 
 def is_noise(message: str) -> bool:

@@ -103,14 +103,19 @@ class Loaded:
         raw = self.read(address, size)
         return int.from_bytes(raw, "little", signed=signed) if raw else None
 
-    def is_source(self, address: int | None) -> bool:
-        """Whether the name of a source file begins here, as __FILE__ gives it."""
+    def text(self, address: int | None) -> bytes | None:
+        """The text that begins at an address, without its end; None where there is none."""
         section = self.section_at(address) if address else None
         if section is None or address is None:
-            return False
+            return None
         offset = address - section.address
         end = section.data.find(0, offset, offset + _LONGEST)
-        return end > 0 and _SOURCE.fullmatch(section.data[offset:end]) is not None
+        return bytes(section.data[offset:end]) if end >= 0 else None
+
+    def is_source(self, address: int | None) -> bool:
+        """Whether the name of a source file begins here, as __FILE__ gives it."""
+        text = self.text(address)
+        return text is not None and _SOURCE.fullmatch(text) is not None
 
     def is_loaded(self, address: int | None) -> bool:
         """Whether anything of the file is loaded to this address."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Any
 
 import pytest
 from _pytest._code.code import ReprExceptionInfo, ReprFileLocation, ReprTracebackNative
 
-from pytest_kbisect import properties, variables
+from pytest_kbisect import properties
 from pytest_kbisect.crash import CrashReport
 from pytest_kbisect.crash.fatality import Fatality, fatality
 from pytest_kbisect.errors import (
@@ -23,6 +22,7 @@ from pytest_kbisect.errors import (
 )
 from pytest_kbisect.guest.ssh import CommandTimeoutError
 from pytest_kbisect.reproducers import ReproducerFile
+from pytest_kbisect.session_request import request_of
 from pytest_kbisect.stash import session_of
 
 _TEST, _TEST_FAILED = "TEST", "test failed: "
@@ -52,7 +52,7 @@ def _tell(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
     if isinstance(error, KernelCrash):
         _add(item, properties.OUTCOME, "crashed")
         _tell_crash(item, error, failed=_own_failure(item, call), whole=error.whole and not error.__cause__)
-        if any(map(_is_waited_for, error.reports)):
+        if any(_is_waited_for(report, item.config) for report in error.reports):
             item.session.shouldstop = "a run crashed, as was waited for"
     elif isinstance(error, BootError):
         _add(item, properties.OUTCOME, "boot-failed")
@@ -98,13 +98,12 @@ def _forget_what_was_no_crash(item: pytest.Item) -> None:
         item.user_properties[:] = [one for one in item.user_properties if one[0] not in told]
 
 
-def _is_waited_for(report: CrashReport) -> bool:
+def _is_waited_for(report: CrashReport, config: pytest.Config) -> bool:
     """Whether a bisection wants no more runs of this commit after this crash."""
-    titles = os.environ.get(variables.STOP)
-    if not titles:
+    titles = request_of(config).stop
+    if titles is None:
         return False
-    wanted = json.loads(titles)
-    return not wanted or not {report.title, *report.alt_titles}.isdisjoint(wanted)
+    return not titles or not {report.title, *report.alt_titles}.isdisjoint(titles)
 
 
 def _first_line(error: BaseException) -> str:

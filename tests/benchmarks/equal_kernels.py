@@ -17,8 +17,9 @@ Series of --cases edits, each in another file that is compiled into the kernel, 
             the kernel's developers changed between the two.
 
 The signature is wanted equal to the one of the unedited tree for lines and real, and unequal for code.
-`raw` is the same hash without anything cleared. For lines with an unequal signature the sections that
-differ are printed, after clearing.
+Edits that are wanted to change nothing are built together, by halves where something changes. `raw` is the
+same hash without anything cleared. The sections that differ are printed, after clearing.
+`--lock FILE`: hold this file's lock during each make.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import argparse
 import contextlib
 import functools
 import hashlib
+import itertools
 import os
 import random
 import re
@@ -37,6 +39,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_kbisect import locks
 from pytest_kbisect.kernel import config, configure, lines, signature, sources, toolchain
 from pytest_kbisect.kernel.loaded import Loaded
 
@@ -75,6 +78,7 @@ class Tree:
     path: Path
     name: str
     jobs: int
+    lock: str = ""
     tools: toolchain.Toolchain = field(default_factory=toolchain.find)
 
     @property
@@ -83,7 +87,8 @@ class Tree:
 
     def make(self, targets: Sequence[str]) -> None:
         arguments = [f"-j{self.jobs}", *self.tools.arguments(self.name), *targets]
-        self._run(["make", *arguments], self.path)
+        with locks.held(Path(self.lock)) if self.lock else contextlib.nullcontext():
+            self._run(["make", *arguments], self.path)
 
     def merge(self, arguments: Sequence[str]) -> None:
         self._run(["sh", "../scripts/kconfig/merge_config.sh", *arguments], self.output)
@@ -207,61 +212,106 @@ def base(tree: Tree) -> Kernel:
     return Kernel.of(tree.output / "vmlinux")
 
 
-def tried(tree: Tree, base: Kernel, file: str, text: str, what: str, *, equal: bool) -> Counter[str]:
-    """Build with one file edited, say what came of it, and count that."""
-    began = time.monotonic()
-    made = tree.objects.get(file)
-    before = made.read_bytes() if made else b""
-    with edited(tree.path / file, text):
+@dataclass(frozen=True)
+class Edit:
+    """Another text for a file, and what is other in it."""
+
+    file: str
+    text: str
+    what: str
+
+
+def built(tree: Tree, edits: Sequence[Edit]) -> Kernel | None:
+    """The kernel with these edits; None if it does not build."""
+    with contextlib.ExitStack() as stack:
+        for edit in edits:
+            stack.enter_context(edited(tree.path / edit.file, edit.text))
         try:
             tree.make(["vmlinux"])
         except subprocess.CalledProcessError:
-            return Counter({"does not build": 1})
-        if made and not equal and made.read_bytes() == before:
-            return Counter({"same object": 1})
-        kernel = Kernel.of(tree.output / "vmlinux")
+            return None
+        return Kernel.of(tree.output / "vmlinux")
+
+
+def report(edit: Edit, base: Kernel, kernel: Kernel | None, began: float, *, equal: bool) -> Counter[str]:
+    """Say what came of one edit, and count it."""
+    if kernel is None:
+        return Counter({"does not build": 1})
     differing = [name for name in base.sections if kernel.sections.get(name) != base.sections[name]]
     print(
-        f"{'as wanted' if (not differing) is equal else 'WRONG':9s}  {file}  {what}"
+        f"{'as wanted' if (not differing) is equal else 'WRONG':9s}  {edit.file}  {edit.what}"
         f"  raw {'equal' if kernel.raw == base.raw else 'unequal'}"
         f"  {time.monotonic() - began:.0f} s  {' '.join(differing)}",
         flush=True,
     )
-    counted = Counter({"cases": 1})
-    counted["raw equal"] = kernel.raw == base.raw
-    counted["signature equal"] = kernel.signature == base.signature
-    return counted
+    return Counter({"cases": 1, "signature equal": int(kernel.signature == base.signature)})
 
 
-def series(
+def together(tree: Tree, base: Kernel, edits: Sequence[Edit]) -> Counter[str]:
+    """Edits that are wanted to change nothing: all in one build, or by halves if one does."""
+    began = time.monotonic()
+    kernel = built(tree, edits)
+    if len(edits) == 1:
+        return report(edits[0], base, kernel, began, equal=True)
+    if kernel is not None and kernel.signature == base.signature:
+        counted: Counter[str] = Counter()
+        for edit in edits:
+            counted += report(edit, base, kernel, began, equal=True)
+        return counted
+    middle = len(edits) // 2
+    return together(tree, base, edits[:middle]) + together(tree, base, edits[middle:])
+
+
+def alone(tree: Tree, base: Kernel, edit: Edit) -> Counter[str]:
+    """An edit that is wanted to change the kernel, if it changes the object."""
+    began = time.monotonic()
+    made = tree.objects[edit.file]
+    before = made.read_bytes()
+    kernel = built(tree, [edit])
+    if kernel is not None and made.read_bytes() == before:
+        return Counter({"same object": 1})
+    return report(edit, base, kernel, began, equal=False)
+
+
+def drawn(
     tree: Tree,
     edits: Sequence[Callable[[str, random.Random], tuple[str, str] | None]],
-    wanted: int,
     draw: random.Random,
-    *,
-    equal: bool,
-) -> Counter[str]:
-    """Make edits in files drawn at random, by turns; counts by outcome."""
+) -> Iterator[Edit]:
+    """Edits by turns, in files drawn at random."""
     files = sorted(tree.objects)
     draw.shuffle(files)
+    turns = itertools.cycle(edits)
+    edit = next(turns)
+    for file in files:
+        made = edit((tree.path / file).read_text(), draw)
+        if made is not None:
+            yield Edit(file, *made)
+            edit = next(turns)
+
+
+def moved_lines(tree: Tree, wanted: int, draw: random.Random) -> Counter[str]:
+    """Comments, as many as are wanted; counts by outcome."""
+    edits = drawn(tree, (comment_on_top, comment_above), draw)
+    return together(tree, base(tree), list(itertools.islice(edits, wanted)))
+
+
+def changed_code(tree: Tree, wanted: int, draw: random.Random) -> Counter[str]:
+    """Other code, until as many as are wanted have made another object; counts by outcome."""
     unedited = base(tree)
     counted: Counter[str] = Counter()
-    while files and counted["cases"] < wanted:
-        file = files.pop()
-        edit = edits[counted["cases"] % len(edits)]((tree.path / file).read_text(), draw)
-        if edit is not None:
-            counted += tried(tree, unedited, file, *edit, equal=equal)
+    for edit in drawn(tree, (other_code,), draw):
+        if counted["cases"] >= wanted:
+            break
+        counted += alone(tree, unedited, edit)
     return counted
 
 
 def real(tree: Tree, other: Path, wanted: int, draw: random.Random) -> Counter[str]:
     """Take files of another version; counts by outcome."""
     found = changed_in_comments(tree, other)
-    unedited = base(tree)
-    counted: Counter[str] = Counter()
-    for file in draw.sample(sorted(found), min(wanted, len(found))):
-        counted += tried(tree, unedited, file, found[file], "as it was", equal=True)
-    return counted
+    edits = [Edit(file, found[file], "as it was") for file in sorted(found)]
+    return together(tree, base(tree), draw.sample(edits, min(wanted, len(edits))))
 
 
 def main() -> None:
@@ -272,9 +322,12 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=40)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--lock", default="", metavar="FILE")
     arguments = parser.parse_args()
     request = config.request(arguments.config)
-    tree = Tree(arguments.kernel.resolve(), f".obj-equal-{request.fingerprint[:12]}", arguments.jobs)
+    tree = Tree(
+        arguments.kernel.resolve(), f".obj-equal-{request.fingerprint[:12]}", arguments.jobs, arguments.lock
+    )
     tree.output.mkdir(exist_ok=True)
     configure.write(request, tree.path, tree.output, tree.make, tree.merge)
     tree.make(["vmlinux"])
@@ -284,11 +337,11 @@ def main() -> None:
     print(f"vmlinux: {size >> 20} MiB, signature in {time.monotonic() - began:.1f} s")
     draw = random.Random(arguments.seed)
     runs: dict[str, Callable[[], Counter[str]]] = {
-        "lines": lambda: series(tree, (comment_on_top, comment_above), arguments.cases, draw, equal=True),
-        "code": lambda: series(tree, (other_code,), arguments.cases, draw, equal=False),
+        "lines": lambda: moved_lines(tree, arguments.cases, draw),
     }
     if arguments.other:
         runs["real"] = lambda: real(tree, arguments.other, arguments.cases, draw)
+    runs["code"] = lambda: changed_code(tree, arguments.cases, draw)
     for name, run in runs.items():
         print(f"== {name}", flush=True)
         print(f"== {name}: {', '.join(f'{key} {count}' for key, count in sorted(run().items()))}", flush=True)

@@ -334,6 +334,21 @@ def test_a_stall_that_only_another_cpu_explains(found, skipped):
     assert not report.corrupted, report.corrupted_reason
 
 
+def test_a_stall_whose_cpu_is_found_locked_up_by_the_same_nmi():
+    """The watchdog speaks on that CPU first, with registers and a trace of its own."""
+    locked = (
+        "NMI watchdog: Watchdog detected hard LOCKUP on cpu 3\nCPU: 3 PID: 77 Comm: kworker/3:1\n"
+        "RIP: 0010:native_queued_spin_lock_slowpath+0x6c/0x2a0\nCall Trace:\n kbx_work+0xc0/0x200 [kbx]\n"
+        " process_one_work+0x171/0x320\n worker_thread+0x24e/0x380\n"
+    )
+    sent, _, rest = X86_NMI.partition("\n")
+    text = f"{STALL}{sent}\n{locked}{rest}"
+    console = "".join(f"[  175.710566] {line}\n" for line in text.splitlines())
+    stall, lockup = parse_console(console.encode())
+    assert (stall.title, stall.corrupted_reason) == ("INFO: rcu detected stall in kbx_work", "")
+    assert lockup.title == "BUG: hard lockup in kbx_work"
+
+
 LOCKED_UP = """NIP [c0000000000a1b2c] kbx_poll+0x10/0x20
 Call Trace:
 [c000000003c6fb80] [c0000000004d1e44] kbx_poll+0x44/0x60

@@ -312,6 +312,13 @@ PRINTED = [
         ("BUG: KCSAN: data-race in kbx_get\n\nrace at unknown origin, with read to 0xffff88800009a628 of 8 bytes by task 487 on cpu 0:\n"
         " kbx_get+0x12/0x30\n kbx_ioctl+0x1/0x30\n"),
     ),
+    # Before 3.2.
+    (
+        "INFO: suspicious RCU usage in kbx_timeout",
+        ("[ INFO: suspicious rcu_dereference_check() usage. ]\n---\ndrivers/misc/kbx.c:148 invoked rcu_dereference_check() without protection!\n"
+        "stack backtrace:\nPid: 487, comm: prog Not tainted 3.1.0 #16\nCall Trace:\n lockdep_rcu_dereference+0xa4/0xc0\n"
+        " kbx_timeout+0xc9/0x110\n call_timer_fn+0x8a/0x360\n"),
+    ),
     # mm/slub.c says how the kernel is tainted.
     ("BUG: Poison overwritten", slub("BUG filp (Not tainted): Poison overwritten")),
     ("BUG: Poison overwritten", slub("BUG filp (Tainted: G    B   W         ): Poison overwritten")),

@@ -147,20 +147,24 @@ FORMATS = [
     # dmesg
     "[Sat Sep 23 02:31:17 2023] {}",
     "[Sat Sep 23 02:31:17 2023] [  T812] {}",
+    "[Sat Sep 23 02:31:17 2023][  T812] {}",
     "[Sa Sep 23 02:31:17 2023] {}",
     "[sam. sept. 23 02:31:17 2023] {}",
     "[六 9月 23 02:31:17 2023] {}",
     "[   12.000001] [  T812] {}",
     "[  +0.000731] {}",
     "[Sep23 02:31] {}",
+    "[Sep23 02:31][  T812] {}",
     "[   12.000001 <    0.000003>] {}",
     "[Sat Sep 23 02:31:17 2023 <    0.000003>] {}",
     "[<    0.000003>] {}",
     "2023-09-23T02:31:17,123456+02:00 {}",
+    "2023-09-23T02:31:17,123456+02:00[  T812] {}",
     "kern  :warn  : {}",
     "kern  :warn  : [   12.000001] {}",
     "kern  :alert : [Sat Sep 23 02:31:17 2023] {}",
     "kern  :err   : [   12.000001] [  T812] {}",
+    "kern  :alert : [Sat Sep 23 02:31:17 2023][  T812] {}",
     # journalctl: short, -precise, -monotonic, -delta, -full, -unix, -iso, -iso-precise, --no-hostname, cat
     "Sep  3 02:31:17 guest kernel: {}",
     "Sep 23 02:31:17.123456 guest kernel: {}",
@@ -174,6 +178,7 @@ FORMATS = [
     "2023-09-23T02:31:17+02:00 guest kernel: {}",
     "2023-09-23T02:31:17.123456+02:00 guest kernel: {}",
     "Sep 23 02:31:17 kernel: {}",
+    "9月 23 02:31:17 guest kernel: {}",
     "kernel: {}",
     # syslogd, syslog-ng, busybox, logread
     "Sep  3 02:31:17 guest kernel: [   12.000001] {}",
@@ -198,6 +203,9 @@ FORMATS = [
     "09-23 02:31:17.123  root     0     0 W kernel  : [   12.000001] {}",
     "09-23 02:31:17.123     1     1 W         : (7)[1:swapper/0]{}",
     "W/kernel  (    0): {}",
+    "09-23 02:31:17.123 W/kernel  (    0): {}",
+    "<4>[   12.000001]<1>.(1)[123:kworker/u8:2]{}",
+    "<4>[   12.000001]  [3:    kworker/3:1:   50] {}",
     "<4>[   12.000001] I[7:      swapper/0:    1] {}",
     "<4>[   12.000001]  [7:      swapper/0:    1] {}",
     "<4>[   12.000001 / 09-23 02:31:17.123][0] {}",
@@ -223,6 +231,8 @@ FORMATS = [
     "> [   12.000001] {}",
     "| {}",
     "| [   12.000001] {}",
+    "    {}",
+    "\t{}",
     "    [   12.000001] {}",
     "\t[   12.000001] {}",
     "> Sep 23 02:31:17 guest kernel: [   12.000001] {}",
@@ -230,10 +240,21 @@ FORMATS = [
 ]
 # Of these nobody can tell which line is the kernel's.
 UNMARKED = {
-    *("{}", "> {}", "> > {}", "| {}"),
+    *("{}", "> {}", "> > {}", "| {}", "    {}", "\t{}"),
     *("2023-09-23T02:31:17.123456 {}", "[2023-09-23 02:31:17.123] {}"),
 }
 RECORDS = {
+    "journalctl -o json-sse": lambda line: "data: " + json.dumps({"_TRANSPORT": "kernel", "MESSAGE": line}),
+    "journalctl -o json-pretty": lambda line: (
+        f'{{\n\t"_TRANSPORT" : "kernel",\n\t"MESSAGE" : {json.dumps(line)},\n\t"_UID" : "0"\n}}'
+    ),
+    "journalctl -o verbose": lambda line: (
+        "Sat 2023-09-23 02:31:17.123456 CEST [s=a1;i=1;b=c2;m=3;t=5;x=6]\n"
+        f"    _TRANSPORT=kernel\n    MESSAGE={line}\n    _HOSTNAME=guest"
+    ),
+    "journalctl -o export": lambda line: (
+        f"__CURSOR=s=a1;i=1\n_TRANSPORT=kernel\nMESSAGE={line}\nPRIORITY=4\n"
+    ),
     "dmesg -J": lambda line: f'         "msg": {json.dumps(line)}',
     "journalctl -o json": lambda line: json.dumps(
         {"PRIORITY": "4", "_TRANSPORT": "kernel", "MESSAGE": line, "SYSLOG_IDENTIFIER": "kernel"}

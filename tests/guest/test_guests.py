@@ -73,7 +73,7 @@ def test_a_silent_reboot_is_a_crash_of_its_own(guest) -> None:
 def test_a_reboot_seen_first_by_the_second_connection(guest) -> None:
     with pytest.raises(InfraError) as lost:  # nobody watches the console meanwhile
         guest._ssh.run("echo b >/proc/sysrq-trigger", timeout=10)
-    reason = guest._unanswered._connect_again(lost.value)
+    reason = guest._diagnosis._connect_again(lost.value)
     assert isinstance(reason, KernelCrash)
     assert reason.report.title == "unexpected kernel reboot"
 

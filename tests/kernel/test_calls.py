@@ -73,13 +73,48 @@ CALL = "call __might_sleep"
         pytest.param(f"mov $LINE, %esi; mov %rdi, %rbx; {FILE}; {CALL}", True, id="what was there is saved"),
         pytest.param(f"mov $LINE, %esi; {FILE}; push %rbx; sub $8, %rsp; {CALL}", True, id="the stack grows"),
         pytest.param(f"mov $LINE, %esi; {FILE}; movq $0, (%rsp); {CALL}", True, id="the stack is cleared"),
+        pytest.param(
+            f"mov $LINE, %esi; push $7; {FILE}; push $0x12345; {CALL}", True, id="constants are pushed"
+        ),
         pytest.param(f"mov $LINE, %esi; {FILE}; mov %esi, 8(%rsp); {CALL}", False, id="read by a spill"),
         pytest.param(f"mov $LINE, %esi; {FILE}; push %rsi; {CALL}", False, id="read by a push"),
         pytest.param(f"mov $LINE, %esi; {FILE}; mov %r8, (%rsp,%rsi); {CALL}", False, id="read by an index"),
         pytest.param(
             f"mov $LINE, %esi; {FILE}; movl $0, (%rsp,%rsi); {CALL}", False, id="an index of a constant"
         ),
-        pytest.param(f"mov $LINE, %esi; {FILE}; mov 8(%rsp), %edx; {CALL}", False, id="a load"),
+        pytest.param(f"mov $LINE, %esi; {FILE}; mov 8(%rsp), %edx; {CALL}", True, id="a load"),
+        pytest.param(f"mov $LINE, %esi; {FILE}; lea 8(%rbx,%r14), %rdx; {CALL}", True, id="an address"),
+        pytest.param(f"mov $LINE, %esi; {FILE}; and $0x7f, %ebx; {CALL}", True, id="a sum of others"),
+        pytest.param(f"mov $LINE, %esi; {FILE}; add %ebx, %r14d; sub %rbx, %rdx; {CALL}", True, id="sums"),
+        pytest.param(
+            f"mov $LINE, %esi; {FILE}; movslq %r13d, %r14; movzwl 2(%rbx), %ecx; {CALL}", True, id="wider"
+        ),
+        pytest.param(f"mov $LINE, %esi; {FILE}; mov %r11, -0x70(%rbp); {CALL}", True, id="another is stored"),
+        pytest.param(
+            f"mov $LINE, %esi; {FILE}; and $0x7f, %esi; {CALL}", False, id="another number by a sum"
+        ),
+        pytest.param(f"mov $LINE, %esi; {FILE}; movslq %esi, %r14; {CALL}", False, id="read to be wider"),
+        pytest.param(
+            f"mov $LINE, %esi; {FILE}; mov %r11, (%rsi); {CALL}", False, id="read by an address stored to"
+        ),
+        pytest.param(f"mov $LINE, %esi; {FILE}; mov $7, %sil; {CALL}", False, id="a byte is written"),
+        pytest.param(f"mov $LINE, %esi; {FILE}; mov %bl, %sil; {CALL}", False, id="a byte is moved"),
+        pytest.param(f"mov $LINE, %esi; {FILE}; xchg %esi, %ebx; {CALL}", False, id="exchanged"),
+        pytest.param(f"mov $LINE, %esi; {FILE}; mov (%rsi), %edx; {CALL}", False, id="read by a load"),
+        pytest.param(
+            f"mov $LINE, %esi; {FILE}; lea 8(%rbx,%rsi), %rdx; {CALL}", False, id="read by an address"
+        ),
+        pytest.param(
+            f"test %ebx, %ebx; jz 1f; mov $LINE, %esi; jmp 2f; 1: mov $7, %esi; 2: {FILE}; {CALL}",
+            True,
+            id="two calls in one",
+        ),
+        pytest.param(
+            f"test %ebx, %ebx; jz 1f; mov $LINE, %esi; jmp 2f; 1: mov $7, %esi; 2: mov %esi, %edx; {FILE}; {CALL}",
+            False,
+            id="read after two ways have met",
+        ),
+        pytest.param(f"mov $LINE, %esi; {FILE}; jmp *%rbx; {CALL}", False, id="a jump to anywhere"),
         pytest.param(
             f"mov $LINE, %esi; {FILE}; .byte 0xe9; .long __might_sleep - . - 4", True, id="tail call"
         ),
@@ -99,6 +134,63 @@ def test_a_constant_is_a_line_only_if_it_can_be_nothing_else(signed, code, maske
         return signed(ASSEMBLY.replace("CODE", code.replace("LINE", str(line))), "-mcmodel=kernel")
 
     assert (of(0x1234) == of(0x1235)) is masked
+
+
+TAKES = """
+    __attribute__((noipa)) void NAME(TYPES) { asm volatile("" : : PASSED); }
+    int start(int a, int b) { if (a) NAME(ARGUMENTS); return b; }
+"""
+
+
+def takes(name, arguments):
+    """A program that calls this function; each argument is as wide as a register."""
+    given = arguments.split(", ")
+    text = TAKES.replace("NAME", name).replace("ARGUMENTS", ", ".join(f"(long) {one}" for one in given))
+    text = text.replace("TYPES", ", ".join(f"long a{at}" for at in range(len(given))))
+    return text.replace("PASSED", ", ".join(f'"r"(a{at})' for at in range(len(given))))
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("acpi_error", '"evgpe", LINE, "a format", OTHER'),
+        ("acpi_ut_create_internal_object_dbg", '"exconvrt", LINE, OTHER, 1'),
+        ("acpi_debug_print", 'OTHER, LINE, "acpi_ev_gpe", "evgpe", 2'),
+        ("acpi_ut_trace", 'LINE, "acpi_ev_gpe", "evgpe", OTHER'),
+        ("__validate_process_creds", 'OTHER, "kernel/cred.c", LINE'),
+        ("__jbd2_debug", 'OTHER, "fs/jbd2/journal.c", "kjournald2", LINE, "a format"'),
+        ("__ext4_error", 'OTHER, "ext4_evict_inode", LINE, 0'),
+        ("_printk", '"\\0013%s:%d: bad pmd %lx\\n", "mm/pgtable.c", LINE, OTHER'),
+        ("__warn_printk", '"RTNL: assertion failed at %s (%d)\\n", "net/core/dev.c", LINE, OTHER'),
+        ("_printk", '"%*s at %%%s:%u\\n", OTHER, "", "net/core/dev.c", LINE'),
+    ],
+)
+def test_the_line_that_a_function_takes_does_not_count(signed, name, arguments):
+    def of(line, other="7"):
+        given = arguments.replace("LINE", str(line)).replace("OTHER", other)
+        return signed(takes(name, given), "-O2", *HIGH)
+
+    assert of(100) == of(70000)
+    assert of(100) != of(100, other="8")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        pytest.param("acpi_error", '"two words", LINE, "a format", 7', id="no name"),
+        pytest.param("acpi_error", '"", LINE, "a format", 7', id="an empty name"),
+        pytest.param(
+            "_printk", '"%s: %s %d\\n", "net/core/dev.c", "a text", LINE', id="another text between"
+        ),
+        pytest.param("_printk", '"%s has %d\\n", "net/core/dev.c", LINE', id="a word between"),
+        pytest.param("_printk", '"%s:%d\\n", "a name", LINE', id="no file"),
+        pytest.param("_printk", '"%s:%s\\n", "net/core/dev.c", LINE', id="no number"),
+        pytest.param("_printk", '"%s:%d\\n", 7, "net/core/dev.c", LINE', id="not where the format has it"),
+    ],
+)
+def test_a_number_that_a_function_takes_is_no_line(signed, name, arguments):
+    texts = [takes(name, arguments.replace("LINE", str(line))) for line in (100, 101)]
+    assert signed(texts[0], "-O2", *HIGH) != signed(texts[1], "-O2", *HIGH)
 
 
 def test_code_that_cannot_be_read_from_its_beginning_counts(signed):

@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_kbisect import variables
 from pytest_kbisect.bisection.lab import _Events
 from pytest_kbisect.session import Session
+from pytest_kbisect.session_request import SessionRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
 @pytest.fixture
-def session(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Session:
-    monkeypatch.setenv(variables.LAB, str(pytester.path))
-    return Session(pytester.parseconfig())
+def session(pytester: pytest.Pytester) -> Session:
+    request = pytester.path / "request.json"
+    SessionRequest(folder=str(pytester.path)).write(request)
+    return Session(pytester.parseconfig(f"--kbisect-request={request}"))
 
 
 @pytest.fixture

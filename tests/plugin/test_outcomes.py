@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from textwrap import dedent
 
 import pytest
 from junitparser import JUnitXml
 
-from pytest_kbisect import variables
 from pytest_kbisect.bisection.outcome import Outcome, Run
 from pytest_kbisect.bisection.session_report import read
+from pytest_kbisect.session_request import SessionRequest
 
 CONFTEST = """
     import contextlib
@@ -184,11 +183,14 @@ CONSOLE = """
 """
 
 
-def made(pytester: pytest.Pytester, test: str) -> Run:
+def made(pytester: pytest.Pytester, test: str, **asked: object) -> Run:
+    """The one run of a session with this test; `asked` is what the session request asks for."""
     pytester.makeconftest(CONSOLE)
     pytester.makepyfile(f"from conftest import *\n{dedent(test)}")
     xml = pytester.path / "junit.xml"
-    pytester.runpytest("--kbisect-runs", "1", "--junitxml", str(xml))
+    request = pytester.path / "request.json"
+    SessionRequest(**asked).write(request)
+    pytester.runpytest("--kbisect-runs", "1", "--junitxml", str(xml), "--kbisect-request", str(request))
     (run,) = read(xml, "c0ffee", runs=1, per_run=1, seconds=1.0).runs
     return run
 
@@ -224,9 +226,8 @@ def test_a_warning_ends_a_run_only_if_it_is_looked_for(pytester, crash, known_by
     assert (pytester.path / "done").exists() is run.whole is done
 
 
-def test_a_bisection_says_what_is_looked_for(pytester, monkeypatch) -> None:
-    monkeypatch.setenv(variables.EXPECT, json.dumps(["WARNING in bar"]))
-    run = made(pytester, TWO_BUGS.format(crash=()))
+def test_a_bisection_says_what_is_looked_for(pytester) -> None:
+    run = made(pytester, TWO_BUGS.format(crash=()), expect=("WARNING in bar",))
     assert titles(run) == ["WARNING in foo", "WARNING in bar"]
     assert run.title == "WARNING in bar"
 

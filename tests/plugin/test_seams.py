@@ -79,6 +79,63 @@ def test_a_strategy_that_two_plugins_offer(place) -> None:
     assert done.err.startswith("ERROR: --kbisect-strategy: two plugins offer 'classic'")
 
 
+@pytest.mark.bisection
+def test_an_executor(place) -> None:
+    """Each session runs in another folder, and leaves its results where they belong."""
+    module = install(place, "copies.py")
+    (place.path / "tmp").mkdir()
+    environment = {"PYTHONPATH": str(place.path), "TMPDIR": str(place.path / "tmp")}
+    done = place.bisect("-p", module, "--kbisect-executor=copies", **environment)
+    assert done.code == ExitCode.FOUND, done.out + done.err
+    assert place.result()["culprit"] == place.culprit
+    logs = [log.read_text() for log in (place.path / "result" / "sessions").rglob("session.log")]
+    assert len(logs) == len([record for record in place.journal() if record["kind"] == "tested"])
+    assert all(f"rootdir: {place.path}/tmp/copy-" in log for log in logs)
+    assert not list((place.path / "tmp").glob("copy-*"))
+
+
+TWO_MACHINES = """
+import json
+from pathlib import Path
+
+from pytest_kbisect import LocalExecutor
+
+class TwoMachines(LocalExecutor):
+    name = "two"
+    capacity = 2
+
+    def start(self, session):
+        with Path("started.jsonl").open("a") as file:
+            print(json.dumps(session.command), file=file)
+        return super().start(session)
+
+def pytest_kbisect_executors():
+    return [TwoMachines()]
+"""
+
+
+@pytest.mark.bisection
+def test_an_executor_with_machines_of_its_own(place) -> None:
+    """As many commits at a time as it has machines; each session has all guests and processors of one."""
+    (place.path / "two.py").write_text(TWO_MACHINES)
+    words = ("-p", "two", "--kbisect-executor=two", "--kbisect-at-once=3", "-n2")
+    done = place.bisect(*words, PYTHONPATH=str(place.path))
+    assert done.code == ExitCode.FOUND, done.out + done.err
+    assert place.result()["culprit"] == place.culprit
+    assert "commits: 2 at a time, 2 guests each" in done.out
+    commands = [json.loads(line) for line in (place.path / "started.jsonl").read_text().splitlines()]
+    assert not any(word.startswith("--kbisect-jobs") for command in commands for word in command)
+    assert any(record.get("at_once") == 2 for record in place.journal())
+
+
+def test_an_executor_that_nobody_offers(place) -> None:
+    done = place.bisect("--kbisect-executor=cloud")
+    assert done.code == ExitCode.USAGE
+    assert done.err.splitlines() == [
+        "ERROR: --kbisect-executor: 'cloud' cannot be used: no plugin offers it, choose one of local"
+    ]
+
+
 class Server(HTTPServer):
     """Takes JSON; `answer` is the status that it gives."""
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from types import SimpleNamespace
 
 import pytest
 
-from pytest_kbisect import properties, variables, watching
+from pytest_kbisect import properties
 from pytest_kbisect.crash import CrashReport
 from pytest_kbisect.errors import InfraError
-from pytest_kbisect.expectation import Expectation, expectation
-from pytest_kbisect.watching import Places, Wanted, watch
+from pytest_kbisect.expectation import Expectation
+from pytest_kbisect.watching import Places, watch
 
 PLACES = Places({"store": (1,), "check": (2,), "vfs_write": (3,)}, ("inlined",), ("absent",))
 
@@ -79,12 +78,6 @@ def test_of_one_that_was_watched_for_a_while_only_what_was_seen_counts() -> None
     assert properties.UNREACHED not in found
 
 
-def test_what_the_bisection_asks_for(monkeypatch) -> None:
-    assert watching.wanted() == Wanted()
-    monkeypatch.setenv(variables.WATCH, json.dumps({"functions": ["store", "check"], "idle": True}))
-    assert watching.wanted() == Wanted(("store", "check"), idle=True)
-
-
 @pytest.mark.parametrize(
     ("title", "alt_titles", "met"),
     [
@@ -94,10 +87,10 @@ def test_what_the_bisection_asks_for(monkeypatch) -> None:
         ("INFO: bad unlock balance in baz", (), True),  # as it was called before 4.13
     ],
 )
-def test_an_expectation_is_met_by_any_of_its_titles(monkeypatch, title, alt_titles, met) -> None:
-    monkeypatch.setenv(variables.EXPECT, json.dumps(["WARNING: bad unlock balance in baz"]))
+def test_an_expectation_is_met_by_any_of_its_titles(title, alt_titles, met) -> None:
+    wanted = Expectation(frozenset({"WARNING in foo", "WARNING: bad unlock balance in baz"}))
     report = CrashReport(title, alt_titles)
-    assert expectation(["WARNING in foo"]).met_by(report) is met
+    assert wanted.met_by(report) is met
     assert not Expectation().met_by(report)
 
 

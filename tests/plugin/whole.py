@@ -49,10 +49,13 @@ class Place:
         """A commit that changes the kernel, and not what it plays."""
         return self.linux.commit(title, {"include/linux/more.h": f"/* {title} */\n"})
 
-    def pytest(self, *words: str, played: bool = True, **environment: str) -> Done:
-        """`played`: guests are."""
-        command = [sys.executable, "-m", "pytest", *(["-p", "played_guests"] if played else [])]
-        command += [f"--kbisect-kernel={self.linux.path}", f"--kbisect-cache={self.path / 'cache'}", *words]
+    def pytest(self, *words: str, played: bool = True, bare: bool = False, **environment: str) -> Done:
+        """`played`: guests are. `bare`: with no arguments but `words`."""
+        command = [sys.executable, "-m", "pytest"]
+        if not bare:
+            command += ["-p", "played_guests"] if played else []
+            command += [f"--kbisect-kernel={self.linux.path}", f"--kbisect-cache={self.path / 'cache'}"]
+        command += words
         paths = [str(HERE), str(HERE.parent)]
         paths += filter(None, [os.environ.get("PYTHONPATH"), environment.pop("PYTHONPATH", "")])
         own = {

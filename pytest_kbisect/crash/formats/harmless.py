@@ -64,7 +64,7 @@ def _words(text: str) -> frozenset[bytes]:
 
 
 BUG: Final = Pattern(
-    r"\w(?<!TASK )BUG:|DEBUG:|Oops - BUG:|BUG: (?:recent printk recursion|no syscalls can create)"
+    r"\w(?<!TASK )BUG:|DEBUG:|Oops - BUG:|BUG:[^\s]|BUG: (?:recent printk recursion|no syscalls can create)"
 )
 WARNING: Final = HarmlessWords(
     begin=b"WARNING:",
@@ -77,7 +77,8 @@ WARNING: Final = HarmlessWords(
         deprecated unsupported ignore ignored ignores ignoring firmware perform performed performance performing
         spectre mitigation mitigations experimental insecure entropy unchecked fsck apparmor selinux certificate
         certificates obsolete fallback insufficient lvmetad linker capability capabilities nvidia nvram fadump
-        ebpf mand udev udevd udevadm ssh sshd
+        ebpf mand udev udevd udevadm ssh sshd bios bootloader assuming leaks disabling recommended untested
+        errata compatible stuck polling
     """),
     phrases={
         b"supported": (b"not supported",),
@@ -106,7 +107,7 @@ FAULT: Final = Pattern(r"traps: |general protection fault (?:ip|rip):|segfault a
 # kernel/hung_task.c says of a task that is blocked for long; who holds what it waits for is said below.
 INFO: Final = Pattern(
     r"INFO:(?!\s*$| (?:rcu_|task .{1,64} (?:blocked (?:in I/O wait )?for more than|can't die for more than) "
-    r"|\w*\s?suspicious RCU|possible |inconsistent "
+    r"|\w*\s?suspicious (?:RCU|rcu_dereference_check)|possible |inconsistent "
     r"|trying to register|[A-Z_-]{3,20}-safe -> |(?:Allocated|Freed) in |(?:Slab|Object) 0x))"
 )
 INT3: Final = Pattern(r"\wint3:")

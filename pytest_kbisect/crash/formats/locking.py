@@ -55,7 +55,7 @@ DEADLOCK: Final = (
 
 RCU_USAGE: Final = (
     crash_format(
-        r"INFO: suspicious RCU usage",
+        r"INFO: suspicious (?:RCU usage|rcu_dereference_check\(\) usage)",  # the second before 3.2
         "INFO: suspicious RCU usage in {frame}",
         steps=_TRACE,
         skip=("rcu|kmem|slab",),
