@@ -33,6 +33,7 @@ def added() -> Iterator[None]:
     known.use(before)
 
 
+@pytest.mark.bisection
 @pytest.mark.skipif(
     not all(map(shutil.which, ("qemu-system-x86_64", "gcc", "perl"))), reason="this host builds no kernels"
 )

@@ -30,6 +30,7 @@ def place(tmp_path: Path) -> Place:
     return place
 
 
+@pytest.mark.bisection
 @builds_kernels
 def test_a_bisection_with_it(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Collected, prepared, run, copied and repeated, by a plugin that knows nothing of these."""
@@ -51,6 +52,7 @@ def test_a_bisection_with_it(place: Place, monkeypatch: pytest.MonkeyPatch) -> N
     assert command in initramfs.read_bytes()
 
 
+@pytest.mark.bisection
 @builds_kernels
 def test_what_belongs_to_it_makes_another_bisection(place: Place) -> None:
     place.play("The culprit", "crash")
