@@ -164,7 +164,7 @@ def test_what_is_cut_short_is_made_again(guests, pool, machine, tmp_path: Path) 
 
 def test_another_qemu_does_not_get_what_this_one_froze(machine, monkeypatch) -> None:
     here = key_of(machine)
-    monkeypatch.setattr("pytest_kbisect.guest.guests.qemu_identity", lambda: "another one")
+    monkeypatch.setattr("pytest_kbisect.guest.guests.qemu_identity", lambda _: "another one")
     assert key_of(machine) != here
     monkeypatch.undo()
     assert key_of(machine) == here
