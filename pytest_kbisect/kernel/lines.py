@@ -3,7 +3,7 @@
 Only what can be named exactly counts. A table is found by the symbols or the section that the kernel's
 linker script gives it, and has one of the layouts below only if every entry of it fits: pointers that
 point into the image, file names that are names of source files, code where code should be. Where no
-layout fits, or two do, it keeps its lines and counts as it is: kernels are then told apart by it
+layout fits, or two do, it keeps its lines and counts as it is: kernels then differ by it
 that need not be, which costs a test. The other error would cost a right answer.
 
     __bug_table             WARN(), BUG(): struct bug_entry of include/asm-generic/bug.h

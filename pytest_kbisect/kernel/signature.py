@@ -53,7 +53,7 @@ def of_vmlinux(vmlinux: Path, architecture: Architecture = DEFAULT) -> str:
 
     loaded = Loaded.of(vmlinux)
     lines.clear(loaded, architecture)
-    whole = hashlib.sha256()
+    digest = hashlib.sha256()
     for section in loaded.sections:
-        whole.update(hashlib.sha256(section.data).digest())
-    return whole.hexdigest()
+        digest.update(hashlib.sha256(section.data).digest())
+    return digest.hexdigest()
