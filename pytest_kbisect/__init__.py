@@ -20,10 +20,10 @@ if TYPE_CHECKING:
         StrategyKind,
         no_result,
     )
+    from pytest_kbisect.crash.crash_report import LOST_CONNECTION, NO_OUTPUT, CrashReport
     from pytest_kbisect.crash.formats.format import CALL_TRACE, RIP, STACK, CrashFormat, anchor, crash_format
     from pytest_kbisect.crash.matching import Match, same_bug
-    from pytest_kbisect.crash.reading import ConsoleReader, parse_console
-    from pytest_kbisect.crash.report import LOST_CONNECTION, NO_OUTPUT, CrashReport
+    from pytest_kbisect.crash.reader import ConsoleReader, parse_console
     from pytest_kbisect.errors import (
         BootError,
         BuildError,
@@ -105,8 +105,8 @@ _HOMES = {
     ),
     "crash.formats.format": ("CALL_TRACE", "RIP", "STACK", "CrashFormat", "anchor", "crash_format"),
     "crash.matching": ("Match", "same_bug"),
-    "crash.reading": ("ConsoleReader", "parse_console"),
-    "crash.report": ("LOST_CONNECTION", "NO_OUTPUT", "CrashReport"),
+    "crash.reader": ("ConsoleReader", "parse_console"),
+    "crash.crash_report": ("LOST_CONNECTION", "NO_OUTPUT", "CrashReport"),
     "errors": (
         "BootError",
         "BuildError",
@@ -128,15 +128,17 @@ _HOMES = {
 }
 
 
-def __getattr__(name):  # type: ignore[no-untyped-def]
-    from importlib import import_module
+if not TYPE_CHECKING:  # or any name would be right to a type checker
 
-    for home, names in _HOMES.items():
-        if name in names:
-            value = getattr(import_module("{}.{}".format(__name__, home)), name)
-            globals()[name] = value  # the next time without this function
-            return value
-    raise AttributeError("module {!r} has no attribute {!r}".format(__name__, name))
+    def __getattr__(name):
+        from importlib import import_module
+
+        for home, names in _HOMES.items():
+            if name in names:
+                value = getattr(import_module("{}.{}".format(__name__, home)), name)
+                globals()[name] = value  # the next time without this function
+                return value
+        raise AttributeError("module {!r} has no attribute {!r}".format(__name__, name))
 
 
 def __dir__():  # type: ignore[no-untyped-def]

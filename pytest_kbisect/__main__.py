@@ -1,6 +1,6 @@
 """`python3 -m pytest_kbisect VERB`: what a clone is started with. See `checkout`.
 
-Old Pythons can read it, 2.7 too: it tells them in one line that they are too old.
+Old Pythons can read it, 2.7 too: it prints one line: they are too old.
 """
 
 import sys

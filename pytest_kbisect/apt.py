@@ -33,7 +33,7 @@ def as_root(words: Sequence[str]) -> list[str]:
 
 
 def install_words(packages: Sequence[str]) -> list[str]:
-    """What to tell apt-get to install these."""
+    """The arguments of apt-get that install these."""
     return ["install", "--yes", "--no-install-recommends", *packages]
 
 

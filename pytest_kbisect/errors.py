@@ -62,7 +62,7 @@ class HostError(KbisectError):
 class BuildError(KbisectError):
     """A commit does not build.
 
-    `cause` holds the lines of make's output that explain it (at most 20), `log` the path of the whole output.
+    `cause` holds the lines of make's output that explain it (at most 20), `log` the path of all output.
     """
 
     def __init__(self, message: str, *, cause: tuple[str, ...] = (), log: str = "") -> None:

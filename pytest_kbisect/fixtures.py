@@ -1,4 +1,4 @@
-"""The fixtures `kernel`, `vm` and `program`, and what they tell JUnit."""
+"""The fixtures `kernel`, `vm` and `program`, and what they record in JUnit XML."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ def kernel(
     request: pytest.FixtureRequest, kbisect_session: Session, kbisect_configuration: str
 ) -> KernelImage:
     """The built kernel: commit, signature, config, image, vmlinux, compiler (see KernelImage)."""
-    tell = request.node.user_properties.append
+    record = request.node.user_properties.append
     asked = request_of(request.config)
     if kbisect_configuration:
-        tell((properties.CONFIGURATION, kbisect_configuration))
-    tell((properties.COMMIT, kbisect_session.commit))
+        record((properties.CONFIGURATION, kbisect_configuration))
+    record((properties.COMMIT, kbisect_session.commit))
     for title in needs_of(request.node).crash:
-        tell((properties.EXPECTED, title))
+        record((properties.EXPECTED, title))
     try:
         built = kbisect_session.kernel(kbisect_configuration)
     except BuildError as error:
@@ -72,15 +72,15 @@ def kernel(
             raise UsageError(str(error)) from None
         if not bisecting:
             raise
-        tell((properties.OUTCOME, "build-failed"))  # a bisection skips what does not build
-        tell((properties.TITLE, str(error)))
+        record((properties.OUTCOME, "build-failed"))  # a bisection skips what does not build
+        record((properties.TITLE, str(error)))
         pytest.skip("\n".join([str(error), *(line for line in error.cause if line not in str(error))]))
-    tell((properties.SIGNATURE, built.signature))
-    tell((properties.COMPILER, built.compiler))
+    record((properties.SIGNATURE, built.signature))
+    record((properties.COMPILER, built.compiler))
     for fact in _costs(built):
-        tell(fact)
+        record(fact)
     if built.signature in asked.known:
-        tell((properties.SAME_KERNEL, "1"))
+        record((properties.SAME_KERNEL, "1"))
         pytest.skip("the same kernel was tested before, at another commit")
     return built
 
@@ -109,16 +109,16 @@ def vm(
     `run(command, timeout=seconds)`, `run_program(path, *arguments, timeout=seconds)`,
     `put(local, remote)`, `get(remote, local)`, `console.text()`. A crash on its console fails the test.
     """
-    tell = request.node.user_properties.append
-    tell((properties.RUN, str(kbisect_run)))
-    tell((properties.BEGAN, f"{time.time():.3f}"))
-    tell((properties.CONSOLE, str(kbisect_session.console_folder(request.node.nodeid) / "console.log")))
+    record = request.node.user_properties.append
+    record((properties.RUN, str(kbisect_run)))
+    record((properties.BEGAN, f"{time.time():.3f}"))
+    record((properties.CONSOLE, str(kbisect_session.console_folder(request.node.nodeid) / "console.log")))
     with kbisect_session.guest(kernel, needs_of(request.node), request.node.nodeid) as guest:
-        tell((properties.BOOT_SECONDS, f"{guest.boot_seconds:.3f}"))
-        tell((properties.RESTORE_SECONDS, f"{guest.restore_seconds:.3f}"))
-        tell((properties.BOOT, "fresh" if guest.boot_number is None else str(guest.boot_number)))
+        record((properties.BOOT_SECONDS, f"{guest.boot_seconds:.3f}"))
+        record((properties.RESTORE_SECONDS, f"{guest.restore_seconds:.3f}"))
+        record((properties.BOOT, "fresh" if guest.boot_number is None else str(guest.boot_number)))
         for report in guest.boot_reports:
-            tell((properties.BOOT_CRASH, report.title))
+            record((properties.BOOT_CRASH, report.title))
         request.node.stash[GUEST] = guest
         wanted = Expectation(frozenset([*needs_of(request.node).crash, *request_of(request.config).expect]))
         guest.expect(wanted.met_by)
@@ -129,19 +129,19 @@ def vm(
                     " again in a run only if the kernel has CONFIG_DEBUG_FS"
                 )
         if options.value(request.config, "gdb"):
-            from pytest_kbisect import inside
+            from pytest_kbisect import interactive
 
-            inside.before_run(request.config, guest, kbisect_session.folder / "gdb")
+            interactive.before_run(request.config, guest, kbisect_session.folder / "gdb")
         reached = kbisect_session.watch(guest, kernel)
         started = time.monotonic()
         yield guest
         ended = time.monotonic()
         if reached is not None:
             request.node.user_properties += reached.facts()
-        tell((properties.RUN_SECONDS, f"{ended - started:.3f}"))
+        record((properties.RUN_SECONDS, f"{ended - started:.3f}"))
         if guest.unsettled:  # a fixture has cleaned up, or failed, after all looks at the console
             guest.settle()
-    tell((properties.TEARDOWN_SECONDS, f"{time.monotonic() - ended:.3f}"))
+    record((properties.TEARDOWN_SECONDS, f"{time.monotonic() - ended:.3f}"))
 
 
 @pytest.fixture(scope="session")

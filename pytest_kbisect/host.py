@@ -68,7 +68,7 @@ def _program(name: str) -> Callable[[], bool]:
 def _header(name: str) -> Callable[[], bool]:
     def present() -> bool:
         folders = [*map(Path, filter(None, os.environ.get("CPATH", "").split(os.pathsep))), *_INCLUDE]
-        # openssl keeps some of its headers in the multiarch folder, so a glob beside the plain name.
+        # openssl keeps some of its headers in the multiarch folder, so a glob in addition to the plain name.
         return any((folder / name).exists() or any(folder.glob(f"*-linux-gnu/{name}")) for folder in folders)
 
     return present
@@ -77,7 +77,7 @@ def _header(name: str) -> Callable[[], bool]:
 def static_busybox() -> str | None:
     """The path of a busybox without an interpreter: the guest has no C library for a dynamic one.
 
-    Alpine and openSUSE have one of another name beside the dynamic one.
+    Alpine and openSUSE have one of another name next to the dynamic one.
     """
     return next(filter(_is_static, filter(None, map(find, _BUSYBOXES))), None)
 
@@ -302,11 +302,11 @@ def notes(tools: Iterable[Tool], here: Family) -> list[str]:
 
 
 def version(program: str) -> str:
-    """What a program says its version is, "12.2.0" for example; empty if it is missing or does not tell."""
+    """What a program says its version is, "12.2.0" for example; empty if it is missing or does not say."""
     path = find(program)
     if path is None:
         return ""
-    # busybox tells its version when it is asked nothing.
+    # busybox prints its version when it is asked nothing.
     done = subprocess.run(
         [path] if program == "busybox" else [path, "--version"],
         stdin=subprocess.DEVNULL,

@@ -15,7 +15,7 @@ _RESERVE = 512
 GUESTS_EACH = 8
 """Guests at a time that one commit's session can make use of: most commits are decided by a dozen runs."""
 MOST_AT_ONCE = 4
-"""Commits tested at a time: each more tells less, and wants a worktree and memory for a build."""
+"""Commits tested at a time: each further one says less, and needs a worktree and memory for a build."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def commits_at_once(guests: int) -> int:
 
 def require_memory(guest: int) -> None:
     """Raise HostError where the host has no memory for one more guest of so many MiB."""
-    from pytest_kbisect.kernel.headroom import MIB, memory_available
+    from pytest_kbisect.kernel.host_limits import MIB, memory_available
 
     free = memory_available() // MIB
     if free < guest + GUEST_OVERHEAD:

@@ -112,15 +112,15 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 def _share(config: pytest.Config) -> None:
     """Have the processes that this one starts use the same frozen guests."""
-    with contextlib.suppress(OSError):  # a cache folder that cannot be made is told where it is needed
+    with contextlib.suppress(OSError):  # a cache folder that cannot be made is reported where it is needed
         session_of(config).share()
 
 
 def _check_looking(config: pytest.Config) -> None:
     if options.value(config, "shell") or options.value(config, "gdb") or options.debugs(config):
-        from pytest_kbisect import inside
+        from pytest_kbisect import interactive
 
-        inside.check(config)
+        interactive.check(config)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -165,7 +165,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     if options.value(config, "kernel") is None or os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
         return None
     from pytest_kbisect import parallel
-    from pytest_kbisect.kernel.headroom import MIB, memory_available
+    from pytest_kbisect.kernel.host_limits import MIB, memory_available
 
     available, memory = memory_available() // MIB, options.value(config, "memory")
     config.stash[WORKERS] = parallel.workers(parallel.processors(), available, memory)
@@ -291,21 +291,21 @@ def _in_sight(item: pytest.Item, error: BaseException, guest: Guest) -> BaseExce
     """With --pdb, the error with its traceback cut where `vm` is in scope."""
     if not options.debugs(item.config):
         return error
-    from pytest_kbisect import inside
+    from pytest_kbisect import interactive
 
-    return inside.in_sight(error, guest)
+    return interactive.in_sight(error, guest)
 
 
 def pytest_exception_interact(
     node: pytest.Item | pytest.Collector, report: pytest.CollectReport | pytest.TestReport
 ) -> None:
-    """A test has failed and its guest still runs: let the user look inside, if that was asked for."""
+    """A test has failed and its guest still runs: give the user access, if that was asked for."""
     guest = node.stash.get(GUEST, None)
     if guest is None or not (options.value(node.config, "shell") or options.value(node.config, "gdb")):
         return
-    from pytest_kbisect import inside
+    from pytest_kbisect import interactive
 
-    inside.after_failure(node.config, guest, report)
+    interactive.after_failure(node.config, guest, report)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,7 +2,7 @@
 
 A child gets its own process group and a parent-death signal, so that SIGINT, SIGTERM and even
 `kill -9` of any of our processes leave nothing running. A program that has children of its own
-(make) is started under a shell that hands the signal on to the whole group.
+(make) is started under a shell that passes the signal on to its group.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def start(
     """Start a program that is killed when the calling *thread* ends.
 
     So call it from a thread that lives as long as the child should (the parent-death signal is that of a
-    thread, see prctl(2)). `group`: the program starts others, and its whole process group is killed. Raises
+    thread, see prctl(2)). `group`: the program starts others, and its process group is killed. Raises
     HostError when the program is not there.
     """
     argv = [str(word) for word in command]
@@ -80,7 +80,7 @@ def start(
 
 
 def kill(child: subprocess.Popen[bytes]) -> None:
-    """End a child and its whole group now, and reap it."""
+    """End a child and its group now, and reap it."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
@@ -133,7 +133,7 @@ def bytecode(folder: Path) -> dict[str, str]:
     """The environment in which Pythons of ours keep their bytecode, where this one keeps none.
 
     Images of containers set PYTHONDONTWRITEBYTECODE; every session would compile all modules anew,
-    a second each time. Nothing is written beside anybody's sources: `folder` takes it.
+    a second each time. Nothing is written next to anybody's sources: `folder` takes it.
     """
     if not sys.dont_write_bytecode:
         return {}

@@ -30,14 +30,14 @@ def compile_static(source: Path | str, folder: Path, *, name: str = "", flags: t
         except OSError as error:
             raise UsageError(f"cannot read {source}: {error.strerror}") from None
         name = name or source.stem
-        beside = source.parent.absolute()
-        include = ["-I", str(beside)]
+        folder_of_source = source.parent.absolute()
+        include = ["-I", str(folder_of_source)]
     else:
-        text, origin, beside, include = source.encode(), name or "program", None, []
+        text, origin, folder_of_source, include = source.encode(), name or "program", None, []
     command = ["gcc", *_FLAGS, *include, *flags]
     digest = hashlib.sha256("\0".join(command).encode() + b"\0" + text)
     # The compiler knows what is included, and takes 20 ms to say so: too much for each run of most sources.
-    if any(flag.startswith(("-I", "-i")) for flag in flags) or _may_include(text, beside):
+    if any(flag.startswith(("-I", "-i")) for flag in flags) or _may_include(text, folder_of_source):
         for header in _included(text, command):
             digest.update(os.fsencode(f"\0{header}\0") + Path(header).read_bytes())
     program = folder / digest.hexdigest()[:16] / (name or "program")
@@ -60,16 +60,16 @@ def compile_static(source: Path | str, folder: Path, *, name: str = "", flags: t
 
 def headers(source: Path) -> tuple[Path, ...]:
     """The files that a C source includes, but for the system's; none where it does not compile."""
-    text, beside = source.read_bytes(), source.parent.absolute()
-    if not _may_include(text, beside):
+    text, folder_of_source = source.read_bytes(), source.parent.absolute()
+    if not _may_include(text, folder_of_source):
         return ()
-    return tuple(map(Path, _included(text, ["gcc", *_FLAGS, "-I", str(beside)])))
+    return tuple(map(Path, _included(text, ["gcc", *_FLAGS, "-I", str(folder_of_source)])))
 
 
-def _may_include(text: bytes, beside: Path | None) -> bool:
-    """Whether a source may include more than the system's headers; `beside` is the folder it lies in."""
+def _may_include(text: bytes, folder_of_source: Path | None) -> bool:
+    """Whether a source may include more than the system's headers; `folder_of_source` is None for a text."""
     return any(
-        not name or (beside is not None and (beside / os.fsdecode(name)).exists())
+        not name or (folder_of_source is not None and (folder_of_source / os.fsdecode(name)).exists())
         for name in _INCLUDED.findall(text)
     )
 

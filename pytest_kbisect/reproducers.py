@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pytest_kbisect.reproducer_kinds import GuestProgram, ReproducerKind
 
 OWN_FIXTURE = "kbisect_session"
-"""Behind `kernel` and `vm`: tells our fixtures from others of those names."""
+"""Behind `kernel` and `vm`: distinguishes our fixtures from others of those names."""
 
 UNTESTABLE = (125, 126, 127)
 """Exit statuses by which a reproducer says that this kernel cannot be tested: git bisect run's own
@@ -86,7 +86,7 @@ class ReproducerFile(pytest.Module):
 
 
 def uncollected(config: pytest.Config, error: Exception) -> pytest.Collector.CollectError:
-    """A test that cannot be made as it was asked for: something to mend, told in one line."""
+    """A test that cannot be made as it was asked for: something to mend, in one line."""
     config.stash.setdefault(USAGE, str(error))
     return pytest.Collector.CollectError(str(error))
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pytest_kbisect.guest.accelerator import Accelerator
     from pytest_kbisect.guest.disk import DiskImage
     from pytest_kbisect.guest.guests import Guests
-    from pytest_kbisect.guest.image import GuestImage
+    from pytest_kbisect.guest.initramfs import GuestImage
     from pytest_kbisect.guest.qemu import Machine
     from pytest_kbisect.guest.vm import Guest
     from pytest_kbisect.kernel.config import ConfigRequest
@@ -70,10 +70,10 @@ class Session:
     def check_host(self) -> None:
         """Check what would fail at the first kernel or guest. Raises HostError or UsageError."""
         from pytest_kbisect import host
-        from pytest_kbisect.kernel import headroom
+        from pytest_kbisect.kernel import host_limits
 
         _ = self.disk  # raises where it cannot be used
-        headroom.require_path(self.cache)
+        host_limits.require_path(self.cache)
         absent = host.missing(host.Purpose.BUILD, host.Purpose.GUEST, architecture=self.architecture)
         host.require_tools(tool for tool in absent if not tool.optional)
         try:
@@ -189,33 +189,33 @@ class Session:
     def image(self) -> GuestImage:
         from filelock import FileLock
 
-        from pytest_kbisect.guest import image
+        from pytest_kbisect.guest import initramfs
 
         with FileLock(self.share() / "image.lock"):
-            return image.build(self.share() / "image", self.disk, self.architecture)
+            return initramfs.build(self.share() / "image", self.disk, self.architecture)
 
     @cached_property
     def _guests(self) -> Guests:
         from pytest_kbisect.guest.guests import Guests
         from pytest_kbisect.guest.pool import Pool
-        from pytest_kbisect.kernel.headroom import memory_available
+        from pytest_kbisect.kernel.host_limits import memory_available
 
         fresh = options.value(self._config, "fresh-boot")
         return Guests(
             None if fresh else Pool(self.share() / "frozen", memory_available),
             self.image,
-            thaw=self._thaw,
+            resume=self._resume,
             boot_timeout=options.value(self._config, "boot-timeout"),
             say=self.events.say,
         )
 
-    def _thaw(self) -> Path | None:
+    def _resume(self) -> Path | None:
         """The program that a restored guest runs first, where the host can compile it."""
-        from pytest_kbisect.guest import THAW_SOURCE
+        from pytest_kbisect.guest import RESUME_SOURCE
         from pytest_kbisect.programs import compile_static
 
         try:
-            return compile_static(THAW_SOURCE, self.cache / "programs", name="thaw")
+            return compile_static(RESUME_SOURCE, self.cache / "programs", name="resume")
         except (UsageError, HostError):
             self.events.say_once(
                 "note: this host cannot compile static C programs, so restored guests of kernels before 5.18 share random numbers"

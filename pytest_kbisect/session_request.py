@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from pytest_kbisect import options, whole
+from pytest_kbisect import atomic, options
 from pytest_kbisect.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class SessionRequest:
 
     def write(self, path: Path) -> None:
         """Write it as JSON. Raises OSError."""
-        whole.write(path, json.dumps({"schema": SCHEMA, **asdict(self)}, indent=2) + "\n")
+        atomic.write(path, json.dumps({"schema": SCHEMA, **asdict(self)}, indent=2) + "\n")
 
 
 def read(path: Path) -> SessionRequest:

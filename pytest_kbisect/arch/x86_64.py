@@ -16,7 +16,7 @@ _BOOT: Final = "arch/x86/boot"
 def _code_lines(loaded: Loaded) -> list[tuple[int, bytes]]:
     from pytest_kbisect.arch.x86_64_calls import lines
 
-    return lines(loaded)
+    return lines(loaded, X86_64.objdump_machine)
 
 
 X86_64: Final = Architecture(

@@ -28,8 +28,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from pytest_kbisect import process
-from pytest_kbisect.arch.x86_64 import X86_64
-from pytest_kbisect.kernel.takers import PRINTERS, TAKERS, Taker
+from pytest_kbisect.arch.takers import PRINTERS, TAKERS, Taker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -72,7 +71,7 @@ _BETWEEN: Final = re.compile(rb"[:( ,]{1,3}(?:line )?")
 Kind = Taker | Literal["ubsan", "kasan", "format"]
 
 
-def lines(loaded: Loaded) -> list[tuple[int, bytes]]:
+def lines(loaded: Loaded, objdump_machine: str) -> list[tuple[int, bytes]]:
     """Addresses of the numbers, and the bits there that are theirs."""
     known: list[tuple[str, str, Kind]] = [
         *((name, "", taker) for name, taker in TAKERS.items()),
@@ -82,7 +81,7 @@ def lines(loaded: Loaded) -> list[tuple[int, bytes]]:
     ]
     takers = {address: kind for name, rest, kind in known for address in _functions(loaded, name, rest)}
     found: dict[int, bytes] = {}
-    for kind, loads in _calls(loaded, takers):
+    for kind, loads in _calls(loaded, takers, objdump_machine):
         found |= dict(_of_call(loaded, kind, loads))
     return list(found.items())
 
@@ -154,7 +153,7 @@ Loads = dict[int, tuple[int, int]]
 """By the number of the register: the address of a constant of 32 bits, and its value as 64 bits."""
 
 
-def _calls(loaded: Loaded, takers: dict[int, Kind]) -> Iterator[tuple[Kind, Loads]]:
+def _calls(loaded: Loaded, takers: dict[int, Kind], objdump_machine: str) -> Iterator[tuple[Kind, Loads]]:
     """Calls of these functions: what is in `takers`, and the constants loaded for it, by each way there."""
     if not takers:
         return
@@ -164,7 +163,9 @@ def _calls(loaded: Loaded, takers: dict[int, Kind]) -> Iterator[tuple[Kind, Load
         at = int(np.searchsorted(starts, site, "right")) - 1
         if at >= 0 and site < int(ends[at]):
             bodies.setdefault((int(starts[at]), int(ends[at])), []).append((site, kind))
-    for (start, end), boundaries in zip(bodies, _boundaries(loaded, list(bodies)), strict=True):
+    for (start, end), boundaries in zip(
+        bodies, _boundaries(loaded, list(bodies), objdump_machine), strict=True
+    ):
         if not boundaries or end not in boundaries:
             continue
         body = _Body(loaded, sorted(boundaries))
@@ -195,7 +196,7 @@ def _sites(loaded: Loaded, takers: dict[int, Kind]) -> Iterator[tuple[int, Kind]
             yield section.address + int(offset), takers[int(address)]
 
 
-def _boundaries(loaded: Loaded, bodies: Sequence[tuple[int, int]]) -> list[set[int]]:
+def _boundaries(loaded: Loaded, bodies: Sequence[tuple[int, int]], objdump_machine: str) -> list[set[int]]:
     """Of each function: the addresses where instructions begin, and its end if one ends there."""
     if not bodies:
         return []
@@ -206,7 +207,7 @@ def _boundaries(loaded: Loaded, bodies: Sequence[tuple[int, int]]) -> list[set[i
     with tempfile.NamedTemporaryFile(prefix="kbisect-") as file:
         file.write(code)
         file.flush()
-        options = ["-D", "-z", "-b", "binary", "-m", X86_64.objdump_machine, "--no-show-raw-insn"]
+        options = ["-D", "-z", "-b", "binary", "-m", objdump_machine, "--no-show-raw-insn"]
         listing = process.run(["objdump", *options, file.name])
     begins = np.zeros(len(code) + 1, bool)
     for line in listing.splitlines():

@@ -21,7 +21,7 @@ from pytest_kbisect.bisection.launcher import Selection, SessionLauncher
 from pytest_kbisect.bisection.stages import Bisection, Plan
 from pytest_kbisect.bisection.strategy import AnswerKind
 from pytest_kbisect.bisection.symbolizing import symbolized
-from pytest_kbisect.crash.symbols import Symbolized
+from pytest_kbisect.crash.symbolize import Symbolized
 from pytest_kbisect.enrichment import attempt
 from pytest_kbisect.errors import ExitCode, KbisectError, UsageError
 from pytest_kbisect.kernel.config import request

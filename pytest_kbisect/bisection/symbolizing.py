@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_kbisect.crash.symbols import Symbolized, symbolize
+from pytest_kbisect.crash.symbolize import Symbolized, symbolize
 from pytest_kbisect.kernel.provide import provide
 from pytest_kbisect.kernel.symbols import functions_in, symbols_for
 

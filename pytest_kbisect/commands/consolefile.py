@@ -1,4 +1,4 @@
-"""Console logs as files: plain, compressed, or in UTF-16, told by what they begin with."""
+"""Console logs as files: plain, compressed, or in UTF-16, recognized by their first bytes."""
 
 from __future__ import annotations
 

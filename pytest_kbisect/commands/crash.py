@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _symbolized(text: str, vmlinux: Path | None) -> str:
     if vmlinux is None:
         return text
-    from pytest_kbisect.crash.symbols import symbolize
+    from pytest_kbisect.crash.symbolize import symbolize
 
     result = symbolize(text, vmlinux)
     if not result.done:

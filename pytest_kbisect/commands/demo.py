@@ -65,13 +65,13 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def run(arguments: argparse.Namespace) -> int:
     """Make the history, bisect it, and check the answer. Raises KbisectError if that is wrong."""
     from pytest_kbisect.demo import repository
-    from pytest_kbisect.kernel import headroom
+    from pytest_kbisect.kernel import host_limits
 
     given = arguments.tarball or arguments.tree
     _check_host(with_source=given is None)
     source = _source(arguments.tarball, arguments.tree)
     cache = (arguments.cache or options.default_cache()).absolute()
-    headroom.require_path(cache)
+    host_limits.require_path(cache)
     folder = cache / "demo"
     _check_disk(cache)
     started = time.monotonic()
@@ -140,9 +140,9 @@ def _check_host(*, with_source: bool) -> None:
 
 def _check_disk(cache: Path) -> None:
     """Before anything is written."""
-    from pytest_kbisect.kernel import headroom
+    from pytest_kbisect.kernel import host_limits
 
-    free = shutil.disk_usage(headroom.existing(cache)).free >> 20
+    free = shutil.disk_usage(host_limits.existing(cache)).free >> 20
     if free < _DISK_MIB:
         raise HostError(
             f"{cache} needs {_DISK_MIB} MiB, and {free} MiB are free: name another folder with --cache"
@@ -199,7 +199,7 @@ That is the commit that was planted: {demo.culprit[:12]}. ({took} in all)
 
 What happened: both ends of the range were built and booted in QEMU, and {demo.reproducer} was run in fresh
 guests, to see that it crashes the one and not the other. Then commits in between were tested, each time the one that
-tells most for its price, until one was left whose parent does not crash. On the way stood {len(demo.unbuildable)} commits that do not build,
+gives most information for its price, until one was left whose parent does not crash. On the way stood {len(demo.unbuildable)} commits that do not build,
 {len(demo.unbootable)} that does not boot and {len(demo.words)} that change no code: those are skipped, or cost nothing.
 
     git -C {shlex.quote(str(demo.path))} show {demo.culprit[:12]}        the culprit

@@ -9,14 +9,14 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from pytest_kbisect import distribution, host, options, parallel
-from pytest_kbisect.checkup import Severity
+from pytest_kbisect.doctor import Severity
 from pytest_kbisect.errors import ExitCode, HostError
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from pytest_kbisect.checkup import Finding
+    from pytest_kbisect.doctor import Finding
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _findings(arguments: argparse.Namespace) -> Iterator[Finding]:
-    from pytest_kbisect.checkup import guests, machine, source
+    from pytest_kbisect.doctor import compiler, machine, virtualization
 
     cache = (arguments.cache or options.default_cache()).absolute()
     yield from machine.tools()
@@ -80,9 +80,9 @@ def _findings(arguments: argparse.Namespace) -> Iterator[Finding]:
     yield (folder := machine.cache_folder(cache))
     path = arguments.kernel or arguments.kernel_option
     ends = [end for end in (arguments.range or "").split("..") if end]
-    yield from source.check(path, tuple(ends) or ("HEAD",), cache)
+    yield from compiler.check(path, tuple(ends) or ("HEAD",), cache)
     if folder.state is not Severity.PROBLEM:
-        yield from guests.check(cache)
+        yield from virtualization.check(cache)
 
 
 def _fix() -> None:

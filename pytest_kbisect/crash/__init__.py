@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_kbisect.crash.report import LOST_CONNECTION, NO_OUTPUT, CrashReport
+from pytest_kbisect.crash.crash_report import LOST_CONNECTION, NO_OUTPUT, CrashReport
 
 if TYPE_CHECKING:
     from pytest_kbisect.crash.matching import Match, same_bug
-    from pytest_kbisect.crash.reading import ConsoleReader, parse_console
+    from pytest_kbisect.crash.reader import ConsoleReader, parse_console
 
 __all__ = [
     "LOST_CONNECTION",
@@ -25,9 +25,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ConsoleReader": "reading",
+    "ConsoleReader": "reader",
     "Match": "matching",
-    "parse_console": "reading",
+    "parse_console": "reader",
     "same_bug": "matching",
 }
 

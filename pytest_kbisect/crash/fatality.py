@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from pytest_kbisect.crash.pattern import Pattern
 
 if TYPE_CHECKING:
-    from pytest_kbisect.crash.report import CrashReport
+    from pytest_kbisect.crash.crash_report import CrashReport
 
 
 class Fatality(StrEnum):

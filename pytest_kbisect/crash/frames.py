@@ -1,9 +1,9 @@
-"""Which functions of a trace tell a bug from another, and which are on the way to any fault.
+"""Which functions of a trace distinguish bugs, and which are on the way to any fault.
 
 A crash is titled by the function that did wrong, and that is rarely the innermost one: above it lie
 the sanitizer, the allocator, the list or lock primitive it called wrongly, the code that prints. The
 tables name those by what they are for. A word that begins with ^ is how a name must begin (leading
-underscores aside), one that begins with = is a whole name; the others may be anywhere in a name.
+underscores aside), one that begins with = is a complete name; the others may be anywhere in a name.
 
 Titles compare with syzbot's only if both look through the same functions. So where its mails of the last
 years (tests/benchmarks/crash_mails.py reads them) name a crash by a function, that is telling here, whatever
@@ -113,9 +113,9 @@ def _compile(tables: tuple[str, ...]) -> re.Pattern[str]:
     """One expression for all names; ^ stands for "begins so, whatever number of underscores comes first"."""
     words = re.sub(r"\s*\|\s*", "|", " ".join(tables)).split()
     heads = [word[1:] for word in words if word.startswith("^")]
-    whole = [word[1:] for word in words if word.startswith("=")]
+    names = [word[1:] for word in words if word.startswith("=")]
     parts = [word for word in words if word[0] not in "^="]
-    return re.compile(rf"^_{{0,8}}(?:{'|'.join(heads)})|^(?:{'|'.join(whole)})$|{'|'.join(parts)}")
+    return re.compile(rf"^_{{0,8}}(?:{'|'.join(heads)})|^(?:{'|'.join(names)})$|{'|'.join(parts)}")
 
 
 @lru_cache(maxsize=1)

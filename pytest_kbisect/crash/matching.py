@@ -14,7 +14,7 @@ from pytest_kbisect.crash.naming import CUT, frame_of_title
 from pytest_kbisect.crash.pattern import Pattern
 
 if TYPE_CHECKING:
-    from pytest_kbisect.crash.report import CrashReport
+    from pytest_kbisect.crash.crash_report import CrashReport
 
 Kind = Literal["match", "related", "unrelated"]
 

@@ -30,7 +30,7 @@ _STAMPED_TITLE: Final = "timestamp in report title"
 
 
 class Name(NamedTuple):
-    """What a crash is called. `reason` says why the report cannot be whole, "" if it can."""
+    """What a crash is called. `reason` says why the report is cut short, "" if it is not."""
 
     title: str
     alternatives: tuple[str, ...]
@@ -116,12 +116,12 @@ def _key_frame(lines: Sequence[str], entry: CrashFormat) -> tuple[tuple[str, ...
     for way in entry.fallbacks:
         if frames != (CUT,):
             return frames, True
-        whole = trusted == len(functions)
+        complete = trusted == len(functions)
         functions, trusted = follow(lines, way)
         frames = _choose(functions[:trusted], entry)
         if frames == (CUT,) and isinstance(way[0], Stack):
             return _choose(functions, entry), False
-        if not whole:
+        if not complete:
             return (CUT,), False
     return frames, True
 

@@ -6,7 +6,7 @@ import re
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
-from pytest_kbisect.crash.console import LONGEST_LINE
+from pytest_kbisect.crash.console_lines import LONGEST_LINE
 from pytest_kbisect.crash.formats import BANNER
 from pytest_kbisect.crash.formats.harmless import HarmlessWords
 from pytest_kbisect.crash.pattern import Pattern

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pytest_kbisect.crash.console import BARE, PROGRAM, read_line
+from pytest_kbisect.crash.console_lines import BARE, PROGRAM, read_line
 from pytest_kbisect.crash.pattern import Pattern
 
 _TIME: Final = Pattern(rb"(?m)^[^\[\n]{0,64}\[ *\d{1,9}\.\d{6}\]")

@@ -86,7 +86,7 @@ def _append(functions: list[str], names: Sequence[str]) -> None:
 def follow(lines: Sequence[str], steps: Sequence[Step]) -> tuple[list[str], int]:
     """Go through a report's lines by steps; the functions met, and how many of them can be trusted.
 
-    Where a fault was injected in the midst of a report, two stacks are in one and cannot be told apart.
+    Where a fault was injected in the midst of a report, two stacks are in one and cannot be separated.
     """
     functions: list[str] = []
     trusted = -1
@@ -144,10 +144,10 @@ def stacks(lines: Sequence[str]) -> tuple[tuple[str, ...], ...]:
 
 
 def trace_fault(lines: Sequence[str]) -> str:
-    """Why the stack traces of a report cannot be whole, "" if they can."""
+    """Why the stack traces of a report are cut short, "" if they are not."""
     lines = [line for line in lines if _EXCEPTION_STACK.match(line) is None]
     begins = [at for at, line in enumerate(lines) if STACK_BEGIN.search(line)]
-    whole = False
+    complete = False
     for kind in _BEGIN_KINDS:
         at = next((at for at in begins if kind.search(lines[at])), None)
         if at is None:
@@ -160,13 +160,13 @@ def trace_fault(lines: Sequence[str]) -> str:
             if "(stack is not available)" in later:
                 break
             if frame_names(later):
-                whole = True
+                complete = True
                 break
         else:
             return "no frames in a stack trace"
-    if not whole and not begins:
+    if not complete and not begins:
         # riscv's trace comes below the registers; of arm's lines each goes on with the one before.
-        whole = any(
+        complete = any(
             _BELOW_REGISTERS.search(line) and frame_names(below) for line, below in pairwise(lines)
         ) or any(len(frame_names(line)) == len(_ARM_NAMES) for line in lines)
-    return "" if whole else "no stack trace in report"
+    return "" if complete else "no stack trace in report"

@@ -6,12 +6,12 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from pytest_kbisect.crash.circumstances import Circumstances
-from pytest_kbisect.crash.console import BARE, LONGEST_LINE, PROGRAM, Line, read_line
+from pytest_kbisect.crash.console_lines import BARE, LONGEST_LINE, PROGRAM, Line, read_line
+from pytest_kbisect.crash.crash_report import CrashReport
 from pytest_kbisect.crash.formats import BANNER
 from pytest_kbisect.crash.known import current
 from pytest_kbisect.crash.naming import name_crash
 from pytest_kbisect.crash.pattern import Pattern
-from pytest_kbisect.crash.report import CrashReport
 from pytest_kbisect.crash.searching import OTHER_TRACE, Hit
 from pytest_kbisect.crash.speakers import Speakers
 from pytest_kbisect.crash.stack import stacks
@@ -92,15 +92,15 @@ class Console:
         data += chunk
         self.held_back = False
         stop = data.rfind(b"\n", self._read_to) + 1
-        whole = last or (not stop and len(data) - self._read_to > _LONGEST_WAIT)
-        if whole:
+        up_to_end = last or (not stop and len(data) - self._read_to > _LONGEST_WAIT)
+        if up_to_end:
             stop = len(data)
         while self._read_to < stop:
             end = stop
             if stop - self._read_to > _BLOCK:
                 end = data.find(b"\n", self._read_to + _BLOCK, stop) + 1 or stop
             hits = self._known.search.headlines(data, self._read_to, end)
-            if end == stop and hits and not whole:
+            if end == stop and hits and not up_to_end:
                 final = data.rfind(b"\n", self._read_to, stop - 1) + 1
                 if hits[-1][0] >= final:
                     self.held_back = True

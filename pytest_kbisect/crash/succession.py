@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pytest_kbisect.crash.console import BARE, STAMPED, Line
+from pytest_kbisect.crash.console_lines import BARE, STAMPED, Line
 from pytest_kbisect.crash.pattern import Pattern
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pytest_kbisect.crash.console import BARE, PROGRAM, STAMPED, Line
+from pytest_kbisect.crash.console_lines import BARE, PROGRAM, STAMPED, Line
 from pytest_kbisect.crash.pattern import Pattern
 from pytest_kbisect.crash.stack import frame_names
 
@@ -167,7 +167,7 @@ def _indent_of(line: Line) -> int:
 
 
 def is_noise(message: str) -> bool:
-    """Whether a line tells nothing: functions the unwinder only guesses, and lockdep's farewell."""
+    """Whether a line says nothing: functions the unwinder only guesses, and lockdep's farewell."""
     return (
         # Who pastes a trace may lose the blanks its lines begin with.
         ((" ? " in message or message.startswith("? ")) and "<EOI>" not in message)

@@ -1,4 +1,4 @@
-"""The demo's git repository: made in one go, whole or not at all, and found again the next time.
+"""The demo's git repository: made in one go, completely or not at all, and found again the next time.
 
 It is bare: bisections work in worktrees of their own, so nobody needs 1.3 GB of checked out files.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_kbisect import host, process
-from pytest_kbisect.demo import history, source
+from pytest_kbisect.demo import commit_graph, source
 from pytest_kbisect.errors import KbisectError, UsageError
 
 if TYPE_CHECKING:
@@ -167,11 +167,11 @@ class _Base:
         self.version = ""
         self._tree = tree
         self._say = say
-        self._wanted = history.paths()
+        self._wanted = commit_graph.paths()
         self._kept: dict[str, bytes] = {}
         self._sent: list[tuple[str, str]] = []
 
-    def import_into(self, write: Callable[[bytes], object]) -> history.History:
+    def import_into(self, write: Callable[[bytes], object]) -> commit_graph.History:
         """Send the whole history to fast-import.
 
         The contents of the files go first, while they are read; only then is known what the commits, even the
@@ -181,8 +181,8 @@ class _Base:
             write(piece)
         if not self.version:
             raise UsageError(f"{self._tree} has no Makefile at its top: is it the source of Linux?")
-        laid = history.lay_out(self.version, self._kept, self._say)
-        for piece in history.stream(laid.commits, self._commands()):
+        laid = commit_graph.lay_out(self.version, self._kept, self._say)
+        for piece in commit_graph.stream(laid.commits, self._commands()):
             write(piece)
         return laid
 
@@ -194,9 +194,9 @@ class _Base:
                 self.version = source.version(file.content)
             if file.path in self._wanted:
                 self._kept[file.path] = file.content
-            yield history.blob(_FIRST_BLOB + number, file.content)
+            yield commit_graph.blob(_FIRST_BLOB + number, file.content)
             self._sent.append((file.path, file.mode))
 
     def _commands(self) -> Iterator[bytes]:
         for number, (path, mode) in enumerate(self._sent):
-            yield history.file_command(path, f":{_FIRST_BLOB + number}", mode)
+            yield commit_graph.file_command(path, f":{_FIRST_BLOB + number}", mode)

@@ -102,7 +102,7 @@ def _unpacked(command: Sequence[str], what: str) -> Iterator[SourceFile]:
         with unpacker.stdout as stream:
             with tarfile.open(fileobj=stream, mode="r|") as archive:
                 yield from _members(archive)
-            # What follows is padding; the program must come to its end to tell whether all was well.
+            # What follows is padding; the program must come to its end to say whether all was well.
             while stream.read(1 << 16):
                 pass
         if unpacker.wait() != 0:
@@ -157,7 +157,7 @@ def _is_git(folder: Path) -> bool:
 def _head(repository: Path) -> str:
     """The hash of HEAD's tree."""
     try:
-        told = process.run(["git", "-C", repository, "rev-parse", "--verify", "HEAD^{tree}"])
+        printed = process.run(["git", "-C", repository, "rev-parse", "--verify", "HEAD^{tree}"])
     except subprocess.CalledProcessError as error:
         raise UsageError(f"{repository}: git finds no HEAD ({process.tail(error.output, 1)})") from error
-    return told.decode().strip()
+    return printed.decode().strip()

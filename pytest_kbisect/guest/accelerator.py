@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_kbisect import process, whole
+from pytest_kbisect import atomic, process
 from pytest_kbisect.arch import DEFAULT, Architecture
 from pytest_kbisect.errors import UsageError
 from pytest_kbisect.scratch import scratch_folder
@@ -30,7 +30,7 @@ SLOW = "guests run under TCG (emulation), several times slower"
 class Accelerator:
     """`name` is "kvm" or "tcg", `cpu` QEMU's -cpu model.
 
-    `why` is the line to tell the user, empty where there is nothing to say.
+    `why` is a line for the user, empty where there is nothing to say.
     """
 
     name: str
@@ -113,5 +113,5 @@ def _working_kvm(cache: Path, kernel: Path, architecture: Architecture) -> str:
     if not answer and not boots("tcg", architecture.cpu, kernel, cache, architecture):
         return ""  # the kernel's fault, or QEMU's: nothing to remember of KVM
     cache.mkdir(parents=True, exist_ok=True)
-    whole.write(path, json.dumps({"boot": boot, "kvm_cpu": answer}))
+    atomic.write(path, json.dumps({"boot": boot, "kvm_cpu": answer}))
     return answer

@@ -18,7 +18,7 @@ _ROOM: Final = bytes(1 << 16)
 
 
 def require_room(folder: Path) -> None:
-    """Raise OSError where a console can grow no more. QEMU does not tell: it drops what finds no room."""
+    """Raise OSError where a console can grow no more. QEMU drops what finds no room."""
     try:
         with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
             written = file.write(_ROOM)
@@ -29,7 +29,7 @@ def require_room(folder: Path) -> None:
 
 
 class Console:
-    """The console of one guest. QEMU writes the file itself, so it is whole whatever happens to us."""
+    """The console of one guest. QEMU writes the file itself, so it is complete whatever happens to us."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _SECTOR: Final = 512
 _BLOCK: Final = 1 << 20
-"""Bytes that are looked at together where an image is read whole."""
+"""Bytes that are looked at together where an image is read from end to end."""
 
 _PACKED: Final = {b"\xfd7zXZ": "xz", b"\x1f\x8b": "gzip", b"(\xb5/\xfd": "zstd", b"BZh": "bzip2"}
 _OTHER: Final = {b"KDMV": "VMware", b"<<< ": "VirtualBox", b"conectix": "Hyper-V", b"vhdxfile": "Hyper-V"}
@@ -55,7 +55,7 @@ class DiskImage:
     files: tuple[Path, ...]
 
     def state(self) -> str:
-        """Changes when one of the files does, as told by inode, size and time. Raises OSError."""
+        """Changes when one of the files does, by inode, size and time. Raises OSError."""
         facts = [file.stat() for file in self.files]
         return " ".join(f"{fact.st_ino}:{fact.st_size}:{fact.st_mtime_ns}" for fact in facts)
 
@@ -120,7 +120,7 @@ def layer(disk: DiskImage, folder: Path, kept: int | None = None) -> Iterator[in
 def begin(disk: DiskImage, descriptor: int) -> None:
     """Write an empty layer into an empty file. Raises OSError where there is no room.
 
-    What it lies over is not written into it: QEMU is told (`DiskImage.arguments`).
+    What it lies over is not written into it: QEMU gets it as an argument (`DiskImage.arguments`).
     """
     os.pwrite(descriptor, qcow2.empty(disk.size), 0)
 
@@ -179,16 +179,16 @@ def digest(disk: DiskImage) -> str:
     Times are no part of it: an image that a second CI job downloads again is the same image. So it is
     read whole, but for its holes: about a second for each GiB that is in it, once a bisection.
     """
-    whole = hashlib.sha256()
+    digest = hashlib.sha256()
     for path in disk.files:
         with path.open("rb", buffering=0) as file:
             for offset in _blocks_with_data(file.fileno()):
                 block = os.pread(file.fileno(), _BLOCK, offset)
                 if block.count(0) != len(block):  # a hole, and zeros where a copy has no hole, are the same
-                    whole.update(struct.pack(">Q", offset))
-                    whole.update(block)
-        whole.update(struct.pack(">Q", path.stat().st_size))
-    return whole.hexdigest()[:16]
+                    digest.update(struct.pack(">Q", offset))
+                    digest.update(block)
+        digest.update(struct.pack(">Q", path.stat().st_size))
+    return digest.hexdigest()[:16]
 
 
 def _blocks_with_data(descriptor: int) -> Iterator[int]:

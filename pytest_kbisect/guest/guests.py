@@ -26,7 +26,7 @@ from pytest_kbisect.guest.vm import Guest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pytest_kbisect.guest.image import GuestImage
+    from pytest_kbisect.guest.initramfs import GuestImage
     from pytest_kbisect.guest.lease import Lease, Snapshot
     from pytest_kbisect.guest.pool import Pool
 
@@ -83,17 +83,17 @@ class Guests:
         pool: Pool | None,
         image: GuestImage,
         *,
-        thaw: Callable[[], Path | None],
+        resume: Callable[[], Path | None],
         boot_timeout: float,
         say: Callable[[str], None],
     ) -> None:
-        """`thaw` compiles thaw.c, or gives None where that cannot be done here; `say` tells the user.
+        """`resume` compiles resume.c, or gives None where that cannot be done here; `say` prints a line.
 
         `boot_timeout` is in seconds.
         """
         self._pool = pool
         self._image = image
-        self._thaw = thaw
+        self._resume = resume
         self._boot_timeout = boot_timeout
         self._say = say
 
@@ -155,7 +155,7 @@ class Guests:
         layer = lease.layer_over(machine.disk) if machine.disk else None
         with Guest(machine, self._image, request.directory, ram=ram, layer=layer) as guest:
             guest.boot(self._boot_timeout)
-            frozen = guest.freeze(self._thaw())
+            frozen = guest.freeze(self._resume())
         return lease.keep(frozen), time.monotonic() - started
 
     def _restore(self, request: _Request, snapshot: Snapshot, lease: Lease) -> Guest:

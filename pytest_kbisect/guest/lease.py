@@ -10,7 +10,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from pytest_kbisect import locks, whole
+from pytest_kbisect import atomic, locks
 from pytest_kbisect.errors import HostError
 from pytest_kbisect.guest import disk
 from pytest_kbisect.guest.migration import Frozen
@@ -103,9 +103,9 @@ class Lease:
 
     def keep(self, frozen: Frozen) -> Snapshot:
         """Store the rest of a guest that was frozen into the memory file. Raises OSError on a full disk."""
-        whole.write(self._folder / "state", frozen.state)
-        whole.write(self._folder / "console", frozen.console)
-        whole.write(self._folder / "manifest.json", json.dumps(self._facts(frozen)))
+        atomic.write(self._folder / "state", frozen.state)
+        atomic.write(self._folder / "console", frozen.console)
+        atomic.write(self._folder / "manifest.json", json.dumps(self._facts(frozen)))
         self.filled = True
         locks.share(self.lock)
         return Snapshot(self._ram, frozen, self.boot_number, self._layer)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Frozen:
     """A frozen guest but for its memory: QEMU's state of it, and what its console had said.
 
-    `waits`: the program of thaw.c waits in it for time and randomness.
+    `waits`: the program of resume.c waits in it for time and randomness.
     """
 
     state: bytes

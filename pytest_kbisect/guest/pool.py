@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from pytest_kbisect import locks, whole
+from pytest_kbisect import atomic, locks
 from pytest_kbisect.guest.lease import MEMORY, Lease, empty
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Pool:
     """The places in a folder."""
 
     def __init__(self, folder: Path, memory_available: Callable[[], int]) -> None:
-        """`memory_available` tells the bytes that can still be used."""
+        """`memory_available` gives the bytes that can still be used."""
         self.folder = folder
         self._memory_available = memory_available
 
@@ -89,7 +89,7 @@ class Pool:
                 descriptor = os.memfd_create(MEMORY)
                 held.callback(os.close, descriptor)
                 (place / "memory").symlink_to(f"/proc/{os.getpid()}/fd/{descriptor}")
-            whole.write(folder / "index.json", json.dumps(dataclasses.asdict(_Index())))
+            atomic.write(folder / "index.json", json.dumps(dataclasses.asdict(_Index())))
             yield
 
     def refused(self, key: str) -> bool:
@@ -207,4 +207,4 @@ class Pool:
             before = dataclasses.asdict(index)
             yield index
             if (after := dataclasses.asdict(index)) != before:
-                whole.write(path, json.dumps(after))
+                atomic.write(path, json.dumps(after))

@@ -47,7 +47,7 @@ def read_head(path: Path, head: bytes) -> tuple[int, str | None]:
     """Size of the disk in bytes, and the file it is based on; None where there is none.
 
     `head` is the file's beginning, 64 KiB of it. Raises UsageError for what QEMU would not take, or not
-    without being told more.
+    without more options.
     """
     try:
         version, at, length, _, size, encryption = struct.unpack_from(">IQIIQI", head, len(MAGIC))

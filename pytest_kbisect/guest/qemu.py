@@ -158,7 +158,7 @@ class Qemu:
     async def _connect(self, ours: socket.socket) -> None:
         from qemu.qmp import QMPClient
 
-        logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)  # a dead QEMU is told by us
+        logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)  # we report a dead QEMU
         client = QMPClient("kbisect")
         client.logger.setLevel(logging.CRITICAL)
         await asyncio.wait_for(client.connect(ours), timeout=30)

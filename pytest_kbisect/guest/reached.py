@@ -114,7 +114,7 @@ class _Stub:
     def ask(self, command: str, wanted: str = "") -> str:
         """Send a command and return the answer. Raises InfraError if `wanted` is given and is not it."""
         self.send(command)
-        # That the guest was stopped for our sake is told, too, some time after the connection.
+        # That the guest was stopped for our sake is reported, too, some time after the connection.
         while (answer := self.receive(self.patience)).startswith("T"):
             pass
         if wanted and answer != wanted:
@@ -129,7 +129,7 @@ class _Stub:
         except ValueError:
             register = b""
         if not register:
-            raise InfraError("qemu", f"QEMU's gdb stub tells no registers: {answer[:40]!r}")
+            raise InfraError("qemu", f"QEMU's gdb stub reports no registers: {answer[:40]!r}")
         return int.from_bytes(register, self._architecture.byte_order)
 
     def send(self, command: str) -> None:

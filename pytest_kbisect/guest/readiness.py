@@ -22,11 +22,11 @@ _ASK_AGAIN = 10.0
 """Seconds that one connection may be without an answer: its first packet may have come before the network."""
 
 SERVICES_STARTED = "if [ -d /run/systemd/system ]; then systemctl is-system-running --wait; fi >/dev/null"
-"""An ssh server answers while services are being started. systemd tells when they all are (since 240)."""
+"""An ssh server answers while services are being started. systemd says when they all are (since 240)."""
 
 
 class Sign(Protocol):
-    """Tells whether a guest is up, without waiting."""
+    """Finds out whether a guest is up, without waiting."""
 
     def seen(self) -> bool:
         """Whether the guest is up. Raises BootError where it never will be."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import paramiko
 
     from pytest_kbisect.guest.disk import DiskImage
-    from pytest_kbisect.guest.image import GuestImage
+    from pytest_kbisect.guest.initramfs import GuestImage
 
 _POLL = 0.05
 """Seconds between two looks at the console while a command runs."""
@@ -80,7 +80,7 @@ class Ssh:
         """
         import paramiko
 
-        logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # what fails is told by our errors
+        logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # our errors say what fails
         host = f"[127.0.0.1]:{port}"
         self._client = paramiko.SSHClient()
         if image.disk is None:
@@ -152,7 +152,7 @@ class Ssh:
     ) -> CommandResult:
         """Run a command for at most `timeout` seconds; at the deadline the channel is closed, not awaited.
 
-        `clock` tells the seconds: one that can stand still is for a guest that a debugger can hold.
+        `clock` gives the seconds: one that can stand still is for a guest that a debugger can hold.
 
         Raises InfraError when the connection is lost, and whatever `check` raises.
         """
@@ -252,7 +252,7 @@ def _closed_after(channel: paramiko.Channel, seconds: float) -> Iterator[None]:
 
 
 def _send(channel: paramiko.Channel, pending: memoryview) -> memoryview:
-    """Send what the window takes; after the last byte tell the other side that there is no more."""
+    """Send what the window takes; after the last byte close our side of the stream."""
     if not len(pending):
         return pending
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from pytest_kbisect.errors import InfraError
-from pytest_kbisect.guest import disk, migration, thaw, unanswered
+from pytest_kbisect.guest import disk, migration, resume, ssh_diagnosis
 from pytest_kbisect.guest.clock import RunningTime
 from pytest_kbisect.guest.console import Console, require_room
 from pytest_kbisect.guest.disk import Layers
@@ -18,7 +18,7 @@ from pytest_kbisect.guest.qemu import Machine, Qemu, Ram
 from pytest_kbisect.guest.reached import Reached
 from pytest_kbisect.guest.readiness import SERVICES_STARTED, sign_of
 from pytest_kbisect.guest.ssh import CommandResult, CommandTimeoutError, Ssh, no_test
-from pytest_kbisect.guest.unanswered import Unanswered
+from pytest_kbisect.guest.ssh_diagnosis import SshDiagnosis
 from pytest_kbisect.guest.watch import ConsoleWatch, cannot_write
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from pytest_kbisect.crash import CrashReport
     from pytest_kbisect.errors import KernelCrash
-    from pytest_kbisect.guest.image import GuestImage
+    from pytest_kbisect.guest.initramfs import GuestImage
 
 _QUIET = 0.1
 """Seconds of the guest's own clock that it is left alone after the reproducer is done: what has been put
@@ -86,7 +86,7 @@ class Guest:
             self._qemu = Qemu(machine, directory, ram, layers)
         self.console = Console(self._qemu.console_path)
         self._watch = ConsoleWatch(self._qemu, self.console)
-        self._unanswered = Unanswered(self._qemu, image, self._watch)
+        self._diagnosis = SshDiagnosis(self._qemu, image, self._watch)
 
     @property
     def command(self) -> list[str]:
@@ -146,7 +146,7 @@ class Guest:
     def _warn_again(ssh: Ssh) -> None:
         """A WARN_ON_ONCE() that the boot has used up warns again (since 4.16, with CONFIG_DEBUG_FS)."""
         with contextlib.suppress(InfraError):
-            ssh.run(f"echo 1 >{_WARN_ONCE}", timeout=unanswered.ALIVE)
+            ssh.run(f"echo 1 >{_WARN_ONCE}", timeout=ssh_diagnosis.ALIVE)
 
     def _wait_for_services(self, ssh: Ssh, timeout: float) -> None:
         """Wait until all services are started, or the time is over; commands can be run in both cases."""
@@ -160,11 +160,11 @@ class Guest:
     def freeze(self, program: Path | None = None, *, timeout: float = 60.0) -> Frozen:
         """Stop a booted guest whose memory is in a shared file; returns the rest of its state.
 
-        `program` is that of thaw.c. This guest is good for nothing afterwards. Raises InfraError
+        `program` is that of resume.c. This guest is good for nothing afterwards. Raises InfraError
         where QEMU or the guest does not do it, KernelCrash where the kernel crashed meanwhile.
         """
         assert self._ssh is not None
-        waits = program is not None and thaw.install(self, program, self._qemu.line)
+        waits = program is not None and resume.install(self, program, self._qemu.line)
         self._ssh.close()
         self._qemu.wait_until_disconnected(timeout)  # else every restored guest would wait for that
         state = migration.save(self._qemu, timeout=timeout)
@@ -181,13 +181,13 @@ class Guest:
         port = self._qemu.ssh_port()
         migration.load(self._qemu, frozen.state, timeout=timeout)
         if frozen.waits:
-            thaw.send(self._qemu.line)
+            resume.send(self._qemu.line)
         self._qemu.execute("cont")
         self._ssh = self._connect(port, started + timeout)
         if frozen.waits:
-            thaw.wait_until_done(self._qemu.line)
+            resume.wait_until_done(self._qemu.line)
         else:
-            thaw.run(self)
+            resume.run(self)
         self._watch.look()
         self._watch.begin()
         self.restore_seconds = time.monotonic() - started
@@ -230,7 +230,7 @@ class Guest:
                 command, timeout=timeout, stdin=stdin, check=self._watch.look, clock=self._clock
             )
         except InfraError as error:
-            raise self._unanswered.explain(error) from error
+            raise self._diagnosis.explain(error) from error
         if result.timed_out and not may_time_out:
             self._check_alive()
             raise CommandTimeoutError(
@@ -287,7 +287,7 @@ class Guest:
             return None
         socket.unlink(missing_ok=True)
         self._qemu.serve_gdb(socket)
-        self._unanswered.watched = True
+        self._diagnosis.watched = True
         return Reached(socket, entries, self.machine.architecture)
 
     def expect(self, ends_run: Callable[[CrashReport], bool]) -> None:
@@ -320,14 +320,14 @@ class Guest:
         try:
             answer = self._ssh.run(
                 f"sleep {_QUIET}; echo '{last}' >/dev/kmsg",
-                timeout=unanswered.ALIVE,
+                timeout=ssh_diagnosis.ALIVE,
                 check=self._watch.look,
                 clock=self._clock,
             )
         except InfraError as error:
-            raise self._unanswered.explain(error) from error
+            raise self._diagnosis.explain(error) from error
         if answer.timed_out:
-            raise self._unanswered.hang()
+            raise self._diagnosis.hang()
         self._watch.read_up_to(last.encode())
 
     def _check_alive(self) -> None:
@@ -335,9 +335,9 @@ class Guest:
             return
         try:
             answer = self._ssh.run(
-                "true", timeout=unanswered.ALIVE, check=self._watch.look, clock=self._clock
+                "true", timeout=ssh_diagnosis.ALIVE, check=self._watch.look, clock=self._clock
             )
         except InfraError as error:
-            raise self._unanswered.explain(error) from error
+            raise self._diagnosis.explain(error) from error
         if answer.timed_out:
-            raise self._unanswered.hang()
+            raise self._diagnosis.hang()

@@ -35,7 +35,7 @@ def cannot_write(error: OSError) -> InfraError:
 class ConsoleWatch:
     """Reads one console while it grows. `recent` ends with what was read last.
 
-    `ends_run` tells of a report whether the run is over with it; without a word from outside each one is. A
+    `ends_run` says of a report whether it ends the run; by default each one does. A
     panic always ends it. What else is reported is kept, and raised when the console says no more.
     """
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_kbisect.errors import BuildError, ConfigError, HostError, KbisectError, UsageError
-from pytest_kbisect.kernel import ccache, configure, descent, diagnosis, headroom, sources, worktrees
+from pytest_kbisect.kernel import ccache, configure, diagnosis, host_limits, partial_make, sources, worktrees
 from pytest_kbisect.kernel.make import Make, Steps
 from pytest_kbisect.kernel.output import Output
 
@@ -69,7 +69,7 @@ def build(
     What is run and what it prints goes to `log`. `full`: configure in any case, and enter all directories.
     Raises BuildError, ConfigError, HostError.
     """
-    jobs = headroom.jobs_that_fit(jobs)
+    jobs = host_limits.jobs_that_fit(jobs)
     name = f".obj-{_fingerprint(request, toolchain)}"
     progress("checkout")
     began = time.monotonic()
@@ -77,7 +77,7 @@ def build(
     def waiting() -> None:
         progress("wait for a build slot (other builds use them all)")
 
-    with worktrees.slot(linux, commit, name, room=headroom.DISK_FOR_BUILD, waiting=waiting) as slot:
+    with worktrees.slot(linux, commit, name, room=host_limits.DISK_FOR_BUILD, waiting=waiting) as slot:
         seconds = {"checkout": time.monotonic() - began - slot.waited, "waiting": slot.waited}
         output = Output(slot.tree / name)
         if output.open():
@@ -166,7 +166,7 @@ def _attempt(
 
 
 def _is_of(architecture: Architecture, output: Path) -> bool:
-    """Whether the image contains the vmlinux that was just linked; True where that cannot be told."""
+    """Whether the image contains the vmlinux that was just linked; True where that is not known."""
     vmlinux = output / "vmlinux"
     if not architecture.packed or not (output / architecture.packed).with_name("vmlinux").exists():
         return True
@@ -223,7 +223,7 @@ def _directories(linux: LinuxTree, output: Output, whole: str, commit: str) -> f
     try:
         changes = linux.changes(whole, commit)
         read = sources.read(output.path / worktrees.SOURCES)
-        return descent.directories(output.path.parent, output.path, read, changes)
+        return partial_make.directories(output.path.parent, output.path, read, changes)
     except (UsageError, subprocess.CalledProcessError):  # pruned from the user's repository; grep fell over
         return None
 

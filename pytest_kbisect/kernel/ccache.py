@@ -34,11 +34,11 @@ _MISS: Final = "cache_miss"
 
 
 COMPILER: Final = "kbisect-cc"
-"""What make is told to call the compiler by; `environment` puts it on the PATH."""
+"""The name by which make calls the compiler; `environment` puts it on the PATH."""
 
 # What the assembler reads by itself is in no list of dependencies, so that in depend mode an object is
 # found whatever it holds: the compressed kernel in piggy.o is the last one of the same size. The compiler may
-# itself be a link to ccache: Fedora puts those first in everybody's PATH. It is told to stay out of it.
+# itself be a link to ccache: Fedora puts those first in everybody's PATH. An option keeps it out of that.
 _SCRIPT: Final = """#!/bin/sh
 for source; do :; done
 case $source in

@@ -1,8 +1,8 @@
 """Which kernels a compiler and a linker can build.
 
-Too old a tool is told from the tree's own words: scripts/min-tool-version.sh (since v5.13), before that
-the table of Documentation/process/changes.rst. Too new a tool is told from the sources it is known to
-break, not from their version: stable trees have the repairs too.
+A tool that is too old is recognized by the tree's own words: scripts/min-tool-version.sh (since v5.13),
+before that the table of Documentation/process/changes.rst. One that is too new is recognized by the sources
+it is known to break, not by their version: stable trees have the repairs too.
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ class Repository:
         # objects (git replace) are ignored, as in the slots: what is reported is what is built.
         # A partial clone must not fetch into the user's store behind our back (since git 2.44).
         fixed = ["GIT_OPTIONAL_LOCKS=0", "GIT_NO_REPLACE_OBJECTS=1", "GIT_NO_LAZY_FETCH=1"]
-        if os.path.isdir(self.own_objects):  # of a cache folder that may not be read, its user is told later
+        if os.path.isdir(self.own_objects):  # of a cache folder that may not be read, which is reported later
             quoted = str(self.own_objects).replace("\\", "\\\\").replace('"', '\\"')
             fixed.append(f'GIT_ALTERNATE_OBJECT_DIRECTORIES="{quoted}"')
         command = ["env", *clean, *fixed]

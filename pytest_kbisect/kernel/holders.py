@@ -45,7 +45,7 @@ def sign(lock: int, *, owner: str, background: bool) -> None:
 
 
 def of(path: Path) -> Holder | None:
-    """Who holds the lock of a file, as far as that can be told: a holder may not yet have signed."""
+    """Who holds the lock of a file, as far as that is known: a holder may not yet have signed."""
     try:
         facts: Mapping[str, object] = json.loads(path.read_bytes())
         return Holder(**facts)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Whom to tell: the people of a commit, and those who maintain a file.
+"""Recipients of a report: the people of a commit, and those who maintain a file.
 
 Who belongs to a commit follows syzbot's practice (dashboard mails, pkg/vcs/linux.go of syzkaller): author
 and everybody whose trailer says that they read, tested or passed on the change. A Cc: trailer does not
@@ -86,7 +86,7 @@ def by_role(output: str) -> Recipients:
 
 
 def recipients(tree: Path, commit: str, note: Callable[[str], None]) -> Recipients:
-    """Whom to tell that `commit` of the kernel's git tree is a culprit.
+    """Recipients of a report that `commit` of the kernel's git tree is a culprit.
 
     Where the commit names hardly anybody, the maintainers of what it changes are added; where they cannot
     be asked, `note` is given the reason. Raises subprocess.CalledProcessError if there is no such commit.

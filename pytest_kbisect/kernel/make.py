@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
 from pytest_kbisect import process
-from pytest_kbisect.kernel import ccache, descent
+from pytest_kbisect.kernel import ccache, partial_make
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -48,9 +48,9 @@ class Make:
         entered: Collection[str] | None = None,
         step: Callable[[], None] | None = None,
     ) -> None:
-        """Make targets, entering only the directories `entered` (None: all; see descent)."""
+        """Make targets, entering only the directories `entered` (None: all; see partial_make)."""
         arguments = self.toolchain.arguments(self.output.path.name)
-        environment = descent.prepare(self.cache, self.output.path, entered, self._environment)
+        environment = partial_make.prepare(self.cache, self.output.path, entered, self._environment)
         self._run(["make", f"-j{self.jobs}", *arguments, *targets], self.slot.tree, environment, step)
 
     def merge(self, arguments: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pytest_kbisect import whole
+from pytest_kbisect import atomic
 
 CLOCK_SLACK = 1.0
 """Seconds by which clocks of a host may differ without having been set."""
@@ -75,7 +75,7 @@ class Output:
 
     def save(self) -> None:
         """Write the state down."""
-        whole.write(self.path / _STATE, json.dumps(self.state))
+        atomic.write(self.path / _STATE, json.dumps(self.state))
 
     def clear(self) -> None:
         """Empty the folder, for a build from nothing."""

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_kbisect.errors import BuildError, ConfigError
-from pytest_kbisect.kernel import build, headroom, signature, sources, toolchain, unchanged
+from pytest_kbisect.kernel import build, host_limits, reuse, signature, sources, toolchain
 from pytest_kbisect.kernel.image import KernelImage, Spent
 from pytest_kbisect.kernel.store import Store
 
@@ -45,7 +45,7 @@ def provide(
 ) -> Iterator[KernelImage]:
     """The kernel of a commit (a full hash) with a configuration; its files stay for the block.
 
-    `progress` is told in a few words what is being done, `jobs` is for make. The store is in the
+    `progress` gets a few words on what is being done, `jobs` is for make. The store is in the
     tree's cache folder.
     If another process builds the same kernel, wait for it and take it: without a word where it has the
     same `owner`, instead of it where it works in the `background` only. A commit that changes no
@@ -71,14 +71,14 @@ def provide(
         if entry is None:
             began = time.monotonic()
             with (
-                headroom.writing(tree.cache),
+                host_limits.writing(tree.cache),
                 store.building(key, waiting, owner=owner, background=background) as work,
             ):
                 seconds["waiting"] = time.monotonic() - began
                 entry = store.lookup(key)
                 family = family_of(config, tools, rules)
                 if entry is None and not rules.full:
-                    entry = unchanged.take_over(store, key, family, tree, commit, progress)
+                    entry = reuse.take_over(store, key, family, tree, commit, progress)
                 if entry is None:
                     log = work / "build.log"
                     making = build.build(

@@ -1,6 +1,6 @@
 """Reverts a commit on top of another, in our own repository, for the slots to build.
 
-The user's repository is not written to; the new commit lies beside the slots (LinuxTree.own_objects).
+The user's repository is not written to; the new commit is stored next to the slots (LinuxTree.own_objects).
 """
 
 from __future__ import annotations

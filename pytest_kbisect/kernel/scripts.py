@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_kbisect.whole import replacing
+from pytest_kbisect.atomic import replacing
 
 if TYPE_CHECKING:
     from pathlib import Path

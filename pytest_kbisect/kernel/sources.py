@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from pytest_kbisect import whole
+from pytest_kbisect import atomic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -96,7 +96,7 @@ class Sources:
 
 
 def read_together(paths: Iterable[Path]) -> Sources:
-    """The files that any of several builds of a commit read; nothing where one of the lists is not whole."""
+    """The files that any of several builds of a commit read; nothing where one of the lists is incomplete."""
     lists = [read(path, whole=True) for path in paths]
     if not all(one.targets for one in lists):
         return Sources({}, "")
@@ -149,13 +149,13 @@ def listed(command: bytes, tree: Path, output: Path) -> set[str]:
 def write(sources: Sources, path: Path) -> None:
     """Write it to a file, atomically."""
     rows = (f"{count}\t{name}\n" for name, count in sorted(sources.targets.items()))
-    whole.write(path, f"architecture\t{sources.architecture}\n{''.join(rows)}{_END}\n")
+    atomic.write(path, f"architecture\t{sources.architecture}\n{''.join(rows)}{_END}\n")
 
 
 def read(path: Path, *, whole: bool = False) -> Sources:
     """What write() wrote; nothing where there is no such file, or half of one.
 
-    `whole`: it is known to be whole, as all is in the store; the end, which older lists lack, may be missing.
+    `whole`: it is known to be complete, as all is in the store; older lists lack the last line.
     """
     try:
         first, *lines = path.read_text("utf-8", "surrogateescape").split("\n")[:-1]

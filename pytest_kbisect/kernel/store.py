@@ -65,8 +65,8 @@ class Store:
         assert lease is not None
         try:
             facts = json.loads((folder / _FACTS).read_bytes())
-            whole = all((folder / name).stat().st_size == size for name, size in facts["sizes"].items())
-            if whole:
+            complete = all((folder / name).stat().st_size == size for name, size in facts["sizes"].items())
+            if complete:
                 os.utime(folder / _FACTS)  # last used now
                 return Entry(folder, facts, lease)
         except (OSError, ValueError, KeyError):

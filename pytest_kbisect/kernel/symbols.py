@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_kbisect import process
 from pytest_kbisect.errors import HostError, KbisectError
-from pytest_kbisect.kernel import build, headroom, provide, signature, toolchain
+from pytest_kbisect.kernel import build, host_limits, provide, signature, toolchain
 from pytest_kbisect.kernel.store import Store
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def symbols_for(
         entry = store.lookup(key)
         if entry is None:
             waiting = "wait for another process that makes these symbols"
-            with headroom.writing(tree.cache), store.building(key, lambda _: progress(waiting)) as work:
+            with host_limits.writing(tree.cache), store.building(key, lambda _: progress(waiting)) as work:
                 entry = store.lookup(key)
                 if entry is None:
                     log = work / "build.log"
@@ -213,7 +213,7 @@ def _compile(output: Path, path: Path, to: Path, environment: dict[str, str]) ->
 def _placed(debug: Path, plain: Path, addresses: dict[tuple[str, int], list[int]]) -> list[tuple[str, int]]:
     """Where the kernel has an object's code: section and address.
 
-    Of functions with one name the right one is told by its neighbours.
+    Of functions with one name the right one is recognized by its neighbours.
     """
     plain_functions = _functions(plain)
     found = []

@@ -46,7 +46,7 @@ _ARGUMENTS = (
     # The image is packed to be booted a few times: as fast as can be, instead of -9, the last word of
     # kbuild's command, which becomes an argument of the shell's and is not heard.
     "KGZIP=sh -c 'exec gzip -n -f -1'",
-    # By this name it can be another program for directories (see descent), and commands that have it
+    # By this name it can be another program for directories (see partial_make), and commands that have it
     # stay the same.
     "MAKE=make",
 )

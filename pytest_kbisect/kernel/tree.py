@@ -25,7 +25,7 @@ _VERSION = re.compile(rb"^(VERSION|PATCHLEVEL) *= *\d+ *$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class CommitInfo:
-    """One commit as a report tells it. `text` is what `git show --stat` prints, from "commit" on."""
+    """One commit as a report shows it. `text` is what `git show --stat` prints, from "commit" on."""
 
     sha: str
     author: str

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from pytest_kbisect import locks, process
 from pytest_kbisect.errors import HostError, KbisectError
-from pytest_kbisect.kernel import headroom, sources
+from pytest_kbisect.kernel import host_limits, sources
 from pytest_kbisect.kernel.git import LOCAL_VARIABLES, NAMED_BARE, first_line
 from pytest_kbisect.kernel.output import CLOCK_SLACK
 
@@ -147,7 +147,7 @@ def _sweep(homes: Path) -> None:
         taken = [locks.take(path, wait=False) for path in wanted]
         if None not in taken:
             trash = home.with_name(f"{home.name}.vanished")
-            home.rename(trash)  # half a slot would look like a whole one
+            home.rename(trash)  # half a slot would look like a complete one
             shutil.rmtree(trash, ignore_errors=True)
         for lock in taken:
             if lock is not None:
@@ -163,7 +163,7 @@ def _quoted(path: str) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a small file of the repository whole, and only if it is not so already."""
+    """Write a small file of the repository atomically, and only if it is not so already."""
     if path.exists() and path.read_text() == text:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -198,7 +198,7 @@ def slot(
     lock, number = _take(linux, commit, output, slots=slots, waiting=waiting)
     taken = Slot(home / str(number) / "tree", lock, time.monotonic() - began)
     try:
-        headroom.require_disk(linux.cache, room + (0 if _head(taken.tree) else headroom.DISK_FOR_TREE))
+        host_limits.require_disk(linux.cache, room + (0 if _head(taken.tree) else host_limits.DISK_FOR_TREE))
         _check_out(repository, taken, commit)
         yield taken
     finally:
@@ -256,7 +256,7 @@ def _own_git(tree: Path) -> Path:
 
 
 def _is_worktree(tree: Path) -> bool:
-    """Whether the slot's worktree was ever added whole: git locks it while it adds it."""
+    """Whether the slot's worktree was ever added completely: git locks it while it adds it."""
     if not (tree / ".git").exists():
         return False
     own = _own_git(tree)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from pytest_kbisect import layout, properties
+from pytest_kbisect.atomic import replacing
 from pytest_kbisect.bisection.outcome import UNREPORTED
 from pytest_kbisect.reports import text
-from pytest_kbisect.whole import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

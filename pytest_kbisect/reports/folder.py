@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_kbisect import arch, needs
+from pytest_kbisect.atomic import replacing
 from pytest_kbisect.enrichment import attempt
 from pytest_kbisect.layout import CONFIG, REPRODUCERS
 from pytest_kbisect.reports import consoles, gitlog, junit, mail, page, repeat
 from pytest_kbisect.reports.reading import read
 from pytest_kbisect.reproducer_kinds import BUILT_IN, kind_of, prepare
-from pytest_kbisect.whole import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

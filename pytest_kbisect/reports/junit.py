@@ -10,8 +10,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect import properties
+from pytest_kbisect.atomic import replacing
 from pytest_kbisect.reports import consoles
-from pytest_kbisect.whole import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

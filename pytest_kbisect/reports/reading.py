@@ -1,4 +1,4 @@
-"""The report model, read from a results folder: journal.jsonl, result.json, and which console is which run's."""
+"""Makes the report model of a results folder: journal.jsonl, result.json, and the console of each run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def read(folder: Path) -> ReportModel:
-    """Read a results folder. Raises UsageError if it has no journal, or files that this version cannot read."""
+    """Read a results folder. Raises UsageError for no journal, or files that are unreadable here."""
     journal = _journal(folder / JOURNAL)
     told = _result(folder / RESULT)
     subject = next((line for line in journal if line.get("kind") == "subject"), {})

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING
 
 from pytest_kbisect import options
 from pytest_kbisect.arch import DEFAULT
+from pytest_kbisect.atomic import replacing
 from pytest_kbisect.errors import HostError
 from pytest_kbisect.guest.cpio import Archive
 from pytest_kbisect.guest.disk import escaped, look_at
-from pytest_kbisect.guest.image import FIND_ROOT, INIT, finding_root, own_script
-from pytest_kbisect.guest.image import busybox as find_busybox
+from pytest_kbisect.guest.initramfs import FIND_ROOT, INIT, finding_root, own_script
+from pytest_kbisect.guest.initramfs import busybox as find_busybox
 from pytest_kbisect.guest.qemu import kernel_arguments
 from pytest_kbisect.guest.readiness import SERVICES_STARTED
 from pytest_kbisect.reports.text import one_line
 from pytest_kbisect.reports.words import short
-from pytest_kbisect.whole import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

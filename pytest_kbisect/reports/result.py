@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from pytest_kbisect import whole
+from pytest_kbisect import atomic
 from pytest_kbisect.arch import DEFAULT
 
 if TYPE_CHECKING:
@@ -92,4 +92,4 @@ def versions() -> dict[str, str]:
 def write(result: Result, path: Path) -> None:
     """Write it, whole or not at all."""
     text = json.dumps({"schema": SCHEMA, **asdict(result), "versions": versions()}, indent=2)
-    whole.write(path, text + "\n")
+    atomic.write(path, text + "\n")

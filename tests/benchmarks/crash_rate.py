@@ -17,11 +17,11 @@ import time
 from pathlib import Path
 
 from pytest_kbisect.errors import KernelCrash
-from pytest_kbisect.guest import THAW_SOURCE, image
+from pytest_kbisect.guest import RESUME_SOURCE, initramfs
 from pytest_kbisect.guest.guests import Guests
 from pytest_kbisect.guest.pool import Pool
 from pytest_kbisect.guest.qemu import Machine
-from pytest_kbisect.kernel.headroom import memory_available
+from pytest_kbisect.kernel.host_limits import memory_available
 from pytest_kbisect.programs import compile_static
 
 REPRODUCER = Path(__file__).parent.parent.parent / "repro" / "timerfd_cancel_race.c"
@@ -71,14 +71,14 @@ def main() -> None:
         folder = Path(name)
         source = REPRODUCER.read_text().replace("#define ROUNDS\t12000", f"#define ROUNDS {asked.rounds}")
         program = compile_static(source, folder / "programs", name="race")
-        thaw = compile_static(THAW_SOURCE, folder / "programs", name="thaw")
-        user_space = image.build(folder / "image")
+        resume = compile_static(RESUME_SOURCE, folder / "programs", name="resume")
+        user_space = initramfs.build(folder / "image")
         machine = Machine(kernel=asked.kernel, initramfs=user_space.initramfs)
         with Pool.create(folder / "frozen"):
             pool = Pool(folder / "frozen", memory_available)
             kinds = {
-                "restored": Guests(pool, user_space, thaw=lambda: thaw, boot_timeout=120, say=print),
-                "booted": Guests(None, user_space, thaw=lambda: thaw, boot_timeout=120, say=print),
+                "restored": Guests(pool, user_space, resume=lambda: resume, boot_timeout=120, say=print),
+                "booted": Guests(None, user_space, resume=lambda: resume, boot_timeout=120, say=print),
             }
             ends: dict[str, list[tuple[bool, int | None, float]]] = {kind: [] for kind in kinds}
             for number in range(asked.runs):

@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_kbisect.demo import history, source
+from pytest_kbisect.demo import commit_graph, source
 from pytest_kbisect.demo.change import AnchorError
-from pytest_kbisect.demo.commits import fs, words
+from pytest_kbisect.demo.commits import fs, no_code
 from pytest_kbisect.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from pytest_kbisect.demo.change import Change
 
 GROUPS = {
-    "main": [change for pool in history.POOLS if pool is not fs.CHANGES for change in pool],
+    "main": [change for pool in commit_graph.POOLS if pool is not fs.CHANGES for change in pool],
     "side": fs.CHANGES,
-    "words": words.CHANGES,
+    "words": no_code.CHANGES,
 }
 
 
 def read(tree: Path) -> tuple[str, dict[str, bytes]]:
     """The version of a kernel's source, and those of its files that the history needs."""
-    wanted = history.paths() | {"Makefile"}
+    wanted = commit_graph.paths() | {"Makefile"}
     files = {file.path: file.content for file in source.read(tree) if file.path in wanted}
     return source.version(files.get("Makefile", b"")), files
 
@@ -56,7 +56,7 @@ def main() -> None:
         version, files = read(Path(name))
         counts = "".join(f"{fitting(group, files):>14}" for group in GROUPS.values())
         try:
-            laid = history.lay_out(version, files, lambda _: None)
+            laid = commit_graph.lay_out(version, files, lambda _: None)
         except UsageError as error:
             print(f"{version:<10}{0:>8}{counts}   {error}", flush=True)
         else:

@@ -23,13 +23,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_kbisect.guest import THAW_SOURCE, image
+from pytest_kbisect.guest import RESUME_SOURCE, initramfs
 from pytest_kbisect.guest.disk import DiskImage, look_at
 from pytest_kbisect.guest.guests import Guests
 from pytest_kbisect.guest.pool import BOOTS, Pool
 from pytest_kbisect.guest.qemu import Machine
 from pytest_kbisect.guest.vm import Guest
-from pytest_kbisect.kernel.headroom import memory_available
+from pytest_kbisect.kernel.host_limits import memory_available
 from pytest_kbisect.programs import compile_static
 
 if TYPE_CHECKING:
@@ -48,14 +48,14 @@ class Bench:
     disk: DiskImage | None
 
     def machine(self) -> Machine:
-        user_space = image.build(self.folder / "image", self.disk)
+        user_space = initramfs.build(self.folder / "image", self.disk)
         return Machine(kernel=self.kernel, initramfs=user_space.initramfs, disk=self.disk)
 
     def guests(self, *, frozen: bool) -> Guests:
         pool = Pool(self.folder / "frozen", memory_available) if frozen else None
-        thaw = compile_static(THAW_SOURCE, self.folder / "programs", name="thaw")
-        user_space = image.build(self.folder / "image", self.disk)
-        return Guests(pool, user_space, thaw=lambda: thaw, boot_timeout=300, say=print)
+        resume = compile_static(RESUME_SOURCE, self.folder / "programs", name="resume")
+        user_space = initramfs.build(self.folder / "image", self.disk)
+        return Guests(pool, user_space, resume=lambda: resume, boot_timeout=300, say=print)
 
 
 def one(guests: Guests, machine: Machine, folder: Path) -> dict[str, float]:

@@ -49,13 +49,13 @@ def switch_off(way: str) -> None:
 
         Evidence._join = joined_to_none  # type: ignore[method-assign]
     elif way == "skipping":
-        from pytest_kbisect.kernel import unchanged
+        from pytest_kbisect.kernel import reuse
 
-        unchanged.take_over = lambda *_: None  # type: ignore[assignment]
+        reuse.take_over = lambda *_: None  # type: ignore[assignment]
     elif way == "narrowing":
-        from pytest_kbisect.kernel import descent
+        from pytest_kbisect.kernel import partial_make
 
-        descent.directories = lambda *_: None  # type: ignore[assignment]
+        partial_make.directories = lambda *_: None  # type: ignore[assignment]
     elif way == "prefetching":
         from pytest_kbisect.bisection import driver
 

@@ -28,7 +28,7 @@ from pathlib import Path
 
 from pytest_kbisect import programs
 from pytest_kbisect.errors import BootError, KernelCrash
-from pytest_kbisect.guest import disk, image
+from pytest_kbisect.guest import disk, initramfs
 from pytest_kbisect.guest.qemu import Machine
 from pytest_kbisect.guest.vm import Guest
 from pytest_kbisect.kernel import toolchain
@@ -128,7 +128,7 @@ def step(arguments: argparse.Namespace, work: Path) -> int:
     program = programs.compile_static(Path(arguments.reproducer), work / "programs")
     began, verdict, decided = time.monotonic(), 0, 0.0
     user_disk = disk.look_at(Path(arguments.image)) if arguments.image else None
-    guest_image = image.build(work / f"image-{os.getpid()}", user_disk)
+    guest_image = initramfs.build(work / f"image-{os.getpid()}", user_disk)
     for number in range(arguments.runs):
         kernel = Path(OUTPUT, "arch/x86/boot/bzImage")
         machine = Machine(kernel=kernel, initramfs=guest_image.initramfs, disk=user_disk, board=QEMU_DEFAULT)

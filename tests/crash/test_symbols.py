@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from pytest_kbisect.crash.disassembly import disassemble
-from pytest_kbisect.crash.symbols import symbolize
+from pytest_kbisect.crash.symbolize import symbolize
 
 SOURCE = """static volatile int sink;
 static inline __attribute__((always_inline)) void inner(int x) {

@@ -7,8 +7,8 @@ import lzma
 import tarfile
 from typing import TYPE_CHECKING
 
-from pytest_kbisect.demo import history, story
-from pytest_kbisect.demo.commits import words
+from pytest_kbisect.demo import commit_graph, key_commits
+from pytest_kbisect.demo.commits import no_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ SAMPLE_RATE = b'{ "perf_event_max_sample_rate",\n\t\t.extra1 = SYSCTL_ONE,\n}'
 
 def ordinary() -> Iterator[Change]:
     """The changes that others can take the place of."""
-    for pool in (*history.POOLS, words.CHANGES):
+    for pool in (*commit_graph.POOLS, no_code.CHANGES):
         yield from pool
 
 
@@ -45,7 +45,7 @@ def tree_files(form: int = 0) -> dict[str, bytes]:
             if not edit.pattern and edit.old not in text and edit.old not in written:
                 texts[edit.path] = text + f"{edit.old}\n" * edit.times
 
-    for mishap in (*story.DO_NOT_BUILD, *story.DO_NOT_BOOT):
+    for mishap in (*key_commits.DO_NOT_BUILD, *key_commits.DO_NOT_BOOT):
         put(mishap.broken, 0)
         put(mishap.repair, 0, "".join(edit.new or "" for edit in mishap.broken.edits))
     for change in ordinary():

@@ -14,7 +14,7 @@ from anchors import unpack
 
 from pytest_kbisect import host
 from pytest_kbisect.commands import demo, main
-from pytest_kbisect.demo import story
+from pytest_kbisect.demo import key_commits
 from pytest_kbisect.errors import ExitCode, KbisectError
 
 SHIPPED = Path(__file__).parents[2] / "repro"
@@ -25,8 +25,8 @@ def _complete_host(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host, "missing", lambda *_: ())
 
 
-@pytest.mark.parametrize("bug", story.BUGS, ids=lambda bug: bug.crash)
-def test_the_reproducer_is_the_one_that_is_shipped(tmp_path: Path, bug: story.Bug) -> None:
+@pytest.mark.parametrize("bug", key_commits.BUGS, ids=lambda bug: bug.crash)
+def test_the_reproducer_is_the_one_that_is_shipped(tmp_path: Path, bug: key_commits.Bug) -> None:
     laid = demo._lay_out(tmp_path, bug.reproducer)
     assert laid.read_bytes() == (SHIPPED / bug.reproducer).read_bytes()
     assert f"kbisect-crash: {bug.crash}\n" in laid.read_text()

@@ -3,19 +3,19 @@ from __future__ import annotations
 import pytest
 from anchors import SAMPLE_RATE, ordinary, tree_files
 
-from pytest_kbisect.demo import history, story
+from pytest_kbisect.demo import commit_graph, key_commits
 from pytest_kbisect.errors import UsageError
 
 
 @pytest.fixture
-def laid(tree: dict[str, bytes]) -> history.History:
+def laid(tree: dict[str, bytes]) -> commit_graph.History:
     said: list[str] = []
-    laid = history.lay_out("6.1.7", tree, said.append)
+    laid = commit_graph.lay_out("6.1.7", tree, said.append)
     assert not said
     return laid
 
 
-def ancestors(laid: history.History, index: int) -> set[int]:
+def ancestors(laid: commit_graph.History, index: int) -> set[int]:
     found, queue = set(), [index]
     while queue:
         if (at := queue.pop()) not in found:
@@ -24,34 +24,34 @@ def ancestors(laid: history.History, index: int) -> set[int]:
     return found
 
 
-def test_it_has_the_promised_size_and_every_commit_leads_to_the_last(laid: history.History) -> None:
-    assert len(laid.commits) - 1 == story.TOTAL
+def test_it_has_the_promised_size_and_every_commit_leads_to_the_last(laid: commit_graph.History) -> None:
+    assert len(laid.commits) - 1 == key_commits.TOTAL
     assert len(ancestors(laid, len(laid.commits) - 1)) == len(laid.commits)
 
 
-def test_one_side_branch_is_merged_late(laid: history.History) -> None:
+def test_one_side_branch_is_merged_late(laid: commit_graph.History) -> None:
     (merge,) = (index for index, commit in enumerate(laid.commits) if len(commit.parents) == 2)
     first, second = laid.commits[merge].parents
-    assert len(ancestors(laid, second) - ancestors(laid, first)) == story.SIDE_LENGTH
-    assert merge > 0.8 * story.TOTAL
+    assert len(ancestors(laid, second) - ancestors(laid, first)) == key_commits.SIDE_LENGTH
+    assert merge > 0.8 * key_commits.TOTAL
     # What the branch did is in the merge, and nothing else is.
     paths = set(laid.commits[merge].files)
     assert paths
     assert all(path.startswith("fs/") for path in paths)
 
 
-def test_the_culprit_and_its_parent_can_be_told_apart(laid: history.History) -> None:
+def test_the_culprit_and_its_parent_can_be_told_apart(laid: commit_graph.History) -> None:
     (parent,) = laid.commits[laid.culprit].parents
     assert not {laid.culprit, parent} & {*laid.unbuildable, *laid.unbootable, *laid.words}
     assert set(laid.commits[laid.culprit].files) == {"net/core/skbuff.c"}
 
 
-def test_there_are_as_many_bad_commits_and_words_as_promised(laid: history.History) -> None:
+def test_there_are_as_many_bad_commits_and_words_as_promised(laid: commit_graph.History) -> None:
     assert (len(laid.unbuildable), len(laid.unbootable), len(laid.words)) == (3, 1, 10)
 
 
 def test_words_are_documentation_or_lines_that_stay_lines(
-    laid: history.History, tree: dict[str, bytes]
+    laid: commit_graph.History, tree: dict[str, bytes]
 ) -> None:
     prepared = tree | dict(laid.commits[0].files)
     for index in laid.words:
@@ -59,13 +59,13 @@ def test_words_are_documentation_or_lines_that_stay_lines(
             assert path.startswith("Documentation/") or content.count(b"\n") == prepared[path].count(b"\n")
 
 
-def test_nobody_touches_a_header(laid: history.History) -> None:
+def test_nobody_touches_a_header(laid: commit_graph.History) -> None:
     """A header that everything includes would make each step of a bisection a whole build."""
     assert not [path for commit in laid.commits for path in commit.files if path.endswith(".h")]
-    assert not [path for path in history.paths() if path.endswith(".h")]
+    assert not [path for path in commit_graph.paths() if path.endswith(".h")]
 
 
-def test_dates_grow_and_subjects_differ(laid: history.History) -> None:
+def test_dates_grow_and_subjects_differ(laid: commit_graph.History) -> None:
     for commit in laid.commits:
         assert all(laid.commits[parent].seconds < commit.seconds for parent in commit.parents)
     subjects = [commit.message.splitlines()[0] for commit in laid.commits]
@@ -73,14 +73,14 @@ def test_dates_grow_and_subjects_differ(laid: history.History) -> None:
     assert max(map(len, subjects)) <= 75
 
 
-def test_the_first_commit_names_the_version(laid: history.History) -> None:
+def test_the_first_commit_names_the_version(laid: commit_graph.History) -> None:
     assert laid.commits[0].message.startswith("Linux 6.1.7\n\n")
 
 
 @pytest.mark.parametrize("form", [1, -1], ids=["second form", "last form"])
 def test_where_the_code_looks_different_another_form_of_a_change_is_made(form: int) -> None:
-    laid = history.lay_out("7.1.8", tree_files(form), lambda _: None)
-    assert len(laid.commits) - 1 == story.TOTAL
+    laid = commit_graph.lay_out("7.1.8", tree_files(form), lambda _: None)
+    assert len(laid.commits) - 1 == key_commits.TOTAL
     assert (len(laid.unbuildable), len(laid.unbootable), len(laid.words)) == (3, 1, 10)
     forms = [change for change in ordinary() if len(change.forms) > 1]
     assert len(forms) > 10
@@ -90,9 +90,9 @@ def test_where_the_code_looks_different_another_form_of_a_change_is_made(form: i
 
 def test_an_ordinary_change_that_does_not_fit_is_replaced(tree: dict[str, bytes]) -> None:
     said: list[str] = []
-    laid = history.lay_out("6.1.99", tree | {"mm/vmscan.c": b"rewritten\n"}, said.append)
-    assert len(laid.commits) - 1 == story.TOTAL
-    assert len(laid.words) == story.WORDS
+    laid = commit_graph.lay_out("6.1.99", tree | {"mm/vmscan.c": b"rewritten\n"}, said.append)
+    assert len(laid.commits) - 1 == key_commits.TOTAL
+    assert len(laid.words) == key_commits.WORDS
     assert not said
     assert not [commit for commit in laid.commits if commit.message.startswith("mm: vmscan:")]
 
@@ -103,16 +103,16 @@ def test_it_is_said_if_some_cannot_be_replaced(tree: dict[str, bytes]) -> None:
         for path, text in tree.items()
     }
     said: list[str] = []
-    laid = history.lay_out("6.1.99", poor, said.append)
-    missing = story.TOTAL - (len(laid.commits) - 1)
-    assert 0 < missing <= story.TOTAL - story.LEAST
+    laid = commit_graph.lay_out("6.1.99", poor, said.append)
+    missing = key_commits.TOTAL - (len(laid.commits) - 1)
+    assert 0 < missing <= key_commits.TOTAL - key_commits.LEAST
     assert said == [f"{missing} of the demo's 128 commits do not fit Linux 6.1.99"]
 
 
 def test_a_side_branch_takes_what_fits(tree: dict[str, bytes]) -> None:
-    laid = history.lay_out("6.1.99", tree | {"fs/super.c": b"", "fs/pipe.c": b""}, lambda _: None)
-    assert len(laid.commits) - 1 == story.TOTAL
-    assert len(laid.words) == story.WORDS
+    laid = commit_graph.lay_out("6.1.99", tree | {"fs/super.c": b"", "fs/pipe.c": b""}, lambda _: None)
+    assert len(laid.commits) - 1 == key_commits.TOTAL
+    assert len(laid.words) == key_commits.WORDS
 
 
 def test_a_tree_that_is_too_different_is_refused(tree: dict[str, bytes]) -> None:
@@ -125,7 +125,7 @@ def test_a_tree_that_is_too_different_is_refused(tree: dict[str, bytes]) -> None
     with pytest.raises(
         UsageError, match=r"Linux 4\.4\.302 does not take 120 of the demo's commits, but only \d+"
     ):
-        history.lay_out("4.4.302", strange, lambda _: None)
+        commit_graph.lay_out("4.4.302", strange, lambda _: None)
 
 
 class TestBug:
@@ -139,12 +139,12 @@ class TestBug:
             )
         }
 
-    def test_is_the_seeds_where_the_check_can_be_taken_out(self, laid: history.History) -> None:
+    def test_is_the_seeds_where_the_check_can_be_taken_out(self, laid: commit_graph.History) -> None:
         assert laid.bug.crash == "WARNING in pskb_expand_head"
         assert set(laid.commits[0].files) == {"drivers/net/tun.c"}
 
     def test_needs_no_preparation_where_there_was_no_check_yet(self, tun: dict[str, bytes]) -> None:
-        laid = history.lay_out("5.10.13", tun, lambda _: None)
+        laid = commit_graph.lay_out("5.10.13", tun, lambda _: None)
         assert laid.bug.crash == "WARNING in pskb_expand_head"
         assert not laid.commits[0].files
 
@@ -155,7 +155,7 @@ class TestBug:
     ) -> None:
         tree |= {"net/core/skbuff.c": b"", "kernel/events/core.c": f"int {handler}(void);\n".encode()}
         tree[path] = tree.get(path, b"") + SAMPLE_RATE
-        laid = history.lay_out("9.9", tree, lambda _: None)
+        laid = commit_graph.lay_out("9.9", tree, lambda _: None)
         assert laid.bug.crash == f"divide error in {handler}"
         assert laid.bug.reproducer == "perf_sample_rate.sh"
         assert set(laid.commits[laid.culprit].files) == {path}
@@ -163,17 +163,17 @@ class TestBug:
 
     def test_of_none_the_tree_is_refused(self, tree: dict[str, bytes]) -> None:
         with pytest.raises(UsageError, match=r"any of the demo's bugs \(net/core/skbuff\.c: .*--tree"):
-            history.lay_out("6.1.99", tree | {"net/core/skbuff.c": b""}, lambda _: None)
+            commit_graph.lay_out("6.1.99", tree | {"net/core/skbuff.c": b""}, lambda _: None)
 
 
 class TestMishaps:
     @pytest.mark.parametrize("path", ["kernel/umh.c", "net/core/stream.c", "init/main.c"])
     def test_others_take_the_place_of_those_that_do_not_fit(self, tree: dict[str, bytes], path: str) -> None:
-        laid = history.lay_out("9.9", tree | {path: b""}, lambda _: None)
+        laid = commit_graph.lay_out("9.9", tree | {path: b""}, lambda _: None)
         assert (len(laid.unbuildable), len(laid.unbootable)) == (3, 1)
 
-    def test_each_is_repaired_by_the_commit_behind_it(self, laid: history.History) -> None:
-        for mishap in (*story.DO_NOT_BUILD, *story.DO_NOT_BOOT):
+    def test_each_is_repaired_by_the_commit_behind_it(self, laid: commit_graph.History) -> None:
+        for mishap in (*key_commits.DO_NOT_BUILD, *key_commits.DO_NOT_BOOT):
             tree = tree_files()
             broken = mishap.broken.apply(tree)
             assert mishap.repair.apply(tree | broken)
@@ -181,4 +181,4 @@ class TestMishaps:
     def test_too_few_are_an_error(self, tree: dict[str, bytes]) -> None:
         spoilt = tree | {"kernel/umh.c": b"", "net/core/stream.c": b""}
         with pytest.raises(UsageError, match="does not take the commits that do not build or boot"):
-            history.lay_out("9.9", spoilt, lambda _: None)
+            commit_graph.lay_out("9.9", spoilt, lambda _: None)

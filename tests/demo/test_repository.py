@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from anchors import pack
 
-from pytest_kbisect.demo import repository, story
+from pytest_kbisect.demo import key_commits, repository
 from pytest_kbisect.demo.repository import Demo, prepare
 from pytest_kbisect.errors import UsageError
 
@@ -24,7 +24,7 @@ def demo(tarball: Path, tmp_path: Path) -> Demo:
 
 def test_git_finds_nothing_wrong_with_it(demo: Demo) -> None:
     git(demo, "fsck", "--strict")
-    assert git(demo, "rev-list", "--count", f"{repository.GOOD}..{repository.BAD}") == str(story.TOTAL)
+    assert git(demo, "rev-list", "--count", f"{repository.GOOD}..{repository.BAD}") == str(key_commits.TOTAL)
     assert git(demo, "rev-parse", "main") == demo.bad
     assert git(demo, "merge-base", repository.GOOD, repository.BAD) == demo.good
 

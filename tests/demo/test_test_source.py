@@ -10,7 +10,7 @@ from anchors import pack, unpack
 from linux_commits import SOURCE, clone_of_demo
 
 from pytest_kbisect import host
-from pytest_kbisect.demo import story
+from pytest_kbisect.demo import key_commits
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_or_what_a_variable_names_which_leaves_the_demo_alone(
 
 def test_commits_are_made_from_changes(installed: Path, tmp_path: Path) -> None:
     linux = clone_of_demo(tmp_path / "cache")
-    bug = story.BUGS[0]
+    bug = key_commits.BUGS[0]
     made = linux.edited("Again", [bug.culprit], tmp_path / "index", linux.demo.good)
     assert "__GFP_NOWARN" in linux.read("net/core/skbuff.c", linux.demo.good)
     assert "__GFP_NOWARN" not in linux.read("net/core/skbuff.c", made)

@@ -50,9 +50,9 @@ def buggy_kernel(linux_clone, buggy, real_cache, configuration):
 
 @pytest.fixture(scope="session")
 def image(tmp_path_factory):
-    from pytest_kbisect.guest import image
+    from pytest_kbisect.guest import initramfs
 
-    return image.build(tmp_path_factory.mktemp("image"))
+    return initramfs.build(tmp_path_factory.mktemp("image"))
 
 
 @pytest.fixture

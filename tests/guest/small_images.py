@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_kbisect import host
-from pytest_kbisect.guest import image, qcow2
+from pytest_kbisect.guest import initramfs, qcow2
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +57,7 @@ def make(path: Path, *rc: str, size: int = 48) -> Path:
         "/bin/busybox"
     )  # absolute: it leads nowhere before the root is changed
     shutil.copy(dropbear, tree / "usr" / "sbin" / "dropbear")
-    for library in image._libraries(dropbear):
+    for library in initramfs._libraries(dropbear):
         (tree / library[1:]).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(library, tree / library[1:])
     (tree / "etc" / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")

@@ -17,12 +17,12 @@ from junitparser import JUnitXml, Properties
 
 from pytest_kbisect import properties
 from pytest_kbisect.errors import BootError, InfraError
-from pytest_kbisect.guest import THAW_SOURCE, disk, image
+from pytest_kbisect.guest import RESUME_SOURCE, disk, initramfs
 from pytest_kbisect.guest.guests import Guests, key_of
 from pytest_kbisect.guest.pool import BOOTS, Pool
 from pytest_kbisect.guest.qemu import Machine
 from pytest_kbisect.guest.vm import Guest
-from pytest_kbisect.kernel.headroom import memory_available
+from pytest_kbisect.kernel.host_limits import memory_available
 from pytest_kbisect.programs import compile_static
 
 pytestmark = pytest.mark.guest
@@ -46,8 +46,8 @@ def small(tmp_path_factory) -> Path:
 def on(buggy_kernel, tmp_path: Path):
     """The machine with an image, and what it starts from."""
 
-    def on(path: Path, **more) -> tuple[Machine, image.GuestImage]:
-        user_space = image.build(tmp_path / "image", disk.look_at(path))
+    def on(path: Path, **more) -> tuple[Machine, initramfs.GuestImage]:
+        user_space = initramfs.build(tmp_path / "image", disk.look_at(path))
         kernel = buggy_kernel.image
         return Machine(
             kernel=kernel, initramfs=user_space.initramfs, disk=user_space.disk, **more
@@ -74,12 +74,12 @@ def booted(on, tmp_path: Path):
 @pytest.fixture
 def guests_of(tmp_path: Path):
     """Frozen and restored ones, with places of their own; and what is told of them."""
-    program = compile_static(THAW_SOURCE, tmp_path / "programs", name="thaw")
+    program = compile_static(RESUME_SOURCE, tmp_path / "programs", name="resume")
     said: list[str] = []
     with Pool.create(tmp_path / "frozen"):
         pool = Pool(tmp_path / "frozen", memory_available)
         yield lambda user_space: (
-            Guests(pool, user_space, thaw=lambda: program, boot_timeout=60, say=said.append),
+            Guests(pool, user_space, resume=lambda: program, boot_timeout=60, say=said.append),
             said,
         )
 

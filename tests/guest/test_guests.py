@@ -73,13 +73,13 @@ def test_a_silent_reboot_is_a_crash_of_its_own(guest) -> None:
 def test_a_reboot_seen_first_by_the_second_connection(guest) -> None:
     with pytest.raises(InfraError) as lost:  # nobody watches the console meanwhile
         guest._ssh.run("echo b >/proc/sysrq-trigger", timeout=10)
-    reason = guest._unanswered._connect_again(lost.value)
+    reason = guest._diagnosis._connect_again(lost.value)
     assert isinstance(reason, KernelCrash)
     assert reason.report.title == "unexpected kernel reboot"
 
 
 def test_a_guest_that_hangs(guest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pytest_kbisect.guest.unanswered.ALIVE", 2.0)
+    monkeypatch.setattr("pytest_kbisect.guest.ssh_diagnosis.ALIVE", 2.0)
     guest._qemu.execute("stop")
     with pytest.raises(KernelCrash) as crash:
         guest.run("true", timeout=1)

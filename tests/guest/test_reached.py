@@ -100,7 +100,7 @@ def test_a_guest_that_a_breakpoint_of_ours_holds_is_not_hung(
     buggy_kernel, machine, image, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(room.Reached, "_follow", lambda reached: None)
-    monkeypatch.setattr("pytest_kbisect.guest.unanswered.ALIVE", 2.0)
+    monkeypatch.setattr("pytest_kbisect.guest.ssh_diagnosis.ALIVE", 2.0)
     with Guest(machine, image, tmp_path / "guest") as guest:
         guest.boot()
         reached = guest.watch(entries(buggy_kernel.vmlinux, ["vfs_write"]), tmp_path / "stub")

@@ -15,12 +15,12 @@ from junitparser import JUnitXml, Properties
 
 from pytest_kbisect import properties
 from pytest_kbisect.errors import BootError, InfraError, KernelCrash
-from pytest_kbisect.guest import THAW_SOURCE, migration, thaw
+from pytest_kbisect.guest import RESUME_SOURCE, migration, resume
 from pytest_kbisect.guest.guests import Guests, key_of
 from pytest_kbisect.guest.pool import BOOTS, Pool
 from pytest_kbisect.guest.qemu import Machine
 from pytest_kbisect.guest.vm import Guest
-from pytest_kbisect.kernel.headroom import memory_available
+from pytest_kbisect.kernel.host_limits import memory_available
 from pytest_kbisect.programs import compile_static
 
 pytestmark = pytest.mark.guest
@@ -30,7 +30,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory) -> Path:
-    return compile_static(THAW_SOURCE, tmp_path_factory.mktemp("programs"), name="thaw")
+    return compile_static(RESUME_SOURCE, tmp_path_factory.mktemp("programs"), name="resume")
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def pool(tmp_path_factory):
 @pytest.fixture(scope="module")
 def guests(pool, image, program, said) -> Guests:
     """Every boot of the tests' kernel is frozen by the first tests that ask; the others restore."""
-    return Guests(pool, image, thaw=lambda: program, boot_timeout=60, say=said.append)
+    return Guests(pool, image, resume=lambda: program, boot_timeout=60, say=said.append)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def own_guests(tmp_path: Path, image, program):
     said: list[str] = []
     with Pool.create(tmp_path / "frozen"):
         own = Pool(tmp_path / "frozen", memory_available)
-        yield said, Guests(own, image, thaw=lambda: program, boot_timeout=60, say=said.append)
+        yield said, Guests(own, image, resume=lambda: program, boot_timeout=60, say=said.append)
 
 
 def booted_at(guest: Guest) -> str:
@@ -96,10 +96,10 @@ def test_randomness_and_clock_are_its_own(guests, machine, tmp_path: Path) -> No
 def test_randomness_without_a_generation_id(
     own_guests, machine, tmp_path: Path, monkeypatch, line: str
 ) -> None:
-    """As on kernels before 5.18: the program of thaw.c does it, with and without a second serial line."""
+    """As on kernels before 5.18: the program of resume.c does it, with and without a second serial line."""
     _, guests = own_guests
-    monkeypatch.setattr(thaw, "_LINE", line)
-    monkeypatch.setattr(thaw, "_LIMIT", 2.0)
+    machine = replace(machine, architecture=replace(machine.architecture, second_serial=line))
+    monkeypatch.setattr(resume, "_LIMIT", 2.0)
     command = Machine.command
 
     def without(self, *arguments, **named):
@@ -114,7 +114,7 @@ def test_randomness_without_a_generation_id(
             numbers.add(guest.run("head -c 16 /dev/urandom | md5sum").stdout)
             assert "virtual machine fork" not in guest.console.text()
             assert abs(int(guest.run("date +%s").stdout) - time.time()) < 3
-            assert "thaw" not in guest.run("ps; ls /run").stdout
+            assert "resume" not in guest.run("ps; ls /run").stdout
     assert len(numbers) == BOOTS + 2
 
 
@@ -191,8 +191,8 @@ def test_a_qemu_that_cannot_freeze_is_found_out_once(
 def test_a_guest_that_cannot_be_restored_is_booted(own_guests, machine, tmp_path: Path, monkeypatch) -> None:
     freeze = Guest.freeze
 
-    def cut(self, thaw):
-        frozen = freeze(self, thaw)
+    def cut(self, resume):
+        frozen = freeze(self, resume)
         return replace(frozen, state=frozen.state[:5000])
 
     monkeypatch.setattr(Guest, "freeze", cut)

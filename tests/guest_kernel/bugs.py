@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_kbisect.demo import story
+from pytest_kbisect.demo import key_commits
 from pytest_kbisect.demo.change import Change, Edit
 from pytest_kbisect.kernel.config import built_in
 
@@ -27,7 +27,7 @@ def _change(*edits: Edit) -> tuple[Change]:
     return (Change("", edits, ""),)
 
 
-_TUN, _PERF, *_ = story.BUGS
+_TUN, _PERF, *_ = key_commits.BUGS
 BUGS = (
     Bug(_TUN.reproducer, (_TUN.preparation, _TUN.culprit), ("CONFIG_TUN=y",), _TUN.crash),
     # The function has another name in older trees.

@@ -15,7 +15,7 @@ import pytest
 from miniature import FakeLinux
 
 from pytest_kbisect import Architecture, HostError, UsageError, arch, plugins
-from pytest_kbisect.guest import accelerator, image
+from pytest_kbisect.guest import accelerator, initramfs
 from pytest_kbisect.guest.qemu import Machine
 from pytest_kbisect.kernel import config, provide, toolchain
 from pytest_kbisect.kernel.rules import BuildRules
@@ -98,7 +98,7 @@ def test_guests_of_another_architecture_are_emulated(tmp_path: Path, arm64: Arch
     chosen = accelerator.choose("auto", tmp_path, tmp_path / "Image", arm64)
     assert (chosen.name, chosen.cpu) == ("tcg", "max")
     with pytest.raises(HostError, match=r"does not run on aarch64: use a host with aarch64"):
-        image.build(tmp_path / "image", architecture=arm64)
+        initramfs.build(tmp_path / "image", architecture=arm64)
 
 
 def test_a_session_uses_the_one_that_is_named(pytester: pytest.Pytester) -> None:

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from pytest_kbisect import locks
-from pytest_kbisect.kernel import headroom, worktrees
+from pytest_kbisect.kernel import host_limits, worktrees
 from pytest_kbisect.kernel.tree import LinuxTree
 
 
@@ -76,7 +76,7 @@ def test_after_a_worktree_was_added_by_half(linux, tree, cache, moment):
 
 def test_each_slot_needs_the_room_of_its_first_checkout(linux, tree, monkeypatch):
     needed = []
-    monkeypatch.setattr(headroom, "require_disk", lambda _, bytes_: needed.append(bytes_ >> 20))
+    monkeypatch.setattr(host_limits, "require_disk", lambda _, bytes_: needed.append(bytes_ >> 20))
 
     def slot():
         return worktrees.slot(tree, linux.base, ".obj-1", room=600 << 20)

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from pytest_kbisect.errors import HostError
-from pytest_kbisect.kernel import config, headroom, provide, sources, worktrees
+from pytest_kbisect.kernel import config, host_limits, provide, sources, worktrees
 from pytest_kbisect.kernel.output import Output
 from pytest_kbisect.kernel.rules import BuildRules
 from pytest_kbisect.kernel.tree import LinuxTree
@@ -60,7 +60,7 @@ class TestFullDisk:
     def test_at_any_moment_is_said_and_leaves_nothing_half_written(
         self, room, linux, give, leave, monkeypatch
     ):
-        monkeypatch.setattr(headroom, "require_disk", lambda *_: None)
+        monkeypatch.setattr(host_limits, "require_disk", lambda *_: None)
         with give() as kernel:
             pass
         linux.commit("Code", {"init/main.c": MAIN.replace("42", "43"), "init/more.c": "x" * 20_000})

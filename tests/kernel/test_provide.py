@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pytest_kbisect.errors import BuildError, ConfigError, HostError, UsageError
-from pytest_kbisect.kernel import config, descent, headroom, provide, sources, toolchain
+from pytest_kbisect.kernel import config, host_limits, partial_make, provide, sources, toolchain
 from pytest_kbisect.kernel.rules import BuildRules
 from pytest_kbisect.kernel.tree import LinuxTree
 
@@ -170,7 +170,7 @@ class TestSkipping:
         linux.commit("Another answer", {header: "#define A 43\n"})
         with give() as wrong:
             assert wrong.signature == before.signature
-        monkeypatch.setattr(descent, "directories", lambda *_: pytest.fail("what is to be left out?"))
+        monkeypatch.setattr(partial_make, "directories", lambda *_: pytest.fail("what is to be left out?"))
         with give(rules=FULL) as right:
             assert not right.cached
             assert not right.same_as
@@ -292,18 +292,18 @@ class TestFailure:
 
 class TestHost:
     def test_too_little_disk(self, give, monkeypatch):
-        monkeypatch.setattr(headroom, "DISK_FOR_BUILD", 1 << 60)
+        monkeypatch.setattr(host_limits, "DISK_FOR_BUILD", 1 << 60)
         with pytest.raises(HostError, match=r"too little disk .* needs \d+ MiB, \d+ MiB free"), give():
             pass
 
     def test_too_little_memory(self, give, monkeypatch):
-        monkeypatch.setattr(headroom, "memory_available", lambda: 100 << 20)
+        monkeypatch.setattr(host_limits, "memory_available", lambda: 100 << 20)
         with pytest.raises(HostError, match=r"too little memory .* needs 600 MiB, 100 MiB free"), give():
             pass
 
     def test_fewer_jobs_where_memory_is_short(self, monkeypatch):
-        monkeypatch.setattr(headroom, "memory_available", lambda: (600 + 2 * 150) << 20)
-        assert headroom.jobs_that_fit(16) == 3
+        monkeypatch.setattr(host_limits, "memory_available", lambda: (600 + 2 * 150) << 20)
+        assert host_limits.jobs_that_fit(16) == 3
 
     def test_another_compiler_is_another_kernel(self, monkeypatch, linux, cache):
         tools = toolchain.find()

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from pytest_kbisect.crash.symbols import symbolize
+from pytest_kbisect.crash.symbolize import symbolize
 from pytest_kbisect.errors import HostError
 from pytest_kbisect.kernel import symbols, toolchain
 

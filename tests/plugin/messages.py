@@ -18,7 +18,7 @@ _ERRORS = {
     "KbisectError",
     "CommandTimeoutError",
 }
-_KINDS = {"qemu", "ssh", "disk", "thaw", "reproducer"}
+_KINDS = {"qemu", "ssh", "disk", "resume", "reproducer"}
 """First arguments of GuestError: words for programs."""
 
 

@@ -20,7 +20,7 @@ import pytest
 from messages import messages
 
 import pytest_kbisect
-from pytest_kbisect import checkup, errors, hookspecs, needs, options, plugin, properties, variables
+from pytest_kbisect import doctor, errors, hookspecs, needs, options, plugin, properties, variables
 from pytest_kbisect.bisection.evidence import Evidence
 from pytest_kbisect.bisection.history import History
 from pytest_kbisect.bisection.strategy import AnswerKind, Problem
@@ -240,7 +240,7 @@ def test_every_verb_and_option_is_in_the_reference() -> None:
 def test_every_check_of_the_doctor_is_in_the_reference() -> None:
     names = {
         call.args[0].value
-        for path in Path(checkup.__file__ or "").parent.glob("*.py")
+        for path in Path(doctor.__file__ or "").parent.glob("*.py")
         for call in ast.walk(ast.parse(path.read_text()))
         if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "Finding"
         if isinstance(call.args[0], ast.Constant)
@@ -251,8 +251,8 @@ def test_every_check_of_the_doctor_is_in_the_reference() -> None:
     keys = [key for cells in table("doctor", "The doctor") for key in pages.quoted(cells[0])]
     fields = {key for cells in table("doctor") for key in pages.quoted(cells[-1])}
     assert {"able", "findings"} <= set(keys)
-    assert {field.name for field in dataclasses.fields(checkup.Finding)} <= fields
-    assert {state.value for state in checkup.Severity} <= fields
+    assert {field.name for field in dataclasses.fields(doctor.Finding)} <= fields
+    assert {state.value for state in doctor.Severity} <= fields
 
 
 def test_every_public_name_and_member_is_in_the_reference() -> None:

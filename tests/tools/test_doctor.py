@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from pytest_kbisect import distribution, host
-from pytest_kbisect.checkup import guests, machine, source
 from pytest_kbisect.commands import main
 from pytest_kbisect.distribution import Family
+from pytest_kbisect.doctor import compiler, machine, virtualization
 from pytest_kbisect.errors import ExitCode, UsageError
 from pytest_kbisect.host import Purpose, Tool
-from pytest_kbisect.kernel import headroom
+from pytest_kbisect.kernel import host_limits
 
 MAKEFILE = "VERSION = 6\nPATCHLEVEL = 1\nKBUILD_CFLAGS := -fno-PIE\n"
 
@@ -59,22 +59,22 @@ def tree(tmp_path: Path) -> Tree:
 @pytest.fixture(autouse=True)
 def _no_host_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     """Quick tests boot nothing."""
-    monkeypatch.setattr(guests, "_host_kernel", lambda: None)
+    monkeypatch.setattr(virtualization, "_host_kernel", lambda: None)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
 
 
 @pytest.fixture
 def versions(monkeypatch: pytest.MonkeyPatch):
     def set_versions(gcc: tuple[int, ...], ld: tuple[int, ...] = (2, 35)) -> None:
-        monkeypatch.setattr(source, "_versions", lambda: {"gcc": gcc, "ld": ld})
+        monkeypatch.setattr(compiler, "_versions", lambda: {"gcc": gcc, "ld": ld})
 
     return set_versions
 
 
-def found(tree: Tree, *revisions: str) -> dict[tuple[str, str], list[source.Finding]]:
+def found(tree: Tree, *revisions: str) -> dict[tuple[str, str], list[compiler.Finding]]:
     """Findings by (name, state)."""
-    answer: dict[tuple[str, str], list[source.Finding]] = {}
-    for finding in source.check(tree.path, revisions or ("HEAD",), tree.path.parent / "cache"):
+    answer: dict[tuple[str, str], list[compiler.Finding]] = {}
+    for finding in compiler.check(tree.path, revisions or ("HEAD",), tree.path.parent / "cache"):
         answer.setdefault((finding.name, str(finding.state)), []).append(finding)
     return answer
 
@@ -149,7 +149,7 @@ def test_fix_installs_what_setup_would(
 
 
 def test_too_little_of_everything(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(headroom, "memory_available", lambda: 200 << 20)
+    monkeypatch.setattr(host_limits, "memory_available", lambda: 200 << 20)
     assert machine.memory().state == "problem"
     assert "--kbisect-memory" in machine.memory().remedy
 
@@ -181,11 +181,11 @@ def test_a_folder_that_runs_no_programs(monkeypatch: pytest.MonkeyPatch, tmp_pat
     if done.returncode:
         pytest.skip(f"mounts nothing here: {done.stderr.decode().strip()}")
     try:
-        monkeypatch.setattr(headroom, "DISK_FOR_TREE", 0)
-        monkeypatch.setattr(headroom, "DISK_FOR_BUILD", 0)
+        monkeypatch.setattr(host_limits, "DISK_FOR_TREE", 0)
+        monkeypatch.setattr(host_limits, "DISK_FOR_BUILD", 0)
         assert "noexec" in machine.cache_folder(tmp_path).text
         with pytest.raises(UsageError, match="mounted noexec"):
-            headroom.require_path(tmp_path / "cache")
+            host_limits.require_path(tmp_path / "cache")
     finally:
         subprocess.run(["umount", tmp_path], check=True)
 

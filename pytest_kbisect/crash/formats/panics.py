@@ -73,7 +73,7 @@ RUST: Final = (
         skip=("^rust_helper",),
     ),
 )
-# The trusted OS that Android guests run beside the kernel.
+# The trusted OS that Android guests run next to the kernel.
 TRUSTY: Final = (
     crash_format(
         r"trusty: panic[^\n]{0,200}ASSERT FAILED at \([^\n)]{1,200}\): (?P<what>[^\n]{1,200})",

@@ -12,7 +12,7 @@ from pytest_kbisect.guest.ssh import Ssh
 
 if TYPE_CHECKING:
     from pytest_kbisect.errors import KernelCrash
-    from pytest_kbisect.guest.image import GuestImage
+    from pytest_kbisect.guest.initramfs import GuestImage
     from pytest_kbisect.guest.qemu import Qemu
     from pytest_kbisect.guest.watch import ConsoleWatch
 
@@ -22,7 +22,7 @@ _REPORT = 2.0
 """Seconds for a crash report to be complete that was begun when ssh failed."""
 
 
-class Unanswered:
+class SshDiagnosis:
     """Finds out why one guest does not answer. What it returns is an error to raise."""
 
     def __init__(self, qemu: Qemu, image: GuestImage, watch: ConsoleWatch) -> None:

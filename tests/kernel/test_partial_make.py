@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from pytest_kbisect.kernel import descent
+from pytest_kbisect.kernel import partial_make
 from pytest_kbisect.kernel.output import MARKER
 from pytest_kbisect.kernel.sources import Sources
 from pytest_kbisect.kernel.tree import Change
@@ -84,7 +84,7 @@ def enter(built):
 
     def enter(*paths, in_place=True):
         changes = [Change(path, in_place) for path in paths]
-        found = descent.directories(*built, Sources(counts, "x86"), changes)
+        found = partial_make.directories(*built, Sources(counts, "x86"), changes)
         return None if found is None else set(found) - ALWAYS
 
     return enter
@@ -148,7 +148,7 @@ def test_all_are_entered_where_scripts_read_what_nobody_lists(built, enter, line
 
 
 def test_all_are_entered_where_nothing_is_known(built):
-    assert descent.directories(*built, Sources({}, ""), []) is None
+    assert partial_make.directories(*built, Sources({}, ""), []) is None
 
 
 # As kbuild descends: from "." on, each directory a make of its own.
@@ -182,7 +182,7 @@ def make(tmp_path):
 
     def make(entered, *words):
         inherited = os.environ | {"obj": "inherited", "descends": "inherited"}
-        env = descent.prepare(tmp_path / "cache", output, entered, inherited)
+        env = partial_make.prepare(tmp_path / "cache", output, entered, inherited)
         command = ["make", "-s", "--no-print-directory", "MAKE=make", *words]
         done = subprocess.run(command, cwd=output, env=env, check=True, capture_output=True, text=True)
         assert not done.stderr

@@ -7,7 +7,7 @@ With a disk image of the user's (see disk) the initramfs holds busybox alone. It
 whatever the partitions, gives root our public key, and hands over. So an image needs no key and no root=
 from the user, and many guests can share it. Its ssh server's host key is not known beforehand, and may
 differ at the next boot (some generate one when they first start). Any key is accepted, because the port is
-one of 127.0.0.1 that our own QEMU listens on, as its monitor has told us.
+one of 127.0.0.1 that our own QEMU listens on, as its monitor says.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_kbisect import host, process, whole
+from pytest_kbisect import atomic, host, process
 from pytest_kbisect.arch import DEFAULT
 from pytest_kbisect.errors import HostError
 from pytest_kbisect.guest.cpio import Archive
@@ -67,7 +67,7 @@ def build(directory: Path, disk: DiskImage | None = None, architecture: Architec
         public = _generate_client_key(client_key)
         dropbear_key.unlink(missing_ok=True)
         process.run([_tool("dropbearkey"), "-t", "ed25519", "-f", dropbear_key])
-        whole.write(initramfs, _archive(public, dropbear_key.read_bytes()))
+        atomic.write(initramfs, _archive(public, dropbear_key.read_bytes()))
     kind, blob = _public_line(process.run([_tool("dropbearkey"), "-y", "-f", dropbear_key]))
     return GuestImage(initramfs, client_key, kind, blob)
 
@@ -78,7 +78,7 @@ def _build_for(disk: DiskImage, directory: Path) -> GuestImage:
     initramfs, client_key = directory / "find-root.cpio", directory / "id_ecdsa_disk"
     if not initramfs.exists():
         keys = _generate_client_key(client_key)
-        whole.write(initramfs, finding_root(busybox(), own_script(FIND_ROOT), keys).bytes())
+        atomic.write(initramfs, finding_root(busybox(), own_script(FIND_ROOT), keys).bytes())
     return GuestImage(initramfs, client_key, disk=disk)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_kbisect import host
 from pytest_kbisect.arch import DEFAULT
-from pytest_kbisect.checkup import Finding, Severity
+from pytest_kbisect.doctor import Finding, Severity
 from pytest_kbisect.errors import BootError, HostError, KbisectError
 from pytest_kbisect.guest import accelerator
 
@@ -89,7 +89,7 @@ def _kvm_remedy() -> str:
 
 
 def _guest(kernels: list[Path], chosen: Accelerator, cache: Path) -> Finding:
-    from pytest_kbisect.guest import image
+    from pytest_kbisect.guest import initramfs
     from pytest_kbisect.guest.qemu import Machine
     from pytest_kbisect.guest.vm import Guest
     from pytest_kbisect.scratch import scratch_folder
@@ -97,7 +97,7 @@ def _guest(kernels: list[Path], chosen: Accelerator, cache: Path) -> Finding:
     trouble = ""
     with scratch_folder(cache / "run") as folder:
         try:
-            user_space = image.build(folder / "image")
+            user_space = initramfs.build(folder / "image")
         except HostError as error:
             return Finding("guest", Severity.PROBLEM, str(error))
         for number, kernel in enumerate(kernels):

@@ -56,8 +56,8 @@ def symbolize(report_text: str, vmlinux: Path, source: Path | None = None) -> Sy
     """Give the functions of a report's traces their file:line, by a vmlinux with debug information.
 
     Paths are shown relative to the kernel tree: to `source`, or to where init/main.c was compiled.
-    Modules are looked for beside and below vmlinux. A function that the kernel does not have, or has
-    with another size, is left as it is: it is another kernel's report.
+    Modules are looked for in the folder of vmlinux and below. A function that the kernel does not have, or
+    has with another size, is left as it is: it is another kernel's report.
     """
     lines = report_text.split("\n")
     sites = [_site_of(line) for line in lines]

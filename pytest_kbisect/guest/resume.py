@@ -1,4 +1,4 @@
-"""What a restored guest is given first: the time of day, and randomness of its own. See thaw.c.
+"""What a restored guest is given first: the time of day, and randomness of its own. See resume.c.
 
 The kernel's own way to new random numbers (the generation id) is there since 5.18; before it, this is
 all there is. The program waits at a second serial line while the guest is frozen: so it has what it
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pytest_kbisect.guest.vm import Guest
 
-_PROGRAM = "/tmp/kbisect-thaw"  # where programs can be run, as reproducers are
+_PROGRAM = "/tmp/kbisect-resume"  # where programs can be run, as reproducers are
 _READY, _DONE = b"R", b"."
 _LIMIT = 5.0
 """Seconds until the program answers on the line; a busy TCG guest needs 0.1."""
@@ -55,7 +55,7 @@ def wait_until_done(line: socket.socket) -> None:
     """Wait for the program's answer. Raises InfraError if there is none."""
     if (answer := _heard(line)) != _DONE:
         raise InfraError(
-            "thaw", f"a restored guest did not take the time of day and a random seed: {answer!r}"
+            "resume", f"a restored guest did not take the time of day and a random seed: {answer!r}"
         )
 
 
@@ -66,7 +66,7 @@ def run(guest: Guest) -> None:
         answer = guest.run(f"[ -x {_PROGRAM} ] && {_PROGRAM} || {by_shell}", stdin=message())
     if answer.exit_status != 0:
         raise InfraError(
-            "thaw", f"a restored guest did not take the time of day and a random seed: {answer.stderr}"
+            "resume", f"a restored guest did not take the time of day and a random seed: {answer.stderr}"
         )
 
 

@@ -1,4 +1,4 @@
-"""Ways to look inside a guest: its ssh command, the gdb command line, and the wait for Enter."""
+"""Interactive access to a guest: its ssh command, the gdb command line, and the wait for Enter."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _POLL = 0.2
 
 
 def check(config: pytest.Config) -> None:
-    """Raise UsageError where somebody wants to look inside and there is no terminal to look from."""
+    """Raise UsageError where interactive access is asked for and there is no terminal."""
     wanted = [f"--kbisect-{name}" for name in (SHELL, GDB) if options.value(config, name)]
     if wanted and (getattr(config.option, "numprocesses", None) or hasattr(config, "workerinput")):
         raise pytest.UsageError(f"{wanted[0]} needs a terminal and cannot be combined with -n: remove -n")
@@ -122,7 +122,7 @@ def ssh_command(guest: Guest) -> list[str]:
 
 def gdb_command(guest: Guest, socket: Path) -> str:
     """What to type to debug the guest's kernel."""
-    vmlinux = guest.machine.kernel.with_name("vmlinux")  # beside it in the store
+    vmlinux = guest.machine.kernel.with_name("vmlinux")  # in the same folder of the store
     return shlex.join(["gdb", str(vmlinux), "-ex", f"target remote {socket}"])
 
 

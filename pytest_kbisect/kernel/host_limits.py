@@ -21,7 +21,7 @@ DISK_FOR_TREE = 1600 * MIB
 DISK_FOR_BUILD = 600 * MIB
 """O= folder of a small configuration without debug information, and the store's copy."""
 MEMORY_FOR_BUILD = 600 * MIB
-"""Linking vmlinux and one compiler beside it."""
+"""Linking vmlinux and one compiler at the same time."""
 MEMORY_PER_JOB = 150 * MIB
 
 

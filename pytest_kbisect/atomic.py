@@ -1,4 +1,4 @@
-"""Files that are replaced atomically: written beside their place, then renamed to it."""
+"""Files that are replaced atomically: written under another name in the same folder, then renamed."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import re
 import bugs
 import pytest
 
-from pytest_kbisect.kernel import build, config, descent, sources, toolchain, worktrees
+from pytest_kbisect.kernel import build, config, partial_make, sources, toolchain, worktrees
 from pytest_kbisect.kernel.tree import LinuxTree
 
 pytestmark = pytest.mark.kernel
@@ -36,7 +36,7 @@ def make(linux_clone, real_cache, tmp_path_factory):
             progress=lambda _: None,
         ) as built:
             output = built.files["vmlinux"].parent
-            folders = {str(path.relative_to(output)) for path in output.glob(f"{descent.ENTERED}/**")}
+            folders = {str(path.relative_to(output)) for path in output.glob(f"{partial_make.ENTERED}/**")}
             steps = [line for line in log.read_text().splitlines() if MADE.match(line)]
             return steps, len(folders), output
 
@@ -49,7 +49,7 @@ def make_all(make, monkeypatch):
 
     def make_all(commit):
         with monkeypatch.context() as patched:
-            patched.setattr(descent, "directories", lambda *_: None)
+            patched.setattr(partial_make, "directories", lambda *_: None)
             return make(commit)
 
     return make_all

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from pytest_kbisect.crash.stream import Console
 
 if TYPE_CHECKING:
-    from pytest_kbisect.crash.report import CrashReport
+    from pytest_kbisect.crash.crash_report import CrashReport
 
 LIVE_REPORT: Final = 400
 """Own lines after which a report on a growing console is taken for complete."""
@@ -56,7 +56,7 @@ class ConsoleReader:
 
 
 def parse_console(data: bytes) -> tuple[CrashReport, ...]:
-    """All crash reports of a console that is there as a whole, in order."""
+    """All crash reports of a console that is complete, in order."""
     console = Console()
     console.feed(data, last=True)
     return console.finish([*console.closed, *console.open])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_kbisect import inside
+from pytest_kbisect import interactive
 from pytest_kbisect.guest.clock import RunningTime
 
 
@@ -74,7 +74,7 @@ def test_a_debugger_starts_in_the_test() -> None:
 
     error = caught(lambda: the_test(guest))
     assert frames(error)[-1] == "run"
-    same = inside.in_sight(error, guest)
+    same = interactive.in_sight(error, guest)
     assert same is error
     assert frames(same)[-1] == "the_test"
 
@@ -85,7 +85,7 @@ def test_or_where_the_guest_is_if_the_test_is_over() -> None:
     def look_at_the_console() -> None:
         raise ValueError("crash")
 
-    error = inside.in_sight(caught(look_at_the_console), guest)
+    error = interactive.in_sight(caught(look_at_the_console), guest)
     tb = error.__traceback__
     while tb.tb_next is not None:
         tb = tb.tb_next

@@ -1,4 +1,4 @@
-"""From changes to commits: what the demo's history looks like, and how git is told.
+"""From changes to commits: what the demo's history looks like, and how it becomes git's.
 
 Everything is fixed, people and dates too: one source tree gives one set of hashes, on every machine.
 """
@@ -10,9 +10,9 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_kbisect.demo import story
+from pytest_kbisect.demo import key_commits
 from pytest_kbisect.demo.change import AnchorError, Change
-from pytest_kbisect.demo.commits import core, drivers, fs, lib, mm, net, words
+from pytest_kbisect.demo.commits import core, drivers, fs, lib, mm, net, no_code
 from pytest_kbisect.demo.people import MERGER, Person, subsystem_of
 from pytest_kbisect.errors import UsageError
 
@@ -57,7 +57,7 @@ class History:
     """`commits[0]` is the tree as it was prepared for `bug`. The other fields are indices into `commits`."""
 
     commits: tuple[Commit, ...]
-    bug: story.Bug
+    bug: key_commits.Bug
     culprit: int
     unbuildable: tuple[int, ...]
     unbootable: tuple[int, ...]
@@ -66,14 +66,17 @@ class History:
 
 def paths() -> frozenset[str]:
     """The files that are needed to lay out the history."""
-    bugs = [change for bug in story.BUGS for change in (bug.preparation, bug.culprit)]
+    bugs = [change for bug in key_commits.BUGS for change in (bug.preparation, bug.culprit)]
     mishaps = [
         change
-        for mishap in (*story.DO_NOT_BUILD, *story.DO_NOT_BOOT)
+        for mishap in (*key_commits.DO_NOT_BUILD, *key_commits.DO_NOT_BOOT)
         for change in (mishap.broken, mishap.repair)
     ]
     return frozenset(
-        path for group in (*POOLS, words.CHANGES, bugs, mishaps) for change in group for path in change.paths
+        path
+        for group in (*POOLS, no_code.CHANGES, bugs, mishaps)
+        for change in group
+        for path in change.paths
     )
 
 
@@ -109,7 +112,7 @@ class _Writer:
         author = who.contributors[len(self.commits) % len(who.contributors)]
         message = _message(change, author, who.maintainer)
         self._append(line, Commit(message, author, who.maintainer, self._now(), (line.last,), changed))
-        if change in words.CHANGES:
+        if change in no_code.CHANGES:
             self.words.append(line.last)
         return line.last
 
@@ -157,68 +160,70 @@ def lay_out(version: str, files: Mapping[str, bytes], say: Callable[[str], None]
     are left.
     """
     bug, prepared = _bug(version, files)
-    breaking = _fitting(story.DO_NOT_BUILD, files)[: len(story.UNBUILDABLE)]
-    hanging = _fitting(story.DO_NOT_BOOT, files)[:1]
-    if len(breaking) < len(story.UNBUILDABLE) or not hanging:
+    breaking = _fitting(key_commits.DO_NOT_BUILD, files)[: len(key_commits.UNBUILDABLE)]
+    hanging = _fitting(key_commits.DO_NOT_BOOT, files)[:1]
+    if len(breaking) < len(key_commits.UNBUILDABLE) or not hanging:
         raise _unfit(version, "the commits that do not build or boot")
-    fixed = {story.CULPRIT: bug.culprit}
+    fixed = {key_commits.CULPRIT: bug.culprit}
     for mishap, (start, end) in zip(
-        (*breaking, *hanging), (*story.UNBUILDABLE, story.UNBOOTABLE), strict=True
+        (*breaking, *hanging), (*key_commits.UNBUILDABLE, key_commits.UNBOOTABLE), strict=True
     ):
         fixed |= {start: mishap.broken, end: mishap.repair}
 
     writer = _Writer(_first_commit(version, bug, prepared))
     main = side = _Line({**files, **prepared}, 0)
-    side_words = [change for change in words.CHANGES if _aside(change)]
-    wordy = iter([change for change in words.CHANGES if change not in side_words])
-    next_wordy = story.WORDS_EVERY // 2
+    side_words = [change for change in no_code.CHANGES if _aside(change)]
+    wordy = iter([change for change in no_code.CHANGES if change not in side_words])
+    next_wordy = key_commits.WORDS_EVERY // 2
     ordinary = iter(spread(*(pool for pool in POOLS if pool is not fs.CHANGES)))
     index_of: dict[int, int | None] = {}
-    for place in range(story.TOTAL - story.SIDE_LENGTH):
-        if place == story.FORK:
+    for place in range(key_commits.TOTAL - key_commits.SIDE_LENGTH):
+        if place == key_commits.FORK:
             side = _Line(dict(main.files), main.last)
             _write_side_branch(writer, side, side_words)
-        if place == story.MERGE:
+        if place == key_commits.MERGE:
             writer.merge(main, side)
         elif place in fixed:
             index_of[place] = writer.add(main, fixed[place])
         elif (
             place >= next_wordy
-            and len(writer.words) < story.WORDS
+            and len(writer.words) < key_commits.WORDS
             and writer.add_next(main, wordy) is not None
         ):
-            next_wordy += story.WORDS_EVERY
+            next_wordy += key_commits.WORDS_EVERY
         else:
             index_of[place] = writer.add_next(main, ordinary)
     above_first = len(writer.commits) - 1
-    if above_first < story.LEAST:
-        raise _unfit(version, f"{story.LEAST} of the demo's commits, but only {above_first}")
-    if above_first < story.TOTAL:
-        say(f"{story.TOTAL - above_first} of the demo's {story.TOTAL} commits do not fit Linux {version}")
+    if above_first < key_commits.LEAST:
+        raise _unfit(version, f"{key_commits.LEAST} of the demo's commits, but only {above_first}")
+    if above_first < key_commits.TOTAL:
+        say(
+            f"{key_commits.TOTAL - above_first} of the demo's {key_commits.TOTAL} commits do not fit Linux {version}"
+        )
 
     def indices(*places: int) -> tuple[int, ...]:
         return tuple(index for place in places if (index := index_of[place]) is not None)
 
-    (culprit,) = indices(story.CULPRIT)
+    (culprit,) = indices(key_commits.CULPRIT)
     return History(
         tuple(writer.commits),
         bug,
         culprit=culprit,
-        unbuildable=indices(*(place for stretch in story.UNBUILDABLE for place in range(*stretch))),
-        unbootable=indices(*range(*story.UNBOOTABLE)),
+        unbuildable=indices(*(place for stretch in key_commits.UNBUILDABLE for place in range(*stretch))),
+        unbootable=indices(*range(*key_commits.UNBOOTABLE)),
         words=tuple(writer.words),
     )
 
 
-def _first_commit(version: str, bug: story.Bug, prepared: Mapping[str, bytes]) -> Commit:
+def _first_commit(version: str, bug: key_commits.Bug, prepared: Mapping[str, bytes]) -> Commit:
     """The tree as it was given, but for the story's preparation. Only the files of that are in `files`."""
     return Commit(f"Linux {version}\n\n{bug.preparation.body}\n", MERGER, MERGER, _BEGIN, (), prepared)
 
 
-def _bug(version: str, files: Mapping[str, bytes]) -> tuple[story.Bug, dict[str, bytes]]:
+def _bug(version: str, files: Mapping[str, bytes]) -> tuple[key_commits.Bug, dict[str, bytes]]:
     """The first bug that can be had in this tree, and what its preparation changes."""
     problems = []
-    for bug in story.BUGS:
+    for bug in key_commits.BUGS:
         try:
             prepared = bug.preparation.apply(files)
             bug.culprit.apply({**files, **prepared})
@@ -229,7 +234,7 @@ def _bug(version: str, files: Mapping[str, bytes]) -> tuple[story.Bug, dict[str,
     raise _unfit(version, f"any of the demo's bugs ({'; '.join(problems)})")
 
 
-def _fitting(mishaps: Sequence[story.Mishap], files: Mapping[str, bytes]) -> list[story.Mishap]:
+def _fitting(mishaps: Sequence[key_commits.Mishap], files: Mapping[str, bytes]) -> list[key_commits.Mishap]:
     fitting = []
     for mishap in mishaps:
         with contextlib.suppress(AnchorError):
@@ -253,8 +258,8 @@ def _write_side_branch(writer: _Writer, side: _Line, worded: Sequence[Change]) -
     """The side branch has fs/ to itself: its ordinary changes, and what only changes words there."""
     ordinary = iter(fs.CHANGES)
     wordy = iter(worded)
-    for place in range(story.SIDE_LENGTH):
-        if place == story.SIDE_LENGTH // 2 and writer.add_next(side, wordy) is not None:
+    for place in range(key_commits.SIDE_LENGTH):
+        if place == key_commits.SIDE_LENGTH // 2 and writer.add_next(side, wordy) is not None:
             continue
         writer.add_next(side, ordinary)
 

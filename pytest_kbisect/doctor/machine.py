@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 from pytest_kbisect import host, options, parallel
 from pytest_kbisect.arch import DEFAULT
-from pytest_kbisect.checkup import Finding, Severity
+from pytest_kbisect.doctor import Finding, Severity
 from pytest_kbisect.errors import UsageError
-from pytest_kbisect.kernel import headroom
+from pytest_kbisect.kernel import host_limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_MIB = headroom.MIB
+_MIB = host_limits.MIB
 _GUEST = options.default("memory") + parallel.GUEST_OVERHEAD
 """MiB that a guest of the default size takes, with its QEMU."""
 _STORE = options.default("store-size") << 10
@@ -65,7 +65,7 @@ def ccache() -> Finding:
 
 def memory() -> Finding:
     """Memory for a guest and for a build."""
-    free, build = headroom.memory_available() // _MIB, headroom.MEMORY_FOR_BUILD // _MIB
+    free, build = host_limits.memory_available() // _MIB, host_limits.MEMORY_FOR_BUILD // _MIB
     if free < max(_GUEST, build):
         text = f"{free} MiB free; a guest takes {_GUEST} MiB, a build {build} MiB"
         return Finding("memory", Severity.PROBLEM, text, "stop something, or --kbisect-memory 256")
@@ -75,12 +75,12 @@ def memory() -> Finding:
 
 def cache_folder(cache: Path) -> Finding:
     """Whether the cache folder has room, and can be written and run from (a build runs what it compiles)."""
-    existing = headroom.existing(cache)
+    existing = host_limits.existing(cache)
     free = shutil.disk_usage(existing).free // _MIB
-    needed = (headroom.DISK_FOR_TREE + headroom.DISK_FOR_BUILD) // _MIB
+    needed = (host_limits.DISK_FOR_TREE + host_limits.DISK_FOR_BUILD) // _MIB
     elsewhere = "another folder: --kbisect-cache DIR, or the variable KBISECT_CACHE"
     try:
-        headroom.require_path(cache)
+        host_limits.require_path(cache)
     except UsageError as error:
         return Finding("cache", Severity.PROBLEM, str(error).partition(": give")[0], elsewhere)
     if not os.access(existing, os.W_OK | os.X_OK) or not existing.is_dir():

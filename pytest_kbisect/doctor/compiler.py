@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_kbisect import host, process
-from pytest_kbisect.checkup import Finding, Severity
+from pytest_kbisect.doctor import Finding, Severity
 from pytest_kbisect.errors import UsageError
 from pytest_kbisect.kernel import compilers
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The first thing that runs in a restored guest: thaw [TTY]
+ * The first thing that runs in a restored guest: resume [TTY]
  *
  * Reads 8 bytes, the time of day in nanoseconds since 1970, and 32 bytes of
  * randomness. Sets the clock, and has the kernel's random numbers depend on

@@ -13,7 +13,7 @@ A directory is entered for
 - a makefile in it that names a changed file: rules may read what no .cmd file lists
 - a directory below it
 
-All are entered where that does not tell everything: a file was added or removed, or is neither C nor assembly
+All are entered where that is not enough: a file was added or removed, or is neither C nor assembly
 (makefiles, Kconfig, tables, scripts); something other than an object was made from it (a program, a linker
 script); what is generated in one of these directories is read in another. Headers below include/generated are
 made before any directory is entered: the script checks whether one is new, and if so skips nothing.
@@ -83,7 +83,7 @@ _MODULE = re.compile(r"-DKBUILD_MODFILE='\"([^\"]+)/[^/\"]+\"'")
 
 
 def directories(tree: Path, output: Path, read: Sources, changes: Iterable[Change]) -> frozenset[str] | None:
-    """The directories that make has to enter after these changes since the last whole build; None: all.
+    """The directories that make has to enter after these changes since the last complete build; None: all.
 
     `read` is what was read for what lies in O= (sources.collect). Paths are from the top of the tree.
     """
@@ -122,7 +122,7 @@ def prepare(
     for folder in entered:
         (output / ENTERED / folder).mkdir(parents=True, exist_ok=True)
     script = scripts.write(
-        cache, "descent/make", _MAKE.format(make=quote(make), marker=MARKER, entered=ENTERED)
+        cache, "partial_make/make", _MAKE.format(make=quote(make), marker=MARKER, entered=ENTERED)
     )
     return {**variables, "PATH": f"{script.parent}{os.pathsep}{path}"}
 
