@@ -91,10 +91,10 @@ def loop() -> Picture:
 
 def search() -> Picture:
     """Probabilities of the real strategy: 40 commits, a bug that shows in one run of two."""
-    from pytest_kbisect.bisection.bayes import Bayes
     from pytest_kbisect.bisection.evidence import Evidence
     from pytest_kbisect.bisection.history import History
-    from pytest_kbisect.bisection.outcome import Outcome, Run, Tested
+    from pytest_kbisect.bisection.outcome import CommitResult, Outcome, Run
+    from pytest_kbisect.bisection.strategies.bayes import Bayes
     from pytest_kbisect.bisection.strategy import Answer
 
     size, culprit, broken, chance = 40, 26, {18, 19, 20}, random.Random(6)
@@ -103,7 +103,7 @@ def search() -> Picture:
     steps: list[tuple[int, str, list[float]]] = []
     while not isinstance(what := strategy.decide(evidence), Answer):
         if what.commit in broken:
-            tested = Tested("", build_error="error")
+            tested = CommitResult("", build_error="error")
         else:
             crashes = [what.commit >= culprit and chance.random() < 0.5 for _ in range(what.runs)]
             if what.stop_at_crash and any(crashes):
@@ -112,7 +112,7 @@ def search() -> Picture:
                 Run(Outcome.CRASHED if crash else Outcome.OK, title="WARNING in f" if crash else "")
                 for crash in crashes
             ]
-            tested = Tested("", tuple(runs), signature=f"{what.commit}", build_seconds=60)
+            tested = CommitResult("", tuple(runs), signature=f"{what.commit}", build_seconds=60)
         evidence.add(what.commit, tested)
         mark = "skip" if tested.build_error else "bad" if any(run.title for run in tested.runs) else "good"
         steps.append((what.commit, mark, [float(p) for p in strategy.likelihood(evidence)]))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pytest_kbisect.arch.architecture import Architecture
     from pytest_kbisect.bisection.executor import Executor
-    from pytest_kbisect.bisection.outcome import Tested
+    from pytest_kbisect.bisection.outcome import CommitResult
     from pytest_kbisect.bisection.strategy import StrategyKind
     from pytest_kbisect.crash.formats.format import CrashFormat
     from pytest_kbisect.reports.result import Result
@@ -68,7 +68,7 @@ def pytest_kbisect_executors(config: pytest.Config) -> Iterable[Executor]:  # ty
 # -- observers -------------------------------------------------------------------------------------
 
 
-def pytest_kbisect_commit_tested(config: pytest.Config, tested: Tested) -> None:
+def pytest_kbisect_commit_tested(config: pytest.Config, tested: CommitResult) -> None:
     """A session at one commit has ended, and what it found is in the journal.
 
     Called in the driver's process, not again for what a journal holds already. An exception is printed as a

@@ -69,8 +69,8 @@ def pytest_kbisect_crash_formats() -> Sequence[CrashFormat]:
 
 @pytest.hookimpl
 def pytest_kbisect_strategies() -> list[StrategyKind]:
-    from pytest_kbisect.bisection.bayes import BAYES
-    from pytest_kbisect.bisection.classic import CLASSIC
+    from pytest_kbisect.bisection.strategies.bayes import BAYES
+    from pytest_kbisect.bisection.strategies.classic import CLASSIC
 
     return [BAYES, CLASSIC]
 

@@ -17,9 +17,9 @@ from pytest_kbisect.reports.result import Result
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_kbisect.bisection.course import Finding
     from pytest_kbisect.bisection.outcome import Run
     from pytest_kbisect.bisection.search import Search
+    from pytest_kbisect.bisection.stages import Finding
     from pytest_kbisect.bisection.strategy import Answer
     from pytest_kbisect.kernel.tree import LinuxTree
 
@@ -30,7 +30,7 @@ def result_of(finding: Finding) -> Result:
     culprit = None if answer.culprit is None else search.found.get(answer.culprit)
     parent = search.found.get(_parent(search, answer))
     at, crash = crash_of(search, answer) or (None, None)
-    made = search.trials.made
+    made = search.runner.made
     parts: Counter[str] = Counter()
     for one in made:
         parts.update(one.seconds_by)
@@ -57,7 +57,7 @@ def result_of(finding: Finding) -> Result:
         builds=sum(not (one.cached or one.absent or one.build_error) for one in made),
         runs=sum(len(one.runs) for one in made),
         seconds={
-            "total": search.trials.spent,
+            "total": search.runner.spent,
             "build": sum(one.build_seconds for one in made),
             "test": sum(one.test_seconds for one in made),
             **{part: round(seconds, 3) for part, seconds in parts.items()},
@@ -161,7 +161,7 @@ def last_words(finding: Finding, told: Result, tree: LinuxTree, note: Callable[[
     lines.append(
         f"revisions tested: {told.revisions_tested}, total time: {total} (build: {build}, test: {test})"
     )
-    if took := bisectlog.took(finding.search.trials.made):
+    if took := bisectlog.took(finding.search.runner.made):
         lines.append(f"# took {took}")
     if told.culprit:
         lines.append(f"first {word} commit: {told.culprit} {told.title}")

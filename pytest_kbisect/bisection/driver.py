@@ -14,28 +14,28 @@ import pytest
 
 from pytest_kbisect import arch, layout, options, parallel, registry, reproducers
 from pytest_kbisect.bisection import conclusion, replaying, workplace
-from pytest_kbisect.bisection.course import Course, Plan
+from pytest_kbisect.bisection.commit_request import Share
+from pytest_kbisect.bisection.experiment_runner import Ahead, ExperimentRunner
 from pytest_kbisect.bisection.journal import Journal
-from pytest_kbisect.bisection.lab import Lab, Selection
-from pytest_kbisect.bisection.order import Share
+from pytest_kbisect.bisection.launcher import Selection, SessionLauncher
+from pytest_kbisect.bisection.stages import Bisection, Plan
 from pytest_kbisect.bisection.strategy import AnswerKind
 from pytest_kbisect.bisection.symbolizing import symbolized
-from pytest_kbisect.bisection.trials import Ahead, Trials
 from pytest_kbisect.crash.symbolize import Symbolized
 from pytest_kbisect.enrichment import attempt
 from pytest_kbisect.errors import ExitCode, KbisectError, UsageError
 from pytest_kbisect.kernel.config import request
 from pytest_kbisect.reports import folder as reports
 from pytest_kbisect.reports import result
-from pytest_kbisect.reports.teller import ANSWER, Teller
+from pytest_kbisect.reports.terminal import ANSWER, TerminalReporter
 from pytest_kbisect.stash import WORKERS, session_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from pytest_kbisect.bisection.course import Finding
-    from pytest_kbisect.bisection.outcome import Tested
+    from pytest_kbisect.bisection.outcome import CommitResult
+    from pytest_kbisect.bisection.stages import Finding
     from pytest_kbisect.kernel.config import ConfigRequest
     from pytest_kbisect.kernel.tree import LinuxTree, Range
 
@@ -49,19 +49,19 @@ EXIT_CODES = {
 
 def main(config: pytest.Config) -> int:
     """Answer to pytest_cmdline_main: the exit code of the bisection."""
-    teller = Teller(config.getoption("verbose", default=0))
+    reporter = TerminalReporter(config.getoption("verbose", default=0))
     try:
         if not config.pluginmanager.has_plugin("terminal"):
             raise UsageError("bisection requires pytest's terminal plugin: remove -p no:terminal")
         with _terminated_like_interrupted():
             log = options.value(config, "replay")
-            return replaying.main(config, log, teller) if log else _bisect(config, teller)
+            return replaying.main(config, log, reporter) if log else _bisect(config, reporter)
     except KeyboardInterrupt:
-        teller.end()
-        teller.line("kbisect: interrupted; the same command continues where it stopped", level=ANSWER)
+        reporter.end()
+        reporter.line("kbisect: interrupted; the same command continues where it stopped", level=ANSWER)
         return ExitCode.INTERRUPTED
     except KbisectError as error:
-        teller.end()
+        reporter.end()
         _complain(str(error))
         return error.exit_code
     except pytest.UsageError:  # pytest tells these itself
@@ -80,7 +80,7 @@ def _complain(words: str) -> None:
         print(f"ERROR: {words}", file=sys.stderr, flush=True)
 
 
-def _bisect(config: pytest.Config, teller: Teller) -> int:
+def _bisect(config: pytest.Config, reporter: TerminalReporter) -> int:
     from pytest_kbisect.kernel.tree import LinuxTree
 
     path = options.value(config, "kernel")
@@ -93,53 +93,53 @@ def _bisect(config: pytest.Config, teller: Teller) -> int:
     cache = options.cache_folder(config)
     tree = LinuxTree(path, cache)
     session_of(config).check_host()
-    lab = Lab(
+    launcher = SessionLauncher(
         [str(argument) for argument in config.invocation_params.args],
         config.invocation_params.dir,
         cache=cache,
         executor=executor,
     )
-    with lab.selecting() as selected:  # which takes its time; so does the log of the range
+    with launcher.selecting() as selected:  # which takes its time; so does the log of the range
         ends = tree.parse_range(options.value(config, "range"))
         if options.value(config, "fix") and not ends.good:
             raise UsageError("--kbisect-fix needs both ends: A..B, A crashes and B does not")
         selection = selected()
     _check_selection(config, selection)
     plan = _plan(config, selection, ends, executor.capacity)
-    folder = lab.folder = workplace.folder_of(config, selection, ends)
+    folder = launcher.folder = workplace.folder_of(config, selection, ends)
     with workplace.held(folder):
         journal = Journal(folder / layout.JOURNAL, workplace.subject_of(config, selection, plan))
-        teller.open(folder / "bisect.log")
-        teller.line(f"results in {folder}", log=False)
+        reporter.open(folder / "bisect.log")
+        reporter.line(f"results in {folder}", log=False)
         for change in workplace.guests_otherwise(config, journal):
-            teller.line(f"note: {change}", log=False)
+            reporter.line(f"note: {change}", log=False)
         if chosen := config.stash.get(WORKERS, None):
-            teller.line(f"guests: {chosen.count} at a time, {chosen.why}", log=False)
+            reporter.line(f"guests: {chosen.count} at a time, {chosen.why}", log=False)
         if plan.at_once > 1:
-            teller.line(f"commits: {plan.at_once} at a time, {plan.width} guests each", log=False)
+            reporter.line(f"commits: {plan.at_once} at a time, {plan.width} guests each", log=False)
         here = executor.capacity is None
         with _ahead(config, selection, plan, here=here) as ahead:
             share = _share(config, plan) if here else None
-            trials = Trials(
-                *(lab, journal, teller),
+            runner = ExperimentRunner(
+                *(launcher, journal, reporter),
                 per_run=selection.per_run,
                 ahead=ahead,
                 share=share,
-                observe=partial(_tested, config, teller),
+                observe=partial(_tested, config, reporter),
             )
-            finding = Course(plan, tree, trials, teller).run()
+            finding = Bisection(plan, tree, runner, reporter).run()
         told = replace(conclusion.result_of(finding), command=_command(config), **_guests(config))
-        stored = _store(told, folder, teller)  # what follows adds to the answer, and cannot take it away
-        told = conclusion.looked_up(told, tree, teller.note)
-        teller.lines(conclusion.last_words(finding, told, tree, teller.note), level=ANSWER)
-        told = conclusion.addressed(told, tree, teller.note)
-        teller.lines(conclusion.people_words(told), level=ANSWER)
-        told = replace(told, crash_report=_symbolized(config, selection, tree, told, teller))
-        teller.lines(conclusion.crash_words(told), level=ANSWER)
-        if _store(told, folder, teller) or stored:
-            _report(config, folder, teller)
-        _finished(config, told, folder, teller)
-    teller.line(f"results: {folder}", log=False, level=ANSWER)
+        stored = _store(told, folder, reporter)  # what follows adds to the answer, and cannot take it away
+        told = conclusion.looked_up(told, tree, reporter.note)
+        reporter.lines(conclusion.last_words(finding, told, tree, reporter.note), level=ANSWER)
+        told = conclusion.addressed(told, tree, reporter.note)
+        reporter.lines(conclusion.people_words(told), level=ANSWER)
+        told = replace(told, crash_report=_symbolized(config, selection, tree, told, reporter))
+        reporter.lines(conclusion.crash_words(told), level=ANSWER)
+        if _store(told, folder, reporter) or stored:
+            _report(config, folder, reporter)
+        _finished(config, told, folder, reporter)
+    reporter.line(f"results: {folder}", log=False, level=ANSWER)
     return _exit_code(finding, plan, told)
 
 
@@ -165,7 +165,11 @@ def _plan(config: pytest.Config, selection: Selection, ends: Range, capacity: in
 
 
 def _symbolized(
-    config: pytest.Config, selection: Selection, tree: LinuxTree, told: result.Result, teller: Teller
+    config: pytest.Config,
+    selection: Selection,
+    tree: LinuxTree,
+    told: result.Result,
+    reporter: TerminalReporter,
 ) -> str:
     """The crash with files and lines, where they can be had."""
     if not told.crash_report:
@@ -179,13 +183,13 @@ def _symbolized(
             _request(config, selection.fragments[told.crash_configuration]),
             jobs=options.jobs(config),
             rules=options.build_rules(config),
-            progress=lambda words: teller.line(f"   {told.crash_commit[:12]}: {words}", log=False),
+            progress=lambda words: reporter.line(f"   {told.crash_commit[:12]}: {words}", log=False),
         )
 
     plain = Symbolized(told.crash_report, done=False)
-    found = attempt("no source lines for the crash", symbols, plain, teller.note)
+    found = attempt("no source lines for the crash", symbols, plain, reporter.note)
     if found.note:
-        teller.note(f"no source lines for the crash: {found.note}")
+        reporter.note(f"no source lines for the crash: {found.note}")
     return found.report
 
 
@@ -255,29 +259,29 @@ def _exit_code(finding: Finding, plan: Plan, told: result.Result) -> int:
     return code
 
 
-def _store(told: result.Result, folder: Path, teller: Teller) -> bool:
+def _store(told: result.Result, folder: Path, reporter: TerminalReporter) -> bool:
     """Write the answer for programs; whether that was done."""
 
     def write() -> bool:
         result.write(told, folder / layout.RESULT)
         return True
 
-    return attempt(f"{layout.RESULT} was not written", write, False, teller.note)
+    return attempt(f"{layout.RESULT} was not written", write, False, reporter.note)
 
 
-def _tested(config: pytest.Config, teller: Teller, tested: Tested) -> None:
+def _tested(config: pytest.Config, reporter: TerminalReporter, tested: CommitResult) -> None:
     """Call the observers of tested commits."""
     call = partial(config.hook.pytest_kbisect_commit_tested, config=config, tested=tested)
-    attempt("an observer (pytest_kbisect_commit_tested) failed", call, None, teller.note)
+    attempt("an observer (pytest_kbisect_commit_tested) failed", call, None, reporter.note)
 
 
-def _finished(config: pytest.Config, answer: result.Result, folder: Path, teller: Teller) -> None:
+def _finished(config: pytest.Config, answer: result.Result, folder: Path, reporter: TerminalReporter) -> None:
     """Call the observers of the end."""
     call = partial(config.hook.pytest_kbisect_finished, config=config, result=answer, folder=folder)
-    attempt("an observer (pytest_kbisect_finished) failed", call, None, teller.note)
+    attempt("an observer (pytest_kbisect_finished) failed", call, None, reporter.note)
 
 
-def _report(config: pytest.Config, folder: Path, teller: Teller) -> None:
+def _report(config: pytest.Config, folder: Path, reporter: TerminalReporter) -> None:
     """Everything else that is left behind, made of the answer as it was stored."""
     also = config.option.xmlpath
     junit = config.invocation_params.dir / options.path(also) if also else None
@@ -285,8 +289,8 @@ def _report(config: pytest.Config, folder: Path, teller: Teller) -> None:
     none: list[str] = []
     known = arch.registered(config.pluginmanager)
     write = partial(reports.write, folder, cache, reproducers.kinds(config), known, also=junit)
-    for trouble in attempt("no reports were written", write, none, teller.note):
-        teller.note(trouble)
+    for trouble in attempt("no reports were written", write, none, reporter.note):
+        reporter.note(trouble)
 
 
 def _runs(config: pytest.Config, selection: Selection) -> int:

@@ -17,10 +17,10 @@ from statistics import fmean, median
 from typing import TYPE_CHECKING, Final
 
 from pytest_kbisect.bisection.failure import Failure, failure_of, telling
-from pytest_kbisect.bisection.outcome import Outcome, Run, Tested
+from pytest_kbisect.bisection.outcome import CommitResult, Outcome, Run
 from pytest_kbisect.bisection.reference import Match, Matcher, Reference, known_by, match_names
+from pytest_kbisect.bisection.run_counts import RunCounts, chance_of, likelier_apart, tally_of
 from pytest_kbisect.bisection.strategy import GOOD_END
-from pytest_kbisect.bisection.tally import Tally, chance_of, likelier_apart, tally_of
 from pytest_kbisect.bisection.witness import path_of
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Evidence:
         self._unlike: set[str] = set()
         self._own_runs: dict[int, list[Run]] = {}
         self._commits: dict[object, list[int]] = {}
-        self._tallies: dict[object, Tally] = {}
+        self._tallies: dict[object, RunCounts] = {}
         self._tried: dict[int, None] = {}
         self._compilers: dict[int, str] = {}
         self._build_seconds: list[float] = []
@@ -113,7 +113,7 @@ class Evidence:
         self.spent = 0.0
         """Wall-clock seconds of all sessions so far."""
 
-    def add(self, index: int, tested: Tested) -> None:
+    def add(self, index: int, tested: CommitResult) -> None:
         """Take in what one session found at a commit (GOOD_END for A)."""
         self._tried.setdefault(index)
         self.spent += tested.build_seconds + tested.test_seconds
@@ -155,7 +155,7 @@ class Evidence:
         other = deepcopy(self, {id(self.history): self.history})
         title = next(iter(sorted(self._reference.main)), "")
         signature = self.signature(index) or f"imagined {index}"
-        other.add(index, Tested("", (Run(outcome, title=title),) * times, signature))
+        other.add(index, CommitResult("", (Run(outcome, title=title),) * times, signature))
         return other
 
     def _join(self, index: int, signature: str) -> None:
@@ -187,12 +187,12 @@ class Evidence:
         # Counted for themselves: what a run says may depend on those it is counted with.
         others = self.count(run for i in members if i != index for run in self._own_runs.get(i, ()))
         # How often the bug crashes is known from where it was reported, if that is another kernel.
-        known = Tally() if self.reported in members else self.own_tally(self.reported)
+        known = RunCounts() if self.reported in members else self.own_tally(self.reported)
         apart = max(
             _where_it_is(own, known) + _where_it_is_not(others),
             _where_it_is_not(own) + _where_it_is(others, known),
         )
-        both = Tally(matching=own.matching + others.matching, ok=own.ok + others.ok)
+        both = RunCounts(matching=own.matching + others.matching, ok=own.ok + others.ok)
         return apart - max(_where_it_is(both, known), _where_it_is_not(both)) > log(UNLIKE)
 
     def _tell_apart(self, signature: str) -> None:
@@ -322,16 +322,16 @@ class Evidence:
         """All runs of the commit's kernel, whichever commit they were made at."""
         return tuple(run for one in self.same_kernel(index) for run in self._own_runs.get(one, ()))
 
-    def tally(self, index: int) -> Tally:
+    def tally(self, index: int) -> RunCounts:
         """The runs of the commit's kernel, counted by what they say of the bug."""
         kernel = self._kernel_of.get(index, _FAILED)
         if kernel is _FAILED:
-            return Tally()
+            return RunCounts()
         if kernel not in self._tallies:
             self._tallies[kernel] = self.count(self.runs(index))
         return self._tallies[kernel]
 
-    def own_tally(self, index: int) -> Tally:
+    def own_tally(self, index: int) -> RunCounts:
         """The runs made at this very commit."""
         return self.count(self._own_runs.get(index, ()))
 
@@ -344,7 +344,7 @@ class Evidence:
         """The run, known by the one of its reports that is nearest to the bug."""
         return known_by(run, self._reference, self._matcher)
 
-    def count(self, runs: Iterable[Run]) -> Tally:
+    def count(self, runs: Iterable[Run]) -> RunCounts:
         """Count runs by what they say of the bug."""
         return tally_of(runs, self._reference, self._matcher)
 
@@ -386,12 +386,12 @@ def _each_once(reports: Iterable[Report]) -> Iterable[Report]:
     return {report.title: report for report in reversed(tuple(reports))}.values()
 
 
-def _where_it_is(tally: Tally, known: Tally) -> float:
+def _where_it_is(tally: RunCounts, known: RunCounts) -> float:
     """Log-probability of these runs with the bug, of whose crash chance `known` is all that is known."""
     together = chance_of(known.matching + tally.matching, known.ok + tally.ok)
     return together - chance_of(known.matching, known.ok)
 
 
-def _where_it_is_not(tally: Tally) -> float:
+def _where_it_is_not(tally: RunCounts) -> float:
     """The same without it."""
     return tally.matching * log(_NOISE) + tally.ok * log1p(-_NOISE)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytest_kbisect.bisection.bayes.priors import read_files, weights
+from pytest_kbisect.bisection.strategies.bayes.priors import read_files, weights
 from pytest_kbisect.crash.guilty import is_called_by_all
 from pytest_kbisect.crash.stack import frame_names, function_name
 from pytest_kbisect.kernel.definitions import files_defining

@@ -11,7 +11,7 @@ import os
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_kbisect.bisection.outcome import Outcome, Report, Run, Tested
+from pytest_kbisect.bisection.outcome import CommitResult, Outcome, Report, Run
 from pytest_kbisect.errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,11 +42,11 @@ class Journal:
             self._append(header)
 
     @property
-    def tested(self) -> tuple[Tested, ...]:
+    def tested(self) -> tuple[CommitResult, ...]:
         """What was found so far, in order."""
         return tuple(self._tested)
 
-    def add(self, tested: Tested, **facts: Any) -> None:
+    def add(self, tested: CommitResult, **facts: Any) -> None:
         """Write down one experiment, and why it was made; it is on disk when this returns."""
         record = {"kind": "tested", **facts, "tested": asdict(tested)}
         self._append(record)
@@ -99,7 +99,7 @@ def records_of(raw: bytes, path: Path) -> list[dict[str, Any]]:
     return records
 
 
-def experiments(records: Sequence[Mapping[str, Any]], path: Path) -> list[Tested]:
+def experiments(records: Sequence[Mapping[str, Any]], path: Path) -> list[CommitResult]:
     """What a journal's records say was tested. Raises UsageError where one of them does not say it so."""
     found = []
     for number, record in enumerate(records, 1):
@@ -142,7 +142,7 @@ _NAMES: Final = ("alt_titles", "reached", "unreached", "inlined", "absent", "idl
 """Facts of a run that are lists of names; journals of older versions have not all of them."""
 
 
-def tested_of(record: Mapping[str, Any]) -> Tested:
+def tested_of(record: Mapping[str, Any]) -> CommitResult:
     """What was found, from the journal's words."""
     runs = tuple(
         Run(
@@ -155,7 +155,7 @@ def tested_of(record: Mapping[str, Any]) -> Tested:
         )
         for run in record["runs"]
     )
-    tested = Tested(**{**record, "runs": runs})
+    tested = CommitResult(**{**record, "runs": runs})
     _check_kinds(tested)
     for run in runs:
         _check_kinds(run)
@@ -176,7 +176,7 @@ _KINDS: Final[dict[str, type | tuple[type, ...]]] = {
 }
 
 
-def _check_kinds(one: Tested | Run | Report) -> None:
+def _check_kinds(one: CommitResult | Run | Report) -> None:
     """Raise TypeError where somebody's editor has put text for a number, or nothing for a name."""
     for field in fields(one):
         kind = _KINDS.get(str(field.type))

@@ -101,7 +101,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class CommitResult:
     """What one session at one commit found. Without runs it did not build, and `build_error` says why.
 
     `build_seconds` and `test_seconds` are wall-clock, `seconds_by` is the same time by what it went to;
@@ -125,7 +125,7 @@ class Tested:
     sources: str = ""
 
 
-def merged(before: Tested, after: Tested) -> Tested:
+def merged(before: CommitResult, after: CommitResult) -> CommitResult:
     """Two sessions at one commit as one."""
     parts = before.seconds_by.keys() | after.seconds_by.keys()
     return replace(

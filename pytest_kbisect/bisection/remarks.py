@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from pytest_kbisect.bisection.likeness import why_related
+from pytest_kbisect.bisection.related import why_related
 from pytest_kbisect.bisection.witness import witness_of
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from pytest_kbisect.bisection.outcome import Outcome, Run, Tested, Verdict
+from pytest_kbisect.bisection.outcome import CommitResult, Outcome, Run, Verdict
 from pytest_kbisect.bisection.reference import Reference, match_names
-from pytest_kbisect.bisection.tally import tally_of
+from pytest_kbisect.bisection.run_counts import tally_of
 from pytest_kbisect.bisection.verdict import crash_chance, judge, judge_reported
 from pytest_kbisect.reports.bisectlog import NOT_RUN
 
@@ -53,7 +53,7 @@ _OUTCOMES = (
 class Trial:
     """One test of a commit in a log: what was seen, and what was made of it there."""
 
-    tested: Tested
+    tested: CommitResult
     verdict: Verdict | None = None
     tag: str = ""
 
@@ -80,7 +80,7 @@ class Log:
     vouched: bool = True
 
     @property
-    def reported(self) -> Tested | None:
+    def reported(self) -> CommitResult | None:
         """The test of the commit the bug was reported on."""
         return self.trials[0].tested if self.trials else None
 
@@ -144,7 +144,7 @@ def _trial(sha: str, compiler: str, body: list[str], before: str) -> Trial:
             strange.append(line)
     error = "\n".join(strange[:20]) if not runs else ""
     tag = before.removeprefix("testing release ") if before.startswith("testing release ") else ""
-    return Trial(Tested(sha, tuple(runs), signature, compiler, build_error=error), tag=tag)
+    return Trial(CommitResult(sha, tuple(runs), signature, compiler, build_error=error), tag=tag)
 
 
 def _run(text: str) -> Run:

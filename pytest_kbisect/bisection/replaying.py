@@ -13,9 +13,9 @@ from pytest_kbisect.bisection import hints
 from pytest_kbisect.bisection.evidence import Evidence
 from pytest_kbisect.bisection.history import History
 from pytest_kbisect.bisection.journal import experiments, records_of
-from pytest_kbisect.bisection.likeness import match_crashes
-from pytest_kbisect.bisection.outcome import Outcome, Run, Tested, Verdict
+from pytest_kbisect.bisection.outcome import CommitResult, Outcome, Run, Verdict
 from pytest_kbisect.bisection.reference import Reference
+from pytest_kbisect.bisection.related import match_crashes
 from pytest_kbisect.bisection.replay import Log, Trial, read_log, second_opinion
 from pytest_kbisect.bisection.strategy import GOOD_END, Experiment, Problem
 from pytest_kbisect.errors import ExitCode, UsageError
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from pytest_kbisect.bisection.strategy import Strategy
     from pytest_kbisect.kernel.tree import LinuxTree, Range
-    from pytest_kbisect.reports.teller import Teller
+    from pytest_kbisect.reports.terminal import TerminalReporter
 
 # A verdict without runs (git bisect's) is somebody's word; it weighs as much as these runs would.
 _WORD = {
@@ -41,25 +41,25 @@ _SHOWN = 10
 """Candidates listed at most."""
 
 
-def main(config: pytest.Config, path: Path, teller: Teller) -> int:
+def main(config: pytest.Config, path: Path, reporter: TerminalReporter) -> int:
     """Show it; the exit code is 0 when the log could be read."""
     log, ends = _read(path)
-    teller.line(f"{path}: tests: {len(log.trials)}, verdicts for git: {len(log.marks)}")
+    reporter.line(f"{path}: tests: {len(log.trials)}, verdicts for git: {len(log.marks)}")
     for opinion in second_opinion(log):
         theirs = f" (there: {opinion.theirs.value})" if opinion.theirs else ""
-        teller.line(f"{opinion.commit[:12]} {opinion.ours.value}{theirs}")
+        reporter.line(f"{opinion.commit[:12]} {opinion.ours.value}{theirs}")
     if log.culprit:
-        teller.line(f"there: first {'good' if log.fix else 'bad'} commit {log.culprit}")
+        reporter.line(f"there: first {'good' if log.fix else 'bad'} commit {log.culprit}")
     elif log.candidates or log.error:
-        teller.line(f"there: {log.error or f'{len(log.candidates)} candidates'}")
+        reporter.line(f"there: {log.error or f'{len(log.candidates)} candidates'}")
     kernel = options.value(config, "kernel")
     if kernel is None:
-        teller.line("give --kbisect-kernel DIR, a git tree with these commits, for what follows from it")
+        reporter.line("give --kbisect-kernel DIR, a git tree with these commits, for what follows from it")
         return ExitCode.FOUND
     from pytest_kbisect.kernel.tree import LinuxTree
 
     tree = LinuxTree(kernel, options.cache_folder(config))
-    _conclude(config, log, _range(config, tree, log, ends), tree, teller)
+    _conclude(config, log, _range(config, tree, log, ends), tree, reporter)
     return ExitCode.FOUND
 
 
@@ -127,7 +127,9 @@ def _range(config: pytest.Config, tree: LinuxTree, log: Log, ends: str) -> Range
     return tree.parse_range(f"{good}..{bad}")
 
 
-def _conclude(config: pytest.Config, log: Log, ends: Range, tree: LinuxTree, teller: Teller) -> None:
+def _conclude(
+    config: pytest.Config, log: Log, ends: Range, tree: LinuxTree, reporter: TerminalReporter
+) -> None:
     history = History.from_log(tree.log_text(ends.good, ends.bad), good=ends.good)
     vouched = log.vouched and not ends.beside
     evidence = Evidence(
@@ -146,27 +148,27 @@ def _conclude(config: pytest.Config, log: Log, ends: Range, tree: LinuxTree, tel
         else:
             strangers += 1
     if strangers:
-        teller.line(f"tests of commits outside {ends.good[:12]}..{ends.bad[:12]}, left out: {strangers}")
+        reporter.line(f"tests of commits outside {ends.good[:12]}..{ends.bad[:12]}, left out: {strangers}")
     strategy = _strategy(config, history, log, vouched=vouched)
     answer = strategy.conclude(evidence)
-    teller.line(f"here: {answer.kind.value}, {answer.confidence:.1%} sure: {answer.reason}")
+    reporter.line(f"here: {answer.kind.value}, {answer.confidence:.1%} sure: {answer.reason}")
     for i, chance in answer.candidates[:_SHOWN]:
-        teller.line(f"  {chance:6.1%} {history.commits[i][:12]} {history.title(i)}")
+        reporter.line(f"  {chance:6.1%} {history.commits[i][:12]} {history.title(i)}")
     if len(answer.candidates) > _SHOWN:
-        teller.line(f"  and {len(answer.candidates) - _SHOWN} more")
+        reporter.line(f"  and {len(answer.candidates) - _SHOWN} more")
     following = strategy.decide(evidence)
     if isinstance(following, Experiment):
         sha = ends.good if following.commit == GOOD_END else history.commits[following.commit]
-        teller.line(f"next: {sha[:12]}, {following.runs} runs: {following.reason}")
+        reporter.line(f"next: {sha[:12]}, {following.runs} runs: {following.reason}")
 
 
-def _evidence(log: Log) -> list[Tested]:
+def _evidence(log: Log) -> list[CommitResult]:
     """The tests of a log; of a log without any, its verdicts."""
     if log.trials:
         return [trial.tested for trial in log.trials]
     told = [(Verdict.GOOD if verdict is Verdict.BAD else Verdict.BAD, sha) for verdict, sha in log.marks]
     marks = [pair for pair in (told if log.fix else log.marks) if pair[0] in _WORD]
-    return [Tested(sha, _WORD[verdict], signature=f"unknown {sha}") for verdict, sha in marks]
+    return [CommitResult(sha, _WORD[verdict], signature=f"unknown {sha}") for verdict, sha in marks]
 
 
 def _strategy(config: pytest.Config, history: History, log: Log, *, vouched: bool) -> Strategy:

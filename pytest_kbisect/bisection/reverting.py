@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from pytest_kbisect.bisection.outcome import Tested
+    from pytest_kbisect.bisection.outcome import CommitResult
+    from pytest_kbisect.bisection.run_counts import RunCounts
     from pytest_kbisect.bisection.strategy import Answer
-    from pytest_kbisect.bisection.tally import Tally
 
 _FAILS_THOUGH_RIGHT = 0.1
 """Chance that the end still crashes without the right culprit: a second cause came in later."""
@@ -34,7 +34,7 @@ class RevertCheck:
     total: int = 0
 
     @classmethod
-    def of(cls, tested: Tested, tally: Tally, *, chance: float, fix: bool) -> Self:
+    def of(cls, tested: CommitResult, tally: RunCounts, *, chance: float, fix: bool) -> Self:
         """What the test of the reverted commit came to; `chance` is that of a crash where the bug is."""
         if tested.build_error:
             return cls("not-built", tested.build_error.splitlines()[0], tested.commit)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pytest_kbisect.bisection.bayes.confirm import Confirmation
-from pytest_kbisect.bisection.order import Order
+from pytest_kbisect.bisection.commit_request import CommitRequest
 from pytest_kbisect.bisection.remarks import remarks
-from pytest_kbisect.bisection.standing import Standing
+from pytest_kbisect.bisection.search_state import SearchState
+from pytest_kbisect.bisection.strategies.bayes.confirm import Confirmation
 from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind, Experiment
 from pytest_kbisect.bisection.verdict import crash_chance, enough_runs
 from pytest_kbisect.reports import bisectlog
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pytest_kbisect.bisection.evidence import Evidence
+    from pytest_kbisect.bisection.experiment_runner import ExperimentRunner
     from pytest_kbisect.bisection.history import History
-    from pytest_kbisect.bisection.outcome import Tested
+    from pytest_kbisect.bisection.outcome import CommitResult
     from pytest_kbisect.bisection.strategy import Strategy
-    from pytest_kbisect.bisection.trials import Trials
-    from pytest_kbisect.reports.teller import Teller
+    from pytest_kbisect.reports.terminal import TerminalReporter
 
 _WHICH_FUNCTIONS = "which functions does a run that crashes execute, and an idle guest not?"
 OWN_RUNS = 40
@@ -44,12 +44,12 @@ class Rules:
     at_once: int = 1
     fix: bool = False
     check_good: bool = False
-    absent: Callable[[str, Evidence], Tested | None] | None = None
+    absent: Callable[[str, Evidence], CommitResult | None] | None = None
     reweigh: Callable[[Search], Strategy | None] | None = None
     phase: str = "search"
 
 
-class Search(Standing):
+class Search(SearchState):
     """Finds out more of a range, until there is an answer."""
 
     def __init__(
@@ -58,22 +58,22 @@ class Search(Standing):
         history: History,
         evidence: Evidence,
         strategy: Strategy,
-        trials: Trials,
-        teller: Teller,
+        runner: ExperimentRunner,
+        reporter: TerminalReporter,
         rules: Rules,
         *,
         names: Mapping[int, str] | None = None,
     ) -> None:
         """`names` are release tags by index, told before the commit they name is."""
         super().__init__(good, history, evidence, strategy)
-        self.trials = trials
+        self.runner = runner
         self.rules = rules
-        self._say = teller
+        self._say = reporter
         self._names = names or {}
         self._weighed = rules.reweigh is None
         # What was found since in a search does not change how the walk that led to it went.
         for tested in (
-            trials.of_phase("range") if rules.phase == "range" else trials.of_phase("range", "search")
+            runner.of_phase("range") if rules.phase == "range" else runner.of_phase("range", "search")
         ):
             if tested.commit == good or history.index(tested.commit) is not None:
                 self._take(tested)
@@ -85,11 +85,11 @@ class Search(Standing):
                 decision = self._decide()
                 if isinstance(decision, Answer):
                     return decision
-                if self.rules.budget is not None and self.trials.spent >= self.rules.budget:
+                if self.rules.budget is not None and self.runner.spent >= self.rules.budget:
                     return self._cut_short()
                 self._make(decision)
         finally:
-            self.trials.stop()
+            self.runner.stop()
 
     # -- deciding ----------------------------------------------------------------------------------
 
@@ -120,7 +120,7 @@ class Search(Standing):
         """
         reported = self.evidence.reported
         reason = f"{_WHICH_FUNCTIONS} ({', '.join(self.stack)})"
-        asked = (record.get("reason") for record in self.trials.journal.records)
+        asked = (record.get("reason") for record in self.runner.journal.records)
         if not self.stack or reason in asked:
             return None
         runs = enough_runs(crash_chance(self.evidence.tally(reported)))
@@ -208,16 +208,16 @@ class Search(Standing):
         asked = {experiment.commit for experiment in wanted}
         pending = self._pending()
         for index in pending.keys() - asked:
-            self.trials.give_up(pending[index], "later results make it unnecessary")
+            self.runner.give_up(pending[index], "later results make it unnecessary")
         for experiment in wanted:
             if experiment.commit not in pending and not self._begin(experiment, len(wanted)):
                 return
-        for order, tested in self.trials.wait():
+        for order, tested in self.runner.wait():
             self._found(order, tested)
 
-    def _pending(self) -> dict[int, Order]:
+    def _pending(self) -> dict[int, CommitRequest]:
         """What is being made, or has ended and is not taken in yet, by commit."""
-        return {self.index(order.commit): order for order in self.trials.pending}
+        return {self.index(order.commit): order for order in self.runner.pending}
 
     def _begin(self, experiment: Experiment, at_once: int) -> bool:
         """Begin an experiment, unless the bug cannot be in its commit, which is all there is to find then."""
@@ -236,7 +236,7 @@ class Search(Standing):
             wanted = strategy.foresee(self.evidence, experiment) if held else ()
             return next(map(self.sha, wanted), "")
 
-        self.trials.begin(
+        self.runner.begin(
             order,
             left=len(held) or None,
             likely=[(self.sha(i), p) for i, p in held[:3]] if weighs else [],
@@ -244,17 +244,17 @@ class Search(Standing):
         )
         return True
 
-    def _found(self, order: Order, tested: Tested) -> None:
+    def _found(self, order: CommitRequest, tested: CommitResult) -> None:
         """Take in what an experiment found, write it down with what is believed now, and tell it."""
         self.add(tested)
-        self.trials.record(order, tested, position=max(self.index(tested.commit), GOOD_END), **self.belief())
+        self.runner.record(order, tested, position=max(self.index(tested.commit), GOOD_END), **self.belief())
         self._tell(tested)
 
-    def _order(self, experiment: Experiment, at_once: int) -> Order:
+    def _order(self, experiment: Experiment, at_once: int) -> CommitRequest:
         index = experiment.commit
         idle = experiment.reason.startswith(_WHICH_FUNCTIONS)
         known = self.evidence.known_kernels - {self.evidence.signature(index)}
-        return Order(
+        return CommitRequest(
             self.sha(index),
             experiment.runs,
             experiment.reason,
@@ -269,12 +269,12 @@ class Search(Standing):
             at_once=at_once,
         )
 
-    def _take(self, tested: Tested) -> None:
+    def _take(self, tested: CommitResult) -> None:
         """Add what was found to the evidence, and tell it."""
         self.add(tested)
         self._tell(tested)
 
-    def _tell(self, tested: Tested) -> None:
+    def _tell(self, tested: CommitResult) -> None:
         index = self.index(tested.commit)
         if index in self._names:
             self._say.line(f"testing release {self._names[index]}")

@@ -15,7 +15,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect import properties
-from pytest_kbisect.bisection.outcome import UNREPORTED, Outcome, Report, Run, Tested
+from pytest_kbisect.bisection.outcome import UNREPORTED, CommitResult, Outcome, Report, Run
 from pytest_kbisect.errors import HostError, UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _BUILD = "build"
 _Told = dict[str, list[str]]
 
 
-def read(xml: Path, commit: str, *, runs: int, per_run: int, seconds: float) -> Tested:
+def read(xml: Path, commit: str, *, runs: int, per_run: int, seconds: float) -> CommitResult:
     """What a session found at a commit in so many `seconds`.
 
     `runs` were asked for, each of `per_run` tests; 0 where the session was free to stop early.
@@ -77,7 +77,7 @@ def read(xml: Path, commit: str, *, runs: int, per_run: int, seconds: float) -> 
     by = {part: sum(costs[part] for costs in had.values()) for part in properties.KERNEL_PARTS}
     build_seconds = min(sum(costs[_BUILD] for costs in had.values()), seconds)
     guests = max((end for _, end in spans), default=0.0) - min((began for began, _ in spans), default=0.0)
-    return Tested(
+    return CommitResult(
         commit,
         () if build_error else (*found, *extra),
         signature="+".join(sorted(facts[properties.SIGNATURE])),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pytest_kbisect.bisection.ancestry import Weights
     from pytest_kbisect.bisection.evidence import Evidence, Prices
     from pytest_kbisect.bisection.history import History
-    from pytest_kbisect.bisection.tally import Tally
+    from pytest_kbisect.bisection.run_counts import RunCounts
 
 GOOD_END = -1
 """Index that stands for the good end A in histories, experiments and evidence."""
@@ -142,7 +142,7 @@ class StrategyKind:
     probabilistic: bool = False
 
 
-def verdict_of(tally: Tally) -> Verdict:
+def verdict_of(tally: RunCounts) -> Verdict:
     """Bad if a run showed the bug, good if one reached its code and did not."""
     if tally.matching:
         return Verdict.BAD

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from pytest_kbisect.bisection.outcome import Verdict
 
 if TYPE_CHECKING:
-    from pytest_kbisect.bisection.tally import Tally
+    from pytest_kbisect.bisection.run_counts import RunCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ FEWEST, MOST = 4, 60
 
 
 def judge(
-    tally: Tally, *, flaky: bool = False, chance: float | None = None, limits: Limits = LIMITS
+    tally: RunCounts, *, flaky: bool = False, chance: float | None = None, limits: Limits = LIMITS
 ) -> Verdict:
     """The verdict on a commit that is not the reported one.
 
@@ -81,14 +81,14 @@ def judge(
     return Verdict.SKIP
 
 
-def judge_reported(tally: Tally) -> Verdict:
+def judge_reported(tally: RunCounts) -> Verdict:
     """The verdict on the commit the bug was reported on: once seen again, it is there."""
     if tally.matching:
         return Verdict.BAD
     return Verdict.GOOD if tally.ok else Verdict.SKIP
 
 
-def crash_chance(tally: Tally) -> float:
+def crash_chance(tally: RunCounts) -> float:
     """The part of the runs that crash, a little off the ends (Krichevsky-Trofimov)."""
     return (tally.matching + 0.5) / (tally.telling + 1)
 
@@ -100,6 +100,6 @@ def enough_runs(chance: float, most: int = MOST) -> int:
     return min(most, max(FEWEST, math.ceil(math.log(DOUBT) / math.log1p(-chance))))
 
 
-def is_flaky(tally: Tally) -> bool:
+def is_flaky(tally: RunCounts) -> bool:
     """Whether a commit judged bad crashed in fewer than half of its runs."""
     return tally.matching * 2 < tally.telling

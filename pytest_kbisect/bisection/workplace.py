@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from pytest_kbisect.bisection.course import Plan
     from pytest_kbisect.bisection.journal import Journal
-    from pytest_kbisect.bisection.lab import Selection
+    from pytest_kbisect.bisection.launcher import Selection
+    from pytest_kbisect.bisection.stages import Plan
     from pytest_kbisect.kernel.tree import Range
     from pytest_kbisect.reproducer_kinds import ReproducerKind
 

@@ -118,6 +118,10 @@ _JSON_PROGRAM: Final = Pattern(
 )
 # journalctl's formats verbose and export: each field on its line, and nothing in this one says whose it is.
 _FIELD: Final = Pattern(r"\s{0,4}MESSAGE=")
+_OTHER_FIELD: Final = Pattern(
+    r'\s{0,12}"?(?:__?[A-Z][A-Z0-9_]{1,60}|PRIORITY|SYSLOG_[A-Z]{1,20})(?:=|" ?: )'
+    r"|[^\s\d:\[]\S{1,11} \d{4}-\d\d-\d\d \S{8,15} \S{1,8} \[s=[0-9a-f]"
+)
 _RECORD_CALLER: Final = Pattern(r"caller=(?P<caller>[CT]\d{1,9})")
 _WHO: Final = Pattern(rf"{_CALLER}(?: |$)")
 _KERNEL_LEVELS: Final = 8
@@ -183,6 +187,8 @@ def _peel(text: str) -> Printed:
                 context = _known(context)
     if at == 0 and text.startswith(_KERNEL_WORD):
         return _of_kernel(text[len(_KERNEL_WORD) :].removeprefix(" "))
+    if at == 0 and _OTHER_FIELD.match(text):
+        return Printed(PROGRAM, text)
     if context == BARE and "]" in text:
         later = _LATER_TIME.match(text, at)
         if later is not None:

@@ -12,7 +12,8 @@ that need not be, which costs a test. The other error would cost a right answer.
     .printk_index           struct pi_entry of include/linux/printk.h
     branch profiles         struct ftrace_branch_data of include/linux/compiler_types.h
     __loc                   KUnit's expectations: struct kunit_loc of include/kunit/assert.h
-    calls                   see arch/*_calls
+    calls                   see arch/*_calls and takers
+    texts                   see texts
 
 The layouts are those of 5.10 to 7.1.
 """
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pytest_kbisect.arch import DEFAULT, Architecture
+from pytest_kbisect.kernel import texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,7 +118,7 @@ _KUNIT_LOC: Final = Layout(16, file=8, line=0, mask=_U32)
 def clear(loaded: Loaded, architecture: Architecture = DEFAULT) -> None:
     """Set all line numbers that can be named to zero."""
     # Found first, all of them: names are looked at in what nothing has been cleared of.
-    found = [*_bugs(loaded), *_tables(loaded), *_printk_index(loaded), *_kunit(loaded)]
+    found = [*_bugs(loaded), *_tables(loaded), *_printk_index(loaded), *_kunit(loaded), *texts.lines(loaded)]
     if architecture.code_lines is not None and loaded.machine == architecture.elf_machine:
         found += architecture.code_lines(loaded)
     for address, mask in found:

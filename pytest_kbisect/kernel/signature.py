@@ -10,7 +10,7 @@ What would differ between two builds of the same code and is kept equal:
     when, where, by whom    KBUILD_BUILD_TIMESTAMP, _VERSION, _USER, _HOST (toolchain)
     which commit            LOCALVERSION empty, LOCALVERSION_AUTO off, SUBLEVEL and EXTRAVERSION fixed
     __FILE__                an O= folder inside the tree: kbuild strips `../`, and no path is absolute
-    __LINE__                zero in the tables of lines, and in calls that the architecture knows
+    __LINE__                zero in the tables of lines, in calls that the architecture knows, and in texts
     the build id            a note, which does not count
     debug information, BTF  off; BTF would be loaded with the image
     the .config             IKCONFIG off: symbols of no consequence come with every commit
@@ -20,9 +20,9 @@ What would differ between two builds of the same code and is kept equal:
 
 What cannot be helped:
 
-    __LINE__ elsewhere      an argument of any other function (ASSERT_RTNL() prints one), a text with the
-                            number in it (timers with lockdep, the stack variables of KASAN), a name that
-                            has it (initcalls, in kallsyms with KALLSYMS_ALL)
+    __LINE__ elsewhere      an argument of any other function (ext4_journal_start() passes one, a message that
+                            begins with __func__ often prints one), a text with the number in it that gets a
+                            digit more, a name that has it (initcalls, in kallsyms with KALLSYMS_ALL)
     __func__, texts         a renamed function or a reworded message is loaded, whether it is ever shown
     kallsyms                names and addresses of all functions: one that grows moves all behind it
     VERSION, PATCHLEVEL     a C library may refuse a kernel that looks too old
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from pytest_kbisect.arch import Architecture
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Part of store keys and journals. Raise it when a vmlinux would get another signature than before."""
 
 

@@ -16,7 +16,7 @@ from pytest_kbisect.reports.text import one_line
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from pytest_kbisect.bisection.outcome import Run, Tested
+    from pytest_kbisect.bisection.outcome import CommitResult, Run
 
 
 NOT_RUN = ("same kernel as ", "no runs")
@@ -41,7 +41,7 @@ def start(commit: str, *, fix: bool = False) -> list[str]:
     return [f"bisecting cause commit starting from {commit}"]
 
 
-def commit(result: Tested, *, same_as: str = "") -> list[str]:
+def commit(result: CommitResult, *, same_as: str = "") -> list[str]:
     """A tested commit: compiler, signature, and the outcome of each run ("all runs" if they are equal)."""
     if result.absent:
         return [f"# {result.commit} is not tested: {result.absent}"]
@@ -62,7 +62,7 @@ def commit(result: Tested, *, same_as: str = "") -> list[str]:
     return lines
 
 
-def took(tested: Iterable[Tested]) -> str:
+def took(tested: Iterable[CommitResult]) -> str:
     """The time of sessions by part. Guests run at the same time, so their parts may add up to more."""
     parts: Counter[str] = Counter()
     guests: Counter[str] = Counter()

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pytest_kbisect.arch import Architecture
-    from pytest_kbisect.reports.story import Story
+    from pytest_kbisect.reports.report_model import ReportModel
     from pytest_kbisect.reproducer_kinds import ReproducerKind
 
-_REPORTS: dict[str, Callable[[Story], str | bytes]] = {
+_REPORTS: dict[str, Callable[[ReportModel], str | bytes]] = {
     "report.html": page.render,
     "report.eml": mail.render,
     "git-bisect.log": gitlog.text,
@@ -83,7 +83,7 @@ def write(
     return troubles
 
 
-def _render(path: Path, render: Callable[[Story], str | bytes], story: Story) -> None:
+def _render(path: Path, render: Callable[[ReportModel], str | bytes], story: ReportModel) -> None:
     _put(path, render(story))
 
 
@@ -100,12 +100,12 @@ def _copy(source: Path, target: Path) -> None:
     _put(target, source.read_bytes())
 
 
-def _bound(story: Story) -> None:
+def _bound(story: ReportModel) -> None:
     consoles.bound(path for one in story.revisions for run in one.runs for path in run.consoles)
 
 
 @contextlib.contextmanager
-def _kernel(story: Story, cache: Path) -> Iterator[Path | None]:
+def _kernel(story: ReportModel, cache: Path) -> Iterator[Path | None]:
     """The folder in the store of the kernel that crashed, in use meanwhile; None where it is gone."""
     from pytest_kbisect.kernel.store import Store
 
@@ -120,7 +120,7 @@ def _kernel(story: Story, cache: Path) -> Iterator[Path | None]:
         yield entry.folder
 
 
-def _copy_reproducers(story: Story) -> None:
+def _copy_reproducers(story: ReportModel) -> None:
     """Keep the reproducers as they were; one that was changed since is not what found the answer."""
     taken: set[str] = set()
     for name, digest in story.sources.items():
@@ -152,7 +152,7 @@ def _free_name(source: Path, taken: set[str]) -> str:
 
 
 def _repeat(
-    story: Story,
+    story: ReportModel,
     kernel: Path | None,
     cache: Path,
     kinds: Sequence[ReproducerKind],
@@ -174,7 +174,7 @@ def _program(path: Path, kind: ReproducerKind, cache: Path) -> repeat.Program:
     return repeat.Program(path.name, prepare(path, kind, cache), needed)
 
 
-def _junit(path: Path, story: Story) -> None:
+def _junit(path: Path, story: ReportModel) -> None:
     commits = [
         (
             dict(revision.facts),

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_kbisect.reports.story import State
+from pytest_kbisect.reports.report_model import State
 from pytest_kbisect.reports.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_kbisect.reports.story import Revision, Story
+    from pytest_kbisect.reports.report_model import ReportModel, Revision
 
 
-def text(story: Story) -> str:
+def text(story: ReportModel) -> str:
     """The log; empty where the ends of the range were not what a bisection needs."""
     good, bad = story.result.range
     old, new = ("old", "new") if story.fix else ("good", "bad")
@@ -44,7 +44,7 @@ def text(story: Story) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _word(story: Story, revision: Revision) -> str:
+def _word(story: ReportModel, revision: Revision) -> str:
     """Git's word for a commit; one that branched off before the bug came in is not the fix."""
     if story.fix and revision.absent:
         return "old"
@@ -55,13 +55,13 @@ def _word(story: Story, revision: Revision) -> str:
     return "bad" if revision.state is State.CRASHES else "good"
 
 
-def _told(story: Story, word: str, sha: str) -> list[str]:
+def _told(story: ReportModel, word: str, sha: str) -> list[str]:
     known = story.by_commit.get(sha)
     title = story.result.title if sha == story.result.culprit else known.title if known else ""
     return [f"# {word}: [{sha}] {one_line(title)}".rstrip(), f"git bisect {word} {sha}"]
 
 
-def _overruled(story: Story, revision: Revision, is_new: bool) -> bool:
+def _overruled(story: ReportModel, revision: Revision, is_new: bool) -> bool:
     """Whether git, told so, could not come to the same answer."""
     if revision.state is State.UNTESTABLE:
         return False
@@ -72,7 +72,7 @@ def _overruled(story: Story, revision: Revision, is_new: bool) -> bool:
     return affected != is_new
 
 
-def _affected(story: Story, revision: Revision) -> bool | None:
+def _affected(story: ReportModel, revision: Revision) -> bool | None:
     """Whether a commit contains the culprit, or all candidates; None where only the graph could tell."""
     if revision.commit == story.result.culprit:
         return True
@@ -84,7 +84,7 @@ def _affected(story: Story, revision: Revision) -> bool | None:
     return False if revision.position < found.position else None
 
 
-def _implied(story: Story, told: dict[str, str], last_new: str) -> Iterator[str]:
+def _implied(story: ReportModel, told: dict[str, str], last_new: str) -> Iterator[str]:
     """What makes git's last word the answer's: the culprit is new, each of its parents old."""
     culprit = story.result.culprit
     old, new = ("old", "new") if story.fix else ("good", "bad")

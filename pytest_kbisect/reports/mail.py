@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from pytest_kbisect.reports.story import Story
+    from pytest_kbisect.reports.report_model import ReportModel
 
 REGRESSIONS = "regressions@lists.linux.dev"
 
@@ -42,7 +42,7 @@ _NAMED = re.compile(r"(.*?)<([^<>]+)>")
 _ADDRESS = re.compile(r"[!#-'*+\-./-9=?A-Z^-~]+@[A-Za-z0-9.\-\[\]:]+")
 
 
-def render(story: Story) -> bytes:
+def render(story: ReportModel) -> bytes:
     """The mail for a bisection that found a culprit; empty for others."""
     if story.result.kind != "culprit":
         return b""
@@ -89,7 +89,7 @@ def _longest(text: str) -> int:
     return max(len(line.encode("utf-8", "replace")) for line in text.split("\n"))
 
 
-def _subject(story: Story) -> str:
+def _subject(story: ReportModel) -> str:
     crash, title = one_line(story.result.crash), one_line(story.result.title)
     if story.fix:
         return f'{crash} fixed by "{title}"'
@@ -118,7 +118,7 @@ def _unquoted(name: str) -> str:
 # -- the text ----------------------------------------------------------------------------------------
 
 
-def _text(story: Story, attached: list[str]) -> str:
+def _text(story: ReportModel, attached: list[str]) -> str:
     parts = [
         "Hello,",
         _wrapped(f"{one_line(story.result.crash)} {'is fixed by' if story.fix else 'began with'} commit"),
@@ -139,7 +139,7 @@ def _wrapped(text: str) -> str:
     return textwrap.fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
-def _findings(story: Story) -> Iterator[str]:
+def _findings(story: ReportModel) -> Iterator[str]:
     """The outcomes, how often they occurred, and the confidence."""
     seen, what = story.confirmation, "fix" if story.fix else "culprit"
     at = seen.culprit or (story.culprit and (story.culprit.crashed, story.culprit.crashed + story.culprit.ok))
@@ -168,7 +168,7 @@ def _findings(story: Story) -> Iterator[str]:
         yield "The runs that did not crash did not reach all functions of the crash, so this result is doubtful."
 
 
-def _compiler(story: Story) -> str:
+def _compiler(story: ReportModel) -> str:
     compiler = story.culprit.compiler if story.culprit else ""
     return (
         f"Built with {one_line(compiler)}; run in QEMU ({one_line(story.result.arch)})." if compiler else ""
@@ -178,7 +178,7 @@ def _compiler(story: Story) -> str:
 # -- attachments -------------------------------------------------------------------------------------
 
 
-def _attachments(story: Story) -> Iterator[tuple[str, bytes]]:
+def _attachments(story: ReportModel) -> Iterator[tuple[str, bytes]]:
     """Reproducers as they are, the configuration compressed: (name, content)."""
     for name in story.reproducers:
         data = _read(story.folder / name)

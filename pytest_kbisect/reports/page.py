@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from pytest_kbisect.bisection.outcome import Outcome
 from pytest_kbisect.reports import consoles, picture, words
-from pytest_kbisect.reports.story import UNFINISHED, State
+from pytest_kbisect.reports.report_model import UNFINISHED, State
 from pytest_kbisect.reports.text import plain
 from pytest_kbisect.reports.trailers import fixes, regzbot, without
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from jinja2 import Template
 
-    from pytest_kbisect.reports.story import Revision, RunFacts, Story
+    from pytest_kbisect.reports.report_model import ReportModel, Revision, RunFacts
 
 CONSOLES = 3 << 20
 """Bytes of consoles in one page: with this a page of 60 commits with 20 runs each opens within a second."""
@@ -101,7 +101,7 @@ class _Budget:
     shown: dict[str, str] = field(default_factory=dict)
 
 
-def render(story: Story) -> str:
+def render(story: ReportModel) -> str:
     """The page. The files of the story's folder are read, within bounds; what is not there is left out."""
     return _template().render(_context(story))
 
@@ -133,7 +133,7 @@ def _printable(value: Any) -> Any:
     return plain(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
-def _context(story: Story) -> dict[str, Any]:
+def _context(story: ReportModel) -> dict[str, Any]:
     result = story.result
     rows = picture.rows(story)
     found = result.kind == "culprit"
@@ -163,7 +163,7 @@ def _context(story: Story) -> dict[str, Any]:
     }
 
 
-def _sure(story: Story) -> str:
+def _sure(story: ReportModel) -> str:
     """How sure the answer is, in a sentence."""
     result = story.result
     if result.kind == "candidates" and result.candidates:
@@ -175,13 +175,13 @@ def _sure(story: Story) -> str:
     return f"The probability that this answer is right is {words.percent(result.confidence)}."
 
 
-def _doubts(story: Story) -> list[str]:
+def _doubts(story: ReportModel) -> list[str]:
     """What speaks against the answer."""
     doubts = [_DOUBTS[flag] for flag in story.result.flags if flag in _DOUBTS]
     return doubts + ([without(story)] if story.confirmation.revert == "crashed" else [])
 
 
-def _guest_seconds(story: Story) -> dict[str, float]:
+def _guest_seconds(story: ReportModel) -> dict[str, float]:
     """What the guests spent, one by one, whichever ran side by side."""
     total: dict[str, float] = {}
     for step in story.steps:
@@ -197,7 +197,7 @@ def _shares(seconds_by: Any) -> list[tuple[str, float, float]]:
     return [(kind, s, round(100 * s / longest, 2)) for kind, s in seconds_by.items() if s > 0]
 
 
-def _same_kernels(story: Story) -> list[tuple[str, list[Revision]]]:
+def _same_kernels(story: ReportModel) -> list[tuple[str, list[Revision]]]:
     """Signatures that several tested commits share."""
     groups: dict[str, list[Revision]] = {}
     for revision in story.revisions:
@@ -209,13 +209,13 @@ def _same_kernels(story: Story) -> list[tuple[str, list[Revision]]]:
 # -- each commit -------------------------------------------------------------------------------------
 
 
-def _revisions(story: Story) -> list[RevisionView]:
+def _revisions(story: ReportModel) -> list[RevisionView]:
     number = sum(len(run.consoles) for revision in story.revisions for run in revision.runs)
     budget = _Budget(CONSOLES, min(_ONE_CONSOLE, max(1024, CONSOLES // max(number, 1))))
     return [_view(story, revision, budget) for revision in story.revisions]
 
 
-def _view(story: Story, revision: Revision, budget: _Budget) -> RevisionView:
+def _view(story: ReportModel, revision: Revision, budget: _Budget) -> RevisionView:
     tally = ""
     if revision.crashed + revision.ok:
         tally = f"{revision.crashed} of {revision.crashed + revision.ok} runs crashed"
@@ -266,7 +266,7 @@ def _cut(text: str, budget: _Budget) -> str:
     return text if len(text) <= room else f"{text[:room]}\n[cut here: see journal.jsonl]"
 
 
-def _run(story: Story, number: int, run: RunFacts, budget: _Budget) -> RunView:
+def _run(story: ReportModel, number: int, run: RunFacts, budget: _Budget) -> RunView:
     ends = []
     for path in run.consoles:
         if budget.consoles > 0:
@@ -285,6 +285,6 @@ def _run(story: Story, number: int, run: RunFacts, budget: _Budget) -> RunView:
     )
 
 
-def _file(story: Story, name: str) -> str:
+def _file(story: ReportModel, name: str) -> str:
     """The text of a file of the folder; empty where there is none."""
     return consoles.end(story.folder / name, _CONFIG) if name else ""

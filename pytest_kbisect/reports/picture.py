@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pytest_kbisect.reports.story import GOOD_END, State
+from pytest_kbisect.reports.report_model import GOOD_END, State
 from pytest_kbisect.reports.words import count, percent, short
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_kbisect.reports.story import Belief, Step, Story
+    from pytest_kbisect.reports.report_model import Belief, ReportModel, Step
 
 _MARGIN = 1.5
 """Per cent of the width on either side, so that marks at the ends are whole."""
@@ -94,7 +94,7 @@ class _Piece:
     each: float
 
 
-def rows(story: Story) -> tuple[Row, ...]:
+def rows(story: ReportModel) -> tuple[Row, ...]:
     """The steps in order; without bars and marks where positions were not kept."""
     size = story.commits or 0
     whole = window = Window(GOOD_END, size - 1)
@@ -132,7 +132,7 @@ def rows(story: Story) -> tuple[Row, ...]:
     return tuple(drawn)
 
 
-def _position(story: Story, step: Step) -> int | None:
+def _position(story: ReportModel, step: Step) -> int | None:
     """Where the step's commit is in the range; what looks for the range knows of its ends alone."""
     if step.phase == "search" and step.position is not None:
         return step.position
@@ -140,7 +140,7 @@ def _position(story: Story, step: Step) -> int | None:
     return {good: GOOD_END, bad: (story.commits or 0) - 1}.get(step.commit)
 
 
-def _row(story: Story, step: Step, state: State, left: int) -> Row:
+def _row(story: ReportModel, step: Step, state: State, left: int) -> Row:
     """A step in words."""
     candidates = step.belief.candidates if step.belief is not None else left
     parts = [f"{short(step.commit)} {story.word(state)}"]

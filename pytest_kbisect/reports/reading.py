@@ -1,4 +1,4 @@
-"""A story read from a results folder: journal.jsonl, result.json, and which console is which run's."""
+"""Makes the report model of a results folder: journal.jsonl, result.json, and the console of each run."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from pytest_kbisect.bisection.outcome import Outcome
 from pytest_kbisect.errors import UsageError
 from pytest_kbisect.layout import CONFIG, JOURNAL, REPRODUCERS, RESULT
 from pytest_kbisect.reports import consoles
-from pytest_kbisect.reports.result import Result
-from pytest_kbisect.reports.story import (
+from pytest_kbisect.reports.report_model import (
     UNFINISHED,
     Belief,
     Confirmation,
+    ReportModel,
     Revision,
     RunFacts,
     State,
     Step,
-    Story,
 )
+from pytest_kbisect.reports.result import SCHEMA, Result
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 
-def read(folder: Path) -> Story:
-    """The story of a results folder. Raises UsageError where it has no journal, or a damaged one."""
+def read(folder: Path) -> ReportModel:
+    """Read a results folder. Raises UsageError for no journal, or files that are unreadable here."""
     journal = _journal(folder / JOURNAL)
     told = _result(folder / RESULT)
     subject = next((line for line in journal if line.get("kind") == "subject"), {})
@@ -40,7 +40,7 @@ def read(folder: Path) -> Story:
     fix = bool(told.get("fix", subject.get("fix")))
     steps = _steps(folder, [line for line in journal if line.get("kind") == "tested"])
     confirmation = told.get("confirmation") or {}
-    return Story(
+    return ReportModel(
         folder=folder,
         result=result,
         steps=steps,
@@ -80,13 +80,18 @@ def _journal(path: Path) -> list[dict[str, Any]]:
 
 def _result(path: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(path.read_bytes()))
+        known = dict(json.loads(path.read_bytes()))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError) as error:
         raise UsageError(
             f"{path} cannot be read ({error}): run the same bisection again to write it again"
         ) from None
+    if (schema := known.get("schema", SCHEMA)) != SCHEMA:
+        raise UsageError(
+            f"{path} has schema {schema!r}, this version reads {SCHEMA}: use the version that wrote it"
+        )
+    return known
 
 
 def _copies(folder: Path) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pytest_kbisect.arch import Architecture
     from pytest_kbisect.guest.disk import DiskImage
     from pytest_kbisect.needs import Needs
-    from pytest_kbisect.reports.story import Story
+    from pytest_kbisect.reports.report_model import ReportModel
     from pytest_kbisect.reproducer_kinds import GuestProgram
 
 FOLDER = "repeat"
@@ -126,7 +126,7 @@ def _running(programs: Sequence[Program], archive: Archive, default: float, busy
 
 
 def script(
-    story: Story,
+    story: ReportModel,
     programs: Sequence[Program],
     disk: DiskImage | None = None,
     architecture: Architecture = DEFAULT,
@@ -145,7 +145,7 @@ def script(
     return "\n".join(lines + how) + "\n"
 
 
-def _guest(story: Story) -> dict[str, float]:
+def _guest(story: ReportModel) -> dict[str, float]:
     return _GUEST | story.result.guest
 
 
@@ -185,7 +185,7 @@ def _drive(disk: DiskImage | None) -> list[str]:
     return [f"    -drive {shlex.quote(drive)} -device virtio-blk-pci,drive=disk \\"]
 
 
-def _pytest(story: Story, commit: str) -> list[str]:
+def _pytest(story: ReportModel, commit: str) -> list[str]:
     """The lines that run pytest: a Python reproducer needs its side on the host."""
     command = [*story.command, "--kbisect-range=", f"--kbisect-commit={commit}", "--kbisect-runs=1"]
     return [
@@ -195,7 +195,7 @@ def _pytest(story: Story, commit: str) -> list[str]:
 
 
 def write(
-    story: Story,
+    story: ReportModel,
     programs: Sequence[Program],
     kernel: Path | None,
     architecture: Architecture = DEFAULT,

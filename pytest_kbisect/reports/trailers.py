@@ -11,24 +11,24 @@ from pytest_kbisect.reports.text import one_line
 from pytest_kbisect.reports.words import count, short
 
 if TYPE_CHECKING:
-    from pytest_kbisect.reports.story import Story
+    from pytest_kbisect.reports.report_model import ReportModel
 
 
-def fixes(story: Story) -> str:
+def fixes(story: ReportModel) -> str:
     """`Fixes: 54a4f0239f2e ("KVM: MMU: ...")`, for the patch that will fix it; empty without a culprit."""
     if story.fix or not story.result.culprit:
         return ""
     return f'Fixes: {short(story.result.culprit)} ("{one_line(story.result.title)}")'
 
 
-def regzbot(story: Story) -> str:
+def regzbot(story: ReportModel) -> str:
     """What tells the regression tracker where it began; empty where no culprit is known."""
     if story.fix or not story.result.culprit:
         return ""
     return f"#regzbot introduced: {story.result.culprit}"
 
 
-def without(story: Story) -> str:
+def without(story: ReportModel) -> str:
     """What the end of the range does with the commit reverted; empty where nobody knows."""
     seen = story.confirmation
     if seen.revert not in {"passed", "crashed"}:

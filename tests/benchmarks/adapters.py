@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_kbisect.bisection.bayes import Bayes
-from pytest_kbisect.bisection.classic import FIRST_RUNS, Classic
 from pytest_kbisect.bisection.evidence import Evidence, Prices
 from pytest_kbisect.bisection.history import History
-from pytest_kbisect.bisection.outcome import Outcome, Run, Tested
+from pytest_kbisect.bisection.outcome import CommitResult, Outcome, Run
 from pytest_kbisect.bisection.reference import Reference
+from pytest_kbisect.bisection.run_counts import tally_of
+from pytest_kbisect.bisection.strategies.bayes import Bayes
+from pytest_kbisect.bisection.strategies.classic import FIRST_RUNS, Classic
 from pytest_kbisect.bisection.strategy import Answer, Experiment
-from pytest_kbisect.bisection.tally import tally_of
 from pytest_kbisect.bisection.verdict import LIMITS, Limits, crash_chance, judge, judge_reported
 
 if TYPE_CHECKING:
@@ -36,12 +36,12 @@ def history_of(parents: Sequence[Sequence[int]]) -> History:
     return known[1]
 
 
-def session(world: Any, experiment: Experiment) -> Tested:
+def session(world: Any, experiment: Experiment) -> CommitResult:
     """What a session finds: a build, then waves of runs side by side until one crashes."""
     sha = str(experiment.commit)
     before = world.seconds
     if not world.build(experiment.commit):
-        return Tested(sha, build_error="does not build", build_seconds=world.seconds - before)
+        return CommitResult(sha, build_error="does not build", build_seconds=world.seconds - before)
     build_seconds, before = world.seconds - before, world.seconds
     runs: list[Run] = []
     while len(runs) < experiment.runs:
@@ -51,7 +51,7 @@ def session(world: Any, experiment: Experiment) -> Tested:
         runs += [Run(Outcome.BOOT_FAILED, seconds=world.RUN)] * boot
         if crashed and experiment.stop_at_crash:
             break
-    return Tested(
+    return CommitResult(
         sha, tuple(runs), signature=sha, build_seconds=build_seconds, test_seconds=world.seconds - before
     )
 

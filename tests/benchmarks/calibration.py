@@ -20,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from adapters import prices, session
 from simulated import World, line
 
-from pytest_kbisect.bisection.bayes import Bayes
 from pytest_kbisect.bisection.evidence import Evidence
+from pytest_kbisect.bisection.strategies.bayes import Bayes
 from pytest_kbisect.bisection.strategy import Answer, Experiment
 
 BINS = ((0.0, 0.9), (0.9, 0.95), (0.95, 0.99), (0.99, 1.01))

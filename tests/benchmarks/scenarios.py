@@ -22,17 +22,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_kbisect.bisection.bayes import BAYES
-from pytest_kbisect.bisection.classic import CLASSIC
-from pytest_kbisect.bisection.course import Course, Plan
+from pytest_kbisect.bisection.commit_request import CommitRequest
+from pytest_kbisect.bisection.experiment_runner import ExperimentRunner
 from pytest_kbisect.bisection.journal import Journal
-from pytest_kbisect.bisection.order import Order
-from pytest_kbisect.bisection.outcome import Outcome, Run, Tested
+from pytest_kbisect.bisection.outcome import CommitResult, Outcome, Run
+from pytest_kbisect.bisection.stages import Bisection, Plan
+from pytest_kbisect.bisection.strategies.bayes import BAYES
+from pytest_kbisect.bisection.strategies.classic import CLASSIC
 from pytest_kbisect.bisection.strategy import AnswerKind
-from pytest_kbisect.bisection.trials import Trials
 from pytest_kbisect.errors import KbisectError
 from pytest_kbisect.kernel.tree import LinuxTree
-from pytest_kbisect.reports.teller import Teller
+from pytest_kbisect.reports.terminal import TerminalReporter
 
 WIDTH = 10
 """Runs side by side, as many as syzkaller makes of a commit."""
@@ -96,9 +96,9 @@ def _named(repo: Path, name: str) -> str:
 class Ended:
     """A session that is over as soon as anybody looks."""
 
-    tested: Tested
+    tested: CommitResult
 
-    def poll(self, _seconds: float) -> Tested:
+    def poll(self, _seconds: float) -> CommitResult:
         return self.tested
 
     def close(self) -> None:
@@ -107,7 +107,7 @@ class Ended:
 
 @dataclass
 class Kernels:
-    """The lab of a scenario: says what a session at a commit finds, and counts."""
+    """The launcher of a scenario: says what a session at a commit finds, and counts."""
 
     repo: Path
     given: dict[str, Any]
@@ -116,17 +116,17 @@ class Kernels:
         self.builds: Counter[str] = Counter()
         self.runs = 0
 
-    def begin(self, order: Order, **_: Any) -> Ended:
+    def begin(self, order: CommitRequest, **_: Any) -> Ended:
         return Ended(self._tested(order))
 
-    def _tested(self, order: Order) -> Tested:
+    def _tested(self, order: CommitRequest) -> CommitResult:
         commit, runs = order.commit, order.runs
         self.builds[commit] += 1
         title = git(self.repo, "log", "-1", "--format=%s", commit)
         number = int(title) if title.isdigit() else None
         signature = "same" if self._within("same_binary_range", number) else commit
         if signature in order.known:
-            return Tested(commit, signature=signature)
+            return CommitResult(commit, signature=signature)
         made: list[Run] = []
         while len(made) < runs:
             wave = self._wave(commit, number, runs, len(made), min(WIDTH, runs - len(made)))
@@ -134,7 +134,7 @@ class Kernels:
             if order.stop is not None and any(run.outcome is Outcome.CRASHED for run in wave):
                 break
         self.runs += len(made)
-        return Tested(commit, tuple(made), signature, build_seconds=300, test_seconds=60)
+        return CommitResult(commit, tuple(made), signature, build_seconds=300, test_seconds=60)
 
     def _within(self, name: str, number: int | None) -> bool:
         span = self.given[name]
@@ -185,15 +185,15 @@ def play(scenario: dict[str, Any], repo: Path, strategy: str, scratch: Path) -> 
     fix = given["mode"] == "fix"
     start = _named(repo, str(given["start_commit"]))
     tree = LinuxTree(repo, scratch / "cache")
-    teller = Teller()
+    reporter = TerminalReporter()
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             ends = tree.parse_range(f"{start}..master" if fix else f"..{start}")
             journal = Journal(scratch / f"{scenario['name']}.{strategy}.jsonl", {"of": scenario["name"]})
-            trials = Trials(kernels, journal, teller, per_run=1)
+            runner = ExperimentRunner(kernels, journal, reporter, per_run=1)
             plan = Plan(ends=ends, fix=fix, strategy=KINDS[strategy], width=WIDTH)
-            finding = Course(plan, tree, trials, teller).run()
-            reverted = len({tested.commit for tested in trials.of_phase("revert")})
+            finding = Bisection(plan, tree, runner, reporter).run()
+            reverted = len({tested.commit for tested in runner.of_phase("revert")})
     except KbisectError as error:
         holds = bool(wanted["error"]) and "empty range" in str(error)
         return Played(str(error), holds, len(kernels.builds), kernels.runs)

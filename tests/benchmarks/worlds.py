@@ -26,19 +26,19 @@ sys.path.insert(0, str(Path(__file__).parent))
 from adapters import prices, session
 from simulated import World, line
 
-from pytest_kbisect.bisection.bayes import Bayes
 from pytest_kbisect.bisection.evidence import Evidence
-from pytest_kbisect.bisection.outcome import Outcome, Run, Tested
+from pytest_kbisect.bisection.outcome import CommitResult, Outcome, Run
 from pytest_kbisect.bisection.search import Rules, Search
+from pytest_kbisect.bisection.strategies.bayes import Bayes
 from pytest_kbisect.bisection.strategy import GOOD_END, Answer, Experiment
-from pytest_kbisect.reports.teller import Teller
+from pytest_kbisect.reports.terminal import TerminalReporter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from pytest_kbisect.bisection.commit_request import CommitRequest
     from pytest_kbisect.bisection.history import History
-    from pytest_kbisect.bisection.order import Order
-    from pytest_kbisect.bisection.tally import Tally
+    from pytest_kbisect.bisection.run_counts import RunCounts
 
 MASK = Run(Outcome.CRASHED, title="BUG: unable to handle page fault in mask", type="BUG", frame="mask")
 SILENT = Run(Outcome.OK, message="did not reach the code")
@@ -71,7 +71,7 @@ class Strange(World):
             return self.noise if self.noise and i >= self.noisy else self.q
         return self.before if i < self.changed else self.p
 
-    def made(self, experiment: Experiment) -> Tested:
+    def made(self, experiment: Experiment) -> CommitResult:
         """What a session finds."""
         tested = session(self, experiment)
         if tested.build_error or experiment.commit not in self.region:
@@ -175,7 +175,7 @@ class Sessions:
     """Makes what a search orders, in a simulated world."""
 
     world: Strange
-    pending: tuple[Order, ...] = ()
+    pending: tuple[CommitRequest, ...] = ()
     spent: float = 0.0
     sessions: int = 0
     builds: set[int] = field(default_factory=set)
@@ -189,13 +189,13 @@ class Sessions:
     def records(self) -> tuple[dict[str, Any], ...]:
         return ()
 
-    def of_phase(self, *_: str) -> tuple[Tested, ...]:
+    def of_phase(self, *_: str) -> tuple[CommitResult, ...]:
         return ()
 
-    def begin(self, order: Order, **_: Any) -> None:
+    def begin(self, order: CommitRequest, **_: Any) -> None:
         self.pending = (order,)
 
-    def wait(self) -> list[tuple[Order, Tested]]:
+    def wait(self) -> list[tuple[CommitRequest, CommitResult]]:
         (order,), self.pending = self.pending, ()
         index = GOOD_END if order.commit == GOOD else int(order.commit, 16)
         self.sessions += 1
@@ -215,7 +215,7 @@ class Sessions:
 class Watched(Evidence):
     """Knows the runs that did not reach the code."""
 
-    def count(self, runs: Iterable[Run]) -> Tally:
+    def count(self, runs: Iterable[Run]) -> RunCounts:
         made = list(runs)
         heard = [run for run in made if run.message != SILENT.message]
         return replace(super().count(heard), silent=len(made) - len(heard))
@@ -239,7 +239,7 @@ def trial(make: Make, size: int, seed: int) -> tuple[Strange, Answer, Answer]:
     world = Strange(history, **make(history, random.Random(seed)), seed=seed)
     strategy = FirstAnswer(history, prices=prices(world), confidence=CONFIDENCE)
     evidence = Watched(history, vouched=True)
-    search = Search(GOOD, history, evidence, strategy, Sessions(world), Teller(), Rules())  # type: ignore[arg-type]
+    search = Search(GOOD, history, evidence, strategy, Sessions(world), TerminalReporter(), Rules())  # type: ignore[arg-type]
     with contextlib.redirect_stdout(io.StringIO()):
         answer = search.run()
     return world, strategy.first or answer, answer

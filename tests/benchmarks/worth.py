@@ -4,8 +4,8 @@
 
 GRAPH has a line a commit, oldest first: the indices of its parents (-1 and below: outside). Priors are
 simulated: a part of the commits, drawn at random, touch the files of the crash; the culprit is one of
-them (the hint is right), or any commit (it is wrong). Weights are those of `bisection/bayes/priors.py`,
-a fifth of the mass stays uniform.
+them (the hint is right), or any commit (it is wrong). Weights are those of
+`bisection/strategies/bayes/priors.py`, a fifth of the mass stays uniform.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from adapters import prices, session
 from simulated import World, line
 
-from pytest_kbisect.bisection.bayes import Bayes
-from pytest_kbisect.bisection.bayes.priors import weights
 from pytest_kbisect.bisection.evidence import Evidence
 from pytest_kbisect.bisection.history import History
+from pytest_kbisect.bisection.strategies.bayes import Bayes
+from pytest_kbisect.bisection.strategies.bayes.priors import weights
 from pytest_kbisect.bisection.strategy import Answer
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from worlds import BOOT, CRASH, INFRA, OK, OTHER, drive, session
 
-from pytest_kbisect.bisection.bayes import Bayes
-from pytest_kbisect.bisection.bayes.confirm import Confirmation
-from pytest_kbisect.bisection.classic import Classic
 from pytest_kbisect.bisection.evidence import Evidence, Prices
 from pytest_kbisect.bisection.history import History
-from pytest_kbisect.bisection.outcome import Tested as Found
+from pytest_kbisect.bisection.outcome import CommitResult as Found
+from pytest_kbisect.bisection.strategies.bayes import Bayes
+from pytest_kbisect.bisection.strategies.bayes.confirm import Confirmation
+from pytest_kbisect.bisection.strategies.classic import Classic
 from pytest_kbisect.bisection.strategy import GOOD_END, AnswerKind
 
 PRICES = Prices(build=300, run=60, width=10)

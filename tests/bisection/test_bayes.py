@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds import BOOT, CRASH, INFRA, OK, OTHER, drive, session, world
 
-from pytest_kbisect.bisection.bayes import FIRST_RUNS, Bayes, strategy
-from pytest_kbisect.bisection.classic import Classic
 from pytest_kbisect.bisection.evidence import Evidence, Prices
 from pytest_kbisect.bisection.history import History
+from pytest_kbisect.bisection.outcome import CommitResult as Found
 from pytest_kbisect.bisection.outcome import Outcome, Run
-from pytest_kbisect.bisection.outcome import Tested as Found
+from pytest_kbisect.bisection.strategies.bayes import FIRST_RUNS, Bayes, bayesian
+from pytest_kbisect.bisection.strategies.classic import Classic
 from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind
 
 HISTORY = History.line([f"c{i:03}" for i in range(200)])
@@ -78,7 +78,7 @@ def test_the_more_a_wrong_answer_costs_the_longer_a_rare_crash_is_looked_at(monk
     """Where a wave tells next to nothing, being surer than was asked for is dear."""
 
     def waves(cost: float) -> int:
-        monkeypatch.setattr(strategy, "WRONG", cost)
+        monkeypatch.setattr(bayesian, "WRONG", cost)
         spent = 0
         for seed in range(4):
             kernel = noisy(HISTORY, 120, random.Random(seed), p=0.08, q=0.005)
@@ -91,7 +91,7 @@ def test_the_more_a_wrong_answer_costs_the_longer_a_rare_crash_is_looked_at(monk
 
 def test_what_is_nearly_certain_is_not_run_again(monkeypatch):
     """Whatever a wrong answer costs: the surer the answer is to be, the longer it is looked at."""
-    monkeypatch.setattr(strategy, "WRONG", 10**6)
+    monkeypatch.setattr(bayesian, "WRONG", 10**6)
 
     def doubt(confidence: float) -> float:
         kernel = noisy(HISTORY, 120, random.Random(5), p=0.5)

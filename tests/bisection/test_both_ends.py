@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 from worlds import CRASH, OK, OTHER, drive, session
 
-from pytest_kbisect.bisection.bayes import Bayes
 from pytest_kbisect.bisection.evidence import Evidence, Prices
 from pytest_kbisect.bisection.history import History
-from pytest_kbisect.bisection.likeness import match_crashes
 from pytest_kbisect.bisection.reference import Reference
+from pytest_kbisect.bisection.related import match_crashes
+from pytest_kbisect.bisection.strategies.bayes import Bayes
 from pytest_kbisect.bisection.strategy import GOOD_END, AnswerKind
 
 HISTORY = History.line([f"c{i}" for i in range(40)])

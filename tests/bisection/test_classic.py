@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from worlds import CRASH, OK, OTHER, drive, session, world
 
-from pytest_kbisect.bisection.classic import Classic
 from pytest_kbisect.bisection.evidence import Evidence
 from pytest_kbisect.bisection.history import History
-from pytest_kbisect.bisection.outcome import Tested as Found
+from pytest_kbisect.bisection.outcome import CommitResult as Found
+from pytest_kbisect.bisection.strategies.classic import Classic
 from pytest_kbisect.bisection.strategy import GOOD_END, AnswerKind
 
 HISTORY = History.line([f"c{i:02}" for i in range(40)])
@@ -69,7 +69,7 @@ def test_flaky_bug_is_given_more_runs():
 
 
 def test_a_kernel_seen_before_needs_no_runs():
-    """The lab builds, finds the signature known, and runs nothing."""
+    """The session builds, finds the signature known, and runs nothing."""
     evidence = Evidence(HISTORY)
     ran = []
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 from worlds import CRASH, OK, OTHER, drive, session
 
-from pytest_kbisect.bisection.bayes import Bayes
 from pytest_kbisect.bisection.evidence import Evidence, Prices
 from pytest_kbisect.bisection.history import History
 from pytest_kbisect.bisection.outcome import Outcome, Run
+from pytest_kbisect.bisection.strategies.bayes import Bayes
 from pytest_kbisect.bisection.strategy import AnswerKind
 
 HISTORY = History.line([f"c{i:03}" for i in range(200)])

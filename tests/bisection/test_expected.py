@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pytest_kbisect.bisection.evidence import Evidence
 from pytest_kbisect.bisection.history import History
+from pytest_kbisect.bisection.outcome import CommitResult as Session
 from pytest_kbisect.bisection.outcome import Outcome, Run
-from pytest_kbisect.bisection.outcome import Tested as Session
 from pytest_kbisect.bisection.reference import Reference
 
 LINE = History.line(["a" * 40, "b" * 40])

@@ -10,9 +10,9 @@ from worlds import OK, session
 from pytest_kbisect.bisection.evidence import Evidence
 from pytest_kbisect.bisection.failure import failure_of
 from pytest_kbisect.bisection.history import History
-from pytest_kbisect.bisection.likeness import match_crashes
 from pytest_kbisect.bisection.outcome import Outcome, Report, Run
 from pytest_kbisect.bisection.reference import Match, Reference, known_by, match_of
+from pytest_kbisect.bisection.related import match_crashes
 from pytest_kbisect.bisection.strategy import GOOD_END
 
 HISTORY = History.line([f"c{i}" for i in range(40)])

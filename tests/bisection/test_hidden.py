@@ -6,20 +6,20 @@ The histories are real git; the kernels are made up, by the words in the file `b
 from __future__ import annotations
 
 import pytest
-from test_course import Ended, culprit_of
+from test_stages import Ended, culprit_of
 from worlds import KINDS
 
 from pytest_kbisect.bisection.conclusion import last_words, result_of
-from pytest_kbisect.bisection.course import Course, Plan
 from pytest_kbisect.bisection.driver import _exit_code
+from pytest_kbisect.bisection.experiment_runner import ExperimentRunner
 from pytest_kbisect.bisection.journal import Journal
+from pytest_kbisect.bisection.outcome import CommitResult as Found
 from pytest_kbisect.bisection.outcome import Outcome, Report, Run
-from pytest_kbisect.bisection.outcome import Tested as Found
+from pytest_kbisect.bisection.stages import Bisection, Plan
 from pytest_kbisect.bisection.strategy import AnswerKind
-from pytest_kbisect.bisection.trials import Trials
 from pytest_kbisect.errors import ExitCode
 from pytest_kbisect.kernel.tree import LinuxTree
-from pytest_kbisect.reports.teller import Teller
+from pytest_kbisect.reports.terminal import TerminalReporter
 
 STACK = ("store", "check", "control")
 TRACE = "Call Trace:\n" + "".join(f" {name}+0x1/0x2\n" for name in (*STACK, "do_syscall_64"))
@@ -28,7 +28,7 @@ MASK = Report("WARNING in check", type="WARNING", frame="check")
 ALWAYS = Report("WARNING in boot", type="WARNING", frame="boot")
 
 
-class Lab:
+class FakeLauncher:
     """A commit's file `bug` says what its runs do.
 
     always: show a warning of no interest; mask: come to another bug first, oops: and die of it; refuses:
@@ -93,7 +93,7 @@ class Lab:
 @pytest.fixture(params=["bayes", "classic"])
 def bisect(request, tmp_path, linux):
     def run(*spans, fix=False, crash=()):
-        """Commits of these spans, (how many, words); returns their hashes, the finding and the lab."""
+        """Commits of these spans, (how many, words); returns their hashes, the finding and the launcher."""
         made = [
             linux.commit(f"{words} {n}", bug=f"{words}\n", number=f"{len(spans)} {i} {n}\n")
             for i, (count, words) in enumerate(spans)
@@ -104,16 +104,16 @@ def bisect(request, tmp_path, linux):
         plan = Plan(ends=ends, fix=fix, strategy=KINDS[request.param], runs=4, crash=frozenset(crash))
         folder = tmp_path / "result"
         folder.mkdir()
-        teller = Teller()
-        teller.open(folder / "bisect.log")
-        lab = Lab(tree)
-        trials = Trials(lab, Journal(folder / "journal.jsonl", {}), teller, per_run=1)
-        finding = Course(plan, tree, trials, teller).run()
+        reporter = TerminalReporter()
+        reporter.open(folder / "bisect.log")
+        launcher = FakeLauncher(tree)
+        runner = ExperimentRunner(launcher, Journal(folder / "journal.jsonl", {}), reporter, per_run=1)
+        finding = Bisection(plan, tree, runner, reporter).run()
         told = result_of(finding)
-        teller.lines(last_words(finding, told, tree, pytest.fail))
+        reporter.lines(last_words(finding, told, tree, pytest.fail))
         run.log = (folder / "bisect.log").read_text()
-        run.told, run.exit, run.lab = told, _exit_code(finding, plan, told), lab
-        run.commits = len(dict.fromkeys(lab.asked))
+        run.told, run.exit, run.launcher = told, _exit_code(finding, plan, told), launcher
+        run.commits = len(dict.fromkeys(launcher.asked))
         return made, finding
 
     run.strategy = request.param

@@ -11,7 +11,7 @@ from worlds import OK
 from pytest_kbisect.bisection.outcome import Report
 from pytest_kbisect.bisection.reach import Reach, reach_of
 from pytest_kbisect.bisection.reference import Match, Reference, match_names
-from pytest_kbisect.bisection.tally import tally_of
+from pytest_kbisect.bisection.run_counts import tally_of
 from pytest_kbisect.bisection.witness import path_of
 
 PATH = ("tun_get_user", "tun_chr_write_iter")

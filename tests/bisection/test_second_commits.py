@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from worlds import CRASH, OK, session
 
-from pytest_kbisect.bisection.bayes import Bayes
 from pytest_kbisect.bisection.evidence import Evidence, Prices
 from pytest_kbisect.bisection.history import History
+from pytest_kbisect.bisection.strategies.bayes import Bayes
 from pytest_kbisect.bisection.strategy import GOOD_END, AnswerKind
 
 HISTORY = History.line([f"c{i:03}" for i in range(100)])

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 from worlds import world
 
-from pytest_kbisect.bisection.bayes import Bayes
 from pytest_kbisect.bisection.evidence import Evidence, Prices
 from pytest_kbisect.bisection.history import History
+from pytest_kbisect.bisection.strategies.bayes import Bayes
 from pytest_kbisect.bisection.strategy import Answer
 
 HISTORY = History.line([f"c{i:04}" for i in range(1000)])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pytest_kbisect.bisection.outcome import Outcome, Run, Verdict
 from pytest_kbisect.bisection.reference import Match, Reference, match_names
-from pytest_kbisect.bisection.tally import Tally, tally_of
+from pytest_kbisect.bisection.run_counts import RunCounts, tally_of
 from pytest_kbisect.bisection.verdict import LIMITS, judge
 
 
@@ -50,20 +50,20 @@ def test_a_crash_seen_on_the_side_is_not_what_the_bug_is_known_by():
 @pytest.mark.parametrize(
     ("tally", "chance", "verdict"),
     [
-        (Tally(matching=10), 0.95, Verdict.BAD),
-        (Tally(matching=1, ok=9), 0.95, Verdict.SKIP),
-        (Tally(matching=2, ok=18), 0.95, Verdict.SKIP),
-        (Tally(matching=2, ok=18), 0.1, Verdict.BAD),
-        (Tally(matching=3, unrelated=7), 0.95, Verdict.SKIP),
-        (Tally(matching=3, unrelated=7), 0.5, Verdict.BAD),
-        (Tally(related=9, ok=1), 0.95, Verdict.BAD),
-        (Tally(related=6, ok=4), 0.95, Verdict.SKIP),
-        (Tally(unrelated=10), 0.95, Verdict.SKIP),
-        (Tally(ok=10), 0.95, Verdict.GOOD),
-        (Tally(ok=4, boot_failed=6), 0.95, Verdict.GOOD),
-        (Tally(ok=4, boot_failed=6), 0.3, Verdict.SKIP),
-        (Tally(boot_failed=10), 0.95, Verdict.SKIP),
-        (Tally(), None, Verdict.SKIP),
+        (RunCounts(matching=10), 0.95, Verdict.BAD),
+        (RunCounts(matching=1, ok=9), 0.95, Verdict.SKIP),
+        (RunCounts(matching=2, ok=18), 0.95, Verdict.SKIP),
+        (RunCounts(matching=2, ok=18), 0.1, Verdict.BAD),
+        (RunCounts(matching=3, unrelated=7), 0.95, Verdict.SKIP),
+        (RunCounts(matching=3, unrelated=7), 0.5, Verdict.BAD),
+        (RunCounts(related=9, ok=1), 0.95, Verdict.BAD),
+        (RunCounts(related=6, ok=4), 0.95, Verdict.SKIP),
+        (RunCounts(unrelated=10), 0.95, Verdict.SKIP),
+        (RunCounts(ok=10), 0.95, Verdict.GOOD),
+        (RunCounts(ok=4, boot_failed=6), 0.95, Verdict.GOOD),
+        (RunCounts(ok=4, boot_failed=6), 0.3, Verdict.SKIP),
+        (RunCounts(boot_failed=10), 0.95, Verdict.SKIP),
+        (RunCounts(), None, Verdict.SKIP),
     ],
 )
 def test_verdict(tally, chance, verdict):
@@ -73,7 +73,7 @@ def test_verdict(tally, chance, verdict):
 COUNTS = st.integers(0, 12)
 
 
-@given(st.builds(Tally, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS), st.none() | st.floats(0, 1))
+@given(st.builds(RunCounts, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS), st.none() | st.floats(0, 1))
 def test_what_is_no_evidence_never_decides(tally, chance):
     """Nothing but crashes of the bug or its kin makes a commit bad; nothing but ok runs makes it good."""
     verdict = judge(tally, chance=chance)
@@ -85,7 +85,7 @@ def test_what_is_no_evidence_never_decides(tally, chance):
 
 
 def test_stricter_limits_leave_more_open():
-    mixed = Tally(matching=4, unrelated=4, ok=2)
+    mixed = RunCounts(matching=4, unrelated=4, ok=2)
     assert judge(mixed, chance=0.95) is Verdict.BAD
     assert judge(mixed, chance=0.95, limits=replace(LIMITS, strangers=0.5)) is Verdict.SKIP
 
@@ -99,14 +99,14 @@ def test_runs_are_counted_by_what_they_say():
         Run(Outcome.CRASHED, "WARNING in foo_close"),
         Run(Outcome.CRASHED, "KASAN: use-after-free Read in bar"),
     ]
-    assert tally_of(runs, reference("WARNING in foo_open")) == Tally(1, 1, 1, 1, 1, 1)
+    assert tally_of(runs, reference("WARNING in foo_open")) == RunCounts(1, 1, 1, 1, 1, 1)
 
 
 @pytest.mark.parametrize("title", ["lost connection to test machine", "SYZFATAL: executor failed"])
 def test_a_fault_of_the_harness_is_no_crash_but_where_it_is_the_bug(title):
     runs = [Run(Outcome.CRASHED, title)]
-    assert tally_of(runs, reference("WARNING in foo_open")) == Tally(infra_failed=1)
-    assert tally_of(runs, reference(title)) == Tally(matching=1)
+    assert tally_of(runs, reference("WARNING in foo_open")) == RunCounts(infra_failed=1)
+    assert tally_of(runs, reference(title)) == RunCounts(matching=1)
 
 
 def test_ok_runs_among_mostly_failing_machines_are_no_evidence():
@@ -117,5 +117,5 @@ def test_ok_runs_among_mostly_failing_machines_are_no_evidence():
     )
     known = reference("WARNING in foo_open")
     assert tally_of([failed] * 5 + [ok] * 5, known).ok == 5
-    assert tally_of([failed] * 6 + [ok] * 4, known) == Tally(infra_failed=10)
-    assert tally_of([failed] * 6 + [ok] * 3 + [crash], known) == Tally(matching=1, infra_failed=9)
+    assert tally_of([failed] * 6 + [ok] * 4, known) == RunCounts(infra_failed=10)
+    assert tally_of([failed] * 6 + [ok] * 3 + [crash], known) == RunCounts(matching=1, infra_failed=9)

@@ -6,10 +6,10 @@ import itertools
 
 import pytest
 
-from pytest_kbisect.bisection.bayes import BAYES
-from pytest_kbisect.bisection.classic import CLASSIC
+from pytest_kbisect.bisection.outcome import CommitResult as Found
 from pytest_kbisect.bisection.outcome import Outcome, Run
-from pytest_kbisect.bisection.outcome import Tested as Found
+from pytest_kbisect.bisection.strategies.bayes import BAYES
+from pytest_kbisect.bisection.strategies.classic import CLASSIC
 from pytest_kbisect.bisection.strategy import Answer, Experiment
 
 KINDS = {kind.name: kind for kind in (BAYES, CLASSIC)}

@@ -194,3 +194,38 @@ def test_names_that_differ_in_a_number_are_other_places():
     console = once * (2 * MOST_ALIKE) + stamped(WARN, 2).replace("foo", "ext4")
     found = [report.title for report in parse_console(console.encode())]
     assert found == ["WARNING in ext2_probe"] * MOST_ALIKE + ["WARNING in ext4_probe"]
+
+
+LATER = """invalid opcode: 0000 [#1] PREEMPT SMP
+CPU: 0 PID: 9 Comm: kbx Not tainted 6.12.0 #1
+RIP: 0010:kbx_ud2+0x1/0x10
+Call Trace:
+ kbx_ioctl+0x1/0x20
+---[ end trace 0000000000000000 ]---
+"""
+
+
+@pytest.mark.parametrize(
+    "headline",
+    [
+        "BUG: KASAN: slab-use-after-free in kbx_read+0x1d/0x40\nRead of size 8 at addr ffff888100000000 by task kbx/9",
+        "BUG: sleeping function called from invalid context at mm/slab.h:421",
+        "BUG: spinlock bad magic on CPU#0, kbx/9",
+    ],
+)
+def test_what_does_not_die_takes_no_later_crash_with_it(headline):
+    first = f"{headline}\nCall Trace:\n kbx_read+0x1d/0x40\n vfs_read+0x1/0x20\n"
+    console = "".join(f"[   12.000001] {line}\n" for line in (first + LATER).splitlines())
+    titles = [report.title for report in parse_console(console.encode())]
+    assert len(titles) == 2
+    assert titles[1] == "invalid opcode in kbx_ud2"
+
+
+def test_a_crash_without_times_where_other_lines_have_them():
+    """The headline that says why is the report's, not the one of die()."""
+    crash = (
+        "BUG: kernel NULL pointer dereference, address: 0000000000000010\n#PF: supervisor read access in kernel mode\n"
+        + LATER.replace("invalid opcode:", "Oops:").replace("kbx_ud2", "kbx_poll")
+    )
+    (report,) = parse_console(b"[    1.000001] kbx: loaded\n" + crash.encode())
+    assert report.title == "BUG: unable to handle kernel NULL pointer dereference in kbx_poll"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pytest_kbisect import needs
 from pytest_kbisect.reports import repeat
+from pytest_kbisect.reports.report_model import ReportModel
 from pytest_kbisect.reports.result import Result
-from pytest_kbisect.reports.story import Story
 from pytest_kbisect.reproducer_kinds import BUILT_IN, kind_of, prepare
 
 SOURCE = Path(__file__).parent.parent.parent / "repro" / "tun_napi_frags.c"
@@ -23,7 +23,7 @@ def repeated(kernel: Path, folder: Path, programs: Path, *, image: str = "") -> 
     crash = "WARNING in pskb_expand_head"
     found = Result(kind="culprit", range=("a", "b"), culprit="c", crash=crash, image=image)
     folder.mkdir()
-    repeat.write(Story(folder, found), [program], kernel)
+    repeat.write(ReportModel(folder, found), [program], kernel)
     done = subprocess.run(
         ["sh", folder / "repeat.sh"], stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=True
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_kbisect.bisection.lab import _Events
+from pytest_kbisect.bisection.launcher import _Events
 from pytest_kbisect.session import Session
 from pytest_kbisect.session_request import SessionRequest
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_kbisect.bisection.journal import Journal
-from pytest_kbisect.bisection.outcome import Outcome, Report, Run, Tested
+from pytest_kbisect.bisection.outcome import CommitResult, Outcome, Report, Run
 from pytest_kbisect.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +36,9 @@ runs = st.builds(
 )
 experiments = st.lists(
     st.builds(
-        Tested, st.text("0123456789abcdef", min_size=8, max_size=8), st.lists(runs, max_size=3).map(tuple)
+        CommitResult,
+        st.text("0123456789abcdef", min_size=8, max_size=8),
+        st.lists(runs, max_size=3).map(tuple),
     ),
     max_size=4,
 )
@@ -45,7 +47,7 @@ experiments = st.lists(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 @given(experiments, st.data())
 def test_cut_at_any_byte_it_holds_every_whole_experiment(
-    tmp_path_factory: pytest.TempPathFactory, made: list[Tested], data: st.DataObject
+    tmp_path_factory: pytest.TempPathFactory, made: list[CommitResult], data: st.DataObject
 ) -> None:
     path = tmp_path_factory.mktemp("journal") / "journal.jsonl"
     journal = Journal(path, SUBJECT)
@@ -58,8 +60,8 @@ def test_cut_at_any_byte_it_holds_every_whole_experiment(
     whole = sum(end <= cut for end in ends) - 1
     again = Journal(path, SUBJECT)
     assert again.tested == tuple(made[:whole])
-    again.add(Tested("after"), runs_asked=1, reason="")
-    assert Journal(path, SUBJECT).tested == (*made[:whole], Tested("after"))
+    again.add(CommitResult("after"), runs_asked=1, reason="")
+    assert Journal(path, SUBJECT).tested == (*made[:whole], CommitResult("after"))
 
 
 def test_a_line_that_found_no_room_leaves_none_of_it(tmp_path: Path) -> None:
@@ -71,7 +73,7 @@ def test_a_line_that_found_no_room_leaves_none_of_it(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 20, hard))
     try:
         with pytest.raises(OSError, match="too large"):
-            journal.add(Tested("a"), reason="")
+            journal.add(CommitResult("a"), reason="")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, ignored)
@@ -89,7 +91,7 @@ def test_ctrl_c_takes_no_whole_line_back(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr("os.fsync", fsync)
     with pytest.raises(KeyboardInterrupt):
-        journal.add(Tested("a"), reason="")
+        journal.add(CommitResult("a"), reason="")
     assert [one.commit for one in Journal(path, SUBJECT).tested] == ["a"]
 
 
@@ -102,8 +104,8 @@ def test_another_bisection_is_refused_with_the_difference(tmp_path: Path) -> Non
 
 def test_one_from_before_crashes_were_noted_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
-    Journal(path, SUBJECT).add(Tested("a"), reason="")
-    assert Journal(path, {**SUBJECT, "crash": ["WARNING in foo"]}).tested == (Tested("a"),)
+    Journal(path, SUBJECT).add(CommitResult("a"), reason="")
+    assert Journal(path, {**SUBJECT, "crash": ["WARNING in foo"]}).tested == (CommitResult("a"),)
     other = tmp_path / "other.jsonl"
     Journal(other, {**SUBJECT, "crash": []})
     with pytest.raises(UsageError, match=r"its crash is \[\], now it is \[\"WARNING in foo\"\]"):
@@ -116,20 +118,20 @@ _LATER = ("reports", "whole", "cut_short", "inlined", "absent", "idle", "unwatch
 def test_one_from_before_runs_had_several_reports_is_read(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     run = Run(Outcome.CRASHED, title="WARNING in foo", reached=("foo",))
-    Journal(path, SUBJECT).add(Tested("a", (run,)), reason="")
+    Journal(path, SUBJECT).add(CommitResult("a", (run,)), reason="")
     head, line = path.read_text().splitlines()
     record = json.loads(line)
     for name in _LATER:
         del record["tested"]["runs"][0][name]
     path.write_text(f"{head}\n{json.dumps(record)}\n")
-    assert Journal(path, SUBJECT).tested == (Tested("a", (run,)),)
+    assert Journal(path, SUBJECT).tested == (CommitResult("a", (run,)),)
     assert [report.title for report in run.shown] == ["WARNING in foo"]
 
 
 @pytest.mark.parametrize("damage", [{"title": 1}, {"unknown": ""}, "text"])
 def test_a_damaged_report_is_named(tmp_path: Path, damage: object) -> None:
     path = tmp_path / "journal.jsonl"
-    Journal(path, SUBJECT).add(Tested("a", (Run(Outcome.CRASHED),)), reason="")
+    Journal(path, SUBJECT).add(CommitResult("a", (Run(Outcome.CRASHED),)), reason="")
     head, line = path.read_text().splitlines()
     record = json.loads(line)
     record["tested"]["runs"][0]["reports"] = [damage]

@@ -12,7 +12,7 @@ import pytest
 
 from pytest_kbisect.bisection import hints
 from pytest_kbisect.bisection.journal import Journal
-from pytest_kbisect.bisection.outcome import Outcome, Run, Tested
+from pytest_kbisect.bisection.outcome import CommitResult, Outcome, Run
 from pytest_kbisect.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,9 +50,9 @@ def test_a_git_bisect_log(pytester: pytest.Pytester, linux: Tree, line: list[str
 def test_a_journal_that_is_not_at_its_end(pytester: pytest.Pytester, linux: Tree, line: list[str]) -> None:
     path = pytester.path / "journal.jsonl"
     journal = Journal(path, {"range": [line[0], line[-1]], "fix": False})
-    journal.add(Tested(line[-1], (CRASH,) * 4, "s1"), reason="")
+    journal.add(CommitResult(line[-1], (CRASH,) * 4, "s1"), reason="")
     journal.note("given-up", {"commit": line[8], "seconds": 60.0, "at_once": 4})
-    journal.add(Tested(line[6], (OK,) * 12, "s2"), reason="")
+    journal.add(CommitResult(line[6], (OK,) * 12, "s2"), reason="")
     path.write_bytes(path.read_bytes() + b'{"kind": "tes')
     before = path.read_bytes()
     result = replay(pytester, path, f"--kbisect-kernel={linux.path}")
@@ -68,9 +68,9 @@ def test_a_journal_is_weighed_as_it_was(pytester: pytest.Pytester, linux: Tree, 
     path = pytester.path / "journal.jsonl"
     other = Run(Outcome.CRASHED, title="INFO: task hung in bar")
     journal = Journal(path, {"range": [line[0], line[-1]], "fix": False, "crash": [CRASH.title]})
-    journal.add(Tested(line[-1], (CRASH, other) * 4, "s1"), reason="")
+    journal.add(CommitResult(line[-1], (CRASH, other) * 4, "s1"), reason="")
     journal.note("prior", hints.to_note(np.array([0.01] * 8 + [0.9] + [0.01] * 3), []))
-    journal.add(Tested(line[6], (other,) * 4, "s2"), reason="")
+    journal.add(CommitResult(line[6], (other,) * 4, "s2"), reason="")
     result = replay(pytester, path, f"--kbisect-kernel={linux.path}")
     result.stdout.fnmatch_lines([f"{line[6][:12]} skip", "here: candidates, *", f"*% {line[9][:12]} *"])
     assert result.outlines[result.outlines.index(f"{line[6][:12]} skip") + 2].split()[1] == line[9][:12]
@@ -84,10 +84,10 @@ def test_a_journal_of_a_walk_through_releases(
     path = pytester.path / "journal.jsonl"
     journal = Journal(path, {"range": ["", line[-1]], "fix": False})
     for commit, runs in ((line[-1], (CRASH,) * 4), (line[8], (CRASH,)), (line[2], (OK,) * 4)):
-        journal.add(Tested(commit, runs, f"of {commit}"), reason="", phase="range")
+        journal.add(CommitResult(commit, runs, f"of {commit}"), reason="", phase="range")
     journal.note("search", {"good": line[2], "vouched": False})
     for n, run in ((5, OK), (7, CRASH), (6, OK)):
-        journal.add(Tested(line[n], (run,) * 8, f"of {line[n]}"), reason="")
+        journal.add(CommitResult(line[n], (run,) * 8, f"of {line[n]}"), reason="")
     result = replay(pytester, path, f"--kbisect-kernel={linux.path}", *words)
     assert result.ret == 0
     result.stdout.fnmatch_lines(["here: culprit, *", f"*% {line[7][:12]} *"])
@@ -128,7 +128,7 @@ def test_an_endless_file(pytester: pytest.Pytester) -> None:
 def test_a_pipe(pytester: pytest.Pytester, line: list[str]) -> None:
     """`--kbisect-replay <(ssh builder cat journal.jsonl)`: it can be read only once."""
     path = pytester.path / "journal.jsonl"
-    Journal(path, {"range": [line[0], line[-1]]}).add(Tested(line[-1], (CRASH,) * 4, "s1"), reason="")
+    Journal(path, {"range": [line[0], line[-1]]}).add(CommitResult(line[-1], (CRASH,) * 4, "s1"), reason="")
     os.mkfifo(pytester.path / "pipe")
     with subprocess.Popen(["sh", "-c", "exec cat journal.jsonl >pipe"]):
         result = replay(pytester, pytester.path / "pipe")
@@ -150,7 +150,7 @@ def test_a_journal_of_another_version(pytester: pytest.Pytester, line: list[str]
     """It is neither read wrongly nor with a traceback; nor is it gone on from."""
     path = pytester.path / "journal.jsonl"
     subject = {"range": [line[0], line[-1]], "fix": False}
-    Journal(path, subject).add(Tested(line[-1], (CRASH,) * 4, "s1"), reason="")
+    Journal(path, subject).add(CommitResult(line[-1], (CRASH,) * 4, "s1"), reason="")
     first, second = map(json.loads, path.read_text().splitlines())
     change(second["tested"])
     path.write_text(f"{json.dumps(first)}\n{json.dumps(second)}\n")

@@ -175,7 +175,11 @@ def test_a_revert_that_cannot_be_tested_does_not_take_the_answer_away(finished: 
     (folder / "journal.jsonl").write_text(
         "".join(line for line in journal if '"phase": "revert"' not in line)
     )
-    faults(finished, "HostError('too little memory to build a kernel')", "bisection.lab:Lab.begin")
+    faults(
+        finished,
+        "HostError('too little memory to build a kernel')",
+        "bisection.launcher:SessionLauncher.begin",
+    )
     done = finished.bisect("-p", "faults", to="no revert", PYTHONPATH=str(finished.path))
     assert done.code == ExitCode.FOUND, done.err
     told = finished.result("no revert")

@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_kbisect.bisection.outcome import Outcome, Run, Tested, Verdict
+from pytest_kbisect.bisection.outcome import CommitResult, Outcome, Run, Verdict
 from pytest_kbisect.bisection.replay import read_log
 from pytest_kbisect.reports import bisectlog
 
@@ -16,7 +16,7 @@ SHAS = st.text("0123456789abcdef", min_size=40, max_size=40)
 TITLES = st.text(st.characters(codec="utf-8"), max_size=60).map(lambda text: f"WARNING in {text}")
 RUNS = st.lists(st.builds(Run, st.sampled_from(OUTCOMES), TITLES), min_size=1, max_size=10)
 TESTED = st.builds(
-    Tested,
+    CommitResult,
     SHAS,
     RUNS.map(tuple),
     st.text("0123456789abcdef", min_size=64, max_size=64),
@@ -33,7 +33,7 @@ GRAMMAR = re.compile(
 
 
 @given(st.lists(TESTED, min_size=1, max_size=5, unique_by=lambda tested: tested.commit), st.booleans())
-def test_what_was_tested_is_read_back(made: list[Tested], fix: bool) -> None:
+def test_what_was_tested_is_read_back(made: list[CommitResult], fix: bool) -> None:
     lines = bisectlog.start(made[0].commit, fix=fix)
     for tested in made:
         lines += bisectlog.commit(tested)
@@ -50,9 +50,9 @@ def test_what_was_tested_is_read_back(made: list[Tested], fix: bool) -> None:
 
 def test_a_failed_build_and_a_kernel_known_before() -> None:
     sha, twin = "a" * 40, "b" * 40
-    failed = bisectlog.commit(Tested(sha, build_error="x.c:1: error: no\nx.c:2: note: here"))
+    failed = bisectlog.commit(CommitResult(sha, build_error="x.c:1: error: no\nx.c:2: note: here"))
     assert failed[-2:] == [f"failed building {sha}: x.c:1: error: no", "x.c:2: note: here"]
-    known = bisectlog.commit(Tested(sha, signature="c" * 64), same_as=twin)
+    known = bisectlog.commit(CommitResult(sha, signature="c" * 64), same_as=twin)
     assert known[-1] == f"same kernel as {twin}, not run again"
     log = read_log("\n".join([*failed, *known]))
     assert "error: no" in log.trials[0].tested.build_error
@@ -61,7 +61,7 @@ def test_a_failed_build_and_a_kernel_known_before() -> None:
 
 def test_comments_of_ours_are_no_verdicts() -> None:
     sha = "a" * 40
-    absent = bisectlog.commit(Tested(sha, absent="it branched off at 123, which does not crash"))
+    absent = bisectlog.commit(CommitResult(sha, absent="it branched off at 123, which does not crash"))
     own = [
         "# 95% credible set: 12 commits: aaaaaaaaaaaa 40%",
         f"# testing commit {sha}",

@@ -23,6 +23,7 @@ from pytest_kbisect.guest.qemu import Machine
 from pytest_kbisect.needs import Needs
 from pytest_kbisect.reports import consoles, folder, repeat
 from pytest_kbisect.reports.reading import read
+from pytest_kbisect.reports.result import SCHEMA
 from pytest_kbisect.reproducer_kinds import GuestProgram
 
 needs_busybox = pytest.mark.skipif(shutil.which("busybox") is None, reason="no busybox on this host")
@@ -308,6 +309,18 @@ def test_broken_files_are_named(tmp_path: Path) -> None:
     assert len(read(results).steps) == 4
     (results / "journal.jsonl").write_bytes(b"[1]\n\xff\n")
     with pytest.raises(UsageError, match=r"journal\.jsonl:1 is not a journal line"):
+        read(results)
+
+
+def test_a_result_of_another_version_is_refused(tmp_path: Path) -> None:
+    results = made(tmp_path)
+    known = json.loads((results / "result.json").read_text())
+    (results / "result.json").write_text(json.dumps({**known, "schema": SCHEMA}))
+    assert read(results).result.kind == "culprit"
+    (results / "result.json").write_text(json.dumps({**known, "schema": SCHEMA + 1}))
+    with pytest.raises(
+        UsageError, match=rf"result\.json has schema {SCHEMA + 1}, this version reads {SCHEMA}: use"
+    ):
         read(results)
 
 

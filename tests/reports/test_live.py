@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from pytest_kbisect.reports import live
 from pytest_kbisect.reports.live import Status
-from pytest_kbisect.reports.teller import ANSWER, DETAIL, Teller
+from pytest_kbisect.reports.terminal import ANSWER, DETAIL, TerminalReporter
 
 SHA = "abc108fea9eefdc7420aec18bcedb56b9f63c559"
 STATUS = Status(
@@ -64,9 +64,9 @@ def on_terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Terminal]:
     return begin
 
 
-def session(teller: Teller) -> None:
+def session(reporter: TerminalReporter) -> None:
     """A step as a session tells it."""
-    teller.begin(STATUS)
+    reporter.begin(STATUS)
     for event in (
         {"say": "note: guests run under TCG"},
         {"say": f"{SHA[:12]}: configure", "stage": "configure"},
@@ -76,7 +76,7 @@ def session(teller: Teller) -> None:
         {"outcome": "ok", "title": ""},
         {"outcome": "crashed", "title": "WARNING in foo"},
     ):
-        teller.hear(event, SHA)
+        reporter.hear(event, SHA)
 
 
 def test_a_wide_terminal_shows_all() -> None:
@@ -103,14 +103,14 @@ def test_several_steps_share_the_line(on_terminal: Callable[[], Terminal]) -> No
     assert live.render([STATUS, live.heard(other, {"outcome": "ok"})], 79) == (
         "944d36135475 run | 1/10 | abc108fea9ee build 45% | 36 left | 0:00"
     )
-    terminal, teller = on_terminal(), Teller()
-    teller.begin(STATUS)
-    teller.begin(other)
-    teller.hear({"stage": "run"}, SHA)
-    teller.end(other.commit)
-    teller.hear({"outcome": "ok"}, other.commit)
+    terminal, reporter = on_terminal(), TerminalReporter()
+    reporter.begin(STATUS)
+    reporter.begin(other)
+    reporter.hear({"stage": "run"}, SHA)
+    reporter.end(other.commit)
+    reporter.hear({"outcome": "ok"}, other.commit)
     assert terminal.screen()[0].startswith("abc108fea9ee run | 0/10 | 36 left")
-    teller.end()
+    reporter.end()
     assert terminal.screen() == [""]
 
 
@@ -142,27 +142,27 @@ def test_what_is_left_to_wait() -> None:
 
 
 def test_on_a_terminal_one_line_comes_and_goes(on_terminal: Callable[[], Terminal]) -> None:
-    terminal, teller = on_terminal(), Teller()
-    session(teller)
+    terminal, reporter = on_terminal(), TerminalReporter()
+    session(reporter)
     assert terminal.screen()[0] == "note: guests run under TCG"
     assert terminal.screen()[1].startswith("abc108fea9ee run | 2/10 | WARNING in foo | 36 left")
-    teller.line("testing commit abc")
+    reporter.line("testing commit abc")
     assert terminal.screen()[1] == "testing commit abc"
     assert terminal.screen()[2].startswith("abc108fea9ee run")
-    teller.end()
+    reporter.end()
     assert terminal.screen() == ["note: guests run under TCG", "testing commit abc", ""]
 
 
 def test_a_dumb_terminal_gets_lines(on_terminal: Callable[[str], Terminal]) -> None:
     terminal = on_terminal("dumb")
-    session(Teller())
+    session(TerminalReporter())
     assert "\r" not in terminal.getvalue()
     assert "\x1b" not in terminal.getvalue()
     assert "   abc108fea9ee: configure\n" in terminal.getvalue()
 
 
 def test_in_a_pipe_each_event_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    session(Teller())
+    session(TerminalReporter())
     assert capsys.readouterr().out.splitlines() == [
         "note: guests run under TCG",
         "   abc108fea9ee: configure",
@@ -177,12 +177,12 @@ def test_quiet_prints_the_answer_only_and_verbose_the_details(
 ) -> None:
     printed = {}
     for verbosity in (-1, 0, 1):
-        teller = Teller(verbosity)
-        teller.open(tmp_path / "log")
-        teller.line("the answer", level=ANSWER)
-        teller.line("a step")
-        teller.line("a detail", level=DETAIL)
-        session(teller)
+        reporter = TerminalReporter(verbosity)
+        reporter.open(tmp_path / "log")
+        reporter.line("the answer", level=ANSWER)
+        reporter.line("a step")
+        reporter.line("a detail", level=DETAIL)
+        session(reporter)
         printed[verbosity] = capsys.readouterr().out.splitlines()
         assert (tmp_path / "log").read_text() == "the answer\na step\na detail\n"
     assert printed[-1] == ["the answer"]
@@ -193,15 +193,15 @@ def test_quiet_prints_the_answer_only_and_verbose_the_details(
 
 def test_verbose_shows_events_on_a_terminal_too(on_terminal: Callable[[], Terminal]) -> None:
     terminal = on_terminal()
-    session(Teller(1))
+    session(TerminalReporter(1))
     assert "   abc108fea9ee: run 1 of 10" in terminal.screen()
 
 
 def test_a_full_disk_stops_the_log_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    teller = Teller(-1)
-    teller.open(tmp_path / "bisect.log")
+    reporter = TerminalReporter(-1)
+    reporter.open(tmp_path / "bisect.log")
     real = Path.open
 
     def full(path: Path, *words: object, **more: object) -> object:
@@ -210,7 +210,7 @@ def test_a_full_disk_stops_the_log_and_nothing_else(
         return real(path, *words, **more)  # type: ignore[call-overload]
 
     monkeypatch.setattr(Path, "open", full)
-    teller.lines(["one", "first bad commit: x"], level=ANSWER)
+    reporter.lines(["one", "first bad commit: x"], level=ANSWER)
     assert capsys.readouterr().out.splitlines() == [
         "note: cannot write bisect.log: No space left on device; the bisection goes on without it",
         "one",
@@ -221,9 +221,9 @@ def test_a_full_disk_stops_the_log_and_nothing_else(
 def test_a_reader_that_goes_away(tmp_path: Path) -> None:
     """`pytest ... | head -1`: the bisection goes on, and its log is whole."""
     program = (
-        "import sys; from pathlib import Path; from pytest_kbisect.reports.teller import Teller\n"
-        "teller = Teller(); teller.open(Path(sys.argv[1]))\n"
-        "for i in range(20000): teller.line(f'line {i} of many, long enough to fill a pipe')\n"
+        "import sys; from pathlib import Path; from pytest_kbisect.reports.terminal import TerminalReporter\n"
+        "reporter = TerminalReporter(); reporter.open(Path(sys.argv[1]))\n"
+        "for i in range(20000): reporter.line(f'line {i} of many, long enough to fill a pipe')\n"
         "sys.exit(7)"
     )
     log = tmp_path / "log"
@@ -238,9 +238,9 @@ def test_a_reader_that_goes_away(tmp_path: Path) -> None:
 @pytest.mark.parametrize("where", ["a full disk", "a terminal that was closed"])
 def test_where_nothing_can_be_printed(tmp_path: Path, where: str) -> None:
     program = (
-        "import sys; from pathlib import Path; from pytest_kbisect.reports.teller import Teller\n"
-        "teller = Teller(); teller.open(Path(sys.argv[1]))\n"
-        "for i in range(3): teller.line(f'line {i}')\n"
+        "import sys; from pathlib import Path; from pytest_kbisect.reports.terminal import TerminalReporter\n"
+        "reporter = TerminalReporter(); reporter.open(Path(sys.argv[1]))\n"
+        "for i in range(3): reporter.line(f'line {i}')\n"
         "sys.exit(7)"
     )
     if where == "a full disk":
@@ -257,6 +257,6 @@ def test_where_nothing_can_be_printed(tmp_path: Path, where: str) -> None:
 
 def test_a_terminal_that_knows_ascii_only_gets_question_marks() -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    program = "from pytest_kbisect.reports.teller import Teller; Teller().line('Ñandú')"
+    program = "from pytest_kbisect.reports.terminal import TerminalReporter; TerminalReporter().line('Ñandú')"
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True)
     assert done.stdout == b"?and?\n"

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from pytest_kbisect.reports import mail
 from pytest_kbisect.reports.reading import read
+from pytest_kbisect.reports.report_model import ReportModel
 from pytest_kbisect.reports.result import Result
-from pytest_kbisect.reports.story import Story
 
 
 def made(path: Path, *, fix: bool = False, **result: Any) -> Folder:
@@ -132,7 +132,7 @@ def test_what_only_looks_like_an_address_is_left_out(tmp_path: Path) -> None:
 @settings(max_examples=60, deadline=None)
 def test_no_address_keeps_the_mail_from_being_written(people: list[str]) -> None:
     found = Result(kind="culprit", range=(sha(0), sha(9)), culprit=sha(5), recipients_to=tuple(people))
-    assert mail.render(Story(Path("/nowhere"), found))
+    assert mail.render(ReportModel(Path("/nowhere"), found))
 
 
 @given(title=st.text(), crash=st.text(), person=st.text(), report=st.text())
@@ -146,7 +146,7 @@ def test_nothing_from_outside_adds_a_header(title: str, crash: str, person: str,
         crash=crash,
         recipients_to=(person, f"{person} <p@example.org>"),
     )
-    data = mail.render(Story(Path("/nowhere"), found, crash_report=report))
+    data = mail.render(ReportModel(Path("/nowhere"), found, crash_report=report))
     message = parsed(data)
     expected = {
         "Subject",

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from pytest_kbisect.reports import page
 from pytest_kbisect.reports.reading import read
+from pytest_kbisect.reports.report_model import ReportModel
 from pytest_kbisect.reports.result import Result
-from pytest_kbisect.reports.story import Story
 
 VOID = {"meta", "br", "circle", "path", "rect", "line", "use"}
 HOSTILE = (
@@ -209,7 +209,7 @@ def test_nothing_from_outside_becomes_markup(tmp_path: Path, words: str) -> None
 @settings(max_examples=30, deadline=None)
 def test_any_text_makes_a_page(title: str, crash: str, report: str, reason: str, kind: str) -> None:
     found = Result(kind=kind, range=(sha(0), sha(9)), culprit=sha(5), title=title, crash=crash, reason=reason)
-    Checked(page.render(Story(Path("/nowhere"), found, crash_report=report)))
+    Checked(page.render(ReportModel(Path("/nowhere"), found, crash_report=report)))
 
 
 @pytest.mark.parametrize(

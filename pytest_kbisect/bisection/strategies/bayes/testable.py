@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_kbisect.bisection.ancestry import Weights
     from pytest_kbisect.bisection.evidence import Evidence
     from pytest_kbisect.bisection.history import History
-    from pytest_kbisect.bisection.tally import Tally
+    from pytest_kbisect.bisection.run_counts import RunCounts
 
 BREAKAGE = 0.03
 """Chance of a commit to be untestable, where nothing is known of its neighbours."""
@@ -40,7 +40,7 @@ _MUTE = 20
 """Runs after which a kernel that says nothing is thought never to, whatever the reason."""
 
 
-def is_dead(tally: Tally, boot_failures: float) -> bool:
+def is_dead(tally: RunCounts, boot_failures: float) -> bool:
     """Whether a kernel that was never seen up is not worth another boot.
 
     `boot_failures` is the share of failed boots among kernels that do come up. Nothing but failed
@@ -52,7 +52,7 @@ def is_dead(tally: Tally, boot_failures: float) -> bool:
     return by_chance < _DOUBT * _DEAD
 
 
-def is_dark(tally: Tally, otherwise: float) -> bool:
+def is_dark(tally: RunCounts, otherwise: float) -> bool:
     """Whether a kernel that boots and never said anything of the bug is not worth another run.
 
     `otherwise` is the share of runs that end in another bug's crash, or do not reach the code, among
@@ -65,7 +65,7 @@ def is_dark(tally: Tally, otherwise: float) -> bool:
     return by_chance < _DOUBT * _DARK
 
 
-def is_mute(tally: Tally) -> bool:
+def is_mute(tally: RunCounts) -> bool:
     """Whether a kernel was tried often and no run of it said anything of the bug.
 
     Runs that cannot be made there, or somebody else's crash every time: more of them say no more.
@@ -73,7 +73,7 @@ def is_mute(tally: Tally) -> bool:
     return not tally.telling and tally.total >= _MUTE
 
 
-def hardly_speaks(tally: Tally) -> bool:
+def hardly_speaks(tally: RunCounts) -> bool:
     """Whether so few runs of a kernel say anything of the bug that more of them are not worth their time.
 
     Where nineteen of twenty end otherwise, those few are a selection besides.
@@ -81,13 +81,13 @@ def hardly_speaks(tally: Tally) -> bool:
     return tally.total >= _MUTE and _MUTE * tally.telling < tally.total
 
 
-def speaking(tally: Tally, usual: float) -> float:
+def speaking(tally: RunCounts, usual: float) -> float:
     """The part of a kernel's runs that is evidence, over what is `usual`; 1 where that is most of them."""
     share = tally.telling / (usual * tally.total) if tally.total >= _MUTE else 1.0
     return share if share < 0.5 else 1.0
 
 
-def machine_fails(tallies: Sequence[Tally]) -> bool:
+def machine_fails(tallies: Sequence[RunCounts]) -> bool:
     """Whether the test machine, not the kernels, is what fails: most runs of the last two commits tried."""
     return len(tallies) > 1 and all(
         tally.total >= _MUTE and 2 * tally.infra_failed > tally.total for tally in tallies[-2:]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class RunCounts:
     """Counted runs of one kernel. Only `matching` and `ok` are evidence.
 
     `silent` runs ended well without executing the code that the bug is in: they could not have shown it.
@@ -62,12 +62,12 @@ class Tally:
         """
         return self.related if self.related > self.unrelated else 0
 
-    def counting_kin(self) -> Tally:
+    def counting_kin(self) -> RunCounts:
         """As if the related crashes were the bug's own."""
         return replace(self, matching=self.matching + self.kin, related=self.related - self.kin)
 
 
-def tally_of(runs: Iterable[Run], reference: Reference, matcher: Matcher = match_names) -> Tally:
+def tally_of(runs: Iterable[Run], reference: Reference, matcher: Matcher = match_names) -> RunCounts:
     """Count runs by what they say of the bug with this reference.
 
     Where most runs fail for the test machine's reasons, the ok ones are no evidence either: they are
@@ -96,7 +96,7 @@ def tally_of(runs: Iterable[Run], reference: Reference, matcher: Matcher = match
     if 2 * outcomes[Outcome.INFRA_FAILED] > crashes.total() + outcomes.total():
         outcomes[Outcome.INFRA_FAILED] += outcomes.pop(Outcome.OK, 0)
         silent = 0
-    return Tally(
+    return RunCounts(
         matching=crashes[Match.MATCH],
         ok=outcomes[Outcome.OK] - silent,
         related=crashes[Match.RELATED],

@@ -1,6 +1,6 @@
 """What happened in a bisection, as plain facts: what every report is made of.
 
-A report is a function of a `Story` and of the files of its folder, so that `kbisect report` can write
+A report is a function of a `ReportModel` and of the files of its folder, so that `kbisect report` can write
 them again. What an older folder does not hold is None or empty; an unfinished bisection has a story too.
 """
 
@@ -163,7 +163,7 @@ class Confirmation:
 
 
 @dataclass(frozen=True)
-class Story:
+class ReportModel:
     """A bisection. Hashes are full; `commits` is how many the range has, None where it was not kept."""
 
     folder: Path

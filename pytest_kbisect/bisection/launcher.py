@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from pytest_kbisect.bisection.order import Order
-    from pytest_kbisect.bisection.outcome import Tested
+    from pytest_kbisect.bisection.commit_request import CommitRequest
+    from pytest_kbisect.bisection.outcome import CommitResult
 
 _POLL = 0.1
 _TOLD = (ExitCode.FOUND, ExitCode.FAILED, ExitCode.USAGE, ExitCode.INTERRUPTED)
@@ -47,7 +47,7 @@ class Selection:
     crash: tuple[str, ...]
 
 
-class Lab:
+class SessionLauncher:
     """Starts sessions with the user's own arguments; ours are added behind them and win."""
 
     def __init__(
@@ -89,13 +89,13 @@ class Lab:
 
     def begin(
         self,
-        order: Order,
+        order: CommitRequest,
         *,
         per_run: int,
         number: int = 1,
         extra: Iterable[str] = (),
         hear: Callable[[Mapping[str, Any]], None] = lambda _: None,
-    ) -> Testing:
+    ) -> LaunchedSession:
         """Start a session that builds a commit and runs the selection on it.
 
         `per_run` is how many tests make one run, `number` counts the sessions at this commit; `extra` are
@@ -120,7 +120,7 @@ class Lab:
         private = (f"--junitxml={xml}",)
         running = self._start(self._executor, options, log, request, scratch=folder, private=private)
 
-        def found(status: int) -> Tested:
+        def found(status: int) -> CommitResult:
             seconds = time.monotonic() - started
             if not xml.exists() or status not in _TOLD:
                 if status == ExitCode.USAGE:
@@ -128,7 +128,7 @@ class Lab:
                 raise KbisectError(f"the session at {commit[:12]} ended with exit status {status}: see {log}")
             return read(xml, commit, runs=order.runs if stop is None else 0, per_run=per_run, seconds=seconds)
 
-        return Testing(running, _Events(folder / events.FILE, hear), found)
+        return LaunchedSession(running, _Events(folder / events.FILE, hear), found)
 
     def _start(
         self,
@@ -182,15 +182,15 @@ class _Events:
             self._hear(event)
 
 
-class Testing:
+class LaunchedSession:
     """A session at a commit that is running, until it has ended or is closed."""
 
     def __init__(
-        self, running: RunningSession, look: Callable[[], None], found: Callable[[int], Tested]
+        self, running: RunningSession, look: Callable[[], None], found: Callable[[int], CommitResult]
     ) -> None:
         self._running, self._look, self._found = running, look, found
 
-    def poll(self, seconds: float) -> Tested | None:
+    def poll(self, seconds: float) -> CommitResult | None:
         """What it found; None where it has not ended within so many seconds.
 
         Raises UsageError where the session says that something must be mended first, KbisectError

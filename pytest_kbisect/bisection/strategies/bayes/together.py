@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_kbisect.bisection.bayes.choice import WAVES
+from pytest_kbisect.bisection.strategies.bayes.choice import WAVES
 from pytest_kbisect.bisection.strategy import GOOD_END
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_kbisect.bisection.ancestry import Weights
-    from pytest_kbisect.bisection.bayes.crashchance import Matrix
-    from pytest_kbisect.bisection.bayes.state import State
+    from pytest_kbisect.bisection.strategies.bayes.crashchance import Matrix
+    from pytest_kbisect.bisection.strategies.bayes.state import State
 
 ROUNDS = 3
 """How often each experiment is chosen again in the light of the others; it settles in two."""

@@ -6,11 +6,11 @@ from functools import cache
 
 import numpy as np
 
-from pytest_kbisect.bisection.bayes.crashchance import CrashChance
-from pytest_kbisect.bisection.bayes.posterior import KIN, by_another_bug
-from pytest_kbisect.bisection.bayes.testable import hardly_speaks, is_dead
 from pytest_kbisect.bisection.outcome import Verdict
-from pytest_kbisect.bisection.tally import Tally
+from pytest_kbisect.bisection.run_counts import RunCounts
+from pytest_kbisect.bisection.strategies.bayes.crashchance import CrashChance
+from pytest_kbisect.bisection.strategies.bayes.posterior import KIN, by_another_bug
+from pytest_kbisect.bisection.strategies.bayes.testable import hardly_speaks, is_dead
 
 MOST_RUNS = 200
 """Runs at one commit after which what they say is left as it is."""
@@ -19,7 +19,7 @@ SURE = 0.9
 
 
 def verdict(
-    tally: Tally, reported: Tally, *, boot_failures: float, bad: float = SURE, good: float = SURE
+    tally: RunCounts, reported: RunCounts, *, boot_failures: float, bad: float = SURE, good: float = SURE
 ) -> Verdict | None:
     """What is made of a commit by its runs; None where more of them are wanted.
 
@@ -34,17 +34,17 @@ def verdict(
     return Verdict.BAD if bug > 1 / 2 else Verdict.GOOD
 
 
-def _says_nothing(tally: Tally) -> bool:
+def _says_nothing(tally: RunCounts) -> bool:
     """Whether runs end in too much else to wait for those that say something of the bug."""
     return hardly_speaks(tally) or (not tally.telling and 2 * tally.infra_failed > tally.total)
 
 
-def chance_of_bug(tally: Tally, reported: Tally, clean: Tally | None = None) -> float:
+def chance_of_bug(tally: RunCounts, reported: RunCounts, clean: RunCounts | None = None) -> float:
     """Probability that a commit of this tally has the bug, starting at even odds.
 
     `clean` are runs of a commit that is known not to have it: they say how much noise there is.
     """
-    clean = clean or Tally()
+    clean = clean or RunCounts()
     bad, good = _scores(tally, reported, clean)
     if tally.kin:
         if_kin = _scores(tally.counting_kin(), reported, clean)
@@ -59,7 +59,7 @@ def _model() -> CrashChance:
     return CrashChance()
 
 
-def _scores(tally: Tally, reported: Tally, clean: Tally) -> tuple[float, float]:
+def _scores(tally: RunCounts, reported: RunCounts, clean: RunCounts) -> tuple[float, float]:
     """Log-probability of these runs where the commit has the bug, and where it has not."""
     known, _ = _model().log_likelihood(reported.matching, reported.ok)
     _, noise = _model().log_likelihood(clean.matching, clean.ok)

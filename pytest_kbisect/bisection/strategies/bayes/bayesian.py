@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_kbisect.bisection.bayes.choice import best, best_of
-from pytest_kbisect.bisection.bayes.state import Inference
-from pytest_kbisect.bisection.bayes.testable import boot_failures, is_dead, is_mute, machine_fails
-from pytest_kbisect.bisection.bayes.together import spread
 from pytest_kbisect.bisection.evidence import Prices
 from pytest_kbisect.bisection.outcome import Outcome, Verdict
+from pytest_kbisect.bisection.strategies.bayes.choice import best, best_of
+from pytest_kbisect.bisection.strategies.bayes.state import Inference
+from pytest_kbisect.bisection.strategies.bayes.testable import boot_failures, is_dead, is_mute, machine_fails
+from pytest_kbisect.bisection.strategies.bayes.together import spread
 from pytest_kbisect.bisection.strategy import (
     GOOD_END,
     Answer,
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pytest_kbisect.bisection.ancestry import Weights
-    from pytest_kbisect.bisection.bayes.choice import Choice
-    from pytest_kbisect.bisection.bayes.posterior import Posterior
-    from pytest_kbisect.bisection.bayes.state import State
     from pytest_kbisect.bisection.evidence import Evidence
     from pytest_kbisect.bisection.history import History
-    from pytest_kbisect.bisection.tally import Tally
+    from pytest_kbisect.bisection.run_counts import RunCounts
+    from pytest_kbisect.bisection.strategies.bayes.choice import Choice
+    from pytest_kbisect.bisection.strategies.bayes.posterior import Posterior
+    from pytest_kbisect.bisection.strategies.bayes.state import State
 
 FIRST_CRASHES = 3
 """Crashes wanted at the bad end before anything else is built: they give the crash chance its scale."""
@@ -274,7 +274,7 @@ class Bayes(Strategy):
             f"{why}{len(candidates)} commits cannot be told apart by tests",
         )
 
-    def _experiment(self, choice: Choice, state: State, tally: Tally) -> Experiment:
+    def _experiment(self, choice: Choice, state: State, tally: RunCounts) -> Experiment:
         known = "built" if state.alternatives.built[choice.commit] else "not built"
         reason = f"{choice.bits:.2f} bits expected ({known})"
         waves = max(1, round(choice.waves / state.alternatives.speaks[choice.commit]))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_kbisect.bisection.halving import Halving, Step, candidates, halve
 from pytest_kbisect.bisection.outcome import Verdict
+from pytest_kbisect.bisection.strategies.halving import Halving, Step, candidates, halve
 from pytest_kbisect.bisection.strategy import (
     GOOD_END,
     Answer,

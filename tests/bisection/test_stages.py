@@ -8,22 +8,22 @@ from dataclasses import replace
 import pytest
 from worlds import KINDS
 
-from pytest_kbisect.bisection.bayes import Bayes
+from pytest_kbisect.bisection.commit_request import CommitRequest
 from pytest_kbisect.bisection.conclusion import crash_words, last_words, looked_up, reason_of, result_of
-from pytest_kbisect.bisection.course import Course, Plan
 from pytest_kbisect.bisection.evidence import Evidence
+from pytest_kbisect.bisection.experiment_runner import ExperimentRunner
 from pytest_kbisect.bisection.history import History
 from pytest_kbisect.bisection.journal import Journal, read_records
-from pytest_kbisect.bisection.order import Order
+from pytest_kbisect.bisection.outcome import CommitResult as Found
 from pytest_kbisect.bisection.outcome import Outcome, Run, Verdict
-from pytest_kbisect.bisection.outcome import Tested as Found
 from pytest_kbisect.bisection.remarks import remarks
 from pytest_kbisect.bisection.replay import read_log
 from pytest_kbisect.bisection.search import Rules, Search
+from pytest_kbisect.bisection.stages import Bisection, Plan
+from pytest_kbisect.bisection.strategies.bayes import Bayes
 from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind, Experiment, Strategy
-from pytest_kbisect.bisection.trials import Trials
 from pytest_kbisect.kernel.tree import LinuxTree
-from pytest_kbisect.reports.teller import Teller
+from pytest_kbisect.reports.terminal import TerminalReporter
 
 CRASH = Run(Outcome.CRASHED, title="WARNING in foo", type="WARNING", frame="foo", seconds=1)
 OK = Run(Outcome.OK, seconds=1)
@@ -52,7 +52,7 @@ def contents(tree, commit):
     return _known[commit]
 
 
-class Lab:
+class FakeLauncher:
     """Finds in a commit what its file `bug` says: yes, no, broken (does not build).
 
     `arrives`: runs come to the function of the crash.
@@ -87,17 +87,19 @@ def bisect(request, tmp_path, linux):
     strategy, _, more = request.param.partition(", ")
     at_once = 3 if more else 1
 
-    def run(range_, *, folder="result", lab=None, **wishes):
+    def run(range_, *, folder="result", launcher=None, **wishes):
         tree = LinuxTree(linux.path, tmp_path / "cache")
         ends = tree.parse_range(range_)
         plan = Plan(ends=ends, strategy=KINDS[strategy], at_once=at_once, **wishes)
         path = tmp_path / folder
         path.mkdir(exist_ok=True)
-        teller = Teller()
-        teller.open(path / "bisect.log")
-        bench = lab or Lab(tree)
-        trials = Trials(bench, Journal(path / "journal.jsonl", {"range": range_}), teller, per_run=1)
-        return Course(plan, tree, trials, teller).run()
+        reporter = TerminalReporter()
+        reporter.open(path / "bisect.log")
+        bench = launcher or FakeLauncher(tree)
+        runner = ExperimentRunner(
+            bench, Journal(path / "journal.jsonl", {"range": range_}), reporter, per_run=1
+        )
+        return Bisection(plan, tree, runner, reporter).run()
 
     run.at_once, run.strategy = at_once, strategy
     return run
@@ -120,7 +122,7 @@ def test_the_culprit_and_the_end_without_it(linux, bisect):
     assert finding.answer.confidence >= 0.95
 
 
-class TwoCauses(Lab):
+class TwoCauses(FakeLauncher):
     """A file `second` may say that there is another cause of the same crash."""
 
     def _found(self, order):
@@ -137,7 +139,7 @@ def test_a_revert_that_does_not_help_lowers_the_confidence(linux, bisect, tmp_pa
     linux.commit("a second cause", second="yes\n")
     linux.grow(2, "after")
     tree = LinuxTree(linux.path, tmp_path / "cache")
-    finding = bisect(f"{good}..HEAD", lab=TwoCauses(tree))
+    finding = bisect(f"{good}..HEAD", launcher=TwoCauses(tree))
     assert culprit_of(finding) == culprit
     assert finding.revert.outcome == "crashed"
     assert finding.revert.crashed == finding.revert.total > 0
@@ -153,7 +155,7 @@ def test_a_kernel_that_does_not_build_is_none_that_was_built(linux, bisect):
     good = linux.git("rev-parse", "HEAD")
     linux.commit("does not build", bug="broken\n")
     linux.commit("the culprit", bug="yes\n")
-    made = bisect(f"{good}..HEAD").search.trials.made
+    made = bisect(f"{good}..HEAD").search.runner.made
     assert any(one.build_error for one in made)
     assert result_of(bisect(f"{good}..HEAD")).builds == sum(not one.build_error for one in made)
 
@@ -164,14 +166,14 @@ def test_a_revert_that_fails_for_another_reason_leaves_the_confidence(linux, bis
     linux.grow(3, "before")
     linux.commit("the culprit", bug="yes\n")
     linux.grow(2, "after")
-    lab = Lab(LinuxTree(linux.path, tmp_path / "cache"))
-    found = lab._found
-    lab._found = lambda order: (
+    launcher = FakeLauncher(LinuxTree(linux.path, tmp_path / "cache"))
+    found = launcher._found
+    launcher._found = lambda order: (
         Found(order.commit, build_error="error: it needs the culprit")
         if order.phase == "revert"
         else found(order)
     )
-    finding = bisect(f"{good}..HEAD", lab=lab)
+    finding = bisect(f"{good}..HEAD", launcher=launcher)
     assert (finding.revert.outcome, finding.revert.why) == ("not-built", "error: it needs the culprit")
     assert finding.answer.confidence >= 0.95
 
@@ -194,7 +196,7 @@ def test_whether_the_parent_came_to_the_code_of_the_crash_is_told(linux, bisect,
     bad = linux.commit("the culprit", bug="yes\n")
     linux.grow(6, "after")
     tree = LinuxTree(linux.path, tmp_path / "cache")
-    finding = bisect(f"{good}..HEAD", lab=Lab(tree, arrives=arrives))
+    finding = bisect(f"{good}..HEAD", launcher=FakeLauncher(tree, arrives=arrives))
     assert culprit_of(finding) == bad
     told = result_of(finding)
     assert (told.confirmation["reached"], told.confirmation["unreached"]) == (
@@ -266,8 +268,8 @@ def test_every_release_is_bad(linux, bisect):
     assert "v6.2, the oldest release to test" in finding.answer.reason
 
 
-class Rare(Lab):
-    """A lab where the bug shows in every other run, but at first in none of v6.9.
+class Rare(FakeLauncher):
+    """A launcher where the bug shows in every other run, but at first in none of v6.9.
 
     `journal`: runs that were made before are counted too.
     """
@@ -299,8 +301,8 @@ def test_a_release_that_crashes_after_all_is_no_good_end(releases, linux, bisect
 
     def rare(folder):
         journal = tmp_path / folder / "journal.jsonl"
-        lab = Rare(LinuxTree(linux.path, tmp_path / "cache"), linux, journal)
-        return bisect("..HEAD", folder=folder, lab=lab)
+        launcher = Rare(LinuxTree(linux.path, tmp_path / "cache"), linux, journal)
+        return bisect("..HEAD", folder=folder, launcher=launcher)
 
     whole = rare("result")
     assert culprit_of(whole) == releases["culprit"]
@@ -315,8 +317,8 @@ def test_a_release_that_crashes_after_all_is_no_good_end(releases, linux, bisect
         (folder / "journal.jsonl").write_text("".join(lines[:count]))
         again = rare(folder.name)
         assert again.answer == whole.answer
-        assert [one.commit for one in again.search.trials.made] == [
-            one.commit for one in whole.search.trials.made
+        assert [one.commit for one in again.search.runner.made] == [
+            one.commit for one in whole.search.runner.made
         ]
 
 
@@ -415,7 +417,7 @@ def test_a_branch_that_began_before_the_good_end(linux, bisect, tmp_path):
     assert told.confirmation["parent"][0] == 0 < told.confirmation["parent"][1]
     assert told.confidence >= 0.95
     again = bisect(f"{good}..HEAD")
-    assert again.search.trials.made == finding.search.trials.made
+    assert again.search.runner.made == finding.search.runner.made
     assert again.answer == finding.answer
 
 
@@ -465,7 +467,7 @@ def test_a_branch_that_parts_in_two_places_older_than_the_bug_is_no_repair(linux
         assert f"branched off at {bases[0][:12]} and {bases[1][:12]}, which do not crash" in log
 
 
-class Noisy(Lab):
+class Noisy(FakeLauncher):
     """Its second run at one commit crashes as the bug does, once, whatever that commit is."""
 
     def __init__(self, tree, commit):
@@ -490,9 +492,9 @@ def test_a_single_crash_where_a_branch_began_does_not_make_it_the_repair(linux, 
     repair = linux.commit("the repair", bug="no\n")
     linux.git("merge", "-q", "--no-ff", "-m", "Merge branch 'old'", "old")
     linux.grow(2, "after")
-    lab = Noisy(LinuxTree(linux.path, tmp_path / "cache"), base)
-    assert culprit_of(bisect(f"{bad}..HEAD", fix=True, lab=lab)) == repair
-    assert lab.asked.count(base) > 1
+    launcher = Noisy(LinuxTree(linux.path, tmp_path / "cache"), base)
+    assert culprit_of(bisect(f"{bad}..HEAD", fix=True, launcher=launcher)) == repair
+    assert launcher.asked.count(base) > 1
 
 
 def test_the_fix_is_a_merge_with_a_branch_older_than_the_bug(linux, bisect):
@@ -537,25 +539,29 @@ def test_where_it_branched_off_is_tested_beside_the_others_with_a_share_as_their
     linux.git("checkout", "-q", "main")
     bad = linux.commit("the bug", bug="yes\n")
     tree, history = LinuxTree(linux.path, tmp_path / "cache"), History.line([old, bad])
-    trials = Trials(Lab(tree), Journal(tmp_path / "journal.jsonl", {}), Teller(), per_run=1)
-    course = Course(
+    runner = ExperimentRunner(
+        FakeLauncher(tree), Journal(tmp_path / "journal.jsonl", {}), TerminalReporter(), per_run=1
+    )
+    course = Bisection(
         Plan(ends=tree.parse_range(f"{base}..{bad}"), strategy=KINDS["bayes"], fix=True),
         tree,
-        trials,
-        Teller(),
+        runner,
+        TerminalReporter(),
     )
-    trials.begin(Order(bad, 4, "", at_once=3))
+    runner.begin(CommitRequest(bad, 4, "", at_once=3))
     evidence = Evidence(history)
     evidence.add(history.bad_end, Found(bad, (CRASH,) * 10, "of the bug"))
     assert base[:12] in course._test_base(bad, old, evidence).absent
-    assert [record["at_once"] for record in trials.journal.records] == [3]
+    assert [record["at_once"] for record in runner.journal.records] == [3]
 
 
 def test_a_good_end_that_crashes_otherwise_is_told_with_what_may_be_meant(linux, tmp_path):
     end = linux.commit("the end")
     tree, history = LinuxTree(linux.path, tmp_path / "cache"), History.line([end])
-    trials = Trials(Lab(tree), Journal(tmp_path / "journal.jsonl", {}), Teller(), per_run=1)
-    search = Search("good", history, Evidence(history), Denies(), trials, Teller(), Rules())
+    runner = ExperimentRunner(
+        FakeLauncher(tree), Journal(tmp_path / "journal.jsonl", {}), TerminalReporter(), per_run=1
+    )
+    search = Search("good", history, Evidence(history), Denies(), runner, TerminalReporter(), Rules())
     other = replace(CRASH, title="WARNING in bar", frame="bar")
     search.evidence.add(0, Found(end, (other,) * 9 + (CRASH,), "of the end"))
     search.evidence.add(GOOD_END, Found("good", (other,) * 9 + (OK,), "of the good end"))
@@ -567,9 +573,13 @@ def test_a_good_end_that_crashes_otherwise_is_told_with_what_may_be_meant(linux,
 def test_an_end_that_is_not_fixed_for_another_crash_is_told_with_what_may_be_meant(linux, tmp_path):
     end = linux.commit("the end")
     tree, history = LinuxTree(linux.path, tmp_path / "cache"), History.line([end])
-    trials = Trials(Lab(tree), Journal(tmp_path / "journal.jsonl", {}), Teller(), per_run=1)
+    runner = ExperimentRunner(
+        FakeLauncher(tree), Journal(tmp_path / "journal.jsonl", {}), TerminalReporter(), per_run=1
+    )
     evidence = Evidence(history, reported=GOOD_END)
-    search = Search("good", history, evidence, Bayes(history, fix=True), trials, Teller(), Rules(fix=True))
+    search = Search(
+        "good", history, evidence, Bayes(history, fix=True), runner, TerminalReporter(), Rules(fix=True)
+    )
     other = replace(CRASH, title="KASAN: use-after-free Read in bar", frame="bar")
     search.evidence.add(GOOD_END, Found("good", (CRASH,) * 6 + (other,) * 3 + (OK,), "of the good end"))
     search.evidence.add(0, Found(end, (other,) * 20 + (OK,) * 10, "of the end"))
@@ -582,9 +592,11 @@ def test_an_end_that_is_not_fixed_for_another_crash_is_told_with_what_may_be_mea
 def test_a_crash_that_is_taken_for_another_bug_is_told(linux, tmp_path):
     end = linux.commit("the end")
     tree, history = LinuxTree(linux.path, tmp_path / "cache"), History.line([end])
-    trials = Trials(Lab(tree), Journal(tmp_path / "journal.jsonl", {}), Teller(), per_run=1)
+    runner = ExperimentRunner(
+        FakeLauncher(tree), Journal(tmp_path / "journal.jsonl", {}), TerminalReporter(), per_run=1
+    )
     evidence = Evidence(history, vouched=True)
-    search = Search("good", history, evidence, Bayes(history), trials, Teller(), Rules())
+    search = Search("good", history, evidence, Bayes(history), runner, TerminalReporter(), Rules())
     other = replace(CRASH, title="WARNING in bar", frame="bar")
     search.evidence.add(0, Found(end, (CRASH,) * 7 + (other,) * 3, "of the end"))
     search.evidence.add(GOOD_END, Found("good", (OK,) * 7 + (other,) * 3, "of the good end"))
@@ -607,12 +619,14 @@ class AsksTwice(Strategy):
 def test_a_commit_that_was_run_is_not_said_to_be_older_than_the_bug_later(linux, tmp_path):
     """What is thought of where it branched off may change with the evidence."""
     end = linux.commit("the end")
-    lab, history = Lab(LinuxTree(linux.path, tmp_path / "cache")), History.line([end])
-    trials = Trials(lab, Journal(tmp_path / "journal.jsonl", {}), Teller(), per_run=1)
+    launcher, history = FakeLauncher(LinuxTree(linux.path, tmp_path / "cache")), History.line([end])
+    runner = ExperimentRunner(
+        launcher, Journal(tmp_path / "journal.jsonl", {}), TerminalReporter(), per_run=1
+    )
     thoughts = iter([None, Found(end, absent="it branched off before the bug", never=True)])
     rules = Rules(absent=lambda commit, evidence: next(thoughts))
-    Search("good", history, Evidence(history), AsksTwice(), trials, Teller(), rules).run()
-    assert lab.asked == [end, end]
+    Search("good", history, Evidence(history), AsksTwice(), runner, TerminalReporter(), rules).run()
+    assert launcher.asked == [end, end]
 
 
 class Denies(Strategy):
@@ -628,12 +642,14 @@ class Denies(Strategy):
 def test_an_end_that_never_crashed_itself_is_asked_before_a_repair_is_denied(linux, tmp_path, bug, asked):
     end = linux.commit("the end", bug=f"{bug}\n")
     tree = LinuxTree(linux.path, tmp_path / "cache")
-    lab, history = Lab(tree), History.line([end])
-    trials = Trials(lab, Journal(tmp_path / "journal.jsonl", {}), Teller(), per_run=1)
+    launcher, history = FakeLauncher(tree), History.line([end])
+    runner = ExperimentRunner(
+        launcher, Journal(tmp_path / "journal.jsonl", {}), TerminalReporter(), per_run=1
+    )
     evidence = Evidence(history, reported=GOOD_END)
-    search = Search("good", history, evidence, Denies(), trials, Teller(), Rules(runs=10, fix=True))
+    search = Search("good", history, evidence, Denies(), runner, TerminalReporter(), Rules(runs=10, fix=True))
     assert search.run().kind is AnswerKind.NOT_FIXED
-    assert lab.asked == [end] * asked
+    assert launcher.asked == [end] * asked
 
 
 def test_a_budget_ends_with_what_is_known(linux, bisect, tmp_path):
@@ -667,8 +683,8 @@ def test_interrupted_anywhere_it_ends_the_same(releases, bisect, tmp_path):
         if bisect.at_once > 1:
             continue  # what was running then is not known, and chosen anew
         assert again.answer == whole.answer
-        assert [one.commit for one in again.search.trials.made] == [
-            one.commit for one in whole.search.trials.made
+        assert [one.commit for one in again.search.runner.made] == [
+            one.commit for one in whole.search.runner.made
         ]
 
 
@@ -678,7 +694,7 @@ def test_what_is_known_of_a_kernel_is_not_run_again(linux, bisect, tmp_path):
     linux.commit("changes and", bug="yes\n")
     linux.grow(8, "after")
     finding = bisect(f"{good}..HEAD")
-    lab = Lab(LinuxTree(linux.path, tmp_path / "cache"))
-    again = bisect(f"{good}..HEAD", lab=lab)
-    assert lab.asked == []
+    launcher = FakeLauncher(LinuxTree(linux.path, tmp_path / "cache"))
+    again = bisect(f"{good}..HEAD", launcher=launcher)
+    assert launcher.asked == []
     assert again.answer == finding.answer

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_kbisect.bisection.ancestry import Weights
-    from pytest_kbisect.bisection.bayes.crashchance import Matrix
-    from pytest_kbisect.bisection.bayes.state import Alternatives, State
+    from pytest_kbisect.bisection.strategies.bayes.crashchance import Matrix
+    from pytest_kbisect.bisection.strategies.bayes.state import Alternatives, State
 
 WAVES = (1, 2, 3, 5, 8, 13, 21, 34, 55)
 """Lengths of a batch that are considered. A batch ends with the first wave that crashes."""

@@ -1,4 +1,4 @@
-"""The whole course of a bisection: a good end where none is named, the search, the last checks."""
+"""The stages of a bisection: a good end where none is named, the search, the last checks."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect.bisection import hints
-from pytest_kbisect.bisection.bayes.alone import MOST_RUNS, chance_of_bug, verdict
-from pytest_kbisect.bisection.bayes.testable import boot_failures
+from pytest_kbisect.bisection.commit_request import CommitRequest
 from pytest_kbisect.bisection.evidence import Evidence, Prices
 from pytest_kbisect.bisection.history import History
-from pytest_kbisect.bisection.likeness import match_crashes
-from pytest_kbisect.bisection.order import Order
-from pytest_kbisect.bisection.outcome import Tested, Verdict
+from pytest_kbisect.bisection.outcome import CommitResult, Verdict
 from pytest_kbisect.bisection.reference import Reference
+from pytest_kbisect.bisection.related import match_crashes
 from pytest_kbisect.bisection.release_tags import pick, releases
-from pytest_kbisect.bisection.release_walk import ReleaseWalk
 from pytest_kbisect.bisection.reverting import RevertCheck, after_revert
+from pytest_kbisect.bisection.run_counts import RunCounts
 from pytest_kbisect.bisection.search import Rules, Search
+from pytest_kbisect.bisection.strategies.bayes.alone import MOST_RUNS, chance_of_bug, verdict
+from pytest_kbisect.bisection.strategies.bayes.testable import boot_failures
+from pytest_kbisect.bisection.strategies.release_walk import ReleaseWalk
 from pytest_kbisect.bisection.strategy import GOOD_END, AnswerKind, Problem
-from pytest_kbisect.bisection.tally import Tally
 from pytest_kbisect.bisection.verdict import crash_chance, enough_runs
 from pytest_kbisect.enrichment import reason
 from pytest_kbisect.kernel.revert import reverted
@@ -30,10 +30,10 @@ from pytest_kbisect.reports import bisectlog
 
 if TYPE_CHECKING:
     from pytest_kbisect.bisection.ancestry import Weights
+    from pytest_kbisect.bisection.experiment_runner import ExperimentRunner
     from pytest_kbisect.bisection.strategy import Answer, Strategy, StrategyKind
-    from pytest_kbisect.bisection.trials import Trials
     from pytest_kbisect.kernel.tree import LinuxTree, Range
-    from pytest_kbisect.reports.teller import Teller
+    from pytest_kbisect.reports.terminal import TerminalReporter
 
 _GUESS = {"build": 60.0, "run": 5.0, "session": 4.0}
 """Seconds that a build, a run and a session are thought to take until some were measured."""
@@ -79,14 +79,16 @@ class Finding:
     beside: str = ""
 
 
-class Course:
+class Bisection:
     """Goes the whole way once; what the journal knows is not done again."""
 
-    def __init__(self, plan: Plan, tree: LinuxTree, trials: Trials, teller: Teller) -> None:
+    def __init__(
+        self, plan: Plan, tree: LinuxTree, runner: ExperimentRunner, reporter: TerminalReporter
+    ) -> None:
         self._plan = plan
         self._tree = tree
-        self._trials = trials
-        self._say = teller
+        self._runner = runner
+        self._say = reporter
 
     def run(self) -> Finding:
         """Find the answer, and check it."""
@@ -120,7 +122,7 @@ class Course:
             if answer.kind is not AnswerKind.BAD_AT_GOOD_END:
                 return search, answer
             self._say.line(f"# {walk.title(found.culprit)} crashes too: on to an older release")
-            self._trials.journal.note(_BAD_RELEASE, {"commit": good})
+            self._runner.journal.note(_BAD_RELEASE, {"commit": good})
 
     def _walk(self) -> Search:
         """The search for a release that does not crash, over the releases as a line of commits."""
@@ -135,14 +137,14 @@ class Course:
         history = History.line([*(tags[release.tag] for release in reversed(chosen)), bad])
         names_of = {len(chosen) - 1 - n: release.tag for n, release in enumerate(chosen)}
         history = replace(history, titles=(*(names_of[i] for i in range(len(chosen))), "the bad end"))
-        noted = {note["commit"] for note in self._trials.journal.notes(_BAD_RELEASE)}
+        noted = {note["commit"] for note in self._runner.journal.notes(_BAD_RELEASE)}
         bad_ones = [release.tag for release in chosen if tags[release.tag] in noted]
         return Search(
             "",
             history,
             Evidence(history, matcher=match_crashes, reference=Reference(self._plan.crash)),
             ReleaseWalk(history, chosen, self._strategy(history), bad_ones),
-            self._trials,
+            self._runner,
             self._say,
             Rules(runs=self._plan.runs, budget=self._plan.budget, phase="range"),
             names=names_of,
@@ -152,8 +154,8 @@ class Course:
         ends, plan = self._plan.ends, self._plan
         history = History.from_log(self._tree.log_text(good, ends.bad), good=good)
         begins = {"good": good, "vouched": self._vouched}
-        if not begins.items() <= (self._trials.journal.noted(_SEARCH) or {}).items():
-            self._trials.journal.note(_SEARCH, begins)
+        if not begins.items() <= (self._runner.journal.noted(_SEARCH) or {}).items():
+            self._runner.journal.note(_SEARCH, begins)
         for mended in history.repairs:
             self._say.line(f"note: {mended}", log=False)
         self._say.line(
@@ -175,7 +177,7 @@ class Course:
             history,
             evidence,
             self._strategy(history),
-            self._trials,
+            self._runner,
             self._say,
             Rules(
                 runs=plan.runs,
@@ -203,7 +205,7 @@ class Course:
 
     def _reweigh(self, search: Search) -> Strategy | None:
         """The strategy with a prior from the files in the crash's stack, and those the build reads."""
-        journal = self._trials.journal
+        journal = self._runner.journal
         note = journal.noted("prior")
         if note is None or len(note.get("of", search.history)) != len(search.history):
             note = self._hints(search)
@@ -229,7 +231,7 @@ class Course:
 
     # -- what else is tested ---------------------------------------------------------------------------
 
-    def _test_base(self, known_bad: str, commit: str, evidence: Evidence) -> Tested | None:
+    def _test_base(self, known_bad: str, commit: str, evidence: Evidence) -> CommitResult | None:
         """Test where a commit on the way to a fix branched off; None where that has the bug.
 
         A commit that branched off before the bug came in does not crash, and is no fix. Where the
@@ -240,7 +242,9 @@ class Course:
         if bases == (known_bad,):
             return None
         if not bases:
-            return Tested(commit, absent=f"it has no history in common with {known_bad[:12]}", never=True)
+            return CommitResult(
+                commit, absent=f"it has no history in common with {known_bad[:12]}", never=True
+            )
         # All that the commit contains is no suspect then, so each of these must be that much surer.
         contained = int(evidence.history.ancestry.ancestors(evidence.history.position[commit]).sum())
         doubt = _DOUBT_OF_BASE / contained / len(bases)
@@ -255,12 +259,12 @@ class Course:
         never = not dark and all(self._chance_at_base(base, evidence) <= doubt for base in bases)
         which = " and ".join(base[:12] for base in dark or good)
         why = "cannot be tested" if dark else "does not crash" if len(good) == 1 else "do not crash"
-        return Tested(commit, absent=f"it branched off at {which}, which {why}", never=never)
+        return CommitResult(commit, absent=f"it branched off at {which}, which {why}", never=never)
 
     def _has_base_the_bug(self, base: str, commit: str, evidence: Evidence, doubt: float) -> Verdict:
         """Test a merge base until its runs say whether it has the bug."""
         while (has_bug := self._verdict_of_base(base, evidence, doubt)) is None:
-            order = Order(
+            order = CommitRequest(
                 base,
                 enough_runs(crash_chance(evidence.tally(evidence.reported))),
                 f"does {commit[:12]}, which branched off here, have the bug?",
@@ -269,22 +273,22 @@ class Course:
                 watch=evidence.path,
                 phase="base",
                 # Beside others it has the share that each of them has.
-                at_once=max((other.at_once for other in self._trials.pending), default=1),
+                at_once=max((other.at_once for other in self._runner.pending), default=1),
             )
-            tested = self._trials.test(order)
-            self._trials.record(order, tested)
+            tested = self._runner.test(order)
+            self._runner.record(order, tested)
             self._say.lines(bisectlog.commit(tested))
         return has_bug
 
-    def _tally_of_base(self, base: str, evidence: Evidence) -> Tally | None:
+    def _tally_of_base(self, base: str, evidence: Evidence) -> RunCounts | None:
         """The runs at a merge base; None where it was not tested."""
-        made = [tested for tested in self._trials.of_phase("base") if tested.commit == base]
+        made = [tested for tested in self._runner.of_phase("base") if tested.commit == base]
         return evidence.count(run for tested in made for run in tested.runs) if made else None
 
     def _chance_at_base(self, base: str, evidence: Evidence) -> float:
         """The probability that a merge base that was tested has the bug."""
         return chance_of_bug(
-            self._tally_of_base(base, evidence) or Tally(), evidence.tally(evidence.reported)
+            self._tally_of_base(base, evidence) or RunCounts(), evidence.tally(evidence.reported)
         )
 
     def _verdict_of_base(self, base: str, evidence: Evidence, doubt: float) -> Verdict | None:
@@ -317,7 +321,7 @@ class Course:
             return RevertCheck()
         if answer.culprit == search.history.bad_end:
             return RevertCheck(why="the culprit is the end of the range, its parent was tested")
-        if self._plan.budget is not None and self._trials.spent >= self._plan.budget:
+        if self._plan.budget is not None and self._runner.spent >= self._plan.budget:
             return RevertCheck(why="the budget is spent")
         end = self._plan.ends.bad
         without = reverted(self._tree, search.sha(answer.culprit), end)
@@ -325,7 +329,7 @@ class Course:
             return RevertCheck(outcome="conflict", why=without.why)
         evidence = search.evidence
         chance = crash_chance(evidence.tally(evidence.reported))
-        order = Order(
+        order = CommitRequest(
             without.commit,
             enough_runs(chance, MOST_RUNS),
             "the end of the range without the culprit",
@@ -335,10 +339,10 @@ class Course:
             watch=evidence.path,
             phase="revert",
         )
-        known = [one for one in self._trials.of_phase("revert") if one.commit == without.commit]
+        known = [one for one in self._runner.of_phase("revert") if one.commit == without.commit]
         if not known:
-            known = [self._trials.test(order)]
-            self._trials.record(order, known[0])
+            known = [self._runner.test(order)]
+            self._runner.record(order, known[0])
         self._say.line(f"# {end} with {search.sha(answer.culprit)[:12]} reverted:")
         self._say.lines(f"# {line}" for line in bisectlog.commit(known[0]))
         tally = evidence.count(known[0].runs)

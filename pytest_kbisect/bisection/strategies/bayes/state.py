@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_kbisect.bisection.bayes.crashchance import CrashChance
-from pytest_kbisect.bisection.bayes.partition import Partition
-from pytest_kbisect.bisection.bayes.posterior import by_kernel, infer
-from pytest_kbisect.bisection.bayes.testable import (
+from pytest_kbisect.bisection.strategies.bayes.crashchance import CrashChance
+from pytest_kbisect.bisection.strategies.bayes.partition import Partition
+from pytest_kbisect.bisection.strategies.bayes.posterior import by_kernel, infer
+from pytest_kbisect.bisection.strategies.bayes.testable import (
     Testable,
     boot_failures,
     ends_otherwise,
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_kbisect.bisection.ancestry import Flags, Weights
-    from pytest_kbisect.bisection.bayes.crashchance import Matrix
-    from pytest_kbisect.bisection.bayes.posterior import Posterior
     from pytest_kbisect.bisection.evidence import Evidence, Prices
     from pytest_kbisect.bisection.history import History
-    from pytest_kbisect.bisection.tally import Tally
+    from pytest_kbisect.bisection.run_counts import RunCounts
+    from pytest_kbisect.bisection.strategies.bayes.crashchance import Matrix
+    from pytest_kbisect.bisection.strategies.bayes.posterior import Posterior
 
 MOST_RUNS = 600
 """Runs that spoke, after which a kernel is not tested again: they say what it does, if not what it means."""
@@ -173,7 +173,7 @@ class Inference:
         return share
 
     def _testable_chances(
-        self, works: tuple[int, ...], broken: tuple[int, ...], tallies: dict[int, Tally]
+        self, works: tuple[int, ...], broken: tuple[int, ...], tallies: dict[int, RunCounts]
     ) -> Weights:
         good_end = 0.0 if GOOD_END in broken else 1.0
         testable = np.append(self._testable.chances(works, broken), good_end)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_kbisect.bisection.bayes.crashchance import (
+from pytest_kbisect.bisection.strategies.bayes.crashchance import (
     CRASH_CHANCES,
     CRASH_WEIGHTS,
     NOISE_WEIGHTS,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytest_kbisect.bisection.outcome import Outcome, Tested, merged
+from pytest_kbisect.bisection.outcome import CommitResult, Outcome, merged
 from pytest_kbisect.bisection.reach import Reach, reach_of
 from pytest_kbisect.bisection.strategy import GOOD_END, verdict_of
 from pytest_kbisect.bisection.witness import Witness, watched_functions, witness_of
@@ -23,7 +23,7 @@ _SLIGHT = 1e-4
 """Chances this much smaller than the greatest are not drawn."""
 
 
-class Standing:
+class SearchState:
     """`good` is the hash of the range's good end; commits are indices into the history."""
 
     def __init__(self, good: str, history: History, evidence: Evidence, strategy: Strategy) -> None:
@@ -31,10 +31,10 @@ class Standing:
         self.history = history
         self.evidence = evidence
         self.strategy = strategy
-        self.found: dict[int, Tested] = {}
+        self.found: dict[int, CommitResult] = {}
         """All that was found, by commit, in the order in which commits were first tried."""
 
-    def add(self, tested: Tested) -> None:
+    def add(self, tested: CommitResult) -> None:
         """Take in what a session found."""
         index = self.index(tested.commit)
         self.evidence.add(index, tested)
@@ -91,7 +91,7 @@ class Standing:
         tested = self.found.get(index)
         return witness_of(self.evidence.path, tested.runs) if tested else Witness()
 
-    def twin(self, tested: Tested, index: int) -> str:
+    def twin(self, tested: CommitResult, index: int) -> str:
         """The commit whose kernel this one shares, where it was not run again for that reason."""
         if tested.runs or tested.build_error:
             return ""

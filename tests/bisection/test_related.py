@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from worlds import OK, OTHER, drive, session
 
-from pytest_kbisect.bisection.bayes import Bayes
-from pytest_kbisect.bisection.bayes.confirm import Confirmation
 from pytest_kbisect.bisection.evidence import Evidence, Prices
 from pytest_kbisect.bisection.history import History
-from pytest_kbisect.bisection.likeness import match_crashes, why_related
 from pytest_kbisect.bisection.outcome import Outcome, Run
 from pytest_kbisect.bisection.reference import Match, Reference, match_names
+from pytest_kbisect.bisection.related import match_crashes, why_related
+from pytest_kbisect.bisection.strategies.bayes import Bayes
+from pytest_kbisect.bisection.strategies.bayes.confirm import Confirmation
 from pytest_kbisect.bisection.strategy import AnswerKind
 
 HISTORY = History.line([f"c{i:03}" for i in range(200)])

@@ -1,4 +1,4 @@
-"""What the lab is asked for, and what each of several sessions gets that run at once."""
+"""What a session is asked to find out about a commit, and what each of several sessions at a time gets."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """One experiment, in the lab's terms: build a commit, and run the reproducers `runs` times on it.
+class CommitRequest:
+    """One experiment, as a session makes it: build a commit, and run the reproducers `runs` times on it.
 
     `stop`: a crash with one of these titles (any crash, if there are none) ends the session; None makes
     all runs. Kernels whose signature is in `known` are built and not run: what is known of them holds.

@@ -30,7 +30,7 @@ DETAIL: Final = 1
 _ERASE: Final = "\r\x1b[K"
 
 
-class Teller:
+class TerminalReporter:
     """Prints, and writes the log. A closed pipe or a full disk does not end the bisection."""
 
     def __init__(self, verbosity: int = 0, clock: Callable[[], float] = time.monotonic) -> None:

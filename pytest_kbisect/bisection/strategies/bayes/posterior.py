@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from pytest_kbisect.bisection.bayes.changes import Changes, Runs, changes
-from pytest_kbisect.bisection.tally import chance_of
+from pytest_kbisect.bisection.run_counts import chance_of
+from pytest_kbisect.bisection.strategies.bayes.changes import Changes, Runs, changes
 
 if TYPE_CHECKING:
-    from pytest_kbisect.bisection.bayes.crashchance import CrashChance, Matrix
-    from pytest_kbisect.bisection.bayes.partition import Partition
     from pytest_kbisect.bisection.evidence import Evidence
-    from pytest_kbisect.bisection.tally import Tally
+    from pytest_kbisect.bisection.run_counts import RunCounts
+    from pytest_kbisect.bisection.strategies.bayes.crashchance import CrashChance, Matrix
+    from pytest_kbisect.bisection.strategies.bayes.partition import Partition
 
 KIN = 0.8
 """Chance that related crashes, where they outnumber strangers, are the bug's: so in 8 of 12 bisections of
@@ -194,6 +194,6 @@ def _shares(logs: Matrix) -> Matrix:
     return shares
 
 
-def by_another_bug(tally: Tally) -> float:
+def by_another_bug(tally: RunCounts) -> float:
     """Log-probability of the related crashes where another bug makes them, with a chance that may be any."""
     return chance_of(tally.kin, tally.ok + tally.matching) if tally.kin else 0.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_kbisect.bisection.bayes.alone import MOST_RUNS, chance_of_bug
-from pytest_kbisect.bisection.bayes.testable import ends_otherwise, hardly_speaks, is_dark
+from pytest_kbisect.bisection.strategies.bayes.alone import MOST_RUNS, chance_of_bug
+from pytest_kbisect.bisection.strategies.bayes.testable import ends_otherwise, hardly_speaks, is_dark
 from pytest_kbisect.bisection.strategy import GOOD_END, Experiment
 from pytest_kbisect.bisection.verdict import crash_chance, enough_runs
 

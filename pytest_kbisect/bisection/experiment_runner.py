@@ -1,4 +1,4 @@
-"""Experiments made: a session in the lab each, then a record in the journal."""
+"""Makes experiments: a session each, then a record in the journal."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pytest_kbisect.reports.live import Status, remaining
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from pytest_kbisect.bisection.commit_request import CommitRequest, Share
     from pytest_kbisect.bisection.journal import Journal
-    from pytest_kbisect.bisection.order import Order, Share
-    from pytest_kbisect.bisection.outcome import Tested
+    from pytest_kbisect.bisection.outcome import CommitResult
     from pytest_kbisect.kernel.ahead import BuildAhead
-    from pytest_kbisect.reports.teller import Teller
+    from pytest_kbisect.reports.terminal import TerminalReporter
 
 
 _POLL = 0.1
@@ -26,26 +26,26 @@ _GIVEN_UP = "given-up"
 """The journal's kind of note on a session that was ended before it had found anything: what it took."""
 
 
-class Testing(Protocol):
-    """A test that is running (see lab.Testing)."""
+class Launched(Protocol):
+    """A session that is running (see launcher.LaunchedSession)."""
 
-    def poll(self, seconds: float) -> Tested | None: ...
+    def poll(self, seconds: float) -> CommitResult | None: ...
 
     def close(self) -> None: ...
 
 
-class Tester(Protocol):
-    """What tests a commit: the lab, which starts a session."""
+class Launcher(Protocol):
+    """What tests a commit (see launcher.SessionLauncher)."""
 
     def begin(
         self,
-        order: Order,
+        order: CommitRequest,
         *,
         per_run: int,
         number: int,
         extra: Iterable[str],
         hear: Callable[[Mapping[str, Any]], None],
-    ) -> Testing: ...
+    ) -> Launched: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Ahead:
             self.builder.start(commit, jobs=self.spare)
 
 
-class Trials:
+class ExperimentRunner:
     """Makes experiments and remembers them; `per_run` tests make one run.
 
     Several may run at once, where there is a `share` for each. `observe` is called once it is in the journal.
@@ -74,34 +74,34 @@ class Trials:
 
     def __init__(
         self,
-        lab: Tester,
+        launcher: Launcher,
         journal: Journal,
-        teller: Teller,
+        reporter: TerminalReporter,
         *,
         per_run: int,
         ahead: Ahead | None = None,
         share: Share | None = None,
-        observe: Callable[[Tested], None] = lambda _: None,
+        observe: Callable[[CommitResult], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ahead = ahead
-        self._lab = lab
+        self._launcher = launcher
         self._journal = journal
-        self._say = teller
+        self._say = reporter
         self._per_run = per_run
         self._share = share
         self._observe = observe
         self._clock = clock
-        self._began: dict[Order, float] = {}
-        self._running: dict[Order, Testing] = {}
-        self._ended: dict[Order, Tested] = {}
+        self._began: dict[CommitRequest, float] = {}
+        self._running: dict[CommitRequest, Launched] = {}
+        self._ended: dict[CommitRequest, CommitResult] = {}
 
     @property
-    def made(self) -> tuple[Tested, ...]:
+    def made(self) -> tuple[CommitResult, ...]:
         """All that was found so far, in order, whatever for."""
         return self._journal.tested
 
-    def of_phase(self, *phases: str) -> tuple[Tested, ...]:
+    def of_phase(self, *phases: str) -> tuple[CommitResult, ...]:
         """What was found in these phases, in order."""
         records = zip(self._journal.records, self._journal.tested, strict=True)
         return tuple(tested for record, tested in records if record.get("phase", "search") in phases)
@@ -130,12 +130,12 @@ class Trials:
 
     def test(
         self,
-        order: Order,
+        order: CommitRequest,
         *,
         left: int | None = None,
         likely: Sequence[tuple[str, float]] = (),
         foresee: Callable[[], str] = lambda: "",
-    ) -> Tested:
+    ) -> CommitResult:
         """Make an experiment. The caller records it, before anything follows from it.
 
         `left` candidates remain, of which `likely` are the likeliest, for those who watch. `foresee`
@@ -152,7 +152,7 @@ class Trials:
 
     def begin(
         self,
-        order: Order,
+        order: CommitRequest,
         *,
         left: int | None = None,
         likely: Sequence[tuple[str, float]] = (),
@@ -184,7 +184,7 @@ class Trials:
                 self._ahead.start(foresee())
 
         self._began[order] = self._clock()
-        self._running[order] = self._lab.begin(
+        self._running[order] = self._launcher.begin(
             order,
             per_run=self._per_run,
             number=self.sessions(order.commit) + 1,
@@ -192,7 +192,7 @@ class Trials:
             hear=hear,
         )
 
-    def wait(self) -> list[tuple[Order, Tested]]:
+    def wait(self) -> list[tuple[CommitRequest, CommitResult]]:
         """The experiments that have ended, of those that were begun, and what they found; at least one."""
         while not self._ended:
             self._look()
@@ -201,11 +201,11 @@ class Trials:
         return ended
 
     @property
-    def pending(self) -> tuple[Order, ...]:
+    def pending(self) -> tuple[CommitRequest, ...]:
         """The experiments that were begun, and of which nobody was told yet: they run, or have just ended."""
         return (*self._ended, *self._running)
 
-    def give_up(self, order: Order, why: str) -> None:
+    def give_up(self, order: CommitRequest, why: str) -> None:
         """End an experiment that was begun and is not wanted any more, unless it has ended just now."""
         if order in self._running:
             self._running.pop(order).close()
@@ -225,7 +225,7 @@ class Trials:
                 self._note_given_up(order)
         self._say.end()
 
-    def _note_given_up(self, order: Order) -> None:
+    def _note_given_up(self, order: CommitRequest) -> None:
         """Write down what an experiment took that found nothing: it belongs to what is spent."""
         seconds = round(self._clock() - self._began[order], 3)
         self._journal.note(_GIVEN_UP, {"commit": order.commit, "seconds": seconds, "at_once": order.at_once})
@@ -239,7 +239,7 @@ class Trials:
                 self._ended[order] = tested
                 self._say.end(order.commit)
 
-    def record(self, order: Order, tested: Tested, **facts: Any) -> None:
+    def record(self, order: CommitRequest, tested: CommitResult, **facts: Any) -> None:
         """Write an experiment down; it is on disk when this returns."""
         if order.at_once > 1:
             facts["at_once"] = order.at_once

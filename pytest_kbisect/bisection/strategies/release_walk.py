@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_kbisect.bisection.bayes.alone import MOST_RUNS, SURE, verdict
-from pytest_kbisect.bisection.bayes.testable import boot_failures
 from pytest_kbisect.bisection.outcome import Verdict
 from pytest_kbisect.bisection.release_tags import WalkEnd, walk
+from pytest_kbisect.bisection.strategies.bayes.alone import MOST_RUNS, SURE, verdict
+from pytest_kbisect.bisection.strategies.bayes.testable import boot_failures
 from pytest_kbisect.bisection.strategy import Answer, AnswerKind, Experiment, Strategy
 from pytest_kbisect.bisection.verdict import crash_chance, enough_runs
 

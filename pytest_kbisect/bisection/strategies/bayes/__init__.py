@@ -7,6 +7,6 @@ makes of that: the next experiment (`choice`), several at once (`together`), the
 which the runs of each commit speak by themselves (`alone`).
 """
 
-from pytest_kbisect.bisection.bayes.strategy import BAYES, FIRST_RUNS, MAYBE_OLDER, OLDER, Bayes
+from pytest_kbisect.bisection.strategies.bayes.bayesian import BAYES, FIRST_RUNS, MAYBE_OLDER, OLDER, Bayes
 
 __all__ = ["BAYES", "FIRST_RUNS", "MAYBE_OLDER", "OLDER", "Bayes"]
