@@ -107,3 +107,4 @@ def test_a_guest_that_a_breakpoint_of_ours_holds_is_not_hung(
         with pytest.raises(InfraError, match="stopped at a breakpoint of ours"):
             guest.run("echo there", timeout=3)
         assert not reached.hit
+        reached._stub.close()  # nobody follows it, who would
