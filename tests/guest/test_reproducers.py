@@ -165,7 +165,7 @@ def test_two_commits_at_a_time(linux_clone, configuration, small_range, tmp_path
 
 
 @pytest.mark.kernel
-def test_an_answer_whose_parent_only_keeps_the_reproducer_out_is_flagged(
+def test_a_parent_that_only_keeps_the_reproducer_out_leaves_the_answer_open(
     linux_clone, configuration, tmp_path
 ) -> None:
     """The bug is there all along; what the search finds is the commit that lets the reproducer in."""
@@ -180,12 +180,9 @@ def test_an_answer_whose_parent_only_keeps_the_reproducer_out_is_flagged(
     folder = tmp_path / "result"
     done = kbisect(*bisection(linux_clone, configuration, f"{shut}..{end}", folder), cwd=tmp_path)
     assert done.returncode == 6, done.stdout + done.stderr
-    assert "no run of the culprit's parent came to the code of the crash" in done.stderr
     answer = json.loads((folder / "result.json").read_text())
-    assert answer["culprit"] == opened
-    assert answer["flags"] == ["unreached"]
-    assert "tun_get_user" in answer["confirmation"]["unreached"]
-    assert "tun_get_user" not in answer["confirmation"]["reached"]
+    assert opened in {answer["culprit"], *(sha for sha, _, _ in answer["candidates"])}
+    assert "ended well without executing tun_get_user: they say nothing of the bug" in done.stdout
 
 
 @pytest.mark.kernel
