@@ -12,13 +12,15 @@ if TYPE_CHECKING:
 _Entry = TypeVar("_Entry")
 
 
-def entries(plugins: pluggy.PluginManager, hook: str, protocol: type[_Entry]) -> tuple[_Entry, ...]:
-    """What all plugins return for a hook; the plugin that was registered last comes first.
+def entries(
+    plugins: pluggy.PluginManager, hook: str, protocol: type[_Entry], **arguments: object
+) -> tuple[_Entry, ...]:
+    """What all plugins return for a hook called with these arguments; the last registered one comes first.
 
     Raises UsageError for an entry that is no `protocol`: a frozen class, or a protocol that can be checked
     at run time.
     """
-    found = [entry for answer in getattr(plugins.hook, hook)() for entry in answer]
+    found = [entry for answer in getattr(plugins.hook, hook)(**arguments) for entry in answer]
     for entry in found:
         if not isinstance(entry, protocol):
             raise UsageError(

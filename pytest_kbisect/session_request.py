@@ -75,8 +75,7 @@ def read(path: Path) -> SessionRequest:
         raise UsageError(
             f"{path}: session request of schema {schema!r}, this version reads {SCHEMA}: use the version that wrote it"
         )
-    own = {field.name: field for field in fields(SessionRequest)}
-    if unknown := sorted(known.keys() - own.keys()):
+    if unknown := sorted(known.keys() - {field.name for field in fields(SessionRequest)}):
         raise _no_request(path, f"unknown field {unknown[0]!r}")
     return SessionRequest(**{name: _checked(path, name, value) for name, value in known.items()})
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_kbisect import arch, layout, options, parallel, registry, reproducers
-from pytest_kbisect.bisection import conclusion, replaying, workplace
+from pytest_kbisect import arch, layout, options, parallel, reproducers
+from pytest_kbisect.bisection import conclusion, registry, replaying, workplace
 from pytest_kbisect.bisection.commit_request import Share
 from pytest_kbisect.bisection.experiment_runner import Ahead, ExperimentRunner
 from pytest_kbisect.bisection.journal import Journal

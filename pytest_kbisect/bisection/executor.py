@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from pytest_kbisect import process
 
@@ -45,6 +45,7 @@ class RunningSession(Protocol):
         """End the session and everything that it has started, now. Harmless for one that has ended."""
 
 
+@runtime_checkable
 class Executor(Protocol):
     """Runs sessions. Subclass it; `name` and `start` must be given."""
 

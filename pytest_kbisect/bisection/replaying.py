@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_kbisect import options, registry
-from pytest_kbisect.bisection import hints
+from pytest_kbisect import options
+from pytest_kbisect.bisection import hints, registry
 from pytest_kbisect.bisection.evidence import Evidence
 from pytest_kbisect.bisection.history import History
 from pytest_kbisect.bisection.journal import experiments, records_of

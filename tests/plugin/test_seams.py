@@ -136,6 +136,16 @@ def test_an_executor_that_nobody_offers(place) -> None:
     ]
 
 
+@pytest.mark.parametrize("hook", ["pytest_kbisect_strategies", "pytest_kbisect_executors"])
+def test_an_entry_that_is_none(place, hook) -> None:
+    (place.path / "careless.py").write_text(f"def {hook}():\n    return ['mine']\n")
+    done = place.bisect("-p", "careless", PYTHONPATH=str(place.path))
+    assert done.code == ExitCode.USAGE
+    (line,) = done.err.splitlines()
+    assert line.startswith(f"ERROR: the hook {hook} returned 'mine', which is no ")
+    assert line.endswith(": fix or remove that plugin")
+
+
 class Server(HTTPServer):
     """Takes JSON; `answer` is the status that it gives."""
 
