@@ -91,11 +91,11 @@ def loop() -> Picture:
 
 def search() -> Picture:
     """Probabilities of the real strategy: 40 commits, a bug that shows in one run of two."""
-    from pytest_kbisect.bisection.evidence import Evidence
-    from pytest_kbisect.bisection.history import History
-    from pytest_kbisect.bisection.outcome import CommitResult, Outcome, Run
-    from pytest_kbisect.bisection.strategies.bayes import Bayes
-    from pytest_kbisect.bisection.strategy import Answer
+    from pytest_kbisect.evidence.by_kernel import Evidence
+    from pytest_kbisect.evidence.outcome import CommitResult, Outcome, Run
+    from pytest_kbisect.history.candidates import History
+    from pytest_kbisect.strategies.bayes import Bayes
+    from pytest_kbisect.strategies.strategy import Answer
 
     size, culprit, broken, chance = 40, 26, {18, 19, 20}, random.Random(6)
     history = History.line([f"{i:040x}" for i in range(size)])
@@ -213,8 +213,9 @@ def layers() -> Picture:
     rows = (
         ("plugin, options, fixtures, reproducers", "pytest's side"),
         ("commands", "the kbisect command"),
-        ("reports", "log, page, mail, JUnit"),
-        ("bisection", "driver, search, strategies, journal"),
+        ("bisection", "driver, search, session launcher, executors"),
+        ("reports, strategies", "log, page, mail; which commit next"),
+        ("evidence, history", "runs and what they say; the commits of a range"),
         ("session", "one pytest process that tests one commit"),
         ("kernel, guest, crash", "build it, run it, read its console"),
         ("errors, process, host", "shared by all"),

@@ -11,15 +11,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pytest_kbisect.arch.architecture import Architecture
     from pytest_kbisect.bisection.executor import Executor, LocalExecutor, RunningSession, SessionCommand
-    from pytest_kbisect.bisection.strategy import (
-        Answer,
-        AnswerKind,
-        Experiment,
-        Problem,
-        Strategy,
-        StrategyKind,
-        no_result,
-    )
     from pytest_kbisect.crash.crash_report import LOST_CONNECTION, NO_OUTPUT, CrashReport
     from pytest_kbisect.crash.formats.format import CALL_TRACE, RIP, STACK, CrashFormat, anchor, crash_format
     from pytest_kbisect.crash.matching import Match, same_bug
@@ -42,6 +33,15 @@ if TYPE_CHECKING:
     from pytest_kbisect.guest.vm import Guest
     from pytest_kbisect.kernel.image import KernelImage
     from pytest_kbisect.reproducer_kinds import GuestProgram, ReproducerKind
+    from pytest_kbisect.strategies.strategy import (
+        Answer,
+        AnswerKind,
+        Experiment,
+        Problem,
+        Strategy,
+        StrategyKind,
+        no_result,
+    )
 
 __version__ = "0.1.0"
 
@@ -94,7 +94,7 @@ __all__ = [
 _HOMES = {
     "arch.architecture": ("Architecture",),
     "bisection.executor": ("Executor", "LocalExecutor", "RunningSession", "SessionCommand"),
-    "bisection.strategy": (
+    "strategies.strategy": (
         "Answer",
         "AnswerKind",
         "Experiment",

@@ -9,9 +9,9 @@ import pytest
 
 from pytest_kbisect import options, properties
 from pytest_kbisect.errors import BuildError, ConfigError, UsageError
-from pytest_kbisect.expectation import Expectation
 from pytest_kbisect.reproducers import needs_of
-from pytest_kbisect.session_request import request_of
+from pytest_kbisect.session.expectation import Expectation
+from pytest_kbisect.session.session_request import request_of
 from pytest_kbisect.stash import GUEST, session_of
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pytest_kbisect.guest.vm import Guest
     from pytest_kbisect.kernel.image import KernelImage
-    from pytest_kbisect.session import Session
+    from pytest_kbisect.session.shared import Session
 
 
 class Compile(Protocol):

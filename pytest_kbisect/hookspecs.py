@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     from pytest_kbisect.arch.architecture import Architecture
     from pytest_kbisect.bisection.executor import Executor
-    from pytest_kbisect.bisection.outcome import CommitResult
-    from pytest_kbisect.bisection.strategy import StrategyKind
     from pytest_kbisect.crash.formats.format import CrashFormat
+    from pytest_kbisect.evidence.outcome import CommitResult
     from pytest_kbisect.reports.result import Result
     from pytest_kbisect.reproducer_kinds import ReproducerKind
+    from pytest_kbisect.strategies.strategy import StrategyKind
 
 # -- reproducers -------------------------------------------------------------------------------------------
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_kbisect import options, reproducer_kinds, reproducers, session_request
+from pytest_kbisect import options, reproducer_kinds, reproducers
 from pytest_kbisect.fixtures import kbisect_configuration, kbisect_run, kbisect_session, kernel, program, vm
+from pytest_kbisect.session import session_request
 from pytest_kbisect.stash import GUEST, USAGE, WORKERS, session_of
 
 if TYPE_CHECKING:
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
 
     from pytest_kbisect.arch import Architecture
     from pytest_kbisect.bisection.executor import Executor
-    from pytest_kbisect.bisection.strategy import StrategyKind
     from pytest_kbisect.crash.formats.format import CrashFormat
     from pytest_kbisect.guest.vm import Guest
     from pytest_kbisect.reproducer_kinds import ReproducerKind
+    from pytest_kbisect.strategies.strategy import StrategyKind
 
 
 __all__ = ["kbisect_configuration", "kbisect_run", "kbisect_session", "kernel", "program", "vm"]
@@ -69,8 +70,8 @@ def pytest_kbisect_crash_formats() -> Sequence[CrashFormat]:
 
 @pytest.hookimpl
 def pytest_kbisect_strategies() -> list[StrategyKind]:
-    from pytest_kbisect.bisection.strategies.bayes import BAYES
-    from pytest_kbisect.bisection.strategies.classic import CLASSIC
+    from pytest_kbisect.strategies.bayes import BAYES
+    from pytest_kbisect.strategies.classic import CLASSIC
 
     return [BAYES, CLASSIC]
 

@@ -11,7 +11,7 @@ from pytest_kbisect import reproducer_kinds, reproducers
 if TYPE_CHECKING:
     import pytest
 
-    from pytest_kbisect.session import Session
+    from pytest_kbisect.session.shared import Session
 
 
 def check(session: Session, items: list[pytest.Item], *, compile_: bool) -> None:

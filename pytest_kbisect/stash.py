@@ -9,7 +9,7 @@ import pytest
 if TYPE_CHECKING:
     from pytest_kbisect.guest.vm import Guest
     from pytest_kbisect.parallel import Workers
-    from pytest_kbisect.session import Session
+    from pytest_kbisect.session.shared import Session
 
     SESSION: pytest.StashKey[Session]
     GUEST: pytest.StashKey[Guest]
@@ -27,7 +27,7 @@ USAGE = pytest.StashKey[str]()
 def session_of(config: pytest.Config) -> Session:
     """The one session of this pytest process, made when first asked for."""
     if SESSION not in config.stash:
-        from pytest_kbisect.session import Session
+        from pytest_kbisect.session.shared import Session
 
         config.stash[SESSION] = Session(config)
         config.add_cleanup(config.stash[SESSION].close)

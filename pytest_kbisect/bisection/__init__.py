@@ -6,9 +6,8 @@ next experiment, or the answer) -> experiment_runner (make it, and write it to t
 command of a session; its JUnit XML: session_report) -> executor (run it) -> evidence -> strategy again.
 conclusion makes a result of the answer.
 
-Pure, without I/O, clock or randomness: strategies (Bayesian, git bisect's order, the walk over releases),
-history and ancestry (the commits of A..B), outcome (Run, CommitResult), reference and related (which
-crashes are the bug's), run_counts and verdict (what counted runs say), evidence (all of it, by kernel),
-release_tags, reverting, witness. search_state gives commits by hash and title; hints asks the tree for
-priors, once; replay and replaying read other people's logs.
+The packages below decide, without I/O, clock or randomness: strategies (the next commit), evidence (which
+crashes are the bug, what counted runs say, all of it by kernel) and history (the commits of A..B). Here,
+search_state gives commits by hash and title, remarks are what the log says of the evidence, hints asks the
+tree for priors, once, and replay and replaying read other people's logs.
 """

@@ -6,22 +6,23 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_kbisect.bisection.outcome import Outcome
-from pytest_kbisect.bisection.release_tags import parse_release
-from pytest_kbisect.bisection.strategy import GOOD_END, AnswerKind
 from pytest_kbisect.enrichment import attempt
+from pytest_kbisect.evidence.outcome import Outcome
+from pytest_kbisect.history.candidates import GOOD_END
 from pytest_kbisect.kernel.maintainers import Recipients, recipients
 from pytest_kbisect.reports import bisectlog
 from pytest_kbisect.reports.result import Result
+from pytest_kbisect.strategies.release_tags import parse_release
+from pytest_kbisect.strategies.strategy import AnswerKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_kbisect.bisection.outcome import Run
     from pytest_kbisect.bisection.search import Search
     from pytest_kbisect.bisection.stages import Finding
-    from pytest_kbisect.bisection.strategy import Answer
+    from pytest_kbisect.evidence.outcome import Run
     from pytest_kbisect.kernel.tree import LinuxTree
+    from pytest_kbisect.strategies.strategy import Answer
 
 
 def result_of(finding: Finding) -> Result:
@@ -39,7 +40,7 @@ def result_of(finding: Finding) -> Result:
     return Result(
         kind=answer.kind.value,
         range=(search.good, search.sha(search.history.bad_end)),
-        beside=finding.beside,
+        named_good=finding.named_good,
         culprit=search.sha(answer.culprit) if answer.culprit is not None else "",
         title=search.history.title(answer.culprit) if answer.culprit is not None else "",
         confidence=answer.confidence,
@@ -69,26 +70,26 @@ def result_of(finding: Finding) -> Result:
     )
 
 
-def looked_up(told: Result, tree: LinuxTree, note: Callable[[str], None]) -> Result:
+def looked_up(result: Result, tree: LinuxTree, note: Callable[[str], None]) -> Result:
     """The answer with what the tree says of the culprit: its parents, and whether it is a release."""
-    if not told.culprit:
-        return told
+    if not result.culprit:
+        return result
     nothing: tuple[str, ...] = ()
     what = "the culprit's parents are not known"
-    parents = attempt(what, lambda: tree.parents(told.culprit), nothing, note)
+    parents = attempt(what, lambda: tree.parents(result.culprit), nothing, note)
     what = "not known whether the culprit is a release"
-    tags = attempt(what, lambda: tree.tags_at(told.culprit), nothing, note)
+    tags = attempt(what, lambda: tree.tags_at(result.culprit), nothing, note)
     release = ("release",) if any(parse_release(tag) for tag in tags) else ()
-    return replace(told, parents=parents, flags=(*told.flags, *release))
+    return replace(result, parents=parents, flags=(*result.flags, *release))
 
 
-def addressed(told: Result, tree: LinuxTree, note: Callable[[str], None]) -> Result:
+def addressed(result: Result, tree: LinuxTree, note: Callable[[str], None]) -> Result:
     """The answer with the people to tell."""
-    if not told.culprit:
-        return told
+    if not result.culprit:
+        return result
     what, nobody = "no recipients", Recipients()
-    people = attempt(what, lambda: recipients(tree.path, told.culprit, note), nobody, note)
-    return replace(told, recipients_to=people.to, recipients_cc=people.cc)
+    people = attempt(what, lambda: recipients(tree.path, result.culprit, note), nobody, note)
+    return replace(result, recipients_to=people.to, recipients_cc=people.cc)
 
 
 def _confirmation(finding: Finding) -> dict[str, Any]:
@@ -97,8 +98,8 @@ def _confirmation(finding: Finding) -> dict[str, Any]:
         return {}
 
     def counts(index: int) -> list[int]:
-        tally = search.evidence.tally(index)
-        return [tally.matching, tally.total]
+        counts = search.evidence.counts(index)
+        return [counts.matching, counts.total]
 
     known = {"revert": check.outcome, "revert_why": check.why, "revert_runs": [check.crashed, check.total]}
     seen = search.witness(_without_crash(search, answer))
@@ -113,7 +114,7 @@ def _confirmation(finding: Finding) -> dict[str, Any]:
 
 def facts_of(search: Search, index: int, answer: Answer) -> dict[str, Any]:
     """What is told of one tested commit."""
-    tested, tally = search.found[index], search.evidence.tally(index)
+    tested, counts = search.found[index], search.evidence.counts(index)
     return {
         "commit": tested.commit,
         "title": search.history.title(index),
@@ -121,9 +122,9 @@ def facts_of(search: Search, index: int, answer: Answer) -> dict[str, Any]:
         "signature": tested.signature,
         "compiler": tested.compiler,
         "runs": len(tested.runs),
-        "crashed": tally.matching,
-        "ok": tally.ok,
-        "silent": tally.silent,
+        "crashed": counts.matching,
+        "ok": counts.ok,
+        "silent": counts.silent,
         "reports": dict(Counter(one.title for run in search.evidence.runs(index) for one in run.shown)),
         "build_seconds": round(tested.build_seconds, 3),
         "test_seconds": round(tested.test_seconds, 3),
@@ -146,53 +147,55 @@ def _affected(search: Search, index: int, answer: Answer) -> bool | None:
     return found.pop() if len(found) == 1 else None
 
 
-def last_words(finding: Finding, told: Result, tree: LinuxTree, note: Callable[[str], None]) -> list[str]:
+def last_words(finding: Finding, result: Result, tree: LinuxTree, note: Callable[[str], None]) -> list[str]:
     """The answer in words: the first bad commit as git shows it, signatures, times."""
-    word = "good" if told.fix else "bad"
+    word = "good" if result.fix else "bad"
     lines = []
-    if told.culprit:
+    if result.culprit:
         what = "git does not show the culprit"
-        shown = attempt(what, lambda: tree.describe(told.culprit).text, "", note)
-        lines += [f"{told.culprit} is the first {word} commit", *filter(None, [shown]), ""]
-        lines += _convinced(finding, told)
-        lines.append(f"culprit signature: {told.culprit_signature}")
-        lines.append(f"parent  signature: {told.parent_signature}")
-    total, build, test = (bisectlog.duration(told.seconds[part]) for part in ("total", "build", "test"))
+        shown = attempt(what, lambda: tree.describe(result.culprit).text, "", note)
+        lines += [f"{result.culprit} is the first {word} commit", *filter(None, [shown]), ""]
+        lines += _convinced(finding, result)
+        lines.append(f"culprit signature: {result.culprit_signature}")
+        lines.append(f"parent  signature: {result.parent_signature}")
+    total, build, test = (bisectlog.duration(result.seconds[part]) for part in ("total", "build", "test"))
     lines.append(
-        f"revisions tested: {told.revisions_tested}, total time: {total} (build: {build}, test: {test})"
+        f"revisions tested: {result.revisions_tested}, total time: {total} (build: {build}, test: {test})"
     )
     if took := bisectlog.took(finding.search.runner.made):
         lines.append(f"# took {took}")
-    if told.culprit:
-        lines.append(f"first {word} commit: {told.culprit} {told.title}")
-    elif told.kind == AnswerKind.CANDIDATES and told.candidates:
+    if result.culprit:
+        lines.append(f"first {word} commit: {result.culprit} {result.title}")
+    elif result.kind == AnswerKind.CANDIDATES and result.candidates:
         lines.append(f"bisection is inconclusive, the first {word} commit could be any of:")
-        lines += [sha for sha, _, _ in told.candidates]
+        lines += [sha for sha, _, _ in result.candidates]
     else:
-        lines.append(f"error: {told.reason}")
+        lines.append(f"error: {result.reason}")
     return lines
 
 
-def people_words(told: Result) -> list[str]:
+def people_words(result: Result) -> list[str]:
     """The people to tell, where there is a culprit."""
-    if not told.culprit:
+    if not result.culprit:
         return []
     return [
-        f"recipients (to): {bisectlog.go_list(told.recipients_to)}",
-        f"recipients (cc): {bisectlog.go_list(told.recipients_cc)}",
+        f"recipients (to): {bisectlog.go_list(result.recipients_to)}",
+        f"recipients (cc): {bisectlog.go_list(result.recipients_cc)}",
     ]
 
 
-def crash_words(told: Result) -> list[str]:
+def crash_words(result: Result) -> list[str]:
     """The very end: the crash, where one was seen."""
-    return [f"crash: {told.crash}", told.crash_report] if told.crash else []
+    return [f"crash: {result.crash}", result.crash_report] if result.crash else []
 
 
-def _convinced(finding: Finding, told: Result) -> list[str]:
+def _convinced(finding: Finding, result: Result) -> list[str]:
     """How sure the answer is, by what, and what speaks against it."""
-    found = told.confirmation
+    found = result.confirmation
     culprit, parent = (f"{crashed} of {total} runs" for crashed, total in (found["culprit"], found["parent"]))
-    lines = [f"# confidence: {told.confidence:.1%}; the culprit crashed in {culprit}, its parent in {parent}"]
+    lines = [
+        f"# confidence: {result.confidence:.1%}; the culprit crashed in {culprit}, its parent in {parent}"
+    ]
     what = "the end of the range without the culprit"
     crashed, total = found["revert_runs"]
     outcomes = {
@@ -200,19 +203,21 @@ def _convinced(finding: Finding, told: Result) -> list[str]:
         "crashed": f"# WARNING: {what} crashed in {crashed} of {total} runs: there is more to this crash",
         "unclear": f"# {what}: {found['revert_why']}",
     }
-    lines.append(outcomes.get(told.confirmation["revert"], f"# {what} was not tested: {found['revert_why']}"))
-    lines += _witnessed(finding, told)
-    lines += [f"# {words}" for flag, words in _FLAGS.items() if flag in told.flags]
-    if finding.search.evidence.tally(_parent(finding.search, finding.answer)).matching and not told.fix:
+    lines.append(
+        outcomes.get(result.confirmation["revert"], f"# {what} was not tested: {found['revert_why']}")
+    )
+    lines += _witnessed(finding, result)
+    lines += [f"# {words}" for flag, words in _FLAGS.items() if flag in result.flags]
+    if finding.search.evidence.counts(_parent(finding.search, finding.answer)).matching and not result.fix:
         lines.append("# WARNING: the culprit's parent crashed too")
     return lines
 
 
-def _witnessed(finding: Finding, told: Result) -> list[str]:
+def _witnessed(finding: Finding, result: Result) -> list[str]:
     """Whether the runs that did not crash came to the code of the crash."""
     search, answer = finding.search, finding.answer
     seen = search.witness(_without_crash(search, answer))
-    where = "the fixed kernel" if told.fix else "the culprit's parent"
+    where = "the fixed kernel" if result.fix else "the culprit's parent"
     if not seen.functions:
         return []
     if not search.unreached(_without_crash(search, answer)):
@@ -233,13 +238,13 @@ def reason_of(search: Search, answer: Answer) -> str:
         runs = search.evidence.runs(end)
         others = sorted(_crashes(search, end))
         also = f" (other crashes seen: {', '.join(others)})" if others else ""
-        matching = search.evidence.tally(end).matching
+        matching = search.evidence.counts(end).matching
         return f"{matching} of {len(runs)} runs crashed on {search.sha(end)[:12]}: nothing to bisect{also}"
     if answer.kind is AnswerKind.BAD_AT_GOOD_END:
-        tally = search.evidence.tally(GOOD_END)
+        counts = search.evidence.counts(GOOD_END)
         where = "where the branches part" if search.rules.check_good else "the good end"
         return (
-            f"{tally.matching} of {tally.total} runs crashed on {where}, {search.good[:12]}, already: "
+            f"{counts.matching} of {counts.total} runs crashed on {where}, {search.good[:12]}, already: "
             f"name an older one{_meant(search, end, GOOD_END)}"
         )
     if answer.kind is AnswerKind.NOT_FIXED:

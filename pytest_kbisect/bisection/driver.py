@@ -16,26 +16,26 @@ from pytest_kbisect import arch, layout, options, parallel, reproducers
 from pytest_kbisect.bisection import conclusion, registry, replaying, workplace
 from pytest_kbisect.bisection.commit_request import Share
 from pytest_kbisect.bisection.experiment_runner import Ahead, ExperimentRunner
-from pytest_kbisect.bisection.journal import Journal
 from pytest_kbisect.bisection.launcher import Selection, SessionLauncher
 from pytest_kbisect.bisection.stages import Bisection, Plan
-from pytest_kbisect.bisection.strategy import AnswerKind
 from pytest_kbisect.bisection.symbolizing import symbolized
 from pytest_kbisect.crash.symbolize import Symbolized
 from pytest_kbisect.enrichment import attempt
 from pytest_kbisect.errors import ExitCode, KbisectError, UsageError
+from pytest_kbisect.evidence.journal import Journal
 from pytest_kbisect.kernel.config import request
 from pytest_kbisect.reports import folder as reports
 from pytest_kbisect.reports import result
 from pytest_kbisect.reports.terminal import ANSWER, TerminalReporter
 from pytest_kbisect.stash import WORKERS, session_of
+from pytest_kbisect.strategies.strategy import AnswerKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from pytest_kbisect.bisection.outcome import CommitResult
     from pytest_kbisect.bisection.stages import Finding
+    from pytest_kbisect.evidence.outcome import CommitResult
     from pytest_kbisect.kernel.config import ConfigRequest
     from pytest_kbisect.kernel.tree import LinuxTree, Range
 
@@ -128,19 +128,19 @@ def _bisect(config: pytest.Config, reporter: TerminalReporter) -> int:
                 observe=partial(_tested, config, reporter),
             )
             finding = Bisection(plan, tree, runner, reporter).run()
-        told = replace(conclusion.result_of(finding), command=_command(config), **_guests(config))
-        stored = _store(told, folder, reporter)  # what follows adds to the answer, and cannot take it away
-        told = conclusion.looked_up(told, tree, reporter.note)
-        reporter.lines(conclusion.last_words(finding, told, tree, reporter.note), level=ANSWER)
-        told = conclusion.addressed(told, tree, reporter.note)
-        reporter.lines(conclusion.people_words(told), level=ANSWER)
-        told = replace(told, crash_report=_symbolized(config, selection, tree, told, reporter))
-        reporter.lines(conclusion.crash_words(told), level=ANSWER)
-        if _store(told, folder, reporter) or stored:
+        final = replace(conclusion.result_of(finding), command=_command(config), **_guests(config))
+        stored = _store(final, folder, reporter)  # what follows adds to the answer, and cannot take it away
+        final = conclusion.looked_up(final, tree, reporter.note)
+        reporter.lines(conclusion.last_words(finding, final, tree, reporter.note), level=ANSWER)
+        final = conclusion.addressed(final, tree, reporter.note)
+        reporter.lines(conclusion.people_words(final), level=ANSWER)
+        final = replace(final, crash_report=_symbolized(config, selection, tree, final, reporter))
+        reporter.lines(conclusion.crash_words(final), level=ANSWER)
+        if _store(final, folder, reporter) or stored:
             _report(config, folder, reporter)
-        _finished(config, told, folder, reporter)
+        _finished(config, final, folder, reporter)
     reporter.line(f"results: {folder}", log=False, level=ANSWER)
-    return _exit_code(finding, plan, told)
+    return _exit_code(finding, plan, final)
 
 
 def _plan(config: pytest.Config, selection: Selection, ends: Range, capacity: int | None) -> Plan:
@@ -168,25 +168,25 @@ def _symbolized(
     config: pytest.Config,
     selection: Selection,
     tree: LinuxTree,
-    told: result.Result,
+    final: result.Result,
     reporter: TerminalReporter,
 ) -> str:
     """The crash with files and lines, where they can be had."""
-    if not told.crash_report:
+    if not final.crash_report:
         return ""
 
     def symbols() -> Symbolized:
         return symbolized(
-            told.crash_report,
+            final.crash_report,
             tree,
-            told.crash_commit,
-            _request(config, selection.fragments[told.crash_configuration]),
+            final.crash_commit,
+            _request(config, selection.fragments[final.crash_configuration]),
             jobs=options.jobs(config),
             rules=options.build_rules(config),
-            progress=lambda words: reporter.line(f"   {told.crash_commit[:12]}: {words}", log=False),
+            progress=lambda words: reporter.line(f"   {final.crash_commit[:12]}: {words}", log=False),
         )
 
-    plain = Symbolized(told.crash_report, done=False)
+    plain = Symbolized(final.crash_report, done=False)
     found = attempt("no source lines for the crash", symbols, plain, reporter.note)
     if found.note:
         reporter.note(f"no source lines for the crash: {found.note}")
@@ -243,27 +243,27 @@ def _command(config: pytest.Config) -> tuple[str, ...]:
     return (sys.executable, "-m", "pytest", *map(str, config.invocation_params.args))
 
 
-def _exit_code(finding: Finding, plan: Plan, told: result.Result) -> int:
+def _exit_code(finding: Finding, plan: Plan, final: result.Result) -> int:
     kind = finding.answer.kind
     code = EXIT_CODES.get(kind, ExitCode.INCONCLUSIVE)
     if kind not in {AnswerKind.CULPRIT, AnswerKind.CANDIDATES}:
-        _complain(told.reason)
-    if kind is AnswerKind.CULPRIT and "unreached" in told.flags and not plan.fix:
+        _complain(final.reason)
+    if kind is AnswerKind.CULPRIT and "unreached" in final.flags and not plan.fix:
         _complain("no run of the culprit's parent came to the code of the crash: the bug may be older")
         return ExitCode.INCONCLUSIVE
-    if kind is AnswerKind.CULPRIT and told.confidence < plan.confidence:
+    if kind is AnswerKind.CULPRIT and final.confidence < plan.confidence:
         _complain(
-            f"the answer is {told.confidence:.0%} sure, {plan.confidence:.0%} were asked for (--kbisect-confidence)"
+            f"the answer is {final.confidence:.0%} sure, {plan.confidence:.0%} were asked for (--kbisect-confidence)"
         )
         return ExitCode.INCONCLUSIVE
     return code
 
 
-def _store(told: result.Result, folder: Path, reporter: TerminalReporter) -> bool:
+def _store(final: result.Result, folder: Path, reporter: TerminalReporter) -> bool:
     """Write the answer for programs; whether that was done."""
 
     def write() -> bool:
-        result.write(told, folder / layout.RESULT)
+        result.write(final, folder / layout.RESULT)
         return True
 
     return attempt(f"{layout.RESULT} was not written", write, False, reporter.note)
@@ -305,7 +305,7 @@ def _runs(config: pytest.Config, selection: Selection) -> int:
 
 
 def _check_selection(config: pytest.Config, selection: Selection) -> None:
-    """Too little memory, unreadable or contradictory configuration: told before anything is built."""
+    """Stop before anything is built if memory is short, or the configuration unreadable or contradictory."""
     parallel.require_memory(max(selection.memory, 0 if selection.memory else options.value(config, "memory")))
     for fragments in selection.fragments.values():
         _request(config, fragments)

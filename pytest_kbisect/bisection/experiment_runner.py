@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pytest_kbisect.bisection.commit_request import CommitRequest, Share
-    from pytest_kbisect.bisection.journal import Journal
-    from pytest_kbisect.bisection.outcome import CommitResult
+    from pytest_kbisect.evidence.journal import Journal
+    from pytest_kbisect.evidence.outcome import CommitResult
     from pytest_kbisect.kernel.ahead import BuildAhead
     from pytest_kbisect.reports.terminal import TerminalReporter
 

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytest_kbisect.bisection.strategies.bayes.priors import read_files, weights
 from pytest_kbisect.crash.guilty import is_called_by_all
 from pytest_kbisect.crash.stack import frame_names, function_name
 from pytest_kbisect.kernel.definitions import files_defining
 from pytest_kbisect.kernel.tree import Change
+from pytest_kbisect.strategies.bayes.priors import read_files, weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pytest_kbisect.bisection.ancestry import Weights
-    from pytest_kbisect.bisection.history import History
+    from pytest_kbisect.history.ancestry import Weights
+    from pytest_kbisect.history.candidates import History
     from pytest_kbisect.kernel.sources import Sources
     from pytest_kbisect.kernel.tree import LinuxTree
 

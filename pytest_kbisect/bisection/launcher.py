@@ -11,19 +11,20 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_kbisect import events, process, session_request
+from pytest_kbisect import process
 from pytest_kbisect.bisection.executor import Executor, LocalExecutor, RunningSession, SessionCommand
 from pytest_kbisect.bisection.session_report import read
 from pytest_kbisect.errors import ExitCode, KbisectError, UsageError
 from pytest_kbisect.reports.consoles import session_folder
-from pytest_kbisect.session_request import SessionRequest
+from pytest_kbisect.session import events, session_request
+from pytest_kbisect.session.session_request import SessionRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pytest_kbisect.bisection.commit_request import CommitRequest
-    from pytest_kbisect.bisection.outcome import CommitResult
+    from pytest_kbisect.evidence.outcome import CommitResult
 
 _POLL = 0.1
 _TOLD = (ExitCode.FOUND, ExitCode.FAILED, ExitCode.USAGE, ExitCode.INTERRUPTED)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from pytest_kbisect import options
 from pytest_kbisect.bisection.executor import Executor
-from pytest_kbisect.bisection.strategy import StrategyKind
 from pytest_kbisect.errors import UsageError
 from pytest_kbisect.extensions import entries
+from pytest_kbisect.strategies.strategy import StrategyKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from pytest_kbisect.bisection.related import why_related
-from pytest_kbisect.bisection.witness import witness_of
+from pytest_kbisect.evidence.related import why_related
+from pytest_kbisect.evidence.witness import witness_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_kbisect.bisection.failure import Failure
-    from pytest_kbisect.bisection.outcome import Run
     from pytest_kbisect.bisection.search import Search
+    from pytest_kbisect.evidence.failure import Failure
+    from pytest_kbisect.evidence.outcome import Run
 
 
 def remarks(search: Search, index: int) -> list[str]:
     """What is made of the latest experiment, at `index`."""
     lines = [*_more_reports(search, index), *_reach(search, index)]
-    if search.evidence.tally(search.evidence.reported).matching:
+    if search.evidence.counts(search.evidence.reported).matching:
         lines += [*_of_another_bug(search, index), *_related(search, index)]
     return lines + search.strategy.explain(search.evidence, index, search.sha)
 
@@ -72,7 +72,7 @@ def _reach(search: Search, index: int) -> list[str]:
     lines = []
     if index == search.evidence.reported and any(run.idle for run in search.found[index].runs[-1:]):
         lines.append(f"# runs that come to the bug execute {', '.join(path)}")
-    if silent := search.evidence.tally(index).silent:
+    if silent := search.evidence.counts(index).silent:
         missing = witness_of(path, runs).missing or path[0]
         lines.append(
             f"# {of_runs(silent, len(runs))} ended well without executing {missing}: they say nothing of the bug"

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from pytest_kbisect.bisection.outcome import CommitResult, Outcome, Run, Verdict
-from pytest_kbisect.bisection.reference import Reference, match_names
-from pytest_kbisect.bisection.run_counts import tally_of
-from pytest_kbisect.bisection.verdict import crash_chance, judge, judge_reported
+from pytest_kbisect.evidence.outcome import CommitResult, Outcome, Run, Verdict
+from pytest_kbisect.evidence.reference import Reference, match_names
+from pytest_kbisect.evidence.run_counts import count_runs
+from pytest_kbisect.evidence.verdict import crash_chance, judge, judge_reported
 from pytest_kbisect.reports.bisectlog import NOT_RUN
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Log:
     """A bisection read back. `fix` means it looked for a fix: bad and good are exchanged in `marks`.
 
     Of one of ours also the titles that its reproducers `expected`, its note of the `prior` (see hints), and
-    whether somebody `vouched` for the good end.
+    whether the good end can be `trusted`: somebody named it.
 
     `marks` are the verdicts given to git in order, the ends of the range among them; `culprit` and
     `candidates` are what the log ended with, `error` why it did not.
@@ -77,7 +77,7 @@ class Log:
     error: str = ""
     expected: frozenset[str] = frozenset()
     prior: Mapping[str, Any] | None = None
-    vouched: bool = True
+    trusted: bool = True
 
     @property
     def reported(self) -> CommitResult | None:
@@ -201,10 +201,10 @@ def second_opinion(log: Log) -> tuple[Second, ...]:
         return ()
     expected = Reference(log.expected)
     reference = expected.grown(expected.own(log.reported.runs, match_names))
-    chance = crash_chance(tally_of(log.reported.runs, reference))
+    chance = crash_chance(count_runs(log.reported.runs, reference))
     opinions = []
     for n, trial in enumerate(log.trials):
-        tally = tally_of(trial.tested.runs, reference)
-        ours = judge(tally, chance=chance) if n else judge_reported(tally)
+        counts = count_runs(trial.tested.runs, reference)
+        ours = judge(counts, chance=chance) if n else judge_reported(counts)
         opinions.append(Second(trial.tested.commit, trial.verdict, ours))
     return tuple(opinions)

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect import options
 from pytest_kbisect.bisection import hints, registry
-from pytest_kbisect.bisection.evidence import Evidence
-from pytest_kbisect.bisection.history import History
-from pytest_kbisect.bisection.journal import experiments, records_of
-from pytest_kbisect.bisection.outcome import CommitResult, Outcome, Run, Verdict
-from pytest_kbisect.bisection.reference import Reference
-from pytest_kbisect.bisection.related import match_crashes
 from pytest_kbisect.bisection.replay import Log, Trial, read_log, second_opinion
-from pytest_kbisect.bisection.strategy import GOOD_END, Experiment, Problem
 from pytest_kbisect.errors import ExitCode, UsageError
+from pytest_kbisect.evidence.by_kernel import Evidence
+from pytest_kbisect.evidence.journal import experiments, records_of
+from pytest_kbisect.evidence.outcome import CommitResult, Outcome, Run, Verdict
+from pytest_kbisect.evidence.reference import Reference
+from pytest_kbisect.evidence.related import match_crashes
+from pytest_kbisect.history.candidates import GOOD_END, History
+from pytest_kbisect.strategies.strategy import Experiment, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from pytest_kbisect.bisection.strategy import Strategy
     from pytest_kbisect.kernel.tree import LinuxTree, Range
     from pytest_kbisect.reports.terminal import TerminalReporter
+    from pytest_kbisect.strategies.strategy import Strategy
 
 # A verdict without runs (git bisect's) is somebody's word; it weighs as much as these runs would.
 _WORD = {
@@ -86,7 +86,7 @@ def _read(path: Path) -> tuple[Log, str]:
             fix=bool(subject.get("fix")),
             expected=frozenset(subject.get("crash", ())),
             prior=prior,
-            vouched=bool((search or {}).get("vouched", True)),
+            trusted=bool((search or {}).get("trusted", (search or {}).get("vouched", True))),
         )
         good, bad = subject.get("range", ("", ""))
         good = (search or {}).get("good", good)  # the release that a walk has found
@@ -131,25 +131,25 @@ def _conclude(
     config: pytest.Config, log: Log, ends: Range, tree: LinuxTree, reporter: TerminalReporter
 ) -> None:
     history = History.from_log(tree.log_text(ends.good, ends.bad), good=ends.good)
-    vouched = log.vouched and not ends.beside
+    trusted = log.trusted and not ends.named_good
     evidence = Evidence(
         history,
         matcher=match_crashes,
         reference=Reference(log.expected),
         reported=GOOD_END if log.fix else history.bad_end,
-        vouched=vouched,
+        trusted=trusted,
     )
-    strangers = 0
+    outside = 0
     for tested in _evidence(log):
         if tested.commit == ends.good:
             evidence.add(GOOD_END, tested)
         elif (index := history.index(tested.commit)) is not None:
             evidence.add(index, tested)
         else:
-            strangers += 1
-    if strangers:
-        reporter.line(f"tests of commits outside {ends.good[:12]}..{ends.bad[:12]}, left out: {strangers}")
-    strategy = _strategy(config, history, log, vouched=vouched)
+            outside += 1
+    if outside:
+        reporter.line(f"tests of commits outside {ends.good[:12]}..{ends.bad[:12]}, left out: {outside}")
+    strategy = _strategy(config, history, log, trusted=trusted)
     answer = strategy.conclude(evidence)
     reporter.line(f"here: {answer.kind.value}, {answer.confidence:.1%} sure: {answer.reason}")
     for i, chance in answer.candidates[:_SHOWN]:
@@ -171,13 +171,13 @@ def _evidence(log: Log) -> list[CommitResult]:
     return [CommitResult(sha, _WORD[verdict], signature=f"unknown {sha}") for verdict, sha in marks]
 
 
-def _strategy(config: pytest.Config, history: History, log: Log, *, vouched: bool) -> Strategy:
+def _strategy(config: pytest.Config, history: History, log: Log, *, trusted: bool) -> Strategy:
     problem = Problem(
         history,
         runs=options.value(config, "runs"),
         confidence=options.value(config, "confidence"),
         fix=log.fix,
-        trusted=vouched,
+        trusted=trusted,
         prior=hints.from_note(log.prior, len(history)),
     )
     return registry.strategy(config).make(problem)

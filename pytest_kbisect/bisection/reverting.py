@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from pytest_kbisect.bisection.outcome import CommitResult
-    from pytest_kbisect.bisection.run_counts import RunCounts
-    from pytest_kbisect.bisection.strategy import Answer
+    from pytest_kbisect.evidence.outcome import CommitResult
+    from pytest_kbisect.evidence.run_counts import RunCounts
+    from pytest_kbisect.strategies.strategy import Answer
 
 _FAILS_THOUGH_RIGHT = 0.1
 """Chance that the end still crashes without the right culprit: a second cause came in later."""
@@ -34,18 +34,18 @@ class RevertCheck:
     total: int = 0
 
     @classmethod
-    def of(cls, tested: CommitResult, tally: RunCounts, *, chance: float, fix: bool) -> Self:
+    def of(cls, tested: CommitResult, counts: RunCounts, *, chance: float, fix: bool) -> Self:
         """What the test of the reverted commit came to; `chance` is that of a crash where the bug is."""
         if tested.build_error:
             return cls("not-built", tested.build_error.splitlines()[0], tested.commit)
-        if not tally.telling:
-            return cls("unclear", "no run gave a result", tested.commit, 0, tally.total)
-        unseen = (1 - chance) ** tally.ok
-        if not tally.matching and unseen > _UNSEEN:
-            why = f"{tally.ok} runs without the crash say little: were it there, {unseen:.0%} of such tests had none"
-            return cls("unclear", why, tested.commit, 0, tally.total)
-        passed = bool(tally.matching) == fix
-        return cls("passed" if passed else "crashed", "", tested.commit, tally.matching, tally.total)
+        if not counts.informative:
+            return cls("unclear", "no run gave a result", tested.commit, 0, counts.total)
+        unseen = (1 - chance) ** counts.ok
+        if not counts.matching and unseen > _UNSEEN:
+            why = f"{counts.ok} runs without the crash say little: were it there, {unseen:.0%} of such tests had none"
+            return cls("unclear", why, tested.commit, 0, counts.total)
+        passed = bool(counts.matching) == fix
+        return cls("passed" if passed else "crashed", "", tested.commit, counts.matching, counts.total)
 
 
 def after_revert(answer: Answer, check: RevertCheck) -> Answer:

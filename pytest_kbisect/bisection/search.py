@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING
 from pytest_kbisect.bisection.commit_request import CommitRequest
 from pytest_kbisect.bisection.remarks import remarks
 from pytest_kbisect.bisection.search_state import SearchState
-from pytest_kbisect.bisection.strategies.bayes.confirm import Confirmation
-from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind, Experiment
-from pytest_kbisect.bisection.verdict import crash_chance, enough_runs
+from pytest_kbisect.evidence.verdict import crash_chance, enough_runs
+from pytest_kbisect.history.candidates import GOOD_END
 from pytest_kbisect.reports import bisectlog
+from pytest_kbisect.strategies.bayes.confirm import Confirmation
+from pytest_kbisect.strategies.strategy import Answer, AnswerKind, Experiment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pytest_kbisect.bisection.evidence import Evidence
     from pytest_kbisect.bisection.experiment_runner import ExperimentRunner
-    from pytest_kbisect.bisection.history import History
-    from pytest_kbisect.bisection.outcome import CommitResult
-    from pytest_kbisect.bisection.strategy import Strategy
+    from pytest_kbisect.evidence.by_kernel import Evidence
+    from pytest_kbisect.evidence.outcome import CommitResult
+    from pytest_kbisect.history.candidates import History
     from pytest_kbisect.reports.terminal import TerminalReporter
+    from pytest_kbisect.strategies.strategy import Strategy
 
 _WHICH_FUNCTIONS = "which functions does a run that crashes execute, and an idle guest not?"
 OWN_RUNS = 40
@@ -95,10 +96,10 @@ class Search(SearchState):
 
     def _decide(self) -> tuple[Experiment, ...] | Answer:
         """What is to be made now, side by side, what is being made included; or the answer."""
-        if not self._weighed and self.rules.reweigh and self.evidence.tally(self.evidence.reported).matching:
+        if not self._weighed and self.rules.reweigh and self.evidence.counts(self.evidence.reported).matching:
             self._weighed = True
             self.strategy = self.rules.reweigh(self) or self.strategy
-        if self.evidence.tally(self.evidence.reported).matching:
+        if self.evidence.counts(self.evidence.reported).matching:
             first = self._which_report_it_is() or self._watch_the_crash()
             if first is not None:
                 return (first,)
@@ -123,15 +124,15 @@ class Search(SearchState):
         asked = (record.get("reason") for record in self.runner.journal.records)
         if not self.stack or reason in asked:
             return None
-        runs = enough_runs(crash_chance(self.evidence.tally(reported)))
+        runs = enough_runs(crash_chance(self.evidence.counts(reported)))
         return Experiment(reported, runs, stop_at_crash=True, reason=reason, own=True)
 
     def _which_report_it_is(self) -> Experiment | None:
         """The good end, where the bad one shows several reports: one that it shows, too, is another bug's."""
-        asks = self.evidence.vouched and self.evidence.failure.several and self.rules.phase == "search"
+        asks = self.evidence.trusted and self.evidence.failure.several and self.rules.phase == "search"
         if not asks or GOOD_END in self.found:
             return None
-        runs = enough_runs(crash_chance(self.evidence.tally(self.evidence.reported)))
+        runs = enough_runs(crash_chance(self.evidence.counts(self.evidence.reported)))
         return Experiment(GOOD_END, runs, reason="which of the reports does the good end show, too?")
 
     def _asked(self) -> tuple[Experiment, ...] | Answer:
@@ -151,11 +152,11 @@ class Search(SearchState):
             return wanted
         if self.rules.check_good and not self.rules.fix:
             reason = "where the branches part: is it good?"
-        elif any(self.evidence.tally(i).silent for i in self.evidence.tried):
+        elif any(self.evidence.counts(i).silent for i in self.evidence.tried):
             reason = f"does the end without the bug execute {self.evidence.path[0]}?"
         else:
             return wanted
-        runs = max(enough_runs(crash_chance(self.evidence.tally(reported))), 1)
+        runs = max(enough_runs(crash_chance(self.evidence.counts(reported))), 1)
         return (Experiment(end, runs, reason=reason),)
 
     def _doubt(self, answer: Answer) -> Experiment | None:
@@ -168,7 +169,7 @@ class Search(SearchState):
         confirmation = self.confirmation(answer)
         runs = self.rules.runs
         if confirmation is not None:
-            runs = min(runs, enough_runs(crash_chance(self.evidence.tally(self.evidence.reported))))
+            runs = min(runs, enough_runs(crash_chance(self.evidence.counts(self.evidence.reported))))
         if parent is not None and parent not in self.found:
             return Experiment(parent, runs, reason="the culprit's parent", own=confirmation is not None)
         return confirmation.decide(runs) if confirmation else None
@@ -228,7 +229,7 @@ class Search(SearchState):
                 self._found(order, absent)
                 return False
         strategy = self.strategy
-        crashed = self.evidence.tally(self.evidence.reported).matching
+        crashed = self.evidence.counts(self.evidence.reported).matching
         held = strategy.credible_set(self.evidence) if crashed else ()
         weighs = strategy.confidence is not None
 

@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytest_kbisect.bisection.outcome import CommitResult, Outcome, merged
-from pytest_kbisect.bisection.reach import Reach, reach_of
-from pytest_kbisect.bisection.strategy import GOOD_END, verdict_of
-from pytest_kbisect.bisection.witness import Witness, watched_functions, witness_of
+from pytest_kbisect.evidence.outcome import CommitResult, Outcome, merged
+from pytest_kbisect.evidence.reach import Reach, reach_of
+from pytest_kbisect.evidence.witness import Witness, watched_functions, witness_of
+from pytest_kbisect.history.candidates import GOOD_END
+from pytest_kbisect.strategies.strategy import verdict_of
 
 if TYPE_CHECKING:
-    from pytest_kbisect.bisection.evidence import Evidence
-    from pytest_kbisect.bisection.history import History
-    from pytest_kbisect.bisection.outcome import Verdict
-    from pytest_kbisect.bisection.strategy import Strategy
+    from pytest_kbisect.evidence.by_kernel import Evidence
+    from pytest_kbisect.evidence.outcome import Verdict
+    from pytest_kbisect.history.candidates import History
+    from pytest_kbisect.strategies.strategy import Strategy
 
 SLICES = 100
 """Parts of the range for which the journal keeps how likely the culprit is there, for pictures."""
@@ -63,7 +64,7 @@ class SearchState:
     def verdict(self, index: int) -> Verdict:
         """What git bisect would be told of a tested commit."""
         if index < GOOD_END:  # a parent outside the range is no commit that a strategy asks for
-            return verdict_of(self.evidence.tally(index))
+            return verdict_of(self.evidence.counts(index))
         return self.strategy.verdict(self.evidence, index)
 
     @property
@@ -105,7 +106,7 @@ class SearchState:
 
         The slices begin at position `start` and are `width` commits each.
         """
-        crashed = self.evidence.tally(self.evidence.reported).matching
+        crashed = self.evidence.counts(self.evidence.reported).matching
         each = self.strategy.likelihood(self.evidence) if crashed else None
         if each is None:
             return {}

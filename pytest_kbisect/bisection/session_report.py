@@ -15,8 +15,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect import properties
-from pytest_kbisect.bisection.outcome import UNREPORTED, CommitResult, Outcome, Report, Run
 from pytest_kbisect.errors import HostError, UsageError
+from pytest_kbisect.evidence.outcome import UNREPORTED, CommitResult, Outcome, Report, Run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +33,7 @@ _MISSING = Run(Outcome.INFRA_FAILED, title=UNREPORTED)
 _BUILD = "build"
 """All of what the session did to have the kernel; its parts are told besides."""
 
-_Told = dict[str, list[str]]
+_Properties = dict[str, list[str]]
 
 
 def read(xml: Path, commit: str, *, runs: int, per_run: int, seconds: float) -> CommitResult:
@@ -49,24 +49,24 @@ def read(xml: Path, commit: str, *, runs: int, per_run: int, seconds: float) -> 
     build_error = ""
     same_kernel = False
     for case in _cases(xml):
-        told = _told(case)
-        if told.get(properties.USAGE):
-            raise UsageError(told[properties.USAGE][0])
+        given = _given_of(case)
+        if given.get(properties.USAGE):
+            raise UsageError(given[properties.USAGE][0])
         for name in (properties.SIGNATURE, properties.COMPILER, properties.SOURCES):
-            facts[name].update(told.get(name, ()))
-        _add_costs(had, told)
-        if told.get(properties.SAME_KERNEL):
+            facts[name].update(given.get(name, ()))
+        _add_costs(had, given)
+        if given.get(properties.SAME_KERNEL):
             same_kernel = True
             continue
-        number = properties.run_number(told.get(properties.RUN, [""])[0], case.name or "")
-        run = _run(case, told)
-        if told.get(properties.BEGAN):
-            began = float(told[properties.BEGAN][0])
+        number = properties.run_number(given.get(properties.RUN, [""])[0], case.name or "")
+        run = _run(case, given)
+        if given.get(properties.BEGAN):
+            began = float(given[properties.BEGAN][0])
             spans.append((began, began + run.seconds))
         if run.outcome is Outcome.BUILD_FAILED:
             build_error = run.message
         elif number is not None:
-            groups[number].append((run, run.title in told.get(properties.EXPECTED, ())))
+            groups[number].append((run, run.title in given.get(properties.EXPECTED, ())))
         elif run.outcome is not Outcome.OK:  # a test of the kernel alone
             extra.append(run)
     if not build_error and not same_kernel:
@@ -92,11 +92,11 @@ def read(xml: Path, commit: str, *, runs: int, per_run: int, seconds: float) -> 
     )
 
 
-def _add_costs(had: dict[str, dict[str, float]], told: _Told) -> None:
+def _add_costs(had: dict[str, dict[str, float]], given: _Properties) -> None:
     """What having a kernel took, by configuration: in the worker that built it; the others waited."""
-    configuration = told.get(properties.CONFIGURATION, [""])[0]
+    configuration = given.get(properties.CONFIGURATION, [""])[0]
     names = properties.KERNEL_PARTS | {_BUILD: properties.BUILD_SECONDS}
-    costs = {part: float(told.get(name, ["0"])[0] or 0) for part, name in names.items()}
+    costs = {part: float(given.get(name, ["0"])[0] or 0) for part, name in names.items()}
     had[configuration] = max(had.get(configuration, costs), costs, key=lambda one: (one[_BUILD], one["wait"]))
 
 
@@ -142,16 +142,16 @@ def _cases(xml: Path) -> list[TestCase]:
     return [case for suite in suites for case in suite]
 
 
-def _told(case: Any) -> _Told:
+def _given_of(case: Any) -> _Properties:
     from junitparser import Properties
 
-    told: _Told = defaultdict(list)
+    given: _Properties = defaultdict(list)
     for item in case.child(Properties) or ():
-        told[str(item.name)].append(str(item.value or ""))
-    return told
+        given[str(item.name)].append(str(item.value or ""))
+    return given
 
 
-def _run(case: TestCase, told: _Told) -> Run:
+def _run(case: TestCase, given: _Properties) -> Run:
     """How a test ended."""
     from junitparser import Error, Failure, Skipped
 
@@ -162,7 +162,7 @@ def _run(case: TestCase, told: _Told) -> Run:
     )
 
     def first(name: str) -> str:
-        return told.get(name, [""])[0]
+        return given.get(name, [""])[0]
 
     title = first(properties.TITLE)
     if first(properties.OUTCOME):
@@ -174,10 +174,10 @@ def _run(case: TestCase, told: _Told) -> Run:
         outcome = Outcome.INFRA_FAILED
         title = title or words.partition("\n")[0]
     by = {part: float(first(name)) for part, name in properties.RUN_PARTS.items() if first(name)}
-    reports = tuple(map(_report, told.get(properties.REPORT, ())))
+    reports = tuple(map(_report, given.get(properties.REPORT, ())))
     known_by = next((one for one in reports if one.title == title), None) or Report(
         title,
-        tuple(told.get(properties.ALT_TITLE, ())),
+        tuple(given.get(properties.ALT_TITLE, ())),
         first(properties.CRASH_TYPE),
         first(properties.FRAME),
         words.removeprefix(title).lstrip("\n")[:_REPORT_LIMIT] if outcome is Outcome.CRASHED else "",
@@ -195,20 +195,20 @@ def _run(case: TestCase, told: _Told) -> Run:
         cut_short=first(properties.CUT_SHORT),
         seconds=sum(by.values()),
         seconds_by=by,
-        reached=tuple(told.get(properties.REACHED, ())),
-        unreached=tuple(told.get(properties.UNREACHED, ())),
-        inlined=tuple(told.get(properties.INLINED, ())),
-        absent=tuple(told.get(properties.ABSENT, ())),
-        idle=tuple(told.get(properties.IDLE, ())),
+        reached=tuple(given.get(properties.REACHED, ())),
+        unreached=tuple(given.get(properties.UNREACHED, ())),
+        inlined=tuple(given.get(properties.INLINED, ())),
+        absent=tuple(given.get(properties.ABSENT, ())),
+        idle=tuple(given.get(properties.IDLE, ())),
         unwatched=first(properties.UNWATCHED),
         configuration=first(properties.CONFIGURATION),
         signature=first(properties.SIGNATURE),
     )
 
 
-def _report(told: str) -> Report:
+def _report(given: str) -> Report:
     """One report of a run, as a session has written it."""
-    facts = json.loads(told)
+    facts = json.loads(given)
     return Report(
         title=facts["title"],
         alt_titles=tuple(facts["alt_titles"]),

@@ -9,31 +9,31 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect.bisection import hints
 from pytest_kbisect.bisection.commit_request import CommitRequest
-from pytest_kbisect.bisection.evidence import Evidence, Prices
-from pytest_kbisect.bisection.history import History
-from pytest_kbisect.bisection.outcome import CommitResult, Verdict
-from pytest_kbisect.bisection.reference import Reference
-from pytest_kbisect.bisection.related import match_crashes
-from pytest_kbisect.bisection.release_tags import pick, releases
 from pytest_kbisect.bisection.reverting import RevertCheck, after_revert
-from pytest_kbisect.bisection.run_counts import RunCounts
 from pytest_kbisect.bisection.search import Rules, Search
-from pytest_kbisect.bisection.strategies.bayes.alone import MOST_RUNS, chance_of_bug, verdict
-from pytest_kbisect.bisection.strategies.bayes.testable import boot_failures
-from pytest_kbisect.bisection.strategies.release_walk import ReleaseWalk
-from pytest_kbisect.bisection.strategy import GOOD_END, AnswerKind, Problem
-from pytest_kbisect.bisection.verdict import crash_chance, enough_runs
 from pytest_kbisect.enrichment import reason
+from pytest_kbisect.evidence.by_kernel import Evidence, Prices
+from pytest_kbisect.evidence.outcome import CommitResult, Verdict
+from pytest_kbisect.evidence.reference import Reference
+from pytest_kbisect.evidence.related import match_crashes
+from pytest_kbisect.evidence.run_counts import RunCounts
+from pytest_kbisect.evidence.verdict import crash_chance, enough_runs
+from pytest_kbisect.history.candidates import GOOD_END, History
 from pytest_kbisect.kernel.revert import reverted
 from pytest_kbisect.kernel.sources import read_together
 from pytest_kbisect.reports import bisectlog
+from pytest_kbisect.strategies.bayes.alone import MOST_RUNS, chance_of_bug, verdict
+from pytest_kbisect.strategies.bayes.testable import boot_failures
+from pytest_kbisect.strategies.release_tags import pick, releases
+from pytest_kbisect.strategies.release_walk import ReleaseWalk
+from pytest_kbisect.strategies.strategy import AnswerKind, Problem
 
 if TYPE_CHECKING:
-    from pytest_kbisect.bisection.ancestry import Weights
     from pytest_kbisect.bisection.experiment_runner import ExperimentRunner
-    from pytest_kbisect.bisection.strategy import Answer, Strategy, StrategyKind
+    from pytest_kbisect.history.ancestry import Weights
     from pytest_kbisect.kernel.tree import LinuxTree, Range
     from pytest_kbisect.reports.terminal import TerminalReporter
+    from pytest_kbisect.strategies.strategy import Answer, Strategy, StrategyKind
 
 _GUESS = {"build": 60.0, "run": 5.0, "session": 4.0}
 """Seconds that a build, a run and a session are thought to take until some were measured."""
@@ -70,13 +70,13 @@ class Plan:
 class Finding:
     """How a bisection ended: the search with all it knows, its answer, and the check by a revert.
 
-    `beside` is the good end that was named, where it is on another branch.
+    `named_good` is the good end that was named, where it is on another branch.
     """
 
     search: Search
     answer: Answer
     revert: RevertCheck
-    beside: str = ""
+    named_good: str = ""
 
 
 class Bisection:
@@ -96,12 +96,12 @@ class Bisection:
         self._say.lines(bisectlog.start(ends.good if self._plan.fix else ends.bad, fix=self._plan.fix))
         search, answer = self._between(ends.good) if ends.good else self._from_a_release()
         check = self._revert_check(search, answer)
-        return Finding(search, after_revert(answer, check), check, self._plan.ends.beside)
+        return Finding(search, after_revert(answer, check), check, self._plan.ends.named_good)
 
     @property
-    def _vouched(self) -> bool:
+    def _trusted(self) -> bool:
         """Whether the user knows the good end."""
-        return bool(self._plan.ends.good) and not self._plan.ends.beside
+        return bool(self._plan.ends.good) and not self._plan.ends.named_good
 
     # -- the stages ----------------------------------------------------------------------------------
 
@@ -153,7 +153,7 @@ class Bisection:
     def _search(self, good: str) -> Search:
         ends, plan = self._plan.ends, self._plan
         history = History.from_log(self._tree.log_text(good, ends.bad), good=good)
-        begins = {"good": good, "vouched": self._vouched}
+        begins = {"good": good, "trusted": self._trusted}
         if not begins.items() <= (self._runner.journal.noted(_SEARCH) or {}).items():
             self._runner.journal.note(_SEARCH, begins)
         for mended in history.repairs:
@@ -170,7 +170,7 @@ class Bisection:
             matcher=match_crashes,
             reference=Reference(plan.crash),
             reported=GOOD_END if plan.fix else history.bad_end,
-            vouched=self._vouched,
+            trusted=self._trusted,
         )
         return Search(
             good,
@@ -184,7 +184,7 @@ class Bisection:
                 budget=plan.budget,
                 at_once=plan.at_once,
                 fix=plan.fix,
-                check_good=bool(ends.beside),
+                check_good=bool(ends.named_good),
                 absent=(lambda commit, seen: self._test_base(good, commit, seen)) if plan.fix else None,
                 reweigh=self._reweigh if plan.strategy.probabilistic else None,
             ),
@@ -197,7 +197,7 @@ class Bisection:
             runs=plan.runs,
             confidence=plan.confidence,
             fix=plan.fix,
-            trusted=self._vouched,
+            trusted=self._trusted,
             prices=Prices(**_GUESS, width=plan.width),
             prior=prior,
         )
@@ -266,7 +266,7 @@ class Bisection:
         while (has_bug := self._verdict_of_base(base, evidence, doubt)) is None:
             order = CommitRequest(
                 base,
-                enough_runs(crash_chance(evidence.tally(evidence.reported))),
+                enough_runs(crash_chance(evidence.counts(evidence.reported))),
                 f"does {commit[:12]}, which branched off here, have the bug?",
                 stop=tuple(sorted(evidence.reference.main)),
                 expect=evidence.expected_titles,
@@ -280,7 +280,7 @@ class Bisection:
             self._say.lines(bisectlog.commit(tested))
         return has_bug
 
-    def _tally_of_base(self, base: str, evidence: Evidence) -> RunCounts | None:
+    def _counts_of_base(self, base: str, evidence: Evidence) -> RunCounts | None:
         """The runs at a merge base; None where it was not tested."""
         made = [tested for tested in self._runner.of_phase("base") if tested.commit == base]
         return evidence.count(run for tested in made for run in tested.runs) if made else None
@@ -288,19 +288,19 @@ class Bisection:
     def _chance_at_base(self, base: str, evidence: Evidence) -> float:
         """The probability that a merge base that was tested has the bug."""
         return chance_of_bug(
-            self._tally_of_base(base, evidence) or RunCounts(), evidence.tally(evidence.reported)
+            self._counts_of_base(base, evidence) or RunCounts(), evidence.counts(evidence.reported)
         )
 
     def _verdict_of_base(self, base: str, evidence: Evidence, doubt: float) -> Verdict | None:
         """What the runs at a merge base say; None where more of them are wanted."""
-        tally = self._tally_of_base(base, evidence)
-        if tally is None:
+        counts = self._counts_of_base(base, evidence)
+        if counts is None:
             return None
-        if not tally.total:
+        if not counts.total:
             return Verdict.SKIP
         return verdict(
-            tally,
-            evidence.tally(evidence.reported),
+            counts,
+            evidence.counts(evidence.reported),
             boot_failures=boot_failures(evidence),
             bad=1 - _DOUBT_OF_BASE,
             good=1 - doubt,
@@ -328,7 +328,7 @@ class Bisection:
         if not without.commit:
             return RevertCheck(outcome="conflict", why=without.why)
         evidence = search.evidence
-        chance = crash_chance(evidence.tally(evidence.reported))
+        chance = crash_chance(evidence.counts(evidence.reported))
         order = CommitRequest(
             without.commit,
             enough_runs(chance, MOST_RUNS),
@@ -345,5 +345,5 @@ class Bisection:
             self._runner.record(order, known[0])
         self._say.line(f"# {end} with {search.sha(answer.culprit)[:12]} reverted:")
         self._say.lines(f"# {line}" for line in bisectlog.commit(known[0]))
-        tally = evidence.count(known[0].runs)
-        return RevertCheck.of(known[0], tally, chance=chance, fix=self._plan.fix)
+        counts = evidence.count(known[0].runs)
+        return RevertCheck.of(known[0], counts, chance=chance, fix=self._plan.fix)

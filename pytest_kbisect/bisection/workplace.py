@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from pytest_kbisect.bisection.journal import Journal
     from pytest_kbisect.bisection.launcher import Selection
     from pytest_kbisect.bisection.stages import Plan
+    from pytest_kbisect.evidence.journal import Journal
     from pytest_kbisect.kernel.tree import Range
     from pytest_kbisect.reproducer_kinds import ReproducerKind
 
@@ -41,7 +41,7 @@ def folder_of(config: pytest.Config, selection: Selection, ends: Range) -> Path:
 
 
 def _named(ends: Range) -> str:
-    return f"{(ends.beside or ends.good)[:8] or 'releases'}-{ends.bad[:8]}"
+    return f"{(ends.named_good or ends.good)[:8] or 'releases'}-{ends.bad[:8]}"
 
 
 def subject_of(config: pytest.Config, selection: Selection, plan: Plan) -> dict[str, Any]:

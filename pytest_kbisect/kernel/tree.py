@@ -41,12 +41,12 @@ class Range:
     """The ends of a bisection, as full hashes: `good` is an ancestor of `bad`.
 
     `good` is empty where the user leaves it open. Where the named good end is on another branch it is
-    `beside`, and `good` is where the branches parted, of which nobody has said that it is good.
+    `named_good`, and `good` is where the branches parted, of which nobody has said that it is good.
     """
 
     good: str
     bad: str
-    beside: str = ""
+    named_good: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class LinuxTree(Repository):
             raise UsageError(
                 f"{first} and {last} have no common history: no range leads from one to the other"
             )
-        return Range(base, b, beside=a)
+        return Range(base, b, named_good=a)
 
     def tags_before(self, commit: str) -> dict[str, str]:
         """The release tags (v*.*) that a commit contains and is not named by: tag and commit's hash."""

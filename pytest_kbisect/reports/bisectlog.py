@@ -10,13 +10,13 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from pytest_kbisect.bisection.outcome import Outcome
+from pytest_kbisect.evidence.outcome import Outcome
 from pytest_kbisect.reports.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from pytest_kbisect.bisection.outcome import CommitResult, Run
+    from pytest_kbisect.evidence.outcome import CommitResult, Run
 
 
 NOT_RUN = ("same kernel as ", "no runs")

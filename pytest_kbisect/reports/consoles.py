@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 from pytest_kbisect import layout, properties
 from pytest_kbisect.atomic import replacing
-from pytest_kbisect.bisection.outcome import UNREPORTED
+from pytest_kbisect.evidence.outcome import UNREPORTED
 from pytest_kbisect.reports import text
 
 if TYPE_CHECKING:
@@ -39,11 +39,11 @@ def of_session(session: Path, titles: Sequence[str]) -> Mapping[int, tuple[Path,
         return {}
     found: dict[int, list[Path]] = defaultdict(list)
     for case in root.iter("testcase"):
-        told = {item.get("name"): item.get("value") or "" for item in case.iter("property")}
-        number = properties.run_number(told.get(properties.RUN, ""), case.get("name") or "")
+        values = {item.get("name"): item.get("value") or "" for item in case.iter("property")}
+        number = properties.run_number(values.get(properties.RUN, ""), case.get("name") or "")
         if number is None:
             continue
-        paths, console = found[number], told.get(properties.CONSOLE)
+        paths, console = found[number], values.get(properties.CONSOLE)
         if console and (path := kept(session, console)).is_file():
             paths.append(path)
     if UNREPORTED in titles:  # then all runs that were asked for are told of, and the XML lacks some
@@ -51,9 +51,9 @@ def of_session(session: Path, titles: Sequence[str]) -> Mapping[int, tuple[Path,
     return {i: tuple(paths) for i, (_, paths) in enumerate(sorted(found.items()))}
 
 
-def kept(session: Path, told: str) -> Path:
+def kept(session: Path, console: str) -> Path:
     """A console in the session's folder, by the path it had when it was written: folders are moved."""
-    return session / "runs" / told.rpartition("/")[0].rpartition("/")[2] / "console.log"
+    return session / "runs" / console.rpartition("/")[0].rpartition("/")[2] / "console.log"
 
 
 def end(path: Path, limit: int) -> str:

@@ -26,21 +26,21 @@ def text(story: ReportModel) -> str:
     if not good or not bad or any(_word(story, end) == wrong.get(end.commit) for end in story.revisions):
         return ""
     lines = ["# git bisect replay git-bisect.log", "git bisect start"]
-    told = {bad: new, good: old}
+    verdicts = {bad: new, good: old}
     for sha in (bad, good):
-        lines += _told(story, told[sha], sha)
+        lines += _verdicts_of(story, verdicts[sha], sha)
     last_new = bad
     for revision in story.revisions:
-        if revision.commit in told or not any(step.phase == "search" for step in revision.steps):
+        if revision.commit in verdicts or not any(step.phase == "search" for step in revision.steps):
             continue
         word = _word(story, revision)
         if _overruled(story, revision, word == new):
             lines.append(f"# {word}, overruled by the answer: [{revision.commit}] {one_line(revision.title)}")
             continue
-        lines += _told(story, word, revision.commit)
-        told[revision.commit] = word
+        lines += _verdicts_of(story, word, revision.commit)
+        verdicts[revision.commit] = word
         last_new = revision.commit if word == new else last_new
-    lines += _implied(story, told, last_new)
+    lines += _implied(story, verdicts, last_new)
     return "\n".join(lines) + "\n"
 
 
@@ -55,14 +55,14 @@ def _word(story: ReportModel, revision: Revision) -> str:
     return "bad" if revision.state is State.CRASHES else "good"
 
 
-def _told(story: ReportModel, word: str, sha: str) -> list[str]:
+def _verdicts_of(story: ReportModel, word: str, sha: str) -> list[str]:
     known = story.by_commit.get(sha)
     title = story.result.title if sha == story.result.culprit else known.title if known else ""
     return [f"# {word}: [{sha}] {one_line(title)}".rstrip(), f"git bisect {word} {sha}"]
 
 
 def _overruled(story: ReportModel, revision: Revision, is_new: bool) -> bool:
-    """Whether git, told so, could not come to the same answer."""
+    """Whether git, given these verdicts, could not come to the same answer."""
     if revision.state is State.UNTESTABLE:
         return False
     affected = _affected(story, revision)
@@ -84,7 +84,7 @@ def _affected(story: ReportModel, revision: Revision) -> bool | None:
     return False if revision.position < found.position else None
 
 
-def _implied(story: ReportModel, told: dict[str, str], last_new: str) -> Iterator[str]:
+def _implied(story: ReportModel, verdicts: dict[str, str], last_new: str) -> Iterator[str]:
     """What makes git's last word the answer's: the culprit is new, each of its parents old."""
     culprit = story.result.culprit
     old, new = ("old", "new") if story.fix else ("good", "bad")
@@ -93,7 +93,7 @@ def _implied(story: ReportModel, told: dict[str, str], last_new: str) -> Iterato
         yield from (f"# possible first {new} commit: [{sha}]" for sha in left)
         return
     for parent in story.parents:
-        if told.get(parent) != old:
+        if verdicts.get(parent) != old:
             yield f"# {old}, implied by the answer: [{parent}]"
             yield f"git bisect {old} {parent}"
     if last_new != culprit:

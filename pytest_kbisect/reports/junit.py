@@ -38,11 +38,11 @@ def write(path: Path, commits: Sequence[tuple[dict[str, Any], Sequence[Path]]], 
     from junitparser import JUnitXml
 
     sessions = sum(len(folders) for _, folders in commits)
-    runs = sum(int(told.get("runs") or 0) for told, _ in commits)
+    runs = sum(int(record.get("runs") or 0) for record, _ in commits)
     limit = min(_ONE_CONSOLE, _CONSOLES // max(runs, sessions, 1))
     document: Any = JUnitXml("pytest-kbisect")
-    for told, folders in commits:
-        document.add_testsuite(_commit_suite(told, folders, limit))
+    for record, folders in commits:
+        document.add_testsuite(_commit_suite(record, folders, limit))
     document.add_testsuite(_result_suite(result))
     document.update_statistics()
     document._elem.attrib.pop("skipped", None)  # noqa: SLF001 - junit-10.xsd knows it of suites only
@@ -51,12 +51,12 @@ def write(path: Path, commits: Sequence[tuple[dict[str, Any], Sequence[Path]]], 
         document.write(str(unfinished), pretty=True)
 
 
-def _commit_suite(told: dict[str, Any], folders: Sequence[Path], limit: int) -> Any:
+def _commit_suite(record: dict[str, Any], folders: Sequence[Path], limit: int) -> Any:
     from junitparser import JUnitXml, TestCase, TestSuite
 
-    commit = told["commit"][:12]
-    suite = TestSuite(clean(f"{commit} {told['title']}"))
-    for name, value in told.items():
+    commit = record["commit"][:12]
+    suite = TestSuite(clean(f"{commit} {record['title']}"))
+    for name, value in record.items():
         if isinstance(value, str | int | float):
             suite.add_property(f"kbisect.{name}", clean(str(value)))
     written = [
@@ -73,7 +73,7 @@ def _commit_suite(told: dict[str, Any], folders: Sequence[Path], limit: int) -> 
             _add_console(case, xml.parent, limit)
             suite.add_testcase(case)
     if not written:  # the journal knows what was found, its files were removed
-        suite.add_testcase(TestCase(f"verdict {told['verdict']}", commit, 0.0))
+        suite.add_testcase(TestCase(f"verdict {record['verdict']}", commit, 0.0))
     return suite
 
 

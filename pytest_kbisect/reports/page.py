@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from pytest_kbisect.bisection.outcome import Outcome
+from pytest_kbisect.evidence.outcome import Outcome
 from pytest_kbisect.reports import consoles, picture, words
 from pytest_kbisect.reports.report_model import UNFINISHED, State
 from pytest_kbisect.reports.text import plain
@@ -84,7 +84,7 @@ class RevisionView:
 
     revision: Revision
     word: str
-    tally: str
+    counts: str
     seconds: str
     texts: tuple[Text, ...]
     runs: tuple[RunView, ...]
@@ -216,21 +216,21 @@ def _revisions(story: ReportModel) -> list[RevisionView]:
 
 
 def _view(story: ReportModel, revision: Revision, budget: _Budget) -> RevisionView:
-    tally = ""
+    counts = ""
     if revision.crashed + revision.ok:
-        tally = f"{revision.crashed} of {revision.crashed + revision.ok} runs crashed"
+        counts = f"{revision.crashed} of {revision.crashed + revision.ok} runs crashed"
         if silent := revision.facts.get("silent"):
-            tally += f", {silent} more did not reach the bug's code"
+            counts += f", {silent} more did not reach the bug's code"
     elif revision.facts.get("silent"):
-        tally = "no run reached the bug's code"
+        counts = "no run reached the bug's code"
     elif revision.build_error:
-        tally = "does not build"
+        counts = "does not build"
     elif revision.runs:
-        tally = "no run gave a result"
+        counts = "no run gave a result"
     return RevisionView(
         revision,
         word=story.word(revision.state),
-        tally=tally,
+        counts=counts,
         seconds=words.duration(sum(step.seconds for step in revision.steps)),
         texts=tuple(_texts(revision, budget)),
         runs=tuple(_run(story, i, run, budget) for i, run in enumerate(revision.runs)),

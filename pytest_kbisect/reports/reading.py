@@ -7,9 +7,9 @@ from collections import Counter
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_kbisect.bisection.journal import records_of
-from pytest_kbisect.bisection.outcome import Outcome
 from pytest_kbisect.errors import UsageError
+from pytest_kbisect.evidence.journal import records_of
+from pytest_kbisect.evidence.outcome import Outcome
 from pytest_kbisect.layout import CONFIG, JOURNAL, REPRODUCERS, RESULT
 from pytest_kbisect.reports import consoles
 from pytest_kbisect.reports.report_model import (
@@ -32,24 +32,26 @@ if TYPE_CHECKING:
 def read(folder: Path) -> ReportModel:
     """Read a results folder. Raises UsageError for no journal, or files that are unreadable here."""
     journal = _journal(folder / JOURNAL)
-    told = _result(folder / RESULT)
+    stored = _result(folder / RESULT)
     subject = next((line for line in journal if line.get("kind") == "subject"), {})
-    if not told:
-        told = {"kind": UNFINISHED, "range": subject.get("range", ["", ""])}
-    result = Result(**{f.name: _frozen(told[f.name]) for f in fields(Result) if f.name in told})
-    fix = bool(told.get("fix", subject.get("fix")))
+    if not stored:
+        stored = {"kind": UNFINISHED, "range": subject.get("range", ["", ""])}
+    result = Result(**{f.name: _frozen(stored[f.name]) for f in fields(Result) if f.name in stored})
+    fix = bool(stored.get("fix", subject.get("fix")))
     steps = _steps(folder, [line for line in journal if line.get("kind") == "tested"])
-    confirmation = told.get("confirmation") or {}
+    confirmation = stored.get("confirmation") or {}
     return ReportModel(
         folder=folder,
         result=result,
         steps=steps,
-        revisions=tuple(_titled(one, result, fix=fix) for one in _revisions(steps, told.get("tested") or ())),
+        revisions=tuple(
+            _titled(one, result, fix=fix) for one in _revisions(steps, stored.get("tested") or ())
+        ),
         strategy=str(subject.get("strategy", "")),
         fix=fix,
-        commits=told.get("commits") or None,
-        parents=tuple(told.get("parents") or ()),
-        command=tuple(map(str, told.get("command") or ())),
+        commits=stored.get("commits") or None,
+        parents=tuple(stored.get("parents") or ()),
+        command=tuple(map(str, stored.get("command") or ())),
         confirmation=Confirmation(
             culprit=_pair(confirmation.get("culprit")),
             parent=_pair(confirmation.get("parent")),
@@ -57,12 +59,12 @@ def read(folder: Path) -> ReportModel:
             revert_runs=_pair(confirmation.get("revert_runs")),
             why=str(confirmation.get("revert_why") or ""),
         ),
-        crash_report=str(told.get("crash_report") or ""),
+        crash_report=str(stored.get("crash_report") or ""),
         sources=dict(subject.get("reproducers") or {}),
         included=dict(subject.get("included") or {}),
         reproducers=_copies(folder),
         config=CONFIG if (folder / CONFIG).is_file() else "",
-        versions=told.get("versions") or {},
+        versions=stored.get("versions") or {},
     )
 
 
@@ -159,21 +161,21 @@ def _run(run: Mapping[str, Any], index: int, kept: Mapping[int, tuple[Path, ...]
     )
 
 
-def _belief(told: Mapping[str, Any] | None) -> Belief | None:
-    if not told:
+def _belief(stored: Mapping[str, Any] | None) -> Belief | None:
+    if not stored:
         return None
     return Belief(
-        int(told.get("candidates") or 0),
-        top=tuple((str(sha), str(title), float(p)) for sha, title, p in told.get("top") or ()),
-        spread=tuple(map(float, told.get("spread") or ())),
-        start=int(told.get("start") or 0),
-        width=int(told.get("width") or 0),
+        int(stored.get("candidates") or 0),
+        top=tuple((str(sha), str(title), float(p)) for sha, title, p in stored.get("top") or ()),
+        spread=tuple(map(float, stored.get("spread") or ())),
+        start=int(stored.get("start") or 0),
+        width=int(stored.get("width") or 0),
     )
 
 
-def _revisions(steps: Sequence[Step], told: Sequence[Mapping[str, Any]]) -> tuple[Revision, ...]:
+def _revisions(steps: Sequence[Step], stored: Sequence[Mapping[str, Any]]) -> tuple[Revision, ...]:
     """Tested commits in the order in which they were first tried."""
-    facts = {str(one["commit"]): one for one in told}
+    facts = {str(one["commit"]): one for one in stored}
     made: dict[str, list[Step]] = {}
     for step in steps:
         made.setdefault(step.commit, []).append(step)

@@ -12,7 +12,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pytest_kbisect.bisection.outcome import Outcome
+from pytest_kbisect.evidence.outcome import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -53,7 +53,7 @@ class Result:
     """Of the culprit."""
     fix: bool = False
     """Whether a fix was looked for: then the good end crashes, and the culprit is the first good commit."""
-    beside: str = ""
+    named_good: str = ""
     """The good end that was named, where it is on another branch and `range` begins at the merge base."""
     commits: int = 0
     """In the range."""

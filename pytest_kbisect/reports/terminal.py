@@ -89,11 +89,11 @@ class TerminalReporter:
         if before is None:
             return
         now = self._steps[commit] = live.heard(before, event)
-        told = live.event_line(before, now)
-        if not told and now == before:  # an event that the status line does not show
-            told = words
-        if told and self._verbosity >= (DETAIL if self._is_terminal() else NORMAL):
-            self.line(f"   {told}", log=False)
+        shown = live.event_line(before, now)
+        if not shown and now == before:  # an event that the status line does not show
+            shown = words
+        if shown and self._verbosity >= (DETAIL if self._is_terminal() else NORMAL):
+            self.line(f"   {shown}", log=False)
         else:
             self._draw()
 

@@ -22,7 +22,7 @@ from pytest_kbisect.errors import (
 )
 from pytest_kbisect.guest.ssh import CommandTimeoutError
 from pytest_kbisect.reproducers import ReproducerFile
-from pytest_kbisect.session_request import request_of
+from pytest_kbisect.session.session_request import request_of
 from pytest_kbisect.stash import session_of
 
 _TEST, _TEST_FAILED = "TEST", "test failed: "
@@ -94,8 +94,8 @@ def _expects_something(item: pytest.Item) -> bool:
 def _forget_what_was_no_crash(item: pytest.Item) -> None:
     """A test that went well may crash the kernel while its fixtures clean up, or they may fail at that."""
     if dict(item.user_properties).get(properties.OUTCOME) != "crashed":
-        told = (properties.OUTCOME, properties.TITLE)
-        item.user_properties[:] = [one for one in item.user_properties if one[0] not in told]
+        own = (properties.OUTCOME, properties.TITLE)
+        item.user_properties[:] = [one for one in item.user_properties if one[0] not in own]
 
 
 def _is_waited_for(report: CrashReport, config: pytest.Config) -> bool:
@@ -125,8 +125,8 @@ def _tell_crash(item: pytest.Item, crash: KernelCrash, *, failed: str, whole: bo
     if failed and all(fatality(one) is Fatality.NONE for one in crash.reports):  # else that is why it failed
         shown.append(_as_json(CrashReport(f"{_TEST_FAILED}{failed}", type=_TEST)))
     # All that a run has shown, where a fixture's clean-up shows more.
-    told = (properties.REPORT, properties.WHOLE)
-    item.user_properties[:] = [one for one in item.user_properties if one[0] not in told]
+    own = (properties.REPORT, properties.WHOLE)
+    item.user_properties[:] = [one for one in item.user_properties if one[0] not in own]
     item.user_properties += [(properties.REPORT, text) for text in shown]
     if whole:
         item.user_properties.append((properties.WHOLE, "1"))

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_kbisect.bisection.evidence import Evidence, Prices
-from pytest_kbisect.bisection.history import History
-from pytest_kbisect.bisection.outcome import CommitResult, Outcome, Run
-from pytest_kbisect.bisection.reference import Reference
-from pytest_kbisect.bisection.run_counts import tally_of
-from pytest_kbisect.bisection.strategies.bayes import Bayes
-from pytest_kbisect.bisection.strategies.classic import FIRST_RUNS, Classic
-from pytest_kbisect.bisection.strategy import Answer, Experiment
-from pytest_kbisect.bisection.verdict import LIMITS, Limits, crash_chance, judge, judge_reported
+from pytest_kbisect.evidence.by_kernel import Evidence, Prices
+from pytest_kbisect.evidence.outcome import CommitResult, Outcome, Run
+from pytest_kbisect.evidence.reference import Reference
+from pytest_kbisect.evidence.run_counts import count_runs
+from pytest_kbisect.evidence.verdict import LIMITS, Limits, crash_chance, judge, judge_reported
+from pytest_kbisect.history.candidates import History
+from pytest_kbisect.strategies.bayes import Bayes
+from pytest_kbisect.strategies.classic import FIRST_RUNS, Classic
+from pytest_kbisect.strategies.strategy import Answer, Experiment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_kbisect.bisection.strategy import Strategy
+    from pytest_kbisect.strategies.strategy import Strategy
 
 _HISTORIES: dict[int, tuple[object, History]] = {}
 
@@ -99,8 +99,8 @@ def verdict_rule(
         for side in (reference, runs)
     )
     known = Reference().grown(seen)
-    tally = tally_of(made, known)
+    counts = count_runs(made, known)
     if len(made) >= FIRST_RUNS and made == seen:
         # So many runs are made on the reported commit: these are the reference's own.
-        return judge_reported(tally)
-    return judge(tally, chance=crash_chance(tally_of(seen, known)), limits=limits)
+        return judge_reported(counts)
+    return judge(counts, chance=crash_chance(count_runs(seen, known)), limits=limits)

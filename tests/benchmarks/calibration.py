@@ -20,9 +20,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from adapters import prices, session
 from simulated import World, line
 
-from pytest_kbisect.bisection.evidence import Evidence
-from pytest_kbisect.bisection.strategies.bayes import Bayes
-from pytest_kbisect.bisection.strategy import Answer, Experiment
+from pytest_kbisect.evidence.by_kernel import Evidence
+from pytest_kbisect.strategies.bayes import Bayes
+from pytest_kbisect.strategies.strategy import Answer, Experiment
 
 BINS = ((0.0, 0.9), (0.9, 0.95), (0.95, 0.99), (0.99, 1.01))
 SIZES = (30, 100, 300, 1000)

@@ -39,7 +39,7 @@ WAYS = {"restoring": 2, "sharing": 2, "skipping": 2, "narrowing": 2, "prefetchin
 def switch_off(way: str) -> None:
     """In a process of a bisection: do without."""
     if way == "sharing":
-        from pytest_kbisect.bisection.evidence import Evidence
+        from pytest_kbisect.evidence.by_kernel import Evidence
 
         join = Evidence._join
 

@@ -24,15 +24,15 @@ from typing import Any
 
 from pytest_kbisect.bisection.commit_request import CommitRequest
 from pytest_kbisect.bisection.experiment_runner import ExperimentRunner
-from pytest_kbisect.bisection.journal import Journal
-from pytest_kbisect.bisection.outcome import CommitResult, Outcome, Run
 from pytest_kbisect.bisection.stages import Bisection, Plan
-from pytest_kbisect.bisection.strategies.bayes import BAYES
-from pytest_kbisect.bisection.strategies.classic import CLASSIC
-from pytest_kbisect.bisection.strategy import AnswerKind
 from pytest_kbisect.errors import KbisectError
+from pytest_kbisect.evidence.journal import Journal
+from pytest_kbisect.evidence.outcome import CommitResult, Outcome, Run
 from pytest_kbisect.kernel.tree import LinuxTree
 from pytest_kbisect.reports.terminal import TerminalReporter
+from pytest_kbisect.strategies.bayes import BAYES
+from pytest_kbisect.strategies.classic import CLASSIC
+from pytest_kbisect.strategies.strategy import AnswerKind
 
 WIDTH = 10
 """Runs side by side, as many as syzkaller makes of a commit."""

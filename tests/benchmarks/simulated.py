@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_kbisect.bisection.history import History
+from pytest_kbisect.history.candidates import History
 
 if TYPE_CHECKING:
-    from pytest_kbisect.bisection.ancestry import Flags
+    from pytest_kbisect.history.ancestry import Flags
 
 
 _BLOCKS = 20

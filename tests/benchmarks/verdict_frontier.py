@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).parent))
 from adapters import verdict_rule
 
-from pytest_kbisect.bisection.verdict import LIMITS, Limits
+from pytest_kbisect.evidence.verdict import LIMITS, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -39,8 +39,8 @@ GRID = {
     "rare": (0.1, 0.2),
     "nearly_always": (0.6, 0.75),
     "constant": (0.65, 0.8),
-    "strangers": (0.5, 0.9, 1.0, 2.0),
-    "kin": (1.0, 2.0, 9.0),
+    "unrelated": (0.5, 0.9, 1.0, 2.0),
+    "related": (1.0, 2.0, 9.0),
     "sure": (0.05,),
 }
 BARS = (6.0, 9.0, 0.9)

@@ -26,19 +26,20 @@ sys.path.insert(0, str(Path(__file__).parent))
 from adapters import prices, session
 from simulated import World, line
 
-from pytest_kbisect.bisection.evidence import Evidence
-from pytest_kbisect.bisection.outcome import CommitResult, Outcome, Run
 from pytest_kbisect.bisection.search import Rules, Search
-from pytest_kbisect.bisection.strategies.bayes import Bayes
-from pytest_kbisect.bisection.strategy import GOOD_END, Answer, Experiment
+from pytest_kbisect.evidence.by_kernel import Evidence
+from pytest_kbisect.evidence.outcome import CommitResult, Outcome, Run
+from pytest_kbisect.history.candidates import GOOD_END
 from pytest_kbisect.reports.terminal import TerminalReporter
+from pytest_kbisect.strategies.bayes import Bayes
+from pytest_kbisect.strategies.strategy import Answer, Experiment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pytest_kbisect.bisection.commit_request import CommitRequest
-    from pytest_kbisect.bisection.history import History
-    from pytest_kbisect.bisection.run_counts import RunCounts
+    from pytest_kbisect.evidence.run_counts import RunCounts
+    from pytest_kbisect.history.candidates import History
 
 MASK = Run(Outcome.CRASHED, title="BUG: unable to handle page fault in mask", type="BUG", frame="mask")
 SILENT = Run(Outcome.OK, message="did not reach the code")
@@ -238,7 +239,7 @@ def trial(make: Make, size: int, seed: int) -> tuple[Strange, Answer, Answer]:
     history = line(size)
     world = Strange(history, **make(history, random.Random(seed)), seed=seed)
     strategy = FirstAnswer(history, prices=prices(world), confidence=CONFIDENCE)
-    evidence = Watched(history, vouched=True)
+    evidence = Watched(history, trusted=True)
     search = Search(GOOD, history, evidence, strategy, Sessions(world), TerminalReporter(), Rules())  # type: ignore[arg-type]
     with contextlib.redirect_stdout(io.StringIO()):
         answer = search.run()

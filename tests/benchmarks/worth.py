@@ -25,14 +25,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 from adapters import prices, session
 from simulated import World, line
 
-from pytest_kbisect.bisection.evidence import Evidence
-from pytest_kbisect.bisection.history import History
-from pytest_kbisect.bisection.strategies.bayes import Bayes
-from pytest_kbisect.bisection.strategies.bayes.priors import weights
-from pytest_kbisect.bisection.strategy import Answer
+from pytest_kbisect.evidence.by_kernel import Evidence
+from pytest_kbisect.history.candidates import History
+from pytest_kbisect.strategies.bayes import Bayes
+from pytest_kbisect.strategies.bayes.priors import weights
+from pytest_kbisect.strategies.strategy import Answer
 
 if TYPE_CHECKING:
-    from pytest_kbisect.bisection.ancestry import Weights
+    from pytest_kbisect.history.ancestry import Weights
 
 CHANCE = 0.5
 """How often the bugs crash; at 0.5 a search is nearly all builds."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
-from pytest_kbisect.bisection.history import History
+from pytest_kbisect.history.candidates import History
 from pytest_kbisect.kernel.tree import LOG_LINE
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from worlds import BOOT, CRASH, INFRA, OK, OTHER, drive, session
 
-from pytest_kbisect.bisection.evidence import Evidence, Prices
-from pytest_kbisect.bisection.history import History
-from pytest_kbisect.bisection.outcome import CommitResult as Found
-from pytest_kbisect.bisection.strategies.bayes import Bayes
-from pytest_kbisect.bisection.strategies.bayes.confirm import Confirmation
-from pytest_kbisect.bisection.strategies.classic import Classic
-from pytest_kbisect.bisection.strategy import GOOD_END, AnswerKind
+from pytest_kbisect.evidence.by_kernel import Evidence, Prices
+from pytest_kbisect.evidence.outcome import CommitResult as Found
+from pytest_kbisect.history.candidates import GOOD_END, History
+from pytest_kbisect.strategies.bayes import Bayes
+from pytest_kbisect.strategies.bayes.confirm import Confirmation
+from pytest_kbisect.strategies.classic import Classic
+from pytest_kbisect.strategies.strategy import AnswerKind
 
 PRICES = Prices(build=300, run=60, width=10)
 NAMES = [f"{letter}{number}" for number in range(3) for letter in "abcdefgh"]
@@ -23,7 +23,7 @@ NAMES = [f"{letter}{number}" for number in range(3) for letter in "abcdefgh"]
 
 @st.composite
 def logs(draw):
-    """What git might print: any commits with any parents, among them cycles, octopuses, roots, strangers."""
+    """What git might print: any commits with any parents, among them cycles, octopuses, roots, unknown ones."""
     names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=20, unique=True))
     parents = [draw(st.lists(st.sampled_from([*names, "x", "y"]), max_size=4)) for _ in names]
     return "".join(
@@ -141,17 +141,17 @@ def test_equal_signatures_are_believed_until_runs_say_otherwise():
     evidence.add(9, session([CRASH] * 3))
     evidence.add(5, session([CRASH] * 3, signature="one"))
     evidence.add(4, session((), signature="one"))
-    assert evidence.tally(4).matching == 3
+    assert evidence.counts(4).matching == 3
     assert evidence.known_kernels >= {"one"}
     evidence.add(4, session([OK] * 3, signature="one"))
-    assert (evidence.tally(4).matching, evidence.tally(4).ok) == (3, 3)  # flaky, it may be
+    assert (evidence.counts(4).matching, evidence.counts(4).ok) == (3, 3)  # flaky, it may be
     evidence.add(4, session([OK] * 27, signature="one"))
-    assert (evidence.tally(4).matching, evidence.tally(4).ok) == (0, 30)
-    assert (evidence.tally(5).matching, evidence.tally(5).ok) == (3, 0)
+    assert (evidence.counts(4).matching, evidence.counts(4).ok) == (0, 30)
+    assert (evidence.counts(5).matching, evidence.counts(5).ok) == (3, 0)
     assert evidence.signature(4) == evidence.signature(5) == "one"
     assert "one" not in evidence.known_kernels
     evidence.add(3, session((), signature="one"))
-    assert evidence.tally(3).total == 0
+    assert evidence.counts(3).total == 0
 
 
 @pytest.mark.parametrize(("crashes", "apart"), [(10, True), (5, False)])
@@ -160,7 +160,7 @@ def test_a_crash_that_never_fails_to_come_tells_equal_signatures_apart_sooner(cr
     evidence.add(9, session([CRASH] * crashes + [OK] * (10 - crashes)))
     evidence.add(5, session([CRASH] * 4, signature="one"))
     evidence.add(4, session([OK] * 4, signature="one"))
-    assert (evidence.tally(4).matching == 0) == apart
+    assert (evidence.counts(4).matching == 0) == apart
 
 
 def test_the_last_word_is_by_runs_at_the_commits_themselves():

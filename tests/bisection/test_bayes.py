@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds import BOOT, CRASH, INFRA, OK, OTHER, drive, session, world
 
-from pytest_kbisect.bisection.evidence import Evidence, Prices
-from pytest_kbisect.bisection.history import History
-from pytest_kbisect.bisection.outcome import CommitResult as Found
-from pytest_kbisect.bisection.outcome import Outcome, Run
-from pytest_kbisect.bisection.strategies.bayes import FIRST_RUNS, Bayes, bayesian
-from pytest_kbisect.bisection.strategies.classic import Classic
-from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind
+from pytest_kbisect.evidence.by_kernel import Evidence, Prices
+from pytest_kbisect.evidence.outcome import CommitResult as Found
+from pytest_kbisect.evidence.outcome import Outcome, Run
+from pytest_kbisect.history.candidates import GOOD_END, History
+from pytest_kbisect.strategies.bayes import FIRST_RUNS, Bayes, bayesian
+from pytest_kbisect.strategies.classic import Classic
+from pytest_kbisect.strategies.strategy import Answer, AnswerKind
 
 HISTORY = History.line([f"c{i:03}" for i in range(200)])
 PRICES = Prices(build=300, run=60, width=10)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from worlds import CRASH, OK, OTHER, drive, session, world
 
-from pytest_kbisect.bisection.evidence import Evidence
-from pytest_kbisect.bisection.history import History
-from pytest_kbisect.bisection.outcome import CommitResult as Found
-from pytest_kbisect.bisection.strategies.classic import Classic
-from pytest_kbisect.bisection.strategy import GOOD_END, AnswerKind
+from pytest_kbisect.evidence.by_kernel import Evidence
+from pytest_kbisect.evidence.outcome import CommitResult as Found
+from pytest_kbisect.history.candidates import GOOD_END, History
+from pytest_kbisect.strategies.classic import Classic
+from pytest_kbisect.strategies.strategy import AnswerKind
 
 HISTORY = History.line([f"c{i:02}" for i in range(40)])
 
@@ -83,4 +83,4 @@ def test_a_kernel_seen_before_needs_no_runs():
     answer, asked = drive(Classic(HISTORY), evidence, kernel)
     assert answer.culprit == 16
     assert len(ran) < len(asked)
-    assert evidence.tally(16) == evidence.tally(19)
+    assert evidence.counts(16) == evidence.counts(19)

@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 from worlds import CRASH, OK, OTHER, drive, session
 
-from pytest_kbisect.bisection.evidence import Evidence, Prices
-from pytest_kbisect.bisection.history import History
-from pytest_kbisect.bisection.outcome import Outcome, Run
-from pytest_kbisect.bisection.strategies.bayes import Bayes
-from pytest_kbisect.bisection.strategy import AnswerKind
+from pytest_kbisect.evidence.by_kernel import Evidence, Prices
+from pytest_kbisect.evidence.outcome import Outcome, Run
+from pytest_kbisect.history.candidates import History
+from pytest_kbisect.strategies.bayes import Bayes
+from pytest_kbisect.strategies.strategy import AnswerKind
 
 HISTORY = History.line([f"c{i:03}" for i in range(200)])
 SILENT = Run(Outcome.OK, message="silent", seconds=1)

@@ -6,8 +6,8 @@ import pytest
 
 from pytest_kbisect.bisection.commit_request import CommitRequest, Share
 from pytest_kbisect.bisection.experiment_runner import ExperimentRunner
-from pytest_kbisect.bisection.journal import Journal
-from pytest_kbisect.bisection.outcome import CommitResult as Found
+from pytest_kbisect.evidence.journal import Journal
+from pytest_kbisect.evidence.outcome import CommitResult as Found
 from pytest_kbisect.reports.terminal import TerminalReporter
 
 

@@ -7,13 +7,12 @@ from dataclasses import replace
 import pytest
 from worlds import OK, session
 
-from pytest_kbisect.bisection.evidence import Evidence
-from pytest_kbisect.bisection.failure import failure_of
-from pytest_kbisect.bisection.history import History
-from pytest_kbisect.bisection.outcome import Outcome, Report, Run
-from pytest_kbisect.bisection.reference import Match, Reference, known_by, match_of
-from pytest_kbisect.bisection.related import match_crashes
-from pytest_kbisect.bisection.strategy import GOOD_END
+from pytest_kbisect.evidence.by_kernel import Evidence
+from pytest_kbisect.evidence.failure import failure_of
+from pytest_kbisect.evidence.outcome import Outcome, Report, Run
+from pytest_kbisect.evidence.reference import Match, Reference, known_by, match_of
+from pytest_kbisect.evidence.related import match_crashes
+from pytest_kbisect.history.candidates import GOOD_END, History
 
 HISTORY = History.line([f"c{i}" for i in range(40)])
 
@@ -69,7 +68,7 @@ def seen(*runs: Run, expected: str = "") -> Evidence:
     evidence = Evidence(
         HISTORY,
         matcher=match_crashes,
-        vouched=True,
+        trusted=True,
         reference=Reference(frozenset({f"WARNING in {expected}"} if expected else ())),
     )
     evidence.add(HISTORY.bad_end, session(runs))
@@ -126,7 +125,7 @@ def test_a_report_like_the_bugs_that_comes_with_it_is_another_bugs() -> None:
     assert evidence.count([alone]).related == 1
     evidence.add(20, session([run("nr_remove", "nr_insert")]))
     assert evidence.count([alone]).unrelated == 1
-    assert evidence.tally(20).matching == 1
+    assert evidence.counts(20).matching == 1
     assert evidence.others == {"WARNING in nr_remove": "it came in the same run as the bug"}
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from worlds import BOOT, CRASH, OK, OTHER, drive, session, world
 
-from pytest_kbisect.bisection.evidence import Evidence, Prices
-from pytest_kbisect.bisection.history import History
-from pytest_kbisect.bisection.reference import Reference
 from pytest_kbisect.bisection.reverting import RevertCheck
-from pytest_kbisect.bisection.strategies.bayes import Bayes
-from pytest_kbisect.bisection.strategies.bayes.confirm import Confirmation
-from pytest_kbisect.bisection.strategies.classic import Classic
-from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind
+from pytest_kbisect.evidence.by_kernel import Evidence, Prices
+from pytest_kbisect.evidence.reference import Reference
+from pytest_kbisect.history.candidates import GOOD_END, History
+from pytest_kbisect.strategies.bayes import Bayes
+from pytest_kbisect.strategies.bayes.confirm import Confirmation
+from pytest_kbisect.strategies.classic import Classic
+from pytest_kbisect.strategies.strategy import Answer, AnswerKind
 
 HISTORY = History.line([f"c{i:03}" for i in range(100)])
 PRICES = Prices(build=300, run=60, width=10)

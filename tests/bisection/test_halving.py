@@ -8,7 +8,7 @@ import re
 import pytest
 from graphs import git, make_repo, random_parents, read_history
 
-from pytest_kbisect.bisection.strategies.halving import Halving, estimate_steps, halve
+from pytest_kbisect.strategies.halving import Halving, estimate_steps, halve
 
 
 def git_says(text: str):

@@ -12,14 +12,14 @@ from worlds import KINDS
 from pytest_kbisect.bisection.conclusion import last_words, result_of
 from pytest_kbisect.bisection.driver import _exit_code
 from pytest_kbisect.bisection.experiment_runner import ExperimentRunner
-from pytest_kbisect.bisection.journal import Journal
-from pytest_kbisect.bisection.outcome import CommitResult as Found
-from pytest_kbisect.bisection.outcome import Outcome, Report, Run
 from pytest_kbisect.bisection.stages import Bisection, Plan
-from pytest_kbisect.bisection.strategy import AnswerKind
 from pytest_kbisect.errors import ExitCode
+from pytest_kbisect.evidence.journal import Journal
+from pytest_kbisect.evidence.outcome import CommitResult as Found
+from pytest_kbisect.evidence.outcome import Outcome, Report, Run
 from pytest_kbisect.kernel.tree import LinuxTree
 from pytest_kbisect.reports.terminal import TerminalReporter
+from pytest_kbisect.strategies.strategy import AnswerKind
 
 STACK = ("store", "check", "control")
 TRACE = "Call Trace:\n" + "".join(f" {name}+0x1/0x2\n" for name in (*STACK, "do_syscall_64"))

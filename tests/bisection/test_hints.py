@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pytest_kbisect.bisection import hints
-from pytest_kbisect.bisection.history import History
+from pytest_kbisect.history.candidates import History
 from pytest_kbisect.kernel.sources import Sources
 from pytest_kbisect.kernel.tree import LinuxTree
 

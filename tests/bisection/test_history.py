@@ -11,9 +11,8 @@ from graphs import make_repo, random_parents, read_history
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_kbisect.bisection.ancestry import Ancestry
-from pytest_kbisect.bisection.history import History
-from pytest_kbisect.bisection.strategy import GOOD_END
+from pytest_kbisect.history.ancestry import Ancestry
+from pytest_kbisect.history.candidates import GOOD_END, History
 
 GRAPHS = st.lists(st.lists(st.integers(1, 9), max_size=4), min_size=1, max_size=90).map(
     lambda rows: [tuple(dict.fromkeys(max(GOOD_END, i - back) for back in row)) for i, row in enumerate(rows)]

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from pytest_kbisect.bisection.strategies.bayes.priors import UNIFORM, read_files, weights
+from pytest_kbisect.strategies.bayes.priors import UNIFORM, read_files, weights
 
 COMMITS = ("stack", "folder", "other", "docs", "kconfig", "merge", "unknown")
 FILES = {

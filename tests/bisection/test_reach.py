@@ -8,11 +8,11 @@ import pytest
 from test_witness import CRASH
 from worlds import OK
 
-from pytest_kbisect.bisection.outcome import Report
-from pytest_kbisect.bisection.reach import Reach, reach_of
-from pytest_kbisect.bisection.reference import Match, Reference, match_names
-from pytest_kbisect.bisection.run_counts import tally_of
-from pytest_kbisect.bisection.witness import path_of
+from pytest_kbisect.evidence.outcome import Report
+from pytest_kbisect.evidence.reach import Reach, reach_of
+from pytest_kbisect.evidence.reference import Match, Reference, match_names
+from pytest_kbisect.evidence.run_counts import count_runs
+from pytest_kbisect.evidence.witness import path_of
 
 PATH = ("tun_get_user", "tun_chr_write_iter")
 KNOWN = Reference(path=PATH).grown([CRASH])
@@ -53,12 +53,12 @@ def test_how_far_a_run_came(facts, reach) -> None:
     ],
 )
 def test_silent_runs_are_no_evidence(runs, ok, silent) -> None:
-    tally = tally_of(runs, KNOWN)
-    assert (tally.ok, tally.silent, tally.telling, tally.booted) == (ok, silent, ok, len(runs))
+    counts = count_runs(runs, KNOWN)
+    assert (counts.ok, counts.silent, counts.informative, counts.booted) == (ok, silent, ok, len(runs))
 
 
 @pytest.mark.parametrize(
-    ("run", "counts"),
+    ("run", "kind"),
     [
         (replace(OTHER, reached=PATH), "ok"),  # it showed another bug, and went on past this one's place
         (replace(OTHER, reached=PATH, whole=False), "unrelated"),
@@ -67,25 +67,25 @@ def test_silent_runs_are_no_evidence(runs, ok, silent) -> None:
         (replace(OTHER, reached=PATH, reports=(Report("WARNING in mask"), Report(CRASH.title))), "matching"),
     ],
 )
-def test_a_run_that_showed_another_bug(run, counts) -> None:
-    tally = tally_of([run], KNOWN)
-    assert getattr(tally, counts) == tally.total == 1
+def test_a_run_that_showed_another_bug(run, kind) -> None:
+    counts = count_runs([run], KNOWN)
+    assert getattr(counts, kind) == counts.total == 1
 
 
 def test_after_one_report_lockdep_is_off() -> None:
     title = "possible deadlock in tun_get_user"
     deadlock = Reference(frozenset({title}), path=PATH)
     other = replace(OTHER, reached=PATH, title="possible deadlock in mask", type="LOCKDEP")
-    assert tally_of([other], deadlock).ok == 0
-    assert tally_of([replace(other, title="WARNING in mask", type="WARNING")], deadlock).ok == 1
+    assert count_runs([other], deadlock).ok == 0
+    assert count_runs([replace(other, title="WARNING in mask", type="WARNING")], deadlock).ok == 1
 
 
 def test_after_one_report_kasan_makes_no_more() -> None:
     title = "KASAN: slab-use-after-free Read in tun_get_user"
     known = Reference(frozenset({title}), path=PATH)
     other = replace(OTHER, reached=PATH, title="KASAN: slab-out-of-bounds Read in mask", type="KASAN-READ")
-    assert tally_of([other], known).ok == 0
-    assert tally_of([replace(other, title="WARNING in mask", type="WARNING")], known).ok == 1
+    assert count_runs([other], known).ok == 0
+    assert count_runs([replace(other, title="WARNING in mask", type="WARNING")], known).ok == 1
 
 
 def test_a_similar_report_is_not_the_bugs_if_the_bugs_own_statement_was_passed() -> None:
@@ -96,7 +96,7 @@ def test_a_similar_report_is_not_the_bugs_if_the_bugs_own_statement_was_passed()
 
     known = Reference(frozenset({"WARNING in tun_get_user"}), path=PATH)
     passed = replace(OTHER, type="WARNING", reached=PATH)
-    for run, counts in [
+    for run, kind in [
         (passed, "ok"),
         (replace(passed, whole=False), "related"),
         (replace(passed, reached=PATH[1:], inlined=PATH[:1]), "related"),
@@ -104,10 +104,10 @@ def test_a_similar_report_is_not_the_bugs_if_the_bugs_own_statement_was_passed()
         (replace(passed, title="WARNING: refcount bug in mask", type="REFCOUNT_WARNING"), "related"),
         (replace(passed, title="KASAN: wild-memory-access Read in mask", type="KASAN-READ"), "related"),
     ]:
-        tally = tally_of([run], known, related)
-        assert getattr(tally, counts) == tally.total == 1, run
+        counts = count_runs([run], known, related)
+        assert getattr(counts, kind) == counts.total == 1, run
     by_its_caller = Reference(frozenset({"WARNING in copy_from_iter"}), path=PATH)
-    assert tally_of([passed], by_its_caller, related).related == 1
+    assert count_runs([passed], by_its_caller, related).related == 1
 
 
 SHOWN = replace(

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from worlds import OK, OTHER, drive, session
 
-from pytest_kbisect.bisection.evidence import Evidence, Prices
-from pytest_kbisect.bisection.history import History
-from pytest_kbisect.bisection.outcome import Outcome, Run
-from pytest_kbisect.bisection.reference import Match, Reference, match_names
-from pytest_kbisect.bisection.related import match_crashes, why_related
-from pytest_kbisect.bisection.strategies.bayes import Bayes
-from pytest_kbisect.bisection.strategies.bayes.confirm import Confirmation
-from pytest_kbisect.bisection.strategy import AnswerKind
+from pytest_kbisect.evidence.by_kernel import Evidence, Prices
+from pytest_kbisect.evidence.outcome import Outcome, Run
+from pytest_kbisect.evidence.reference import Match, Reference, match_names
+from pytest_kbisect.evidence.related import match_crashes, why_related
+from pytest_kbisect.history.candidates import History
+from pytest_kbisect.strategies.bayes import Bayes
+from pytest_kbisect.strategies.bayes.confirm import Confirmation
+from pytest_kbisect.strategies.strategy import AnswerKind
 
 HISTORY = History.line([f"c{i:03}" for i in range(200)])
 PRICES = Prices(build=300, run=60, width=10)
@@ -121,7 +121,7 @@ def test_a_bug_that_had_another_title_once_is_followed_to_its_culprit(culprit):
 
 
 def test_ok_runs_speak_against_kin():
-    """The kin are of another bug that came and went: commits after them do not crash."""
+    """The related crashes are of another bug that came and went: commits after them do not crash."""
 
     def kernel(i, runs):
         return session([BUG if i >= 150 else RENAMED if 60 <= i < 90 else OK] * runs, signature=f"s{i}")
@@ -134,8 +134,8 @@ def test_strangers_beside_kin_make_them_strangers():
     evidence = Evidence(HISTORY)
     evidence.add(199, session([BUG] * 3))
     evidence.add(50, session([RENAMED, OTHER] * 5, signature="mixed"))
-    evidence.add(60, session([RENAMED] * 9 + [OTHER], signature="kin"))
-    assert (evidence.tally(50).kin, evidence.tally(60).kin) == (0, 9)
+    evidence.add(60, session([RENAMED] * 9 + [OTHER], signature="related"))
+    assert (evidence.counts(50).credited, evidence.counts(60).credited) == (0, 9)
     strategy = Bayes(HISTORY, prices=PRICES)
     assert strategy.chance_of_bug(evidence, 60) > 0.8
     assert 0.2 < Bayes(HISTORY).chance_of_bug(evidence, 20) < 0.8  # may have come with either
@@ -145,9 +145,9 @@ def test_titles_seen_beside_the_bug_on_bad_commits_become_its_own():
     evidence = Evidence(HISTORY)
     evidence.add(199, session([BUG] * 3))
     evidence.add(50, session([RENAMED] * 4, signature="older"))
-    assert evidence.tally(50).matching == 0
+    assert evidence.counts(50).matching == 0
     evidence.add(120, session([BUG, BUG, RENAMED, RENAMED, OTHER], signature="both"))
-    assert evidence.tally(50).matching == 4
+    assert evidence.counts(50).matching == 4
     assert OTHER.title not in evidence.reference.titles
 
 

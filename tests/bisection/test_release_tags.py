@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_kbisect.bisection.outcome import Verdict
-from pytest_kbisect.bisection.release_tags import WalkEnd, parse_release, pick, releases, walk
+from pytest_kbisect.evidence.outcome import Verdict
+from pytest_kbisect.strategies.release_tags import WalkEnd, parse_release, pick, releases, walk
 
 MAINS = [f"v6.{n}" for n in range(5, -1, -1)] + [f"v5.{n}" for n in range(19, 3, -1)]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from worlds import BOOT, CRASH, INFRA, OK, OTHER, drive, session
 
-from pytest_kbisect.bisection.evidence import Evidence
-from pytest_kbisect.bisection.history import History
-from pytest_kbisect.bisection.reference import Reference
-from pytest_kbisect.bisection.release_tags import releases
-from pytest_kbisect.bisection.strategies.bayes import Bayes
-from pytest_kbisect.bisection.strategies.release_walk import ReleaseWalk
-from pytest_kbisect.bisection.strategy import AnswerKind
+from pytest_kbisect.evidence.by_kernel import Evidence
+from pytest_kbisect.evidence.reference import Reference
+from pytest_kbisect.history.candidates import History
+from pytest_kbisect.strategies.bayes import Bayes
+from pytest_kbisect.strategies.release_tags import releases
+from pytest_kbisect.strategies.release_walk import ReleaseWalk
+from pytest_kbisect.strategies.strategy import AnswerKind
 
 TAGS = releases(["v6.0", "v6.1", "v6.2", "v6.3"])
 

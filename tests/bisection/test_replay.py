@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_kbisect.bisection.outcome import Outcome, Verdict
 from pytest_kbisect.bisection.replay import read_log, second_opinion
+from pytest_kbisect.evidence.outcome import Outcome, Verdict
 
 A, B, C, D = ("a" * 40, "b" * 40, "c" * 40, "d" * 40)
 RUNS = "".join(f"run #{i}: crashed: WARNING in foo\n" for i in range(9))

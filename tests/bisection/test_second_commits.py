@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from worlds import CRASH, OK, session
 
-from pytest_kbisect.bisection.evidence import Evidence, Prices
-from pytest_kbisect.bisection.history import History
-from pytest_kbisect.bisection.strategies.bayes import Bayes
-from pytest_kbisect.bisection.strategy import GOOD_END, AnswerKind
+from pytest_kbisect.evidence.by_kernel import Evidence, Prices
+from pytest_kbisect.history.candidates import GOOD_END, History
+from pytest_kbisect.strategies.bayes import Bayes
+from pytest_kbisect.strategies.strategy import AnswerKind
 
 HISTORY = History.line([f"c{i:03}" for i in range(100)])
 

@@ -10,20 +10,20 @@ from worlds import KINDS
 
 from pytest_kbisect.bisection.commit_request import CommitRequest
 from pytest_kbisect.bisection.conclusion import crash_words, last_words, looked_up, reason_of, result_of
-from pytest_kbisect.bisection.evidence import Evidence
 from pytest_kbisect.bisection.experiment_runner import ExperimentRunner
-from pytest_kbisect.bisection.history import History
-from pytest_kbisect.bisection.journal import Journal, read_records
-from pytest_kbisect.bisection.outcome import CommitResult as Found
-from pytest_kbisect.bisection.outcome import Outcome, Run, Verdict
 from pytest_kbisect.bisection.remarks import remarks
 from pytest_kbisect.bisection.replay import read_log
 from pytest_kbisect.bisection.search import Rules, Search
 from pytest_kbisect.bisection.stages import Bisection, Plan
-from pytest_kbisect.bisection.strategies.bayes import Bayes
-from pytest_kbisect.bisection.strategy import GOOD_END, Answer, AnswerKind, Experiment, Strategy
+from pytest_kbisect.evidence.by_kernel import Evidence
+from pytest_kbisect.evidence.journal import Journal, read_records
+from pytest_kbisect.evidence.outcome import CommitResult as Found
+from pytest_kbisect.evidence.outcome import Outcome, Run, Verdict
+from pytest_kbisect.history.candidates import GOOD_END, History
 from pytest_kbisect.kernel.tree import LinuxTree
 from pytest_kbisect.reports.terminal import TerminalReporter
+from pytest_kbisect.strategies.bayes import Bayes
+from pytest_kbisect.strategies.strategy import Answer, AnswerKind, Experiment, Strategy
 
 CRASH = Run(Outcome.CRASHED, title="WARNING in foo", type="WARNING", frame="foo", seconds=1)
 OK = Run(Outcome.OK, seconds=1)
@@ -245,7 +245,7 @@ def test_the_journal_says_where_the_search_began(releases, linux, bisect, tmp_pa
         finding = bisect("..HEAD")
     records = read_records(tmp_path / "result" / "journal.jsonl")
     begins = [record for record in records if record["kind"] == "search"]
-    assert begins == [{"kind": "search", "good": finding.search.good, "vouched": False}]
+    assert begins == [{"kind": "search", "good": finding.search.good, "trusted": False}]
 
 
 def test_a_release_of_two_names_is_tested_once(releases, linux, bisect, tmp_path):
@@ -350,7 +350,7 @@ def test_ends_on_two_branches(linux, bisect, tmp_path):
     assert -1 in finding.search.found
     assert finding.search.good == base
     told = result_of(finding)
-    assert told.beside == linux.git("rev-parse", "stable")
+    assert told.named_good == linux.git("rev-parse", "stable")
 
 
 def test_ends_on_two_branches_that_part_after_the_bug(linux, bisect):
@@ -595,7 +595,7 @@ def test_a_crash_that_is_taken_for_another_bug_is_told(linux, tmp_path):
     runner = ExperimentRunner(
         FakeLauncher(tree), Journal(tmp_path / "journal.jsonl", {}), TerminalReporter(), per_run=1
     )
-    evidence = Evidence(history, vouched=True)
+    evidence = Evidence(history, trusted=True)
     search = Search("good", history, evidence, Bayes(history), runner, TerminalReporter(), Rules())
     other = replace(CRASH, title="WARNING in bar", frame="bar")
     search.evidence.add(0, Found(end, (CRASH,) * 7 + (other,) * 3, "of the end"))
@@ -608,7 +608,7 @@ class AsksTwice(Strategy):
     """A strategy that wants two runs of the only commit, one after the other."""
 
     def decide(self, evidence):
-        if evidence.tally(0).total < 2:
+        if evidence.counts(0).total < 2:
             return Experiment(0, 1)
         return self.conclude(evidence)
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 from worlds import world
 
-from pytest_kbisect.bisection.evidence import Evidence, Prices
-from pytest_kbisect.bisection.history import History
-from pytest_kbisect.bisection.strategies.bayes import Bayes
-from pytest_kbisect.bisection.strategy import Answer
+from pytest_kbisect.evidence.by_kernel import Evidence, Prices
+from pytest_kbisect.history.candidates import History
+from pytest_kbisect.strategies.bayes import Bayes
+from pytest_kbisect.strategies.strategy import Answer
 
 HISTORY = History.line([f"c{i:04}" for i in range(1000)])
 PRICES = Prices(build=300, run=60, width=10)

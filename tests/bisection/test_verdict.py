@@ -1,4 +1,4 @@
-"""Verdicts from tallies, and which crashes are the same bug by their titles."""
+"""Verdicts from run counts, and which crashes are the same bug by their titles."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_kbisect.bisection.outcome import Outcome, Run, Verdict
-from pytest_kbisect.bisection.reference import Match, Reference, match_names
-from pytest_kbisect.bisection.run_counts import RunCounts, tally_of
-from pytest_kbisect.bisection.verdict import LIMITS, judge
+from pytest_kbisect.evidence.outcome import Outcome, Run, Verdict
+from pytest_kbisect.evidence.reference import Match, Reference, match_names
+from pytest_kbisect.evidence.run_counts import RunCounts, count_runs
+from pytest_kbisect.evidence.verdict import LIMITS, judge
 
 
 def reference(*titles):
@@ -48,7 +48,7 @@ def test_a_crash_seen_on_the_side_is_not_what_the_bug_is_known_by():
 
 
 @pytest.mark.parametrize(
-    ("tally", "chance", "verdict"),
+    ("counts", "chance", "verdict"),
     [
         (RunCounts(matching=10), 0.95, Verdict.BAD),
         (RunCounts(matching=1, ok=9), 0.95, Verdict.SKIP),
@@ -66,28 +66,28 @@ def test_a_crash_seen_on_the_side_is_not_what_the_bug_is_known_by():
         (RunCounts(), None, Verdict.SKIP),
     ],
 )
-def test_verdict(tally, chance, verdict):
-    assert judge(tally, chance=chance) is verdict
+def test_verdict(counts, chance, verdict):
+    assert judge(counts, chance=chance) is verdict
 
 
 COUNTS = st.integers(0, 12)
 
 
 @given(st.builds(RunCounts, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS), st.none() | st.floats(0, 1))
-def test_what_is_no_evidence_never_decides(tally, chance):
-    """Nothing but crashes of the bug or its kin makes a commit bad; nothing but ok runs makes it good."""
-    verdict = judge(tally, chance=chance)
+def test_what_is_no_evidence_never_decides(counts, chance):
+    """Only crashes of the bug, or related ones, make a commit bad; only ok runs make it good."""
+    verdict = judge(counts, chance=chance)
     if verdict is Verdict.BAD:
-        assert tally.matching + tally.related >= 2
+        assert counts.matching + counts.related >= 2
     if verdict is Verdict.GOOD:
-        assert tally.ok
-        assert not tally.matching
+        assert counts.ok
+        assert not counts.matching
 
 
 def test_stricter_limits_leave_more_open():
     mixed = RunCounts(matching=4, unrelated=4, ok=2)
     assert judge(mixed, chance=0.95) is Verdict.BAD
-    assert judge(mixed, chance=0.95, limits=replace(LIMITS, strangers=0.5)) is Verdict.SKIP
+    assert judge(mixed, chance=0.95, limits=replace(LIMITS, unrelated=0.5)) is Verdict.SKIP
 
 
 def test_runs_are_counted_by_what_they_say():
@@ -99,14 +99,14 @@ def test_runs_are_counted_by_what_they_say():
         Run(Outcome.CRASHED, "WARNING in foo_close"),
         Run(Outcome.CRASHED, "KASAN: use-after-free Read in bar"),
     ]
-    assert tally_of(runs, reference("WARNING in foo_open")) == RunCounts(1, 1, 1, 1, 1, 1)
+    assert count_runs(runs, reference("WARNING in foo_open")) == RunCounts(1, 1, 1, 1, 1, 1)
 
 
 @pytest.mark.parametrize("title", ["lost connection to test machine", "SYZFATAL: executor failed"])
 def test_a_fault_of_the_harness_is_no_crash_but_where_it_is_the_bug(title):
     runs = [Run(Outcome.CRASHED, title)]
-    assert tally_of(runs, reference("WARNING in foo_open")) == RunCounts(infra_failed=1)
-    assert tally_of(runs, reference(title)) == RunCounts(matching=1)
+    assert count_runs(runs, reference("WARNING in foo_open")) == RunCounts(infra_failed=1)
+    assert count_runs(runs, reference(title)) == RunCounts(matching=1)
 
 
 def test_ok_runs_among_mostly_failing_machines_are_no_evidence():
@@ -116,6 +116,6 @@ def test_ok_runs_among_mostly_failing_machines_are_no_evidence():
         Run(Outcome.CRASHED, "WARNING in foo_open"),
     )
     known = reference("WARNING in foo_open")
-    assert tally_of([failed] * 5 + [ok] * 5, known).ok == 5
-    assert tally_of([failed] * 6 + [ok] * 4, known) == RunCounts(infra_failed=10)
-    assert tally_of([failed] * 6 + [ok] * 3 + [crash], known) == RunCounts(matching=1, infra_failed=9)
+    assert count_runs([failed] * 5 + [ok] * 5, known).ok == 5
+    assert count_runs([failed] * 6 + [ok] * 4, known) == RunCounts(infra_failed=10)
+    assert count_runs([failed] * 6 + [ok] * 3 + [crash], known) == RunCounts(matching=1, infra_failed=9)

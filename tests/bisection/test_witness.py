@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from worlds import OK
 
-from pytest_kbisect.bisection.outcome import Outcome, Run
-from pytest_kbisect.bisection.witness import Witness, watched_functions, witness_of
+from pytest_kbisect.evidence.outcome import Outcome, Run
+from pytest_kbisect.evidence.witness import Witness, watched_functions, witness_of
 
 REPORT = """\
 WARNING: CPU: 1 PID: 61 at mm/page_alloc.c:5634 __alloc_pages+0x136/0x1a0

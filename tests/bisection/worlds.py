@@ -6,11 +6,11 @@ import itertools
 
 import pytest
 
-from pytest_kbisect.bisection.outcome import CommitResult as Found
-from pytest_kbisect.bisection.outcome import Outcome, Run
-from pytest_kbisect.bisection.strategies.bayes import BAYES
-from pytest_kbisect.bisection.strategies.classic import CLASSIC
-from pytest_kbisect.bisection.strategy import Answer, Experiment
+from pytest_kbisect.evidence.outcome import CommitResult as Found
+from pytest_kbisect.evidence.outcome import Outcome, Run
+from pytest_kbisect.strategies.bayes import BAYES
+from pytest_kbisect.strategies.classic import CLASSIC
+from pytest_kbisect.strategies.strategy import Answer, Experiment
 
 KINDS = {kind.name: kind for kind in (BAYES, CLASSIC)}
 OK, BOOT = Run(Outcome.OK, seconds=1), Run(Outcome.BOOT_FAILED, seconds=1)

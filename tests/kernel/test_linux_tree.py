@@ -167,10 +167,10 @@ class TestRange:
     def test_a_hash_in_a_title_makes_nobody_an_ancestor(self, linux, tree, history):
         linux.git("checkout", "-q", "side")
         linux.commit(f"Revert {history['a']} , it is not here", {"s": "2"})
-        assert tree.parse_range("a..side").beside == history["a"]
+        assert tree.parse_range("a..side").named_good == history["a"]
 
     def test_diverged_ends_begin_at_the_merge_base(self, tree, history):
-        assert tree.parse_range("a..s") == Range(history["base"], history["s"], beside=history["a"])
+        assert tree.parse_range("a..s") == Range(history["base"], history["s"], named_good=history["a"])
 
     def test_release_tags(self, linux, tree, history):
         linux.git("tag", "v6.1", history["base"])

@@ -16,7 +16,7 @@ from pathlib import Path
 from pytest_kbisect.crash import parse_console
 from pytest_kbisect.errors import BootError, KernelCrash
 from pytest_kbisect.guest.ssh import CommandResult
-from pytest_kbisect.session import Session
+from pytest_kbisect.session.shared import Session
 
 CRASH = """\
 WARNING: CPU: 1 PID: 61 at init/main.c:5634 start+0x136/0x1a0

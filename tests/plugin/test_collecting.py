@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_kbisect import errors, needs
-from pytest_kbisect.bisection.journal import Journal
+from pytest_kbisect.evidence.journal import Journal
 
 if TYPE_CHECKING:
     from conftest import Tree

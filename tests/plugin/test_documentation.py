@@ -21,13 +21,13 @@ from messages import messages
 
 import pytest_kbisect
 from pytest_kbisect import doctor, errors, hookspecs, needs, options, plugin, properties, variables
-from pytest_kbisect.bisection.evidence import Evidence
-from pytest_kbisect.bisection.history import History
-from pytest_kbisect.bisection.strategy import AnswerKind, Problem
 from pytest_kbisect.commands import VERBS
 from pytest_kbisect.errors import ExitCode
+from pytest_kbisect.evidence.by_kernel import Evidence
+from pytest_kbisect.history.candidates import History
 from pytest_kbisect.reports import folder
 from pytest_kbisect.reports.result import Result
+from pytest_kbisect.strategies.strategy import AnswerKind, Problem
 
 REFERENCE = "docs/reference/"
 TROUBLE = pages.page("docs/how-to/troubleshooting.md")

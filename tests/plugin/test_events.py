@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_kbisect.bisection.launcher import _Events
-from pytest_kbisect.session import Session
-from pytest_kbisect.session_request import SessionRequest
+from pytest_kbisect.session.session_request import SessionRequest
+from pytest_kbisect.session.shared import Session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

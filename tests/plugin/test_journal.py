@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_kbisect.bisection.journal import Journal
-from pytest_kbisect.bisection.outcome import CommitResult, Outcome, Report, Run
 from pytest_kbisect.errors import UsageError
+from pytest_kbisect.evidence.journal import Journal
+from pytest_kbisect.evidence.outcome import CommitResult, Outcome, Report, Run
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_kbisect.bisection import session_report
-from pytest_kbisect.bisection.outcome import Outcome
 from pytest_kbisect.errors import HostError, UsageError
+from pytest_kbisect.evidence.outcome import Outcome
 
 if TYPE_CHECKING:
     from pathlib import Path

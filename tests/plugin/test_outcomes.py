@@ -7,9 +7,9 @@ from textwrap import dedent
 import pytest
 from junitparser import JUnitXml
 
-from pytest_kbisect.bisection.outcome import Outcome, Run
 from pytest_kbisect.bisection.session_report import read
-from pytest_kbisect.session_request import SessionRequest
+from pytest_kbisect.evidence.outcome import Outcome, Run
+from pytest_kbisect.session.session_request import SessionRequest
 
 CONFTEST = """
     import contextlib

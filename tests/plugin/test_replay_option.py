@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from pytest_kbisect.bisection import hints
-from pytest_kbisect.bisection.journal import Journal
-from pytest_kbisect.bisection.outcome import CommitResult, Outcome, Run
 from pytest_kbisect.errors import UsageError
+from pytest_kbisect.evidence.journal import Journal
+from pytest_kbisect.evidence.outcome import CommitResult, Outcome, Run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,7 +85,7 @@ def test_a_journal_of_a_walk_through_releases(
     journal = Journal(path, {"range": ["", line[-1]], "fix": False})
     for commit, runs in ((line[-1], (CRASH,) * 4), (line[8], (CRASH,)), (line[2], (OK,) * 4)):
         journal.add(CommitResult(commit, runs, f"of {commit}"), reason="", phase="range")
-    journal.note("search", {"good": line[2], "vouched": False})
+    journal.note("search", {"good": line[2], "trusted": False})
     for n, run in ((5, OK), (7, CRASH), (6, OK)):
         journal.add(CommitResult(line[n], (run,) * 8, f"of {line[n]}"), reason="")
     result = replay(pytester, path, f"--kbisect-kernel={linux.path}", *words)

@@ -71,7 +71,7 @@ def test_a_strategy_that_nobody_offers(place) -> None:
 def test_a_strategy_that_two_plugins_offer(place) -> None:
     (place.path / "second.py").write_text(
         "def pytest_kbisect_strategies():\n"
-        "    from pytest_kbisect.bisection.strategies.classic import CLASSIC\n"
+        "    from pytest_kbisect.strategies.classic import CLASSIC\n"
         "    return [CLASSIC]\n"
     )
     done = place.bisect("-p", "second", "--kbisect-strategy=classic", PYTHONPATH=str(place.path))

@@ -12,9 +12,10 @@ import pytest
 from junitparser import JUnitXml, Properties
 from whole import Place
 
-from pytest_kbisect import properties, session_request
+from pytest_kbisect import properties
 from pytest_kbisect.errors import ExitCode, UsageError
-from pytest_kbisect.session_request import SessionRequest
+from pytest_kbisect.session import session_request
+from pytest_kbisect.session.session_request import SessionRequest
 
 SCHEMA = json.loads((pages.DOCS / "reference" / "session-request.schema.json").read_text())
 FULL = SessionRequest(

@@ -9,8 +9,8 @@ import pytest
 from pytest_kbisect import properties
 from pytest_kbisect.crash import CrashReport
 from pytest_kbisect.errors import InfraError
-from pytest_kbisect.expectation import Expectation
-from pytest_kbisect.watching import Places, watch
+from pytest_kbisect.session.expectation import Expectation
+from pytest_kbisect.session.watching import Places, watch
 
 PLACES = Places({"store": (1,), "check": (2,), "vfs_write": (3,)}, ("inlined",), ("absent",))
 

@@ -393,11 +393,11 @@ def test_every_figure_of_the_page(finished: Finished) -> None:
     assert [step for step in steps if re.fullmatch(r"[\d.]+ (s|min.*|h.*)", step)] == [
         duration(seconds_of(one)) for one in tested
     ]
-    tallies = re.findall(r'<span class="tally">[^<]*, ([^<]+)</span>', page)
+    all_counts = re.findall(r'<span class="counts">[^<]*, ([^<]+)</span>', page)
     by_commit: dict[str, float] = {}
     for one in tested:
         by_commit[one["commit"]] = by_commit.get(one["commit"], 0.0) + seconds_of(one)
-    assert tallies == [duration(seconds) for seconds in by_commit.values()]
+    assert all_counts == [duration(seconds) for seconds in by_commit.values()]
     for table, runs in (("Where the time went", False), ("Time in guests, summed over all guests", True)):
         rows = re.findall(
             r'<th scope="row">(\w+)</th><td class="number">([^<]+)</td>',

@@ -7,8 +7,8 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_kbisect.bisection.outcome import CommitResult, Outcome, Run, Verdict
 from pytest_kbisect.bisection.replay import read_log
+from pytest_kbisect.evidence.outcome import CommitResult, Outcome, Run, Verdict
 from pytest_kbisect.reports import bisectlog
 
 OUTCOMES = (Outcome.OK, Outcome.CRASHED, Outcome.BOOT_FAILED, Outcome.INFRA_FAILED)

@@ -16,9 +16,9 @@ import pytest
 from folders import CRASH, Folder, culprit, sha
 
 from pytest_kbisect import host
-from pytest_kbisect.bisection.outcome import UNREPORTED
 from pytest_kbisect.commands import main
 from pytest_kbisect.errors import ExitCode, UsageError
+from pytest_kbisect.evidence.outcome import UNREPORTED
 from pytest_kbisect.guest.qemu import Machine
 from pytest_kbisect.needs import Needs
 from pytest_kbisect.reports import consoles, folder, repeat

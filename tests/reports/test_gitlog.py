@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from folders import Folder
 
-from pytest_kbisect.bisection.outcome import Verdict
 from pytest_kbisect.bisection.replay import read_log
+from pytest_kbisect.evidence.outcome import Verdict
 from pytest_kbisect.reports import gitlog
 from pytest_kbisect.reports.reading import read
 

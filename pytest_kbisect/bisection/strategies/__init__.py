@@ -1,1 +1,0 @@
-"""The strategies that are built in: pure, each made from a Problem and asked with evidence."""

@@ -1,0 +1,184 @@
+"""Every experiment, written down before the next one is chosen: what a bisection resumes from.
+
+A file of JSON lines, appended and fsynced. The first line says what is bisected; a journal of
+something else is refused. A last line cut short by a crash is dropped: its experiment is made again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_kbisect.errors import UsageError
+from pytest_kbisect.evidence.outcome import CommitResult, Outcome, Report, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+_FORMAT = 1
+_LATER: Final[Mapping[str, Any]] = {"crash": None, "included": None, "full_build": False}
+"""Facts that journals had not from the beginning, and what one without stands for; None: any."""
+
+
+class Journal:
+    """The journal in a bisection's folder."""
+
+    def __init__(self, path: Path, subject: Mapping[str, Any]) -> None:
+        """Open or begin it. Raises UsageError where it belongs to another bisection."""
+        self.path = path
+        lines = read_records(path)
+        _mend(path)
+        self.records = [record for record in lines if record.get("kind") == "tested"]
+        self._tested = experiments(lines, path)
+        self._notes = [record for record in lines[1:] if record.get("kind") != "tested"]
+        header = {"kind": "subject", "format": _FORMAT, **json.loads(json.dumps(dict(subject)))}
+        if lines:
+            _compare(lines[0], header, path)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._append(header)
+
+    @property
+    def tested(self) -> tuple[CommitResult, ...]:
+        """What was found so far, in order."""
+        return tuple(self._tested)
+
+    def add(self, tested: CommitResult, **facts: Any) -> None:
+        """Write down one experiment, and why it was made; it is on disk when this returns."""
+        record = {"kind": "tested", **facts, "tested": asdict(tested)}
+        self._append(record)
+        self.records.append(record)
+        self._tested.append(tested)
+
+    def note(self, kind: str, facts: Mapping[str, Any]) -> None:
+        """Write down something else that later decisions rest on."""
+        record = {"kind": kind, **facts}
+        self._append(record)
+        self._notes.append(record)
+
+    def notes(self, kind: str) -> tuple[Mapping[str, Any], ...]:
+        """The notes of a kind, in order."""
+        return tuple(record for record in self._notes if record.get("kind") == kind)
+
+    def noted(self, kind: str) -> Mapping[str, Any] | None:
+        """The last note of a kind; None where there is none."""
+        return next(reversed(self.notes(kind)), None)
+
+    def _append(self, record: Mapping[str, Any]) -> None:
+        left = memoryview(json.dumps(record).encode() + b"\n")
+        with self.path.open("ab", buffering=0) as file:
+            before = file.tell()
+            try:
+                while left:
+                    left = left[file.write(left) :]
+                os.fsync(file.fileno())
+            except BaseException as error:
+                # A full disk takes a part of a line, and the next one must not follow that. A whole line
+                # that Ctrl-C meets on its way to the disk stays.
+                if left or isinstance(error, OSError):
+                    file.truncate(before)
+                raise
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """The whole lines of a journal; what was cut short at its end does not count."""
+    return records_of(path.read_bytes(), path) if path.exists() else []
+
+
+def records_of(raw: bytes, path: Path) -> list[dict[str, Any]]:
+    """The same of what was read from `path`, which may be a pipe."""
+    records = []
+    for number, line in enumerate(raw[: raw.rfind(b"\n") + 1].splitlines(), 1):
+        try:
+            records.append(dict(json.loads(line)))
+        except (ValueError, TypeError):
+            raise _no_line(path, number) from None
+    return records
+
+
+def experiments(records: Sequence[Mapping[str, Any]], path: Path) -> list[CommitResult]:
+    """What a journal's records say was tested. Raises UsageError where one of them does not say it so."""
+    found = []
+    for number, record in enumerate(records, 1):
+        if record.get("kind") == "tested":
+            try:
+                found.append(tested_of(record["tested"]))
+            except (KeyError, TypeError, ValueError, AttributeError):  # another version's, or nobody's
+                raise _no_line(path, number) from None
+    return found
+
+
+def _no_line(path: Path, number: int) -> UsageError:
+    return UsageError(f"{path}:{number} is not a journal line: move the file away to start over")
+
+
+def _mend(path: Path) -> None:
+    """Take off what was cut short at the end: the next append must begin a line."""
+    if path.exists():
+        raw = path.read_bytes()
+        if not raw.endswith(b"\n"):
+            os.truncate(path, raw.rfind(b"\n") + 1)
+
+
+def _compare(found: Mapping[str, Any], wanted: Mapping[str, Any], path: Path) -> None:
+    for key in wanted:
+        known = found.get(key, _LATER.get(key))
+        if known != wanted[key] and not (known is None and key in _LATER and key not in found):
+            raise UsageError(
+                f"{path} belongs to another bisection: its {key} is {_short(known)}, now it is "
+                f"{_short(wanted[key])}; give another --kbisect-dir or move the folder away"
+            )
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+_NAMES: Final = ("alt_titles", "reached", "unreached", "inlined", "absent", "idle")
+"""Facts of a run that are lists of names; journals of older versions have not all of them."""
+
+
+def tested_of(record: Mapping[str, Any]) -> CommitResult:
+    """What was found, from the journal's words."""
+    runs = tuple(
+        Run(
+            **{
+                **run,
+                "outcome": Outcome(run["outcome"]),
+                "reports": tuple(map(_report_of, run.get("reports", ()))),
+                **{name: tuple(run.get(name, ())) for name in _NAMES},
+            }
+        )
+        for run in record["runs"]
+    )
+    tested = CommitResult(**{**record, "runs": runs})
+    _check_kinds(tested)
+    for run in runs:
+        _check_kinds(run)
+        for report in run.reports:
+            _check_kinds(report)
+    return tested
+
+
+def _report_of(record: Mapping[str, Any]) -> Report:
+    return Report(**{**record, "alt_titles": tuple(record.get("alt_titles", ()))})
+
+
+_KINDS: Final[dict[str, type | tuple[type, ...]]] = {
+    "str": str,
+    "float": (float, int),
+    "bool": bool,
+    "dict[str, float]": dict,
+}
+
+
+def _check_kinds(one: CommitResult | Run | Report) -> None:
+    """Raise TypeError where somebody's editor has put text for a number, or nothing for a name."""
+    for field in fields(one):
+        kind = _KINDS.get(str(field.type))
+        if kind is not None and not isinstance(getattr(one, field.name), kind):
+            raise TypeError(f"{field.name} is not {field.type}")

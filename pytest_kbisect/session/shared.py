@@ -1,0 +1,283 @@
+"""What one pytest session shares: the tree, its kernels, the guests' image, the accelerator."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_kbisect import options, parallel, variables
+from pytest_kbisect.errors import HostError, UsageError
+from pytest_kbisect.session.events import Events
+from pytest_kbisect.session.session_request import request_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pytest
+
+    from pytest_kbisect.arch import Architecture
+    from pytest_kbisect.errors import KbisectError
+    from pytest_kbisect.guest.accelerator import Accelerator
+    from pytest_kbisect.guest.disk import DiskImage
+    from pytest_kbisect.guest.guests import Guests
+    from pytest_kbisect.guest.initramfs import GuestImage
+    from pytest_kbisect.guest.qemu import Machine
+    from pytest_kbisect.guest.vm import Guest
+    from pytest_kbisect.kernel.config import ConfigRequest
+    from pytest_kbisect.kernel.image import KernelImage
+    from pytest_kbisect.kernel.tree import LinuxTree
+    from pytest_kbisect.needs import Needs
+    from pytest_kbisect.session.watching import Places, Watched
+
+
+def _kernel_arguments(kernel: KernelImage) -> str:
+    """What is added to a kernel's command line: without it KASAN reports the first bug of a boot only."""
+    config = kernel.config.read_text("utf-8", "replace")
+    return "kasan_multi_shot" if "\nCONFIG_KASAN=y\n" in config else ""
+
+
+class Session:
+    """Lives as long as one pytest process; closing it removes its folder of keys and images."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self.cache = options.cache_folder(config)
+        self.fragments: dict[str, tuple[tuple[str, str], ...]] = {"": ()}
+        """What the selected tests ask of each configuration, by its name (see reproducers.fragments)."""
+        self.request = request_of(config)
+        """What a bisection wants of this session."""
+        folder = Path(self.request.folder) if self.request.folder else None
+        self.bisecting = folder is not None
+        """Whether a bisection started this session, at one of its commits."""
+        self.consoles = folder / "runs" if folder else None
+        """Where consoles are kept; set before the first guest."""
+        self.events = Events(config, folder)
+        self._resources = contextlib.ExitStack()
+        self._kernels: dict[str, KernelImage | Exception] = {}
+        self._places: dict[tuple[str, tuple[str, ...]], Places] = {}
+        self.collection_error: KbisectError | None = None
+        """Found while tests were collected, raised by the first of them: a worker cannot end a session."""
+
+    def close(self) -> None:
+        self._resources.close()
+
+    def check_host(self) -> None:
+        """Check what would fail at the first kernel or guest. Raises HostError or UsageError."""
+        from pytest_kbisect import host
+        from pytest_kbisect.kernel import host_limits
+
+        _ = self.disk  # raises where it cannot be used
+        host_limits.require_path(self.cache)
+        absent = host.missing(host.Purpose.BUILD, host.Purpose.GUEST, architecture=self.architecture)
+        host.require_tools(tool for tool in absent if not tool.optional)
+        try:
+            self.cache.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(
+                f"cannot make the cache folder {self.cache}: {error.strerror}; give --kbisect-cache"
+            ) from None
+        if not os.access(self.cache, os.W_OK | os.X_OK):
+            raise UsageError(f"cannot write the cache folder {self.cache}: give --kbisect-cache")
+
+    # -- the kernel ----------------------------------------------------------------------------------
+
+    @cached_property
+    def tree(self) -> LinuxTree:
+        from pytest_kbisect.kernel.tree import LinuxTree
+
+        path = options.value(self._config, "kernel")
+        if path is None:
+            raise UsageError("no kernel to test: give --kbisect-kernel DIR, a git tree of Linux")
+        return LinuxTree(path, self.cache)
+
+    @cached_property
+    def commit(self) -> str:
+        return self.tree.resolve(options.value(self._config, "commit"))
+
+    @cached_property
+    def architecture(self) -> Architecture:
+        return options.architecture(self._config)
+
+    def config_request(self, configuration: str) -> ConfigRequest:
+        """What the user's files and the selected reproducers ask of a configuration."""
+        from pytest_kbisect.kernel import config
+
+        return config.request(
+            options.value(self._config, "config"),
+            self.fragments.get(configuration, ()),
+            disk_image=self.disk is not None,
+            architecture=self.architecture,
+        )
+
+    def kernel(self, configuration: str = "") -> KernelImage:
+        """The kernel of this session, built once whatever the number of workers; failures are kept too."""
+        if self.collection_error is not None:
+            raise self.collection_error
+        known = self._kernels.get(configuration)
+        if known is None:
+            try:
+                known = self._provide(configuration)
+            except Exception as error:  # noqa: BLE001 - raised below, and again for the next test
+                known = error
+            self._kernels[configuration] = known
+        if isinstance(known, Exception):
+            raise known
+        return known
+
+    def _provide(self, configuration: str) -> KernelImage:
+        from pytest_kbisect.kernel.provide import provide
+
+        return self._resources.enter_context(
+            provide(
+                self.tree,
+                self.commit,
+                self.config_request(configuration),
+                jobs=options.jobs(self._config),
+                progress=lambda message: self.events.progress(self.commit, message),
+                rules=options.build_rules(self._config),
+                owner=os.environ.get("PYTEST_XDIST_TESTRUNUID", ""),
+            )
+        )
+
+    # -- guests ----------------------------------------------------------------------------------------
+
+    @cached_property
+    def folder(self) -> Path:
+        """This process' own folder for keys, images and consoles; what dead processes left is swept."""
+        from pytest_kbisect.scratch import scratch_folder
+
+        return self._resources.enter_context(scratch_folder(self.cache / "run"))
+
+    def share(self) -> Path:
+        """The folder that all processes of this session, or bisection, share: keys, image, frozen guests.
+
+        The first process that asks makes it, for itself and for those that it starts from then on. It goes
+        when that process ends.
+        """
+        return self._shared
+
+    @cached_property
+    def _shared(self) -> Path:
+        given = os.environ.get(variables.SHARED)
+        if given and Path(given).is_dir():
+            return Path(given)
+        from pytest_kbisect.guest.pool import Pool
+
+        folder = self.folder / "shared"
+        self._resources.enter_context(Pool.create(folder / "frozen"))
+        os.environ[variables.SHARED] = str(folder)
+        self._resources.callback(os.environ.pop, variables.SHARED, None)
+        return folder
+
+    @cached_property
+    def disk(self) -> DiskImage | None:
+        """The user's disk image. Raises UsageError where it cannot be used."""
+        path = options.value(self._config, "image")
+        if path is None:
+            return None
+        from pytest_kbisect.guest import disk
+
+        return disk.look_at(path)
+
+    @cached_property
+    def image(self) -> GuestImage:
+        from filelock import FileLock
+
+        from pytest_kbisect.guest import initramfs
+
+        with FileLock(self.share() / "image.lock"):
+            return initramfs.build(self.share() / "image", self.disk, self.architecture)
+
+    @cached_property
+    def _guests(self) -> Guests:
+        from pytest_kbisect.guest.guests import Guests
+        from pytest_kbisect.guest.pool import Pool
+        from pytest_kbisect.kernel.host_limits import memory_available
+
+        fresh = options.value(self._config, "fresh-boot")
+        return Guests(
+            None if fresh else Pool(self.share() / "frozen", memory_available),
+            self.image,
+            resume=self._resume,
+            boot_timeout=options.value(self._config, "boot-timeout"),
+            say=self.events.say,
+        )
+
+    def _resume(self) -> Path | None:
+        """The program that a restored guest runs first, where the host can compile it."""
+        from pytest_kbisect.guest import RESUME_SOURCE
+        from pytest_kbisect.programs import compile_static
+
+        try:
+            return compile_static(RESUME_SOURCE, self.cache / "programs", name="resume")
+        except (UsageError, HostError):
+            self.events.say_once(
+                "note: this host cannot compile static C programs, so restored guests of kernels before 5.18 share random numbers"
+            )
+            return None
+
+    def accelerator(self, kernel: KernelImage) -> Accelerator:
+        from pytest_kbisect.guest import accelerator
+
+        chosen = accelerator.choose(
+            options.value(self._config, "accel"), self.cache, kernel.image, self.architecture
+        )
+        if chosen.why:
+            self.events.say_once(f"note: {chosen.why}")
+        return chosen
+
+    def machine(self, kernel: KernelImage, needs: Needs, initramfs: Path | None) -> Machine:
+        """What a guest of this kernel runs on."""
+        from pytest_kbisect.guest.qemu import Machine
+
+        accelerator = self.accelerator(kernel)
+        return Machine(
+            kernel=kernel.image,
+            initramfs=initramfs,
+            disk=self.disk,
+            memory=needs.memory or options.value(self._config, "memory"),
+            cpus=needs.cpus or options.value(self._config, "cpus"),
+            accelerator=accelerator.name,
+            cpu=accelerator.cpu,
+            architecture=self.architecture,
+            kernel_arguments=_kernel_arguments(kernel),
+        )
+
+    @contextlib.contextmanager
+    def guest(self, kernel: KernelImage, needs: Needs, name: str) -> Iterator[Guest]:
+        """A guest that runs commands; gone after the block. Its console stays where `console_folder` says."""
+        parallel.require_memory(needs.memory or options.value(self._config, "memory"))
+        machine = self.machine(kernel, needs, self.image.initramfs)
+        folder = self.console_folder(name)
+        shutil.rmtree(folder, ignore_errors=True)
+        with self._guests.guest(machine, folder) as guest:
+            yield guest
+
+    def watch(self, guest: Guest, kernel: KernelImage) -> Watched | None:
+        """Note which functions of the crash a guest executes, where the bisection asked for that."""
+        functions = self.request.watch
+        if not functions or options.value(self._config, "gdb"):
+            return None
+        from pytest_kbisect.session import watching
+
+        key = kernel.signature, functions
+        if key not in self._places:
+            self._places[key] = watching.find(kernel, functions, self.tree, self.commit)
+        watched = watching.watch(guest, self._places[key], self.folder / "stub", idle=self.request.idle)
+        if watched.trouble:
+            self.events.say_once(
+                f"note: a run is not watched, whether it reaches the code of the crash: {watched.trouble}"
+            )
+        return watched
+
+    def console_folder(self, name: str) -> Path:
+        """Where the console of one run is kept: the bisection's folder, else pytest's temporary one."""
+        safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[-100:]
+        digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+        return (self.consoles or self.folder) / f"{safe}-{digest}"

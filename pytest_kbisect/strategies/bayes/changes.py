@@ -1,0 +1,158 @@
+"""A second commit that matters: it changes how often the bug crashes, or how often others crash like it.
+
+Between the culprit and the bad end a commit may make the bug easier to hit. Then older commits that have the
+bug look good, and that commit like the culprit. Or crashes like the bug's begin, or end, somewhere in the
+range, with a commit that has nothing to do with it. Both look the same in the runs: commits that never crash,
+then some that crash rarely, then others that crash often. Which of the two steps is the culprit only the
+priors say, and the chances themselves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pytest_kbisect.strategies.bayes.crashchance import (
+    CRASH_CHANCES,
+    CRASH_WEIGHTS,
+    NOISE_WEIGHTS,
+    NOISES,
+    CrashChance,
+    Matrix,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pytest_kbisect.history.ancestry import Flags, Weights
+
+EASIER = 0.2
+"""Prior of a commit in the bad part that changes the crash chance for good."""
+NOISIER = 0.1
+"""Prior of a commit from which on, or up to which, there is another noise."""
+_APART = 2
+"""Steps of the grid by which the chances before and after must differ: nearer ones are no change."""
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Runs by tested kernel t: how many crashed (`hits`) and how many did not (`oks`), and what kernels are.
+
+    `bad[k, t]`: it has the bug if the culprit is of class k; `near[s, t]`: if it is bad, it is on the
+    culprit's side of a second commit of class s; `second[s]`: prior of that class.
+    """
+
+    hits: Weights
+    oks: Weights
+    bad: Flags
+    near: Flags
+    second: Weights
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Log-probabilities of all runs where a second commit matters, by class of the culprit.
+
+    `near` is by hypothesis of the chances next to the culprit; `bad` and `good` by those of bad, and of good,
+    kernels beyond the second commit. `easier` and `noisier` are by class of the second commit, for each kind.
+    `mass` is the prior of all of this.
+    """
+
+    near: Matrix
+    bad: Matrix
+    good: Matrix
+    easier: Matrix
+    noisier: Matrix
+    mass: Weights
+
+
+def changes(model: CrashChance, runs: Runs) -> Changes:
+    """Weigh every second commit, of either kind."""
+    bad, good = runs.bad, ~runs.bad
+    crash = _Levels(np.array(CRASH_CHANCES), np.array(CRASH_WEIGHTS, dtype=float))
+    noise = _Levels(np.array(NOISES), np.array(NOISE_WEIGHTS, dtype=float))
+    p, q = np.searchsorted(crash.values, model.p), np.searchsorted(noise.values, model.q)
+    easier, noisier = crash.two(runs, bad, runs.near), noise.two(runs, good, ~runs.near)
+    one_crash, one_noise = crash.one(runs, bad), noise.one(runs, good)
+    log_easier, log_noisier = np.log(EASIER), np.log(NOISIER)
+
+    def of_both(crashes: Matrix, noises: Matrix) -> Matrix:
+        """By hypothesis, from the crash chances of the one kind and the noises of the other."""
+        if_easier = log_easier + crashes[:, p] + one_noise[:, q]
+        if_noisier = log_noisier + one_crash[:, p] + noises[:, q]
+        return np.asarray(np.where(model.steady, np.logaddexp(if_easier, if_noisier), -np.inf))
+
+    return Changes(
+        near=of_both(easier.near, noisier.near),
+        bad=of_both(easier.beyond, noisier.near),
+        good=of_both(easier.near, noisier.beyond),
+        easier=easier.second,
+        noisier=noisier.second,
+        mass=EASIER * easier.mass + NOISIER * noisier.mass,
+    )
+
+
+@dataclass(frozen=True)
+class _Two:
+    """Log-probability of runs by class of the culprit, and value near it, or beyond, or second commit."""
+
+    near: Matrix
+    beyond: Matrix
+    second: Matrix
+    mass: Weights
+
+
+@dataclass(frozen=True)
+class _Levels:
+    """A grid of chances and their priors."""
+
+    values: Weights
+    weights: Weights
+
+    def _log(self, hits: Matrix, oks: Matrix) -> Matrix:
+        """Log-probability of so many crashes and other runs; the grid is the last axis."""
+        return np.asarray(hits[..., None] * np.log(self.values) + oks[..., None] * np.log1p(-self.values))
+
+    def one(self, runs: Runs, wanted: Flags) -> Matrix:
+        """Log-probability, by class and value, of the runs of wanted kernels: all with this chance."""
+        prior = np.log(self.weights / self.weights.sum())
+        return np.asarray(self._log(wanted @ runs.hits, wanted @ runs.oks) + prior)
+
+    def two(self, runs: Runs, wanted: Flags, near: Flags) -> _Two:
+        """The same where kernels beyond a second commit have another chance than those near the culprit.
+
+        A second commit that parts no wanted kernels changes nothing yet: it is left out.
+        """
+        mask = wanted.astype(float)
+        beyond = (~near).astype(float)
+        parts = ((mask @ near.T) > 0) & ((mask @ beyond.T) > 0)  # culprits x second commits
+        k, s = np.nonzero(parts)
+        steps = np.arange(len(self.values))
+        weights = np.outer(self.weights, self.weights)
+        weights[np.abs(steps[:, None] - steps) < _APART] = 0.0
+        weights /= weights.sum()
+        prior = np.log(runs.second)[s][:, None]
+        here = self._log(((mask * runs.hits) @ near.T)[k, s], ((mask * runs.oks) @ near.T)[k, s]) + prior
+        there = self._log(((mask * runs.hits) @ beyond.T)[k, s], ((mask * runs.oks) @ beyond.T)[k, s])
+        by_near = here + _log_product(there, weights)
+        by_beyond = there + _log_product(here, weights)
+        second = np.full(parts.shape, -np.inf)
+        second[k, s] = np.logaddexp.reduce(by_near, axis=1)
+        size = len(wanted)
+        return _Two(_summed(by_near, k, size), _summed(by_beyond, k, size), second, parts @ runs.second)
+
+
+def _log_product(rows: Matrix, weights: Matrix) -> Matrix:
+    """log(exp(rows) @ weights), weights being symmetric."""
+    most = rows.max(axis=1, keepdims=True, initial=-1e9)
+    product: Matrix = most + np.log(np.exp(rows - most) @ weights + 1e-300)
+    return product
+
+
+def _summed(rows: Matrix, groups: NDArray[np.intp], size: int) -> Matrix:
+    """Logarithms of sums over the rows of each group; -inf where it has none."""
+    sums = np.full((size, rows.shape[1]), -np.inf)
+    np.logaddexp.at(sums, groups, rows)
+    return sums

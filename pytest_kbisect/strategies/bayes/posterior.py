@@ -1,0 +1,199 @@
+"""Everything known, as one probability a hypothesis: which commit, how likely it crashes, how much noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from pytest_kbisect.evidence.run_counts import chance_of
+from pytest_kbisect.strategies.bayes.changes import Changes, Runs, changes
+
+if TYPE_CHECKING:
+    from pytest_kbisect.evidence.by_kernel import Evidence
+    from pytest_kbisect.evidence.run_counts import RunCounts
+    from pytest_kbisect.strategies.bayes.crashchance import CrashChance, Matrix
+    from pytest_kbisect.strategies.bayes.partition import Partition
+
+RELATED_IS_BUG = 0.8
+"""Chance that related crashes, where they outnumber unrelated ones, are the bug's. In 8 of 12 bisections of
+syzbot they were; in all 8 next to nothing else was seen, which the run counts show by themselves."""
+SAME_KERNEL = 0.0002
+"""How much less likely a culprit is that changes nothing in the image.
+
+Of 36 such answers of syzbot none was right.
+"""
+SLIGHT = 1e-4
+"""Probability of a change below which no experiment is chosen in view of it."""
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """Kernels beyond a second commit, as seen from the culprit.
+
+    `bad` and `good` are like `Posterior.joint`, with the chances of such kernels; `easier[k, s]` and
+    `noisier[k, s]` are the probability of each class s of the second commit where the culprit is of class k
+    and there is one that changes the crash chance, or the noise.
+    """
+
+    bad: Matrix
+    good: Matrix
+    easier: Matrix
+    noisier: Matrix
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """`joint[k, h]`: probability of class k of the partition and hypothesis h together; sums to 1.
+
+    The chances of h are those next to the culprit, where there are others elsewhere (`beyond`).
+
+    The last row is no class: it stands for no culprit in the range. The bug is older, and all commits
+    crash; or it is not fixed yet, and all commits crash.
+    """
+
+    joint: Matrix
+    sizes: Matrix
+    beyond: Beyond | None = None
+    """What is known of second commits that change something; None where hardly anything speaks for one."""
+
+    @cached_property
+    def classes(self) -> Matrix:
+        """Probability of each class, no culprit in the range last."""
+        masses: Matrix = np.minimum(self.joint.sum(axis=1), 1.0)  # rounded, a sum may be more
+        return masses
+
+    @property
+    def outside(self) -> float:
+        """Probability that both ends crash."""
+        return float(self.classes[-1])
+
+    @cached_property
+    def each(self) -> Matrix:
+        """Probability of each single commit, by class."""
+        shares: Matrix = self.classes[:-1] / self.sizes
+        return shares
+
+    @cached_property
+    def unknown(self) -> float:
+        """Bits that are missing to know the culprit."""
+        each, sizes = np.append(self.each, self.outside), np.append(self.sizes, 1.0)
+        return float(-(sizes * each * np.log2(np.maximum(each, 1e-300))).sum())
+
+    @cached_property
+    def chances(self) -> Matrix:
+        """Probability of each hypothesis of crash chance and noise."""
+        marginal: Matrix = self.joint.sum(axis=0)
+        return marginal
+
+
+def infer(
+    model: CrashChance, partition: Partition, evidence: Evidence, outside: float, *, fix: bool = False
+) -> Posterior:
+    """Weigh all hypotheses by all evidence.
+
+    `outside` is the prior of there being no culprit in the range: every commit crashes. With `fix`
+    commits that contain the culprit are the ones that do not crash.
+
+    Related crashes are the bug under another name, or another bug that says nothing of it: which, is one more
+    thing that is not known, and the same for all commits.
+    """
+    sizes = partition.sizes.astype(float)
+    prior = sizes * np.array(partition.weights)
+    prior *= (1 - outside) / prior.sum()
+    kernels = by_kernel(partition, evidence)
+    inside = partition.inside
+    first = inside[:, [columns[0] for columns in kernels]]
+    split = [(inside[:, columns] != inside[:, columns[:1]]).any(axis=1) for columns in kernels]
+    splits = np.array(split, dtype=float).reshape(len(kernels), len(inside)).sum(axis=0)
+    all_counts = [evidence.counts(partition.tests[columns[0]]) for columns in kernels]
+    runs = Runs(
+        hits=np.array([counts.matching for counts in all_counts], dtype=float),
+        oks=np.array([counts.ok for counts in all_counts], dtype=float),
+        bad=np.append(first != fix, np.ones((1, len(kernels)), dtype=bool), axis=0),
+        near=first == fix,
+        second=sizes / sizes.sum() * SAME_KERNEL**splits,
+    )
+    prior = np.log(np.append(prior * SAME_KERNEL**splits, max(outside, 1e-12)))
+    credited = np.array([counts.credited for counts in all_counts], dtype=float)
+    found = _Weighed.of(model, runs)
+    if credited.any():
+        if_bug = _Weighed.of(model, replace(runs, hits=runs.hits + credited))
+        strange = sum(by_another_bug(counts) for counts in all_counts)
+        found = if_bug.mixed(found, np.log(RELATED_IS_BUG), np.log1p(-RELATED_IS_BUG) + strange)
+    return found.posterior(prior[:, None], sizes)
+
+
+def by_kernel(partition: Partition, evidence: Evidence) -> list[list[int]]:
+    """The places of the partition's tests, those of one kernel together: the first stands for all."""
+    kernels: list[list[int]] = []
+    done: set[int] = set()
+    for place, commit in enumerate(partition.tests):
+        if commit in done:
+            continue
+        kernel = {commit, *evidence.same_kernel(commit)}
+        kernels.append([at for at, other in enumerate(partition.tests) if at >= place and other in kernel])
+        done |= kernel
+    return kernels
+
+
+@dataclass(frozen=True)
+class _Weighed:
+    """Log-probabilities of all runs: with one crash chance and one noise, and with changes of them."""
+
+    steady: Matrix
+    changes: Changes
+
+    @classmethod
+    def of(cls, model: CrashChance, runs: Runs) -> Self:
+        score = np.zeros((len(runs.bad), len(model.p)))
+        for at, (hits, oks) in enumerate(zip(runs.hits, runs.oks, strict=True)):
+            bad, good = model.log_likelihood(hits, oks)
+            score += np.where(runs.bad[:, at, None], bad, good)
+        found = changes(model, runs)
+        return cls(score + model.log_prior + np.log1p(-found.mass)[:, None], found)
+
+    def mixed(self, other: Self, mine: float, others: float) -> Self:
+        """This one and another one, weighed by these log-probabilities."""
+        names = ("near", "bad", "good", "easier", "noisier")
+        both = {
+            name: np.logaddexp(mine + getattr(self.changes, name), others + getattr(other.changes, name))
+            for name in names
+        }
+        steady = np.logaddexp(mine + self.steady, others + other.steady)
+        return replace(self, steady=steady, changes=replace(self.changes, **both))
+
+    def posterior(self, prior: Matrix, sizes: Matrix) -> Posterior:
+        """What follows with this prior (log) of the classes."""
+        score = prior + np.logaddexp(self.steady, self.changes.near)
+        most = score.max()
+        joint = np.exp(score - most)
+        total = joint.sum()
+        posterior = Posterior(joint / total, sizes)
+        changed = np.exp(prior + self.changes.near - most) / total
+        if changed.sum() < SLIGHT:
+            return posterior
+        steady = np.exp(prior + self.steady - most) / total
+        masses = changed.sum(axis=1, keepdims=True)
+        beyond = Beyond(
+            bad=steady + masses * _shares(self.changes.bad),
+            good=steady + masses * _shares(self.changes.good),
+            easier=_shares(self.changes.easier),
+            noisier=_shares(self.changes.noisier),
+        )
+        return replace(posterior, beyond=beyond)
+
+
+def _shares(logs: Matrix) -> Matrix:
+    """Each row of log-probabilities as shares of its sum; zeros where there is nothing."""
+    most = np.maximum(logs.max(axis=1, keepdims=True, initial=-np.inf), -1e9)
+    chances = np.exp(logs - most)
+    shares: Matrix = chances / np.maximum(chances.sum(axis=1, keepdims=True), 1e-300)
+    return shares
+
+
+def by_another_bug(counts: RunCounts) -> float:
+    """Log-probability of the related crashes where another bug makes them, with a chance that may be any."""
+    return chance_of(counts.credited, counts.ok + counts.matching) if counts.credited else 0.0

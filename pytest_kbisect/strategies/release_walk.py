@@ -1,0 +1,107 @@
+"""The search for a good end: release tags are tested backwards until one does not crash."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_kbisect.evidence.outcome import Verdict
+from pytest_kbisect.evidence.verdict import crash_chance, enough_runs
+from pytest_kbisect.strategies.bayes.alone import MOST_RUNS, SURE, verdict
+from pytest_kbisect.strategies.bayes.testable import boot_failures
+from pytest_kbisect.strategies.release_tags import WalkEnd, walk
+from pytest_kbisect.strategies.strategy import Answer, AnswerKind, Experiment, Strategy
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from pytest_kbisect.evidence.by_kernel import Evidence
+    from pytest_kbisect.history.candidates import History
+    from pytest_kbisect.strategies.release_tags import Release, Walk
+
+
+LAST_SURE = 0.99
+"""How sure it must be that the oldest release is bad, after which nothing is tested."""
+
+
+class ReleaseWalk(Strategy):
+    """A strategy over a line of releases, the bad end last: answers with the good one.
+
+    `opening` is the strategy that says how the bad end is tested; `chosen` are the releases worth
+    testing, newest first, each standing in the history as the commit it names. `bad` are tags of those
+    from which a search has begun and shown that they crash too.
+    """
+
+    name = "releases"
+
+    def __init__(
+        self, history: History, chosen: Sequence[Release], opening: Strategy, bad: Collection[str] = ()
+    ) -> None:
+        self.history = history
+        self.chosen = tuple(chosen)
+        self._opening = opening
+        self._bad = frozenset(bad)
+        # The history is oldest first, the releases newest first, the bad end is none of them.
+        self._index = {release.tag: len(chosen) - 1 - n for n, release in enumerate(chosen)}
+
+    def decide(self, evidence: Evidence) -> Experiment | Answer:
+        opening = self._opening.decide(evidence)
+        end = self.history.bad_end
+        if isinstance(opening, Experiment) and opening.commit == end:
+            return opening
+        if not evidence.counts(end).matching:
+            return opening
+        step = self.step(evidence)
+        if step.test is not None:
+            return self._experiment(step.test, evidence)
+        return self._answer(step)
+
+    def conclude(self, evidence: Evidence) -> Answer:
+        """What is known when the search must stop early."""
+        bad = self.step(evidence).bad if evidence.counts(self.history.bad_end).matching else None
+        seen = f"{bad} crashes too" if bad else "none was tested"
+        return Answer(AnswerKind.UNTESTABLE, reason=f"stopped before a good release was found; {seen}")
+
+    def step(self, evidence: Evidence) -> Walk:
+        """Where the walk stands."""
+        verdicts = dict.fromkeys(self._bad, Verdict.BAD)
+        for release in self.chosen:
+            found = self._verdict(evidence, self._index[release.tag])
+            if found is not None:
+                verdicts.setdefault(release.tag, found)
+        return walk(self.chosen, verdicts)
+
+    def _verdict(self, evidence: Evidence, index: int) -> Verdict | None:
+        """What is made of a release; None where runs of it are wanted."""
+        builds = evidence.builds(index)
+        if builds is None:
+            return None
+        if not builds:
+            return Verdict.SKIP
+        return verdict(
+            evidence.counts(index),
+            evidence.counts(self.history.bad_end),
+            boot_failures=boot_failures(evidence),
+            bad=SURE if index else LAST_SURE,
+        )
+
+    def _experiment(self, tag: str, evidence: Evidence) -> Experiment:
+        index = self._index[tag]
+        counts = evidence.counts(index)
+        runs = enough_runs(crash_chance(evidence.counts(self.history.bad_end)))
+        so_far = f" ({counts.matching} of {counts.total} runs crashed so far)" if counts.total else ""
+        reason = f"release {tag}: is it good?{so_far}"
+        return Experiment(index, min(runs, MOST_RUNS - counts.total), stop_at_crash=True, reason=reason)
+
+    def _answer(self, step: Walk) -> Answer:
+        if step.end is WalkEnd.FOUND and step.good is not None:
+            good = self._index[step.good]
+            return Answer(AnswerKind.GOOD_RELEASE, good, 1.0, reason=f"{step.good} does not crash")
+        if step.end is WalkEnd.OLDEST_BAD:
+            reason = f"{step.bad}, the oldest release to test, crashes already"
+            return Answer(AnswerKind.BAD_AT_OLDEST, reason=reason)
+        if step.end is WalkEnd.NO_TAGS:
+            reason = "the bad end contains no release tag to look for a good end among: name one (A..B)"
+            return Answer(AnswerKind.UNTESTABLE, reason=reason)
+        seen = f"{step.bad} crashes, " if step.bad else ""
+        reason = f"{seen}no older release can be tested: name a good end (A..B)"
+        return Answer(AnswerKind.UNTESTABLE, reason=reason)
