@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from pytest_kbisect.bisection.executor import Executor
     from pytest_kbisect.bisection.stages import Finding
     from pytest_kbisect.evidence.outcome import CommitResult
     from pytest_kbisect.kernel.config import ConfigRequest
@@ -45,6 +46,8 @@ EXIT_CODES = {
     AnswerKind.BAD_AT_GOOD_END: ExitCode.BAD_AT_GOOD_END,
 }
 """Every other kind of answer is inconclusive."""
+MANY = 1000
+"""Commits at a time that nobody asks for."""
 
 
 def main(config: pytest.Config) -> int:
@@ -105,10 +108,12 @@ def _bisect(config: pytest.Config, reporter: TerminalReporter) -> int:
             raise UsageError("--kbisect-fix needs both ends: A..B, A crashes and B does not")
         selection = selected()
     _check_selection(config, selection)
-    plan = _plan(config, selection, ends, executor.capacity)
+    plan = _plan(config, selection, ends)
     folder = launcher.folder = workplace.folder_of(config, selection, ends)
-    with workplace.held(folder):
+    with workplace.held(folder), contextlib.closing(executor):
         journal = Journal(folder / layout.JOURNAL, workplace.subject_of(config, selection, plan))
+        executor.open(workplace.workload_of(config, selection, tree, ends, journal, reporter.note))
+        plan = _at_once(plan, config, executor)
         reporter.open(folder / "bisect.log")
         reporter.line(f"results in {folder}", log=False)
         for change in workplace.guests_otherwise(config, journal):
@@ -127,6 +132,8 @@ def _bisect(config: pytest.Config, reporter: TerminalReporter) -> int:
                 share=share,
                 observe=partial(_tested, config, reporter),
             )
+            if executor.compiler:
+                workplace.note_compiler(journal, executor.compiler)
             finding = Bisection(plan, tree, runner, reporter).run()
         final = replace(conclusion.result_of(finding), command=_command(config), **_guests(config))
         stored = _store(final, folder, reporter)  # what follows adds to the answer, and cannot take it away
@@ -137,31 +144,42 @@ def _bisect(config: pytest.Config, reporter: TerminalReporter) -> int:
         final = replace(final, crash_report=_symbolized(config, selection, tree, final, reporter))
         reporter.lines(conclusion.crash_words(final), level=ANSWER)
         if _store(final, folder, reporter) or stored:
+            if final.crash_commit:
+                fetch = partial(executor.fetch_kernel, final.crash_commit, final.crash_signature)
+                attempt("the kernel that crashed was not fetched", fetch, None, reporter.note)
             _report(config, folder, reporter)
         _finished(config, final, folder, reporter)
     reporter.line(f"results: {folder}", log=False, level=ANSWER)
     return _exit_code(finding, plan, final)
 
 
-def _plan(config: pytest.Config, selection: Selection, ends: Range, capacity: int | None) -> Plan:
-    """`capacity`: sessions that have a machine of their own at a time; None: all share this one."""
-    guests, strategy = _width(config), registry.strategy(config)
-    at_once = options.value(config, "at-once") or capacity or parallel.commits_at_once(guests)
-    if capacity is not None:
-        at_once = min(at_once, capacity)
-    if not strategy.probabilistic:
-        at_once = 1  # git bisect's order, for one, has one commit next
+def _plan(config: pytest.Config, selection: Selection, ends: Range) -> Plan:
+    """What is wanted; how much of it at a time is not decided yet."""
     return Plan(
         ends=ends,
         fix=options.value(config, "fix"),
-        strategy=strategy,
+        strategy=registry.strategy(config),
         confidence=options.value(config, "confidence"),
         runs=_runs(config, selection),
-        width=guests if capacity is not None else max(1, guests // at_once),
-        at_once=at_once,
         budget=options.value(config, "budget"),
         crash=frozenset(selection.crash),
     )
+
+
+def _at_once(plan: Plan, config: pytest.Config, executor: Executor) -> Plan:
+    """The plan with how many commits are tested at a time, and with how many guests each."""
+    guests, most = _width(config), options.value(config, "at-once")
+
+    def room() -> int:
+        """Sessions that can run now: workers come and go."""
+        return min(most or MANY, max(1, executor.capacity or 1)) if plan.strategy.probabilistic else 1
+
+    if executor.capacity is not None:
+        return replace(plan, width=guests, at_once=room(), room=room)
+    at_once = most or parallel.commits_at_once(guests)
+    if not plan.strategy.probabilistic:
+        at_once = 1  # git bisect's order, for one, has one commit next
+    return replace(plan, width=max(1, guests // at_once), at_once=at_once)
 
 
 def _symbolized(

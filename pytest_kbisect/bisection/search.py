@@ -34,7 +34,7 @@ class Rules:
     """What a search keeps to.
 
     `runs` is how often a commit is tested that no strategy asked for; `budget` the seconds it may take
-    in all; `at_once` how many commits are tested side by side; `check_good`: nobody has said that the
+    in all; `at_once` how many commits are tested side by side, or what `room` gives if that changes; `check_good`: nobody has said that the
     good end is good. `absent` tells of a commit that the bug cannot be in, and may have a session made to
     find out (a fix bisection must not take a commit older than the bug for a fixed one); `reweigh` is asked
     once, when the crash has been seen, for a strategy that makes use of what it looks like.
@@ -43,6 +43,7 @@ class Rules:
     runs: int = 10
     budget: float | None = None
     at_once: int = 1
+    room: Callable[[], int] | None = None
     fix: bool = False
     check_good: bool = False
     absent: Callable[[str, Evidence], CommitResult | None] | None = None
@@ -137,7 +138,8 @@ class Search(SearchState):
 
     def _asked(self) -> tuple[Experiment, ...] | Answer:
         """What the strategy says."""
-        return self.strategy.batch(self.evidence, self.rules.at_once, tuple(self._pending()))
+        at_once = self.rules.at_once if self.rules.room is None else self.rules.room()
+        return self.strategy.batch(self.evidence, at_once, tuple(self._pending()))
 
     def _good_end_first(self, wanted: tuple[Experiment, ...]) -> tuple[Experiment, ...]:
         """A good end that nobody vouches for is tested as soon as the bad end has crashed.

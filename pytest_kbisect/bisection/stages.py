@@ -29,6 +29,8 @@ from pytest_kbisect.strategies.release_walk import ReleaseWalk
 from pytest_kbisect.strategies.strategy import AnswerKind, Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_kbisect.bisection.experiment_runner import ExperimentRunner
     from pytest_kbisect.history.ancestry import Weights
     from pytest_kbisect.kernel.tree import LinuxTree, Range
@@ -51,8 +53,8 @@ class Plan:
     """What is wanted of a bisection.
 
     `runs` of a commit where no strategy says how many; `width` runs go side by side, at each of `at_once`
-    commits (more at one that is tested alone); `crash` are the titles that the reproducers name; `budget`
-    in seconds of all sessions together.
+    commits (more at one that is tested alone); `room` gives how many commits that is now, if it changes;
+    `crash` are the titles that the reproducers name; `budget` in seconds of all sessions together.
     """
 
     ends: Range
@@ -62,6 +64,7 @@ class Plan:
     runs: int = 10
     width: int = 1
     at_once: int = 1
+    room: Callable[[], int] | None = None
     budget: float | None = None
     crash: frozenset[str] = field(default_factory=frozenset)
 
@@ -183,6 +186,7 @@ class Bisection:
                 runs=plan.runs,
                 budget=plan.budget,
                 at_once=plan.at_once,
+                room=plan.room,
                 fix=plan.fix,
                 check_good=bool(ends.named_good),
                 absent=(lambda commit, seen: self._test_base(good, commit, seen)) if plan.fix else None,

@@ -50,6 +50,7 @@ class Session:
         self.cache = options.cache_folder(config)
         self.fragments: dict[str, tuple[tuple[str, str], ...]] = {"": ()}
         """What the selected tests ask of each configuration, by its name (see reproducers.fragments)."""
+        self.rootdir, self.inifile = config.rootpath, config.inipath
         self.request = request_of(config)
         """What a bisection wants of this session."""
         folder = Path(self.request.folder) if self.request.folder else None
