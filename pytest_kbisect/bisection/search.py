@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_kbisect.bisection.commit_request import CommitRequest
 from pytest_kbisect.bisection.remarks import remarks
 from pytest_kbisect.bisection.search_state import SearchState
+from pytest_kbisect.evidence.by_host import hosts_of
 from pytest_kbisect.evidence.verdict import crash_chance, enough_runs
 from pytest_kbisect.history.candidates import GOOD_END
 from pytest_kbisect.reports import bisectlog
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
     from pytest_kbisect.bisection.experiment_runner import ExperimentRunner
     from pytest_kbisect.evidence.by_kernel import Evidence
-    from pytest_kbisect.evidence.outcome import CommitResult
+    from pytest_kbisect.evidence.outcome import CommitResult, Run
     from pytest_kbisect.history.candidates import History
     from pytest_kbisect.reports.terminal import TerminalReporter
     from pytest_kbisect.strategies.strategy import Strategy
@@ -73,6 +75,7 @@ class Search(SearchState):
         self._say = reporter
         self._names = names or {}
         self._weighed = rules.reweigh is None
+        self._host_for: dict[int, str] = {}
         # What was found since in a search does not change how the walk that led to it went.
         for tested in (
             runner.of_phase("range") if rules.phase == "range" else runner.of_phase("range", "search")
@@ -172,9 +175,43 @@ class Search(SearchState):
         runs = self.rules.runs
         if confirmation is not None:
             runs = min(runs, enough_runs(crash_chance(self.evidence.counts(self.evidence.reported))))
+        doubt = confirmation.decide(runs) if confirmation else None
         if parent is not None and parent not in self.found:
-            return Experiment(parent, runs, reason="the culprit's parent", own=confirmation is not None)
-        return confirmation.decide(runs) if confirmation else None
+            doubt = Experiment(parent, runs, reason="the culprit's parent", own=confirmation is not None)
+        if confirmation is None or answer.culprit is None:
+            return doubt
+        return self._on_one_host(doubt, answer.culprit, confirmation.parents, runs)
+
+    def _on_one_host(
+        self, doubt: Experiment | None, culprit: int, parents: tuple[int, ...], runs: int
+    ) -> Experiment | None:
+        """Have culprit and parents tested on one host: what differs between them must not be the host.
+
+        `doubt` is what is tested anyway, and then where that is best. Otherwise one more experiment, asked for
+        once: the host may be gone.
+        """
+        self._host_for.clear()
+        hosts = hosts_of(self._own_runs(culprit), self.evidence.count)
+        if not hosts:
+            return doubt
+        first = next(iter(hosts))
+        if doubt is not None:
+            self._host_for[doubt.commit] = first
+            return doubt
+        asked = {record.get("reason") for record in self.runner.journal.records}
+        for parent in parents:
+            there = hosts_of(self._own_runs(parent), self.evidence.count)
+            if not there or not hosts.keys().isdisjoint(there):
+                continue
+            reason = f"the culprit's parent on {first}, where the culprit was tested"
+            if reason not in asked:
+                self._host_for[parent] = first
+                return Experiment(parent, max(runs, max(there.values())), reason=reason, own=True)
+        return None
+
+    def _own_runs(self, index: int) -> tuple[Run, ...]:
+        tested = self.found.get(index)
+        return tested.runs if tested else ()
 
     def _crash_of_the_end(self) -> Experiment | None:
         """The end said to crash still, where only others of its signature did: it may not be their kernel."""
@@ -270,6 +307,7 @@ class Search(SearchState):
             strict=index == self.evidence.reported,
             phase=self.rules.phase,
             at_once=at_once,
+            host=self._host_for.get(index, ""),
         )
 
     def _take(self, tested: CommitResult) -> None:
@@ -281,6 +319,9 @@ class Search(SearchState):
         index = self.index(tested.commit)
         if index in self._names:
             self._say.line(f"testing release {self._names[index]}")
+        if tested.host and tested.host != platform.node():
+            machine = next((run.machine for run in tested.runs if run.machine), "")
+            self._say.line(f"# on {tested.host}" + (f" ({machine})" if machine else ""))
         known = replace(tested, runs=tuple(map(self.evidence.known_by, tested.runs)))
         self._say.lines(bisectlog.commit(known, same_as=self.twin(tested, index)))
         if took := bisectlog.took([tested]):

@@ -60,6 +60,7 @@ class Blobs:
         `upload` names the transfer, so that two senders of one file do not mix. Raises HostError if what
         arrived is not what was announced, OSError for a full disk.
         """
+        target = self.path(digest)
         if not _UPLOAD.fullmatch(upload):
             raise ValueError(f"{upload!r} is no name of an upload")
         part = self._folder / "incoming" / upload
@@ -69,17 +70,16 @@ class Blobs:
                 file.seek(offset)
                 file.write(data)
             if last:
-                self._complete(part, digest)
+                self._complete(part, digest, target)
         except BaseException:
             part.unlink(missing_ok=True)
             raise
 
-    def _complete(self, part: Path, digest: str) -> None:
+    def _complete(self, part: Path, digest: str, target: Path) -> None:
         if digest_of(part) != digest:
             raise HostError(
                 "a file was damaged on its way to a worker: check the network and the worker's memory, then repeat the command"
             )
-        target = self.path(digest)
         target.parent.mkdir(exist_ok=True)
         part.rename(target)
 

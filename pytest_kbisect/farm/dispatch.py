@@ -62,7 +62,7 @@ class Dispatch:
         self._folders: dict[str, Path] = {}
         self._watching: concurrent.futures.Future[None] | None = None
         self.crew = Crew(client, architecture, compiler=workload.compiler, own=own, note=workload.note)
-        self.staging = Staging(client, files, workload.tree, workload.commits, scratch)
+        self.staging = Staging(client, files, workload.tree, workload.commits, scratch, self.crew.workers.__contains__)
 
     # -- from other threads --------------------------------------------------------------------------------
 

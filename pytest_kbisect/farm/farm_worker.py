@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
+_REACHED = 10.0
+"""Seconds in which another worker answers, or counts as gone."""
+
+
 class FarmWorker(Worker):  # type: ignore[misc]
     """One process on one host. `sessions` run at a time, each with an equal share of the guests."""
 
@@ -130,6 +134,8 @@ class FarmWorker(Worker):  # type: ignore[misc]
         """Get a file from one of some other workers; whether that worked."""
         for peer in peers:
             with contextlib.suppress(OSError, HostError):
+                # Dask would try for a minute to reach one that has just died.
+                await asyncio.wait_for(self.rpc(peer).identity(), _REACHED)
                 if await self._fetch(digest, peer):
                     return True
         return False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import shutil
 import time
 from dataclasses import asdict
@@ -31,13 +30,6 @@ def versions() -> dict[str, str]:
 
     named = {name: metadata.version(name) for name in _PACKAGES[1:]}
     return {"pytest-kbisect": __version__, "Python": ".".join(platform.python_version_tuple()[:2]), **named}
-
-
-def processor() -> str:
-    """The processor's model, as /proc/cpuinfo names it; the machine's kind where it names none."""
-    text = Path("/proc/cpuinfo").read_text("utf-8", "replace")
-    found = re.search(r"^(?:model name|Processor|cpu model|uarch)\s*:\s*(.+)$", text, re.MULTILINE)
-    return found[1].strip() if found else platform.machine()
 
 
 def toolchains() -> dict[str, str]:
@@ -79,7 +71,7 @@ def constant(cache: Path, *, sessions: int, clone: Path | None) -> dict[str, Any
         "versions": versions(),
         "node": platform.node(),
         "machine": platform.machine(),
-        "processor": processor(),
+        "processor": parallel.processor_model(),
         "processors": parallel.processors(),
         "kvm": any(finding.name == "kvm" and "works" in finding.text for finding in findings),
         "guests": guests(options.default("memory")),

@@ -16,7 +16,7 @@ from pytest_kbisect.farm import packs
 from pytest_kbisect.farm.blobs import CHUNK, digest_of, new_upload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from distributed import Client
@@ -38,9 +38,18 @@ class WorkerFaultError(HostError):
 class Staging:
     """Sends what is missing, and counts it; used in the thread of the client's loop."""
 
-    def __init__(self, client: Client, files: SessionFiles, tree: LinuxTree, ends: tuple[str, ...], scratch: Path) -> None:
-        """`ends` are the ends of the range; `scratch` is a folder for packs."""
+    def __init__(
+        self,
+        client: Client,
+        files: SessionFiles,
+        tree: LinuxTree,
+        ends: tuple[str, ...],
+        scratch: Path,
+        is_there: Callable[[str], bool],
+    ) -> None:
+        """`ends` are the ends of the range; `scratch` is a folder for packs; `is_there`: has a worker not left?"""
         self._client = client
+        self._is_there = is_there
         self._files = files
         self._tree = tree
         self._ends = ends
@@ -80,12 +89,12 @@ class Staging:
     async def _give(self, address: str, digest: str, path: Path) -> None:
         """Have a file get to a worker: from another one, else from here."""
         async with self._sending[digest]:  # while the first copy is on its way nobody else can have it
-            if not self._holders[digest]:
+            peers = sorted(filter(self._is_there, self._holders[digest] - {address}))[:3]
+            if not peers:
                 await self._send(address, digest, path)
                 self._holders[digest].add(address)
                 return
-        peers = sorted(self._holders[digest])[:3]
-        with contextlib.suppress(OSError, TimeoutError):
+        with contextlib.suppress(OSError):
             if await self.ask(address, "fetch", limit=LONG, digest=digest, peers=peers):
                 self._holders[digest].add(address)
                 return
@@ -181,7 +190,7 @@ class Staging:
         for other in others:
             if other is worker or commit not in other.commits:
                 continue
-            with contextlib.suppress(OSError, TimeoutError):
+            with contextlib.suppress(OSError):
                 for kernel in await self.ask(other.address, "kernels", limit=LONG, commit=commit, signature=""):
                     peers = [other.address]
                     if await self.ask(worker.address, "fetch", limit=LONG, digest=kernel["digest"], peers=peers):

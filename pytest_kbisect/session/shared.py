@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import platform
 import re
 import shutil
 from functools import cached_property
@@ -59,6 +60,9 @@ class Session:
         self.consoles = folder / "runs" if folder else None
         """Where consoles are kept; set before the first guest."""
         self.events = Events(config, folder)
+        self.host = os.environ.get(variables.HOST) or platform.node()
+        self.ran_on = ""
+        """What the latest guest ran on: accelerator and processor."""
         self._resources = contextlib.ExitStack()
         self._kernels: dict[str, KernelImage | Exception] = {}
         self._places: dict[tuple[str, tuple[str, ...]], Places] = {}
@@ -238,6 +242,7 @@ class Session:
         from pytest_kbisect.guest.qemu import Machine
 
         accelerator = self.accelerator(kernel)
+        self.ran_on = f"{accelerator.name}, {parallel.processor_model()}"
         return Machine(
             kernel=kernel.image,
             initramfs=initramfs,
