@@ -15,8 +15,8 @@ class CommitRequest:
     functions of which each run tells whether it executes them, and with `idle` whether the guest does before
     the reproducer begins. `strict`: a configuration that the commit cannot have is an error, not a reason to
     skip it. `phase` is "range" (looking for a good end), "search", "base" (does a fix bisection's commit
-    descend from the bug?) or "revert". The experiment is one of `at_once` that are made side by side. `host` is
-    where it should run: "" if any host will do.
+    descend from the bug?) or "revert". The experiment is one of `at_once` that are made side by side.
+    `host` is where it should run: "" if any host will do.
     """
 
     commit: str

@@ -72,7 +72,9 @@ def result_of(finding: Finding) -> Result:
 
 
 def _hosts(search: Search) -> dict[str, dict[str, Any]]:
-    """What each host did: sessions, their seconds, runs, those that failed because of the host, and on what."""
+    """What each host did: sessions, their seconds, runs, those that failed because of the host, and on
+    what.
+    """
     found: dict[str, dict[str, Any]] = {}
     for one in search.runner.made:
         if not one.host:
@@ -133,7 +135,10 @@ def _confirmation(finding: Finding) -> dict[str, Any]:
 
 def _hosts_of_both(search: Search, *commits: int) -> list[str]:
     """The hosts on which all of these commits had runs of their own."""
-    each = [{run.host for run in search.found[i].runs if run.host} if i in search.found else set() for i in commits]
+    each = [
+        {run.host for run in search.found[i].runs if run.host} if i in search.found else set()
+        for i in commits
+    ]
     return sorted(set.intersection(*each))
 
 

@@ -39,8 +39,8 @@ class SessionCommand:
     """A pytest session to be run: a command, its working directory, and its environment.
 
     `log` takes what the session prints. It writes everything else that the driver reads into `folder`. Both
-    are absolute paths on the driver's machine. `commit` (a full hash) and `title` are what it tests; `host` is
-    where it should run, if that is possible: "" if any place will do.
+    are absolute paths on the driver's machine. `commit` (a full hash) and `title` are what it tests; `host`
+    is where it should run, if that is possible: "" if any place will do.
     """
 
     command: tuple[str, ...]
@@ -80,7 +80,7 @@ class Executor(Protocol):
     compiler: str = ""
     """The compiler with which all sessions build, once that is known; "" if it is this machine's."""
 
-    def open(self, workload: Workload) -> None:
+    def open(self, workload: Workload) -> None:  # noqa: ARG002 - for those who override it
         """Prepare for a bisection: called once, before `capacity` is read. Raises UsageError or HostError."""
         return
 
@@ -88,7 +88,7 @@ class Executor(Protocol):
         """The bisection has ended, however it did. Called once, and also if `open` has failed."""
         return
 
-    def fetch_kernel(self, commit: str, signature: str) -> None:
+    def fetch_kernel(self, commit: str, signature: str) -> None:  # noqa: ARG002
         """Put a kernel that a session has built into the driver's cache folder, if it is elsewhere.
 
         Called once, for the reports. Raises HostError if it cannot be had.

@@ -45,7 +45,8 @@ class Selection:
     """What a bisection runs at each commit: node ids of one run, their files, what they ask for.
 
     `per_run` of the tests are repeated by run. `memory` (MiB) and `runs` are the most that any of
-    them names, 0 where none does. `modules` are the files of Python modules that are loaded and not installed.
+    them names, 0 where none does. `modules` are the files of Python modules that are loaded and not
+    installed.
     """
 
     tests: tuple[str, ...]

@@ -114,7 +114,9 @@ def _hosts(search: Search, index: int) -> list[str]:
     found = difference(counts)
     if found is None:
         return []
-    each = "; ".join(f"{one.host} ({one.machine or 'unknown'}) {of_runs(one.crashed, one.total)}" for one in counts)
+    each = "; ".join(
+        f"{one.host} ({one.machine or 'unknown'}) {of_runs(one.crashed, one.total)}" for one in counts
+    )
     return [f"# the crash rate differs between hosts (p = {found[1]:.1g}): {each}"]
 
 

@@ -36,10 +36,11 @@ class Rules:
     """What a search keeps to.
 
     `runs` is how often a commit is tested that no strategy asked for; `budget` the seconds it may take
-    in all; `at_once` how many commits are tested side by side, or what `room` gives if that changes; `check_good`: nobody has said that the
-    good end is good. `absent` tells of a commit that the bug cannot be in, and may have a session made to
-    find out (a fix bisection must not take a commit older than the bug for a fixed one); `reweigh` is asked
-    once, when the crash has been seen, for a strategy that makes use of what it looks like.
+    in all; `at_once` how many commits are tested side by side, or what `room` gives if that changes;
+    `check_good`: nobody has said that the good end is good. `absent` tells of a commit that the bug cannot
+    be in, and may have a session made to find out (a fix bisection must not take a commit older than the
+    bug for a fixed one); `reweigh` is asked once, when the crash has been seen, for a strategy that makes
+    use of what it looks like.
     """
 
     runs: int = 10
@@ -187,8 +188,8 @@ class Search(SearchState):
     ) -> Experiment | None:
         """Have culprit and parents tested on one host: what differs between them must not be the host.
 
-        `doubt` is what is tested anyway, and then where that is best. Otherwise one more experiment, asked for
-        once: the host may be gone.
+        `doubt` is what is tested anyway, and then where that is best. Otherwise one more experiment, asked
+        for once: the host may be gone.
         """
         self._host_for.clear()
         hosts = hosts_of(self._own_runs(culprit), self.evidence.count)
@@ -206,7 +207,7 @@ class Search(SearchState):
             reason = f"the culprit's parent on {first}, where the culprit was tested"
             if reason not in asked:
                 self._host_for[parent] = first
-                return Experiment(parent, max(runs, max(there.values())), reason=reason, own=True)
+                return Experiment(parent, max(runs, *there.values()), reason=reason, own=True)
         return None
 
     def _own_runs(self, index: int) -> tuple[Run, ...]:

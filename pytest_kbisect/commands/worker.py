@@ -27,8 +27,12 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         description="Check this host as `kbisect doctor` does, then run sessions for the bisections that use the same"
         " Dask scheduler, until Ctrl-C. A worker runs the kernels and programs that drivers send.",
     )
-    parser.add_argument("address", metavar="ADDRESS", help="of the scheduler: tcp://HOST:PORT or tls://HOST:PORT")
-    parser.add_argument("--kbisect-cache", dest="cache", type=options.path, metavar="DIR", help="as for pytest")
+    parser.add_argument(
+        "address", metavar="ADDRESS", help="of the scheduler: tcp://HOST:PORT or tls://HOST:PORT"
+    )
+    parser.add_argument(
+        "--kbisect-cache", dest="cache", type=options.path, metavar="DIR", help="as for pytest"
+    )
     parser.add_argument(
         "--kbisect-kernel",
         dest="kernel",
@@ -41,7 +45,11 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     parser.add_argument("--name", metavar="NAME", help="how reports call this host (default: its host name)")
     parser.add_argument(
-        "--sessions", type=int, default=1, metavar="N", help="sessions at a time (default: 1); they share the guests"
+        "--sessions",
+        type=int,
+        default=1,
+        metavar="N",
+        help="sessions at a time (default: 1); they share the guests",
     )
     parser.add_argument(
         "--guests", type=int, metavar="N", help="guests at a time, in all (default: by processors and memory)"
@@ -62,6 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     clusters.require_distributed()
     _check(arguments)
+    clusters.require_certificates(arguments.address, "worker")
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_work(arguments))
     return ExitCode.FOUND
@@ -69,7 +78,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> None:
     if not arguments.address.startswith(("tcp://", "tls://")):
-        raise UsageError(f"{arguments.address} is no address of a scheduler: give tcp://HOST:PORT or tls://HOST:PORT")
+        raise UsageError(
+            f"{arguments.address} is no address of a scheduler: give tcp://HOST:PORT or tls://HOST:PORT"
+        )
     if not is_loopback(arguments.address) and not arguments.listen:
         raise UsageError(
             "drivers could not reach this worker, because it listens on loopback only: add --listen with the address"
@@ -96,12 +107,16 @@ async def _work(arguments: argparse.Namespace) -> None:
             worker = await FarmWorker(arguments.address, **_options(arguments))
         except (OSError, TimeoutError) as error:
             if not said:
-                _say(f"no scheduler answers at {arguments.address} ({_words(error)}): trying again every {_AGAIN:g} s")
+                _say(
+                    f"no scheduler answers at {arguments.address} ({_words(error)}): trying again every {_AGAIN:g} s"
+                )
             said = True
             await _pause(ending)
             continue
         except ValueError as error:
-            raise UsageError(f"the scheduler does not take this worker: {_words(error)}: try another --name") from None
+            raise UsageError(
+                f"the scheduler does not take this worker: {_words(error)}: try another --name"
+            ) from None
         said = False
         _tell(worker)
         waiting = [asyncio.ensure_future(worker.finished()), asyncio.ensure_future(ending.wait())]

@@ -1,4 +1,6 @@
-"""Whether a bug shows more often on some hosts than on others: another processor or accelerator is another condition."""
+"""Whether a bug shows more often on some hosts than on others: another processor or accelerator is another
+condition.
+"""
 
 from __future__ import annotations
 
@@ -34,11 +36,14 @@ def by_host(runs: Iterable[Run], count: Callable[[Iterable[Run]], RunCounts]) ->
         if run.host:
             groups[run.host, run.machine].append(run)
     counted = ((at, count(group)) for at, group in sorted(groups.items()))
-    return tuple(HostCount(*at, counts.matching, counts.informative) for at, counts in counted if counts.informative)
+    return tuple(
+        HostCount(*at, counts.matching, counts.informative) for at, counts in counted if counts.informative
+    )
 
 
 def difference(counts: tuple[HostCount, ...]) -> tuple[HostCount, float] | None:
-    """The host that differs most from the others, and how likely that is by chance; None if nothing is unlikely.
+    """The host that differs most from the others, and how likely that is by chance; None if nothing is
+    unlikely.
 
     Fisher's exact test of each host against all others, two-sided, corrected for their number (Bonferroni).
     """
@@ -67,7 +72,9 @@ def fisher(a: int, of_a: int, b: int, of_b: int) -> float:
         return comb(of_a, k) * comb(of_b, hits - k)
 
     seen = weight(a)
-    return sum(weight(k) for k in range(max(0, hits - of_b), min(of_a, hits) + 1) if weight(k) <= seen) / whole
+    return (
+        sum(weight(k) for k in range(max(0, hits - of_b), min(of_a, hits) + 1) if weight(k) <= seen) / whole
+    )
 
 
 def hosts_of(runs: Iterable[Run], count: Callable[[Iterable[Run]], RunCounts]) -> dict[str, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import sys
@@ -15,6 +14,7 @@ from pytest_kbisect.errors import HostError, UsageError
 from pytest_kbisect.scratch import scratch_folder
 
 if TYPE_CHECKING:
+    import contextlib
     import subprocess
     from collections.abc import Callable
     from pathlib import Path
@@ -34,7 +34,9 @@ def require_distributed() -> None:
     try:
         import distributed  # noqa: F401
     except ImportError as error:
-        raise HostError(f"no module {error.name!r}, which sessions on other machines need: {INSTALL}") from None
+        raise HostError(
+            f"no module {error.name!r}, which sessions on other machines need: {INSTALL}"
+        ) from None
 
 
 def count(address: str) -> int:
@@ -56,7 +58,19 @@ def connect(address: str, held: contextlib.ExitStack, cache: Path, note: Callabl
         return _client(_start_ssh(found[1].split(","), found[2], held), held, address)
     if address.startswith("tcp:") and not is_loopback(address):
         note(f"{address} is not encrypted: whoever can reach it can run programs on the workers (use tls://)")
+    require_certificates(address, "client")
     return _client(address, held, address)
+
+
+def require_certificates(address: str, role: str) -> None:
+    """Raise UsageError if an address wants TLS, and Dask's configuration has no certificate for a role."""
+    from distributed import Security
+
+    if address.startswith("tls:") and Security().get_connection_args(role).get("ssl_context") is None:
+        raise UsageError(
+            f"{address} needs certificates: set ca-file, {role}.cert and {role}.key below distributed.comm.tls in"
+            " Dask's configuration, or in variables such as DASK_DISTRIBUTED__COMM__TLS__CA_FILE"
+        )
 
 
 def _client(cluster: Any, held: contextlib.ExitStack, address: str) -> Client:
@@ -75,7 +89,7 @@ def _client(cluster: Any, held: contextlib.ExitStack, address: str) -> Client:
     return client
 
 
-# -- on this machine -------------------------------------------------------------------------------------------
+# -- on this machine ---------------------------------------------------------------------------------------
 
 
 def _start_local(count: int, held: contextlib.ExitStack, cache: Path) -> str:
@@ -118,7 +132,7 @@ def _address_in(file: Path) -> str:
         return ""
 
 
-# -- by ssh ----------------------------------------------------------------------------------------------------
+# -- by ssh ------------------------------------------------------------------------------------------------
 
 
 def _start_ssh(hosts: list[str], python: str | None, held: contextlib.ExitStack) -> Any:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_kbisect.errors import HostError
 from pytest_kbisect.farm import offers, suitability
-from pytest_kbisect.farm.session_files import RESOURCE
 from pytest_kbisect.farm.placement import Worker, capacity
+from pytest_kbisect.farm.session_files import RESOURCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,9 @@ _ANSWER: Final = 30.0
 class Crew:
     """The workers, by Dask's addresses. Used in the thread of the client's loop."""
 
-    def __init__(self, client: Client, architecture: str, *, compiler: str, own: str, note: Callable[[str], None]) -> None:
+    def __init__(
+        self, client: Client, architecture: str, *, compiler: str, own: str, note: Callable[[str], None]
+    ) -> None:
         """`compiler` is the one of earlier sessions or "", `own` this machine's; `note` prints a line."""
         self._client = client
         self._architecture = architecture
@@ -104,9 +106,7 @@ class Crew:
     def _settle_compiler(self) -> None:
         if not self.compiler and self.workers:
             every = [worker.offer for worker in self.workers.values()]
-            self.compiler = suitability.compiler_of_range(
-                every, self._architecture, before="", own=self._own
-            )
+            self.compiler = suitability.compiler_of_range(every, self._architecture, before="", own=self._own)
 
     def _judge(self, worker: Worker) -> None:
         """Decide whether a worker takes part. Nothing has been sent to it by then."""
@@ -144,7 +144,8 @@ class Crew:
     def nobody(self) -> HostError:
         """The error when no worker is left, with the reason of each."""
         lines = [
-            f"{worker.name}: {worker.aside or '; '.join(worker.unsuitable)}" for worker in self.workers.values()
+            f"{worker.name}: {worker.aside or '; '.join(worker.unsuitable)}"
+            for worker in self.workers.values()
         ]
         lines += [f"{name}: it was not started by kbisect worker" for name in sorted(self.strangers)]
         lines += [
@@ -155,5 +156,6 @@ class Crew:
         if not lines:
             return HostError("the scheduler has no workers: start some with kbisect worker ADDRESS")
         return HostError(
-            "no worker can run sessions: correct what is wrong, then give the same command again\n  " + "\n  ".join(lines)
+            "no worker can run sessions: correct what is wrong, then give the same command again\n  "
+            + "\n  ".join(lines)
         )

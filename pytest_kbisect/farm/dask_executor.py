@@ -50,7 +50,9 @@ class DaskExecutor(Executor):
         """Connect, and see which workers take part. Raises HostError or UsageError."""
         address: str | None = options.value(self._config, "scheduler")
         if address is None:
-            raise UsageError("--kbisect-executor=dask needs a cluster: add --kbisect-scheduler ADDRESS, or local:2")
+            raise UsageError(
+                "--kbisect-executor=dask needs a cluster: add --kbisect-scheduler ADDRESS, or local:2"
+            )
         clusters.require_distributed()
         from pytest_kbisect.farm.dispatch import Dispatch
         from pytest_kbisect.farm.session_files import SessionFiles
@@ -79,7 +81,9 @@ class DaskExecutor(Executor):
     def start(self, session: SessionCommand) -> RunningSession:
         """Have a session run on some worker."""
         if self._dispatch is None:
-            raise HostError("the executor dask is not connected: this is a bug of the plugin that starts sessions early")
+            raise HostError(
+                "the executor dask is not connected: this is a bug of the plugin that starts sessions early"
+            )
         return _RunningElsewhere(self._dispatch, session)
 
     def fetch_kernel(self, commit: str, signature: str) -> None:

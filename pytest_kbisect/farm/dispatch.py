@@ -1,4 +1,6 @@
-"""Sessions from the driver's side: placed, prepared, started, followed, fetched; and again elsewhere if need be."""
+"""Sessions from the driver's side: placed, prepared, started, followed, fetched; and again elsewhere if
+need be.
+"""
 
 from __future__ import annotations
 
@@ -48,10 +50,18 @@ class _LostError(Exception):
 
 
 class Dispatch:
-    """All sessions of a bisection. Its coroutines run in the client's loop; `call` and `begin` bring them there."""
+    """All sessions of a bisection. Its coroutines run in the client's loop; `call` and `begin` bring them
+    there.
+    """
 
     def __init__(
-        self, client: Client, workload: Workload, files: SessionFiles, scratch: Path, architecture: str, own: str
+        self,
+        client: Client,
+        workload: Workload,
+        files: SessionFiles,
+        scratch: Path,
+        architecture: str,
+        own: str,
     ) -> None:
         """`own` is this machine's compiler."""
         self._client = client
@@ -62,7 +72,9 @@ class Dispatch:
         self._folders: dict[str, Path] = {}
         self._watching: concurrent.futures.Future[None] | None = None
         self.crew = Crew(client, architecture, compiler=workload.compiler, own=own, note=workload.note)
-        self.staging = Staging(client, files, workload.tree, workload.commits, scratch, self.crew.workers.__contains__)
+        self.staging = Staging(
+            client, files, workload.tree, workload.commits, scratch, self.crew.workers.__contains__
+        )
 
     # -- from other threads --------------------------------------------------------------------------------
 
@@ -94,7 +106,8 @@ class Dispatch:
     async def run(self, name: str, session: SessionCommand) -> int:
         """Run a session, on another worker if its first one fails it; pytest's exit status.
 
-        A failure that a second worker shows, too, is the session's own. Raises HostError if no worker is left.
+        A failure that a second worker shows, too, is the session's own. Raises HostError if no worker is
+        left.
         """
         task = self._task(name, session)
         failed: dict[str, Worker] = {}
@@ -108,7 +121,9 @@ class Dispatch:
                 answer = await self._attempt(worker, name, session, task)
             except _LostError:
                 lost += 1
-                self._workload.note(f"{session.commit[:12]}: worker {worker.name} was lost: the session runs elsewhere")
+                self._workload.note(
+                    f"{session.commit[:12]}: worker {worker.name} was lost: the session runs elsewhere"
+                )
                 if lost >= _TIMES:
                     raise HostError(
                         f"{lost} workers were lost during the session at {session.commit[:12]}: does it need more"
@@ -130,7 +145,9 @@ class Dispatch:
             if why and not failed and self._others(worker):
                 worker.failures += 1
                 failed[worker.name] = worker
-                self._workload.note(f"{session.commit[:12]} failed on {worker.name}, it is tried elsewhere: {one_line(why)}")
+                self._workload.note(
+                    f"{session.commit[:12]} failed on {worker.name}, it is tried elsewhere: {one_line(why)}"
+                )
                 continue
             if failed and not why:
                 for one in failed.values():
@@ -212,7 +229,9 @@ class Dispatch:
             renamed = dict(zip(answer["paths"], (str(session.folder), ""), strict=True))
             await asyncio.to_thread(returned.unpack, archive, session.folder, renamed)
             # Whatever was heard meanwhile is in there again.
-            heard.write_bytes(before + heard.read_bytes() if (session.folder / events.FILE).exists() else before)
+            heard.write_bytes(
+                before + heard.read_bytes() if (session.folder / events.FILE).exists() else before
+            )
         except OSError:
             raise _LostError from None
         finally:
@@ -224,7 +243,9 @@ class Dispatch:
     async def _submit(
         self, worker: Worker, name: str, session: SessionCommand, task: dict[str, Any]
     ) -> dict[str, Any]:
-        """Run the task on its worker, and wait. A cancelled wait cancels the task; a lost worker raises _LostError."""
+        """Run the task on its worker, and wait. A cancelled wait cancels the task; a lost worker raises
+        _LostError.
+        """
         from pytest_kbisect.farm.remote_session import run
 
         future = self._client.submit(
@@ -242,7 +263,9 @@ class Dispatch:
                 await asyncio.sleep(_POLL)
                 if worker.address not in self.crew.workers:
                     raise _LostError
-            if future.status != "finished":  # cancelled because the scheduler was lost, or the worker died in it
+            if (
+                future.status != "finished"
+            ):  # cancelled because the scheduler was lost, or the worker died in it
                 raise _LostError
             try:
                 return dict(await self._client.gather(future))
@@ -259,7 +282,7 @@ class Dispatch:
             await self._client.cancel([future], force=True)
         future.release()
 
-    # -- what is heard -----------------------------------------------------------------------------------------
+    # -- what is heard -------------------------------------------------------------------------------------
 
     def _say(self, file: Path, worker: Worker, session: SessionCommand) -> None:
         """Note where a session runs, as an event of its own."""
@@ -283,7 +306,7 @@ class Dispatch:
             return told[0].removeprefix("ERROR: ") if told else ""
         return "its session ended without a word"
 
-    # -- afterwards --------------------------------------------------------------------------------------------
+    # -- afterwards ----------------------------------------------------------------------------------------
 
     async def fetch_kernel(self, commit: str, signature: str, cache: Path) -> None:
         """Put a kernel into this machine's store, from a worker that has it. Raises HostError if none has."""

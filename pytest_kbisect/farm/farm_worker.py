@@ -1,8 +1,9 @@
 """A Dask worker that builds kernels and runs guests: what `kbisect worker` starts.
 
-Dask starts it as well, by the name of its class: `dask worker --worker-class pytest_kbisect.farm.farm_worker.FarmWorker`,
-SSHCluster, dask-jobqueue and Dask's operator. Everything large reaches it directly, from the driver or from another
-worker, over connections of Dask's (and so under its TLS), and not through the scheduler.
+Dask starts it as well, by the name of its class: `dask worker --worker-class
+pytest_kbisect.farm.farm_worker.FarmWorker`, SSHCluster, dask-jobqueue and Dask's operator. Everything large
+reaches it directly, from the driver or from another worker, over connections of Dask's (and so under its
+TLS), and not through the scheduler.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ class FarmWorker(Worker):  # type: ignore[misc]
     ) -> None:
         """`kbisect_kernel` is a clone of Linux on this host, `kbisect_store_size` in GiB.
 
-        `guests` at a time and `jobs` of make, both in all; without them, as many as processors and memory allow.
-        Raises KbisectError.
+        `guests` at a time and `jobs` of make, both in all; without them, as many as processors and memory
+        allow. Raises KbisectError.
         """
         self.cache = Path(kbisect_cache or options.default_cache()).absolute()
         self.slots = max(1, sessions)
@@ -77,18 +78,20 @@ class FarmWorker(Worker):  # type: ignore[misc]
         }
         super().__init__(*args, **{**others, **given, "name": self.host_name})
         self._make_shared()
-        self.handlers.update({
-            "kbisect_offer": self.kbisect_offer,
-            "kbisect_lacking": self.kbisect_lacking,
-            "kbisect_put": self.kbisect_put,
-            "kbisect_get": self.kbisect_get,
-            "kbisect_fetch": self.kbisect_fetch,
-            "kbisect_drop": self.kbisect_drop,
-            "kbisect_commits": self.kbisect_commits,
-            "kbisect_take": self.kbisect_take,
-            "kbisect_kernels": self.kbisect_kernels,
-            "kbisect_add_kernel": self.kbisect_add_kernel,
-        })
+        self.handlers.update(
+            {
+                "kbisect_offer": self.kbisect_offer,
+                "kbisect_lacking": self.kbisect_lacking,
+                "kbisect_put": self.kbisect_put,
+                "kbisect_get": self.kbisect_get,
+                "kbisect_fetch": self.kbisect_fetch,
+                "kbisect_drop": self.kbisect_drop,
+                "kbisect_commits": self.kbisect_commits,
+                "kbisect_take": self.kbisect_take,
+                "kbisect_kernels": self.kbisect_kernels,
+                "kbisect_add_kernel": self.kbisect_add_kernel,
+            }
+        )
 
     def _make_shared(self) -> None:
         """The folder of frozen guests, which stay from one session to the next."""
@@ -189,7 +192,9 @@ def _own_clone(path: str | None, cache: Path) -> tuple[Path, Path] | None:
 
 
 async def _said(step: Callable[..., None], *values: Any, **named: Any) -> str:
-    """Do something in a thread; what went wrong, in words, because exceptions are not sent between versions."""
+    """Do something in a thread; what went wrong, in words, because exceptions are not sent between
+    versions.
+    """
     try:
         await asyncio.to_thread(step, *values, **named)
     except (HostError, OSError, ValueError) as error:

@@ -8,7 +8,6 @@ import shutil
 import time
 from dataclasses import asdict
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_kbisect import arch, host, options, parallel
@@ -17,6 +16,7 @@ from pytest_kbisect.kernel import host_limits, toolchain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from pytest_kbisect.doctor import Finding
 
@@ -50,7 +50,9 @@ def guests(memory: int) -> int:
 
 
 def now(cache: Path) -> dict[str, Any]:
-    """What changes: the clock (seconds since the epoch), free memory and disk (MiB), and whether they suffice."""
+    """What changes: the clock (seconds since the epoch), free memory and disk (MiB), and whether they
+    suffice.
+    """
     from pytest_kbisect.doctor import Severity, machine
 
     findings = [machine.memory(), machine.cache_folder(cache)]

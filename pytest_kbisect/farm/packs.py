@@ -1,8 +1,9 @@
 """Commits that a worker lacks, as a git pack: what a bundle holds, for repositories with a cut history.
 
-A worker needs the files of the commits that it builds, and no older history. So the commits just before a range
-count as roots: a worker that has no clone of its own gets one tree and the changes since, not thirty years of
-Linux. (`git bundle` cannot say that; the pack is made and taken in with the commands that it consists of.)
+A worker needs the files of the commits that it builds, and no older history. So the commits just before a
+range count as roots: a worker that has no clone of its own gets one tree and the changes since, not thirty
+years of Linux. (`git bundle` cannot say that; the pack is made and taken in with the commands that it
+consists of.)
 """
 
 from __future__ import annotations
@@ -97,7 +98,9 @@ class Clone:
         repository = self._folder / f"linux-{object_format}.git"
         with locks.held(self._folder / "clone.lock"):
             if not (repository / "HEAD").exists():
-                self._git("init", "-q", "--bare", "--template=", f"--object-format={object_format}", repository)
+                self._git(
+                    "init", "-q", "--bare", "--template=", f"--object-format={object_format}", repository
+                )
                 self._git("config", "gc.auto", "0", at=repository)
             if self._objects is not None:
                 alternates = repository / "objects/info/alternates"
@@ -115,7 +118,11 @@ class Clone:
         lacking = [row.partition("^")[0] for row in rows if row.endswith(" missing")]
         tips = set(self._git("for-each-ref", "--format=%(objectname)", at=repository).split())
         if lacking and self._objects is not None:
-            tips |= {*self._git("for-each-ref", "--format=%(objectname) %(*objectname)", at=self._objects.parent).split()}
+            tips |= {
+                *self._git(
+                    "for-each-ref", "--format=%(objectname) %(*objectname)", at=self._objects.parent
+                ).split()
+            }
         shallow = repository / "shallow"
         cut = shallow.read_text().split() if shallow.exists() else []
         return {"lacking": lacking, "tips": sorted(tips), "shallow": cut}

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 class Worker:
     """A worker as the driver knows it.
 
-    `address` is Dask's, `name` what people call it. `running` are our sessions there, `others` is the number of
-    tasks of other bisections. `commits` are those that it has tested for us, the last one
-    last; `seconds` what its sessions took. `aside` says why it gets no more sessions; `unsuitable` why it never
+    `address` is Dask's, `name` what people call it. `running` are our sessions there, `others` is the
+    number of tasks of other bisections. `commits` are those that it has tested for us, the last one last;
+    `seconds` what its sessions took. `aside` says why it gets no more sessions; `unsuitable` why it never
     got one.
     """
 
@@ -76,9 +76,9 @@ def place(
     """The worker for a session at a commit; None if none takes part.
 
     One by the name of `host` gets it, even if it has to wait there. Otherwise, of those that are free, the
-    one that has built the commit, else the one whose tree is nearest in history (`nearest` orders commits by that),
-    else the quickest. If none is free the session waits where the fewest wait. Workers named in `avoid`, where
-    this session has failed, come last.
+    one that has built the commit, else the one whose tree is nearest in history (`nearest` orders commits
+    by that), else the quickest. If none is free the session waits where the fewest wait. Workers named in
+    `avoid`, where this session has failed, come last.
     """
     every = [worker for worker in workers.values() if worker.takes_part]
     if not every:

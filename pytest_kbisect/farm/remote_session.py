@@ -28,9 +28,9 @@ _POLL: Final = 0.2
 def run(task: dict[str, Any]) -> dict[str, Any]:
     """Dask's task: run a session on this worker; what the driver learns first.
 
-    `status` is pytest's exit status, `archive` the digest of what the session left, `paths` what its text files
-    call the session's folder and the files' folder. `fault` says why the host could not run it; the rest is
-    missing then. A session that was cancelled ends without an answer: nobody waits for it.
+    `status` is pytest's exit status, `archive` the digest of what the session left, `paths` what its text
+    files call the session's folder and the files' folder. `fault` says why the host could not run it; the
+    rest is missing then. A session that was cancelled ends without an answer: nobody waits for it.
     """
     from distributed import get_worker
 
@@ -65,12 +65,17 @@ def _run(worker: FarmWorker, task: Mapping[str, Any], wanted: Callable[[], bool]
         for path, digest, mode in task["files"]:
             target = Path(os.path.normpath(f"{root}/{path}"))
             if not target.is_relative_to(root):
-                raise HostError(f"the driver sent {path!r}, which is no absolute path: update pytest-kbisect there")
+                raise HostError(
+                    f"the driver sent {path!r}, which is no absolute path: update pytest-kbisect there"
+                )
             worker.blobs.put(digest, target, mode)
         request = json.loads(here(task["request"]))
         (folder / session_request.FILE).write_text(json.dumps(request), "utf-8")
         command = [sys.executable, "-m", "pytest", *map(here, task["arguments"])]
-        command += [f"--kbisect-kernel={worker.clone.path(task['object_format'])}", f"--kbisect-cache={worker.cache}"]
+        command += [
+            f"--kbisect-kernel={worker.clone.path(task['object_format'])}",
+            f"--kbisect-cache={worker.cache}",
+        ]
         if worker.store_size is not None:
             command.append(f"--kbisect-store-size={worker.store_size}")
         if worker.shares and not any(word.startswith("--kbisect-jobs") for word in task["arguments"]):
@@ -149,5 +154,3 @@ class _Heard:
             self._offset += len(whole)
             message = {"session": self._task["session"], "events": whole.decode("utf-8", "replace")}
             self._worker.log_event(self._task["topic"], message)
-
-

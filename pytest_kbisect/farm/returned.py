@@ -37,7 +37,9 @@ def keep_sources(folder: Path) -> None:
         root = ET.fromstring(text)
     except (OSError, ET.ParseError, UnicodeDecodeError):
         return
-    paths = {item.get("value") or "" for item in root.iter("property") if item.get("name") == properties.SOURCES}
+    paths = {
+        item.get("value") or "" for item in root.iter("property") if item.get("name") == properties.SOURCES
+    }
     for number, path in enumerate(sorted(paths - {""})):
         copy = folder / f"sources-{number}"
         with contextlib.suppress(OSError):
@@ -72,11 +74,15 @@ def unpack(archive: Path, folder: Path, renamed: Mapping[str, str]) -> None:
             for member in tar:
                 room -= member.size
                 if not member.isfile() or room < 0:
-                    raise HostError(f"a worker sent {member.name!r}, which belongs to no session: restart the worker")
+                    raise HostError(
+                        f"a worker sent {member.name!r}, which belongs to no session: restart the worker"
+                    )
                 if member.name != session_request.FILE:
                     tar.extract(member, folder, filter="data")
     except (tarfile.TarError, EOFError) as error:
-        raise HostError(f"a worker sent an archive that cannot be read: {error}: restart the worker") from None
+        raise HostError(
+            f"a worker sent an archive that cannot be read: {error}: restart the worker"
+        ) from None
     for name in _TEXTS:
         path = folder / name
         if path.is_file():

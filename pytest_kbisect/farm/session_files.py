@@ -1,7 +1,7 @@
 """Which files a session reads, and its command with paths that a worker can fill in.
 
-A worker keeps the files at the paths that they have on the driver, below a folder of the session's own: relative
-paths, conftest.py files and node ids stay what they are.
+A worker keeps the files at the paths that they have on the driver, below a folder of the session's own:
+relative paths, conftest.py files and node ids stay what they are.
 """
 
 from __future__ import annotations
@@ -73,7 +73,10 @@ class SessionFiles:
 
     def search_path(self, text: str) -> str:
         """PYTHONPATH as on a worker."""
-        words = (ROOT + os.path.normpath(one) if os.path.normpath(one) in self._known else one for one in text.split(os.pathsep))
+        words = (
+            ROOT + os.path.normpath(one) if os.path.normpath(one) in self._known else one
+            for one in text.split(os.pathsep)
+        )
         return os.pathsep.join(words)
 
     def environment(self, environment: Mapping[str, str]) -> dict[str, str]:

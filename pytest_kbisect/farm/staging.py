@@ -1,13 +1,14 @@
 """What a worker must have before a session: files by content, commits, and kernels that others have built.
 
-Everything goes to a worker directly. What one worker has, the next one gets from there: the driver sends a file
-once, however many workers there are.
+Everything goes to a worker directly. What one worker has, the next one gets from there: the driver sends a
+file once, however many workers there are.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
@@ -47,7 +48,9 @@ class Staging:
         scratch: Path,
         is_there: Callable[[str], bool],
     ) -> None:
-        """`ends` are the ends of the range; `scratch` is a folder for packs; `is_there`: has a worker not left?"""
+        """`ends` are the ends of the range; `scratch` is a folder for packs; `is_there`: has a worker not
+        left?
+        """
         self._client = client
         self._is_there = is_there
         self._files = files
@@ -65,10 +68,14 @@ class Staging:
 
     async def ask(self, address: str, question: str, *, limit: float = ANSWER, **values: Any) -> Any:
         """What a worker answers. Raises OSError or TimeoutError if it does not."""
-        return await asyncio.wait_for(getattr(self._client.rpc(address), f"kbisect_{question}")(**values), limit)
+        return await asyncio.wait_for(
+            getattr(self._client.rpc(address), f"kbisect_{question}")(**values), limit
+        )
 
     async def prepare(self, worker: Worker, commit: str, others: Iterable[Worker]) -> None:
-        """Give a worker all that a session at a commit needs. Raises WorkerFaultError, OSError, TimeoutError."""
+        """Give a worker all that a session at a commit needs. Raises WorkerFaultError, OSError,
+        TimeoutError.
+        """
         async with self._preparing[worker.address]:
             await self._prepare_files(worker)
             await self._prepare_commits(worker, commit)
@@ -102,8 +109,9 @@ class Staging:
         self._holders[digest].add(address)
 
     async def _send(self, address: str, digest: str, path: Path) -> None:
-        upload, size = new_upload(), path.stat().st_size
+        upload = new_upload()
         with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
             while True:
                 offset = file.tell()
                 data = await asyncio.to_thread(file.read, CHUNK)
@@ -118,7 +126,9 @@ class Staging:
                     return
 
     async def fetch(self, address: str, digest: str, path: Path) -> None:
-        """Get a file from a worker. Raises OSError, TimeoutError, or WorkerFaultError if it is not what was announced."""
+        """Get a file from a worker. Raises OSError, TimeoutError, or WorkerFaultError if it is not what was
+        announced.
+        """
         offset = 0
         with path.open("wb") as file:
             while True:
@@ -191,10 +201,18 @@ class Staging:
             if other is worker or commit not in other.commits:
                 continue
             with contextlib.suppress(OSError):
-                for kernel in await self.ask(other.address, "kernels", limit=LONG, commit=commit, signature=""):
+                for kernel in await self.ask(
+                    other.address, "kernels", limit=LONG, commit=commit, signature=""
+                ):
                     peers = [other.address]
-                    if await self.ask(worker.address, "fetch", limit=LONG, digest=kernel["digest"], peers=peers):
+                    if await self.ask(
+                        worker.address, "fetch", limit=LONG, digest=kernel["digest"], peers=peers
+                    ):
                         await self.ask(
-                            worker.address, "add_kernel", limit=LONG, key=kernel["key"], digest=kernel["digest"]
+                            worker.address,
+                            "add_kernel",
+                            limit=LONG,
+                            key=kernel["key"],
+                            digest=kernel["digest"],
                         )
                 return

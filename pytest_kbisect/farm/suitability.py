@@ -38,7 +38,8 @@ def trouble(offer: Offer) -> list[str]:
 def compiler_of_range(offers: Iterable[Offer], architecture: str, *, before: str, own: str) -> str:
     """The compiler with which all commits of a range are built.
 
-    `before` is the one of earlier sessions, `own` the driver's. Otherwise it is the one that most workers have.
+    `before` is the one of earlier sessions, `own` the driver's. Otherwise it is the one that most workers
+    have.
     """
     if before:
         return before

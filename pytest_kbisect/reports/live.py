@@ -23,9 +23,10 @@ _RECENT = 5
 class Status:
     """A step in progress, and the state of the search.
 
-    `host` is where the session runs, if not on this machine. `done` of `runs` tests have ended; `crash` is the title of the latest crash. `left` is the number of
-    candidates, `likely` are (hash, probability), most likely first. `spent` is the time before this step in
-    seconds, `remaining` the expected time after it, or None if it is unknown.
+    `host` is where the session runs, if not on this machine. `done` of `runs` tests have ended; `crash` is
+    the title of the latest crash. `left` is the number of candidates, `likely` are (hash, probability),
+    most likely first. `spent` is the time before this step in seconds, `remaining` the expected time after
+    it, or None if it is unknown.
     """
 
     commit: str

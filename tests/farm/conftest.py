@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "plugin"))  # whole.py and played_guests.py
+
 from loopback import Cluster
 
 

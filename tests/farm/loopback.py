@@ -47,7 +47,9 @@ class Process:
 
     def __init__(self, command: list[str], **environment: str) -> None:
         env = {**os.environ, "PYTHONUNBUFFERED": "1", **environment}
-        self.child = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.child = subprocess.Popen(
+            command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
         self.text = ""
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -139,7 +141,9 @@ class Driver:
         (path / "scratch").mkdir()
         self.client = Client(cluster.address, set_as_default=False, direct_to_workers=True)
         own = toolchain.find().identity
-        self.dispatch = Dispatch(self.client, self.workload, SessionFiles(paths), path / "scratch", "x86_64", own)
+        self.dispatch = Dispatch(
+            self.client, self.workload, SessionFiles(paths), path / "scratch", "x86_64", own
+        )
         self.number = 0
 
     def open(self, count: int = 2):

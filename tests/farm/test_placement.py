@@ -31,7 +31,9 @@ def chosen(workers, commit="50", **words):
 
 
 def test_the_nearest_tree_builds_least():
-    workers = crew("a", "b", "c", a={"commits": {"10": None}}, b={"commits": {"60": None}}, c={"commits": {"90": None}})
+    workers = crew(
+        "a", "b", "c", a={"commits": {"10": None}}, b={"commits": {"60": None}}, c={"commits": {"90": None}}
+    )
     assert chosen(workers) == "b"
     assert chosen(workers, "95") == "c"
 
@@ -53,7 +55,9 @@ def test_a_busy_worker_is_passed_over():
 def test_where_everybody_is_busy_the_shortest_queue_is_joined():
     workers = crew("a", "b", a={"running": {"x", "y"}, "slots": 1}, b={"running": {"x"}, "slots": 1})
     assert chosen(workers) == "b"
-    workers = crew("a", "b", a={"running": {"1", "2", "3"}, "slots": 4, "others": 1}, b={"running": {"x"}, "others": 1})
+    workers = crew(
+        "a", "b", a={"running": {"1", "2", "3"}, "slots": 4, "others": 1}, b={"running": {"x"}, "others": 1}
+    )
     assert chosen(workers) == "a"
 
 
@@ -94,12 +98,24 @@ def offer(**changed):
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
-        ({"versions": {**VERSIONS, "Python": "3.12"}}, "Python 3.12 there, 3.11 here: install the same version"),
-        ({"versions": {"Python": "3.11", "pytest-kbisect": "0.1.0"}}, "distributed is missing there, 2026.8.0 here"),
+        (
+            {"versions": {**VERSIONS, "Python": "3.12"}},
+            "Python 3.12 there, 3.11 here: install the same version",
+        ),
+        (
+            {"versions": {"Python": "3.11", "pytest-kbisect": "0.1.0"}},
+            "distributed is missing there, 2026.8.0 here",
+        ),
         ({"toolchains": {}}, "it has no compiler for x86_64: install one"),
         ({"toolchains": {"x86_64": "gcc 13"}}, f"its compiler is gcc 13, this range is built with {GCC}"),
-        ({"faults": ["missing: qemu (to run guests)"]}, "missing: qemu (to run guests): kbisect doctor there"),
-        ({"problems": ["/cache cannot be written"]}, "/cache cannot be written: kbisect doctor there says more"),
+        (
+            {"faults": ["missing: qemu (to run guests)"]},
+            "missing: qemu (to run guests): kbisect doctor there",
+        ),
+        (
+            {"problems": ["/cache cannot be written"]},
+            "/cache cannot be written: kbisect doctor there says more",
+        ),
     ],
 )
 def test_why_a_worker_does_not_take_part(changed, reason):

@@ -1,4 +1,5 @@
-"""Sessions on a cluster: what they find comes back once, whatever happens to workers, scheduler and driver."""
+"""Sessions on a cluster: what they find comes back once, whatever happens to workers, scheduler and
+driver."""
 
 from __future__ import annotations
 
@@ -218,7 +219,7 @@ def test_a_lost_scheduler(tmp_path, linux, monkeypatch):
             cluster.scheduler.end()
             until(lambda: not alive(pytest_process) and not alive(child), 30)
             worker.until("was lost: all sessions have been ended")
-            with pytest.raises(HostError, match="Dask scheduler does not answer|no workers"):
+            with pytest.raises(HostError, match=r"Dask scheduler does not answer|no workers"):
                 running.wait(LIMIT)
             port = int(cluster.address.rpartition(":")[2])
             cluster.scheduler, _ = cluster.start_scheduler(port)

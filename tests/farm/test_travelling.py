@@ -98,7 +98,10 @@ def test_home_directories_are_the_drivers(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "my.config").write_text("")
     files = SessionFiles([tmp_path / "my.config"])
-    assert files.there("--kbisect-config=~/my.config", Path("/")) == f"--kbisect-config={ROOT}{tmp_path}/my.config"
+    assert (
+        files.there("--kbisect-config=~/my.config", Path("/"))
+        == f"--kbisect-config={ROOT}{tmp_path}/my.config"
+    )
 
 
 def test_a_request_is_that_of_its_command(tmp_path):
@@ -107,7 +110,9 @@ def test_a_request_is_that_of_its_command(tmp_path):
     folder = tmp_path / "result" / "sessions" / "1"
     folder.mkdir(parents=True)
     arguments = [f"{tmp_path}/crash.sh", "--kbisect-commit=abc"]
-    (folder / "request.json").write_text(json.dumps({"schema": 1, "arguments": arguments, "folder": str(folder)}))
+    (folder / "request.json").write_text(
+        json.dumps({"schema": 1, "arguments": arguments, "folder": str(folder)})
+    )
     task = session_files.task(
         SessionFiles([tmp_path / "crash.sh"]),
         ["python", "-m", "pytest", *arguments, f"--junitxml={folder}/junit.xml"],
@@ -167,7 +172,9 @@ def test_a_range_travels_without_the_history_before_it(linux, tmp_path):
     there = clone.path("sha1")
     for commit in linux.git("rev-list", f"{linux.good}^..{linux.bad}").split():
         assert files_of(there, commit) == files_of(linux.path, commit)
-    listed = subprocess.run(["git", "rev-list", linux.bad], cwd=there, check=True, capture_output=True, text=True)
+    listed = subprocess.run(
+        ["git", "rev-list", linux.bad], cwd=there, check=True, capture_output=True, text=True
+    )
     assert linux.base not in listed.stdout.split()
     assert LinuxTree(there, tmp_path / "cache2").resolve(linux.bad) == linux.bad
 
@@ -254,7 +261,9 @@ def test_what_a_session_leaves_comes_back(tmp_path):
     sources = tmp_path / "kernels" / "sources"
     sources.parent.mkdir()
     sources.write_text("architecture\tx86\nend\n")
-    (there / "junit.xml").write_text(xml({properties.CONSOLE: str(console), properties.SOURCES: str(sources)}))
+    (there / "junit.xml").write_text(
+        xml({properties.CONSOLE: str(console), properties.SOURCES: str(sources)})
+    )
     (there / "session.log").write_text(f"in {there}\n")
     (there / "cache").mkdir()
     (there / "cache" / "private").write_text("not for the driver")
