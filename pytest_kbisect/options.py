@@ -197,6 +197,14 @@ OPTIONS = (
         switch=True,
     ),
     Option(
+        "modules",
+        "",
+        "build what the configuration has as modules (=m), and put them into guests; without it, they are built in",
+        default=False,
+        parse=_truth,
+        switch=True,
+    ),
+    Option(
         "strategy",
         "NAME",
         "bayes weighs all evidence; classic uses the order and the counting rules of git bisect; plugins add others",

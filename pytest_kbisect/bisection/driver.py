@@ -316,6 +316,7 @@ def _request(config: pytest.Config, fragments: Iterable[Sequence[str]]) -> Confi
         options.value(config, "config"),
         [(source, line) for source, line in fragments],
         disk_image=options.value(config, "image") is not None,
+        modules=options.value(config, "modules"),
         architecture=options.architecture(config),
     )
 

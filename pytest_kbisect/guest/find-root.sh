@@ -34,6 +34,11 @@ cat /authorized_keys >>"/new$home/.ssh/authorized_keys"
 chmod 700 "/new$home/.ssh"
 chmod 600 "/new$home/.ssh/authorized_keys"
 
+if [ -d /lib/modules ]; then
+	mkdir -p /new/lib/modules
+	cp -a /lib/modules/. /new/lib/modules/
+fi
+
 umount /proc /sys
 mount --move /dev /new/dev
 exec env -i HOME=/ TERM=linux switch_root /new "$init"

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_kbisect.errors import BuildError, ConfigError
-from pytest_kbisect.kernel import build, host_limits, reuse, signature, sources, toolchain
+from pytest_kbisect.kernel import build, host_limits, modules, reuse, signature, sources, toolchain
 from pytest_kbisect.kernel.image import KernelImage, Spent
 from pytest_kbisect.kernel.store import Store
 
@@ -128,14 +128,11 @@ def _add(
     """Build, and put the kernel into the store - or the failure: it will not build the next time either."""
     try:
         with making as built:
-            facts = (
-                known
-                | {"signature": signature.of_vmlinux(built.files["vmlinux"], architecture)}
-                | build.facts(built)
-            )
+            facts = known | {"signature": signature.of_build(built, architecture)} | build.facts(built)
+            packed = built.modules.pack(log.parent) if built.modules else {}
             listed = log.with_name(sources.FILE)
             sources.write(built.sources, listed)
-            return store.add(key, {**built.files, "build.log": log, sources.FILE: listed}, facts)
+            return store.add(key, {**built.files, **packed, "build.log": log, sources.FILE: listed}, facts)
     except BuildError as error:
         failure = {
             "message": str(error),
@@ -155,7 +152,7 @@ def _image(
         if failure["symbols"] is not None:
             raise ConfigError(message, symbols=tuple(failure["symbols"]), log=log)
         raise BuildError(message, cause=tuple(failure["cause"]), log=log)
-    listed = entry.folder / sources.FILE
+    listed, packed = entry.folder / sources.FILE, entry.folder / modules.ARCHIVE
     hits, misses = facts.get("ccache", (0, 0))
     return KernelImage(
         commit=commit,
@@ -172,4 +169,6 @@ def _image(
         ccache_misses=misses,
         spent=Spent(**{phase: seconds.get(phase, 0.0) for phase in (*build.PHASES, "waiting")}),
         sources=listed if listed.exists() else None,
+        modules=packed if packed.exists() else None,
+        module_functions=entry.folder / modules.FUNCTIONS if packed.exists() else None,
     )
