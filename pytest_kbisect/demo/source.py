@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LINK = "120000"
 """git's mode of a symbolic link."""
 _NUMBER = re.compile(rb"^(VERSION|PATCHLEVEL|SUBLEVEL) *= *(\d+)$", re.MULTILINE)
-# Programs, not modules, where it pays: xz decompresses on all processors, and Python has zstd since 3.14 only.
+# Programs where they are faster: xz uses all processors. Python has zstd since 3.14 only.
 _UNPACKERS: dict[bytes, tuple[str, ...]] = {
     b"\xfd7zXZ\0": ("xz", "--threads=0"),
     b"\x1f\x8b": ("gzip",),
