@@ -120,8 +120,7 @@ def _use_packages(config: pytest.Config) -> None:
     if options.given(config, "kernel"):
         if session_request.request_of(config) == session_request.SessionRequest():
             raise pytest.UsageError(
-                "--kbisect-prebuilt and --kbisect-kernel exclude each other: bisect the packages first, then the commits"
-                " between the two releases that it names"
+                "--kbisect-prebuilt and --kbisect-kernel exclude each other: remove --kbisect-kernel to bisect the packages"
             )
         return
     from pytest_kbisect.errors import KbisectError

@@ -77,7 +77,9 @@ def symbols_for(
     HostError if the host is at fault.
     """
     if package_at(tree, kernel.commit):
-        raise KbisectError("kernel packages have no debug information")
+        raise KbisectError(
+            "kernel packages have no debug information: install the debug package, and run kbisect crash --vmlinux"
+        )
     tools = toolchain.find(config.architecture)
     store = Store(tree.cache / "kernels", limit=rules.store_limit)
     facts = (kernel.signature, provide.family_of(config, tools, rules), _RECIPE, *sorted(functions))

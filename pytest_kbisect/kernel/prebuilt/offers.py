@@ -183,7 +183,7 @@ def _of_apt(named: str, architecture: Architecture, cache: Path, here: Path) -> 
     flavours = {found[2] for found in images.values() if not _NO_FLAVOUR.search(found[2])}
     if flavour and flavour not in flavours:
         raise UsageError(
-            f"apt offers no kernels of the flavour {flavour}: it has {', '.join(sorted(flavours)) or 'none'}"
+            f"apt offers no kernels of the flavour {flavour}: use one of {', '.join(sorted(flavours)) or 'none'}"
         )
     wanted = flavour or _for_guests(flavours, _DEBIAN.get(architecture.name, architecture.name))
     chosen = [name for name, found in images.items() if found[2] == wanted]

@@ -74,4 +74,5 @@ def _git(*words: str, text: str = "") -> None:
         ["git", *words], input=text.encode(), env=environment(), capture_output=True, check=False
     )
     if done.returncode:
-        raise HostError(f"git {words[0]} failed: {done.stderr.decode('utf-8', 'replace').strip()}")
+        complaint = done.stderr.decode("utf-8", "replace").strip()
+        raise HostError(f"git cannot write the packages' tree: {complaint}: use another --kbisect-cache")

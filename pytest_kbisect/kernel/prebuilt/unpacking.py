@@ -80,10 +80,10 @@ def unpack(
         files |= modules.pack(folder)
         break
     if missing := [symbol for symbol in _BOOTS if not _has(values, symbol, modules=bool(release))]:
-        more = "" if release else ": its modules are in another package, put that into the same folder"
-        raise BuildError(
-            f"{package.name} {package.version} does not boot as a guest, it lacks CONFIG_{missing[0]}{more}"
-        )
+        lacks = f"{package.name} {package.version} lacks CONFIG_{missing[0]}, which guests need"
+        if not release:
+            raise BuildError(f"{lacks}: put the package of its modules into the same folder")
+        raise BuildError(f"{lacks}: leave it out")
     compiler = values.get("CC_VERSION_TEXT", "").strip('"')
     return Unpacked(files, digest.hexdigest(), compiler, release or package.version)
 
@@ -99,7 +99,7 @@ def require(request: ConfigRequest, package: Package, configuration: Path) -> No
             if actual != value and not {actual, value} <= {"y", "m"}:
                 raise ConfigError(
                     f"{package.name} {package.version} has {config.line_of(symbol, actual)}, and "
-                    f"{config.line_of(symbol, value)} is asked for ({fragment.source})",
+                    f"{config.line_of(symbol, value)} is asked for ({fragment.source}): use another flavour",
                     symbols=(symbol,),
                 )
 
@@ -143,7 +143,7 @@ def _extract(kind: str, path: Path, root: Path) -> None:
             archive.unlink()
     except subprocess.CalledProcessError as error:
         words = process.tail(error.stderr or b"", 1)
-        raise BuildError(f"{path.name} is damaged: {words}") from None
+        raise BuildError(f"{path.name} is damaged: {words}: get it again") from None
 
 
 def _only(root: Path, package: Package, what: str, patterns: Sequence[str]) -> Path:
@@ -151,7 +151,7 @@ def _only(root: Path, package: Package, what: str, patterns: Sequence[str]) -> P
         for found in (*sorted(root.glob(pattern)), *sorted(root.glob(f"usr/{pattern}"))):
             if found.is_file():
                 return found
-    raise BuildError(f"{package.name} {package.version} has no {what} ({', '.join(patterns)})")
+    raise BuildError(f"{package.name} {package.version} has no {what} ({', '.join(patterns)}): leave it out")
 
 
 def _modules(folder: Path, to: Path, release: str) -> Modules:
