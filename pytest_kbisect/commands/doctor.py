@@ -88,7 +88,9 @@ def _workers(arguments: argparse.Namespace) -> int:
     try:
         address = cluster_address.check(arguments.scheduler)
     except ValueError as error:
-        raise UsageError(f"--kbisect-scheduler: {arguments.scheduler!r} cannot be used: {error}") from None
+        raise UsageError(
+            f"--kbisect-scheduler: {arguments.scheduler!r} cannot be used: {error}: check the address"
+        ) from None
     cache = (arguments.cache or options.default_cache()).absolute()
 
     def note(words: str) -> None:

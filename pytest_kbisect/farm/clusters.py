@@ -35,7 +35,7 @@ def require_distributed() -> None:
         import distributed  # noqa: F401
     except ImportError as error:
         raise HostError(
-            f"no module {error.name!r}, which sessions on other machines need: {INSTALL}"
+            f"no module {error.name!r}, which sessions on other machines need: install it with {INSTALL}"
         ) from None
 
 
@@ -84,7 +84,9 @@ def _client(cluster: Any, held: contextlib.ExitStack, address: str) -> Client:
             f"no Dask scheduler answers at {address} ({why}): check the address, and whether tcp:// or tls:// is right"
         ) from None
     except (ValueError, TypeError) as error:  # tls:// without certificates, with others' certificates
-        raise UsageError(f"--kbisect-scheduler: {address} cannot be used: {error}") from None
+        raise UsageError(
+            f"--kbisect-scheduler: {address} cannot be used: {error}: check the address and Dask's configuration"
+        ) from None
     held.callback(client.close, timeout=5)
     return client
 
@@ -140,7 +142,7 @@ def _start_ssh(hosts: list[str], python: str | None, held: contextlib.ExitStack)
     try:
         import asyncssh
     except ImportError:
-        raise HostError(f"no module 'asyncssh', which ssh: needs: {INSTALL}") from None
+        raise HostError(f"no module 'asyncssh', which ssh: needs: install it with {INSTALL}") from None
     from distributed import SSHCluster
 
     users = [host.rpartition("@") for host in (hosts[0], *hosts)]

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_kbisect.errors import HostError
-from pytest_kbisect.farm import offers, suitability
+from pytest_kbisect.farm import suitability, worker_facts
 from pytest_kbisect.farm.placement import Worker, capacity
 from pytest_kbisect.farm.session_files import RESOURCE
 
@@ -34,7 +34,7 @@ class Crew:
         self._architecture = architecture
         self._own = own
         self._note = note
-        self._versions = offers.versions()
+        self._versions = worker_facts.versions()
         self._asides: dict[str, str] = {}
         self._heard = time.monotonic()
         self._opened = False

@@ -53,6 +53,11 @@ class DaskExecutor(Executor):
             raise UsageError(
                 "--kbisect-executor=dask needs a cluster: add --kbisect-scheduler ADDRESS, or local:2"
             )
+        if options.value(self._config, "prebuilt"):
+            raise UsageError(
+                "--kbisect-prebuilt and --kbisect-scheduler exclude each other: packages are read on this machine; remove"
+                " --kbisect-scheduler"
+            )
         clusters.require_distributed()
         from pytest_kbisect.farm.dispatch import Dispatch
         from pytest_kbisect.farm.session_files import SessionFiles
@@ -81,9 +86,7 @@ class DaskExecutor(Executor):
     def start(self, session: SessionCommand) -> RunningSession:
         """Have a session run on some worker."""
         if self._dispatch is None:
-            raise HostError(
-                "the executor dask is not connected: this is a bug of the plugin that starts sessions early"
-            )
+            raise HostError("the executor dask is not connected: run open() first")
         return _RunningElsewhere(self._dispatch, session)
 
     def fetch_kernel(self, commit: str, signature: str) -> None:

@@ -18,7 +18,7 @@ from distributed import Worker
 
 from pytest_kbisect import options
 from pytest_kbisect.errors import HostError
-from pytest_kbisect.farm import offers
+from pytest_kbisect.farm import worker_facts
 from pytest_kbisect.farm.blobs import CHUNK, Blobs, new_upload
 from pytest_kbisect.farm.kernel_exchange import KernelExchange
 from pytest_kbisect.farm.packs import Clone
@@ -59,7 +59,7 @@ class FarmWorker(Worker):  # type: ignore[misc]
         own = _own_clone(kbisect_kernel, self.cache)
         self.blobs = Blobs(self.cache / "farm" / "files")
         self.clone = Clone(self.cache / "farm", *(own or (None,)))
-        self.constant = offers.constant(
+        self.constant = worker_facts.constant(
             self.cache, sessions=self.slots, clone=Path(kbisect_kernel) if kbisect_kernel else None
         )
         total = guests or int(self.constant["guests"])
@@ -116,7 +116,7 @@ class FarmWorker(Worker):  # type: ignore[misc]
 
     async def kbisect_offer(self) -> dict[str, Any]:
         """What this host has, now."""
-        return {**self.constant, **await asyncio.to_thread(offers.now, self.cache)}
+        return {**self.constant, **await asyncio.to_thread(worker_facts.now, self.cache)}
 
     async def kbisect_lacking(self, digests: Sequence[str]) -> list[str]:
         """Those of the files that have not travelled yet."""

@@ -62,7 +62,7 @@ class KernelExchange:
     def add(self, key: str, digest: str) -> None:
         """Add a kernel that has arrived, unless it is there. Raises HostError for what is no kernel."""
         if not _KEY.fullmatch(key):
-            raise HostError(f"{key!r} is no key of a kernel: restart the worker")
+            raise HostError(f"{key!r} is no key of a kernel: update pytest-kbisect on all hosts")
         known = self._store.lookup(key)
         if known is not None:
             known.close()
@@ -73,7 +73,7 @@ class KernelExchange:
                     tar.extractall(work, filter="data")
                 facts = json.loads((work / _FACTS).read_bytes())
             except (tarfile.TarError, EOFError, OSError, ValueError) as error:
-                raise HostError(f"a kernel arrived broken: {error}: it is built again") from None
+                raise HostError(f"a kernel arrived broken: {error}: run again to build it") from None
             facts.pop("sizes", None)
             files = {path.name: path for path in work.iterdir() if path.name != _FACTS}
             known = self._store.lookup(key)

@@ -57,7 +57,9 @@ def make(tree: LinuxTree, wanted: Sequence[str], known: dict[str, Any], path: Pa
             if child.returncode is None:
                 process.kill(child)
     if child.returncode:
-        raise UsageError(f"git cannot pack {tree.path}: {first_line(complaint.decode('utf-8', 'replace'))}")
+        raise UsageError(
+            f"git cannot pack {tree.path}: {first_line(complaint.decode('utf-8', 'replace'))}: see git fsck"
+        )
     return roots
 
 

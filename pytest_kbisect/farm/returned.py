@@ -75,13 +75,13 @@ def unpack(archive: Path, folder: Path, renamed: Mapping[str, str]) -> None:
                 room -= member.size
                 if not member.isfile() or room < 0:
                     raise HostError(
-                        f"a worker sent {member.name!r}, which belongs to no session: restart the worker"
+                        f"a worker sent {member.name!r}, which belongs to no session: start the worker anew"
                     )
                 if member.name != session_request.FILE:
                     tar.extract(member, folder, filter="data")
     except (tarfile.TarError, EOFError) as error:
         raise HostError(
-            f"a worker sent an archive that cannot be read: {error}: restart the worker"
+            f"a worker sent an archive that cannot be read: {error}: start the worker anew"
         ) from None
     for name in _TEXTS:
         path = folder / name

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect.arch import DEFAULT
-from pytest_kbisect.farm import clusters, offers, suitability
+from pytest_kbisect.farm import clusters, suitability, worker_facts
 from pytest_kbisect.farm.crew import Crew
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _answer(name: str, address: str, offer: suitability.Offer, compiler: str) ->
             *(f"{architecture}: {tools}" for architecture, tools in sorted(offer["toolchains"].items())),
             f"cache {offer['cache']}, {'clone ' + offer['clone'] if offer['clone'] else 'no clone of Linux'}",
         ),
-        lacks=tuple(suitability.reasons(offer, offers.versions(), DEFAULT.name, compiler)),
+        lacks=tuple(suitability.reasons(offer, worker_facts.versions(), DEFAULT.name, compiler)),
         notes=(*warnings, *([clock] if clock else [])),
     )
 

@@ -12,7 +12,7 @@ CLOCK: Final = 120.0
 """Seconds that two clocks may differ before it is mentioned. No result depends on it."""
 
 Offer = dict[str, Any]
-"""What a worker states: `offers.constant` and `offers.now` together."""
+"""What a worker states: `worker_facts.constant` and `worker_facts.now` together."""
 
 
 def reasons(offer: Offer, versions: Mapping[str, str], architecture: str, compiler: str) -> list[str]:

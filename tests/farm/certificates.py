@@ -1,4 +1,4 @@
-"""Certificates for Dask's TLS, as its documentation makes them: one authority, one certificate for all roles."""
+"""Certificates for TLS, as Dask documents them: one authority, one certificate for all roles."""
 
 from __future__ import annotations
 
