@@ -27,10 +27,13 @@ if TYPE_CHECKING:
         KernelCrash,
         UsageError,
     )
+    from pytest_kbisect.evidence.by_kernel import Evidence
+    from pytest_kbisect.evidence.run_counts import RunCounts
     from pytest_kbisect.fixtures import Compile
     from pytest_kbisect.guest.console import Console
     from pytest_kbisect.guest.ssh import CommandResult, CommandTimeoutError
     from pytest_kbisect.guest.vm import Guest
+    from pytest_kbisect.history.candidates import GOOD_END, History
     from pytest_kbisect.kernel.image import KernelImage
     from pytest_kbisect.reproducer_kinds import GuestProgram, ReproducerKind
     from pytest_kbisect.strategies.strategy import (
@@ -47,6 +50,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CALL_TRACE",
+    "GOOD_END",
     "LOST_CONNECTION",
     "NO_OUTPUT",
     "RIP",
@@ -64,12 +68,14 @@ __all__ = [
     "ConsoleReader",
     "CrashFormat",
     "CrashReport",
+    "Evidence",
     "Executor",
     "ExitCode",
     "Experiment",
     "Guest",
     "GuestError",
     "GuestProgram",
+    "History",
     "HostError",
     "InfraError",
     "KbisectError",
@@ -79,6 +85,7 @@ __all__ = [
     "Match",
     "Problem",
     "ReproducerKind",
+    "RunCounts",
     "RunningSession",
     "SessionCommand",
     "Strategy",
@@ -119,7 +126,10 @@ _HOMES = {
         "KernelCrash",
         "UsageError",
     ),
+    "evidence.by_kernel": ("Evidence",),
+    "evidence.run_counts": ("RunCounts",),
     "fixtures": ("Compile",),
+    "history.candidates": ("GOOD_END", "History"),
     "guest.console": ("Console",),
     "guest.ssh": ("CommandResult", "CommandTimeoutError"),
     "guest.vm": ("Guest",),

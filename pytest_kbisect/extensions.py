@@ -20,7 +20,13 @@ def entries(
     Raises UsageError for an entry that is no `protocol`: a frozen class, or a protocol that can be checked
     at run time.
     """
-    found = [entry for answer in getattr(plugins.hook, hook)(**arguments) for entry in answer]
+    found: list[_Entry] = []
+    for answer in getattr(plugins.hook, hook)(**arguments):
+        if not isinstance(answer, list | tuple):
+            raise UsageError(
+                f"the hook {hook} returned {answer!r}, which is no list: fix or remove that plugin"
+            )
+        found += answer
     for entry in found:
         if not isinstance(entry, protocol):
             raise UsageError(

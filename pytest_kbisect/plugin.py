@@ -201,7 +201,9 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     tree = options.value(config, "kernel")
     if tree is None:
         return None
-    text = f"kbisect: kernel {tree} at {options.value(config, 'commit')}, {options.value(config, 'runs')} runs each"
+    runs = options.value(config, "runs")
+    each = "1 run" if runs == 1 else f"{runs} runs"
+    text = f"kbisect: kernel {tree} at {options.value(config, 'commit')}, {each} of each test"
     if chosen := config.stash.get(WORKERS, None):
         text += f"\nkbisect: guests: {chosen.count} at a time, {chosen.why}"
     return text

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from pytest_kbisect.crash.known import KnownFormats, current
 from pytest_kbisect.crash.stream import Console
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pytest_kbisect.crash.crash_report import CrashReport
+    from pytest_kbisect.crash.formats.format import CrashFormat
 
 LIVE_REPORT: Final = 400
 """Own lines after which a report on a growing console is taken for complete."""
@@ -17,7 +21,7 @@ class ConsoleReader:
     """Crash reports of a console that grows."""
 
     def __init__(self) -> None:
-        self._console = Console()
+        self._console = Console(current())
 
     def feed(self, chunk: bytes) -> tuple[CrashReport, ...]:
         """Read on; returns the reports that are complete by now and were not before."""
@@ -55,8 +59,12 @@ class ConsoleReader:
         return console.finish(ready)
 
 
-def parse_console(data: bytes) -> tuple[CrashReport, ...]:
-    """All crash reports of a console that is complete, in order."""
-    console = Console()
+def parse_console(data: bytes, formats: Sequence[CrashFormat] = ()) -> tuple[CrashReport, ...]:
+    """All crash reports of a console that is complete, in order.
+
+    `formats` are known in addition to those that the process knows (see known), and come before them. Raises
+    UsageError for one that cannot be used.
+    """
+    console = Console(KnownFormats([*formats, *current().formats]) if formats else current())
     console.feed(data, last=True)
     return console.finish([*console.closed, *console.open])

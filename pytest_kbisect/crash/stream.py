@@ -9,7 +9,6 @@ from pytest_kbisect.crash.circumstances import Circumstances
 from pytest_kbisect.crash.console_lines import BARE, LONGEST_LINE, PROGRAM, Line, read_line
 from pytest_kbisect.crash.crash_report import CrashReport
 from pytest_kbisect.crash.formats import BANNER
-from pytest_kbisect.crash.known import current
 from pytest_kbisect.crash.naming import name_crash
 from pytest_kbisect.crash.pattern import Pattern
 from pytest_kbisect.crash.searching import OTHER_TRACE, Hit
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pytest_kbisect.crash.formats.headers import Header
+    from pytest_kbisect.crash.known import KnownFormats
 
 MOST_ALIKE: Final = 100
 """Reports of one title read from one console; a kernel that warns in a loop has nothing new to say."""
@@ -66,12 +66,12 @@ class Console:
     is kept of the past is what a report that begins now may need.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, known: KnownFormats) -> None:
         self.open: list[Unfinished] = []
         self.closed: list[Unfinished] = []
         self.circumstances = Circumstances()
         self.held_back = False
-        self._known = current()
+        self._known = known
         self._succession = Succession()
         self._speakers = Speakers()
         self._alike = Counter[str]()  # reports built, by title

@@ -99,8 +99,18 @@ class CrashFormat:
 
     def check(self) -> None:
         """Raise UsageError where this cannot be used, which would otherwise show when a kernel crashes."""
-        if not all(self.headers) or not self.headers:
-            raise UsageError(f"crash format {self.title!r}: name the words of its first line as headers")
+        if isinstance(self.headers, str) or not self.headers or not all(self.headers):
+            raise UsageError(
+                f"crash format {self.title!r}: name the words of its first line as headers, a tuple of texts"
+            )
+        ways = (self.steps, self.origin_steps, *self.fallbacks)
+        if not all(isinstance(step, Anchor | Stack) for steps in ways for step in steps):
+            raise UsageError(
+                f"crash format {self.title!r}: use CALL_TRACE, RIP, STACK or anchor(expression) as steps"
+            )
+        for name, steps in (("frame", self.steps), ("origin", self.origin_steps)):
+            if f"{{{name}}}" in self.title and not steps and name not in self.sign.compiled.groupindex:
+                raise UsageError(f"crash format {self.title!r}: give the steps that lead to {{{name}}}")
         try:
             names = {name for pattern in (self.sign, *self.details) for name in pattern.compiled.groupindex}
             for form in (self.title, *self.alternatives):

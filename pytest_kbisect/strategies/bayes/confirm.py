@@ -57,7 +57,7 @@ class Confirmation:
         `runs` is the size of a batch, at least: one that is worth repeating grows.
         """
         for own in self.odds():
-            counts = self._evidence.own_tally(own.commit)
+            counts = self._evidence.own_counts(own.commit)
             missing = 0 if own.should_crash else self._enough - counts.informative
             if (own.probability >= self._confidence and missing <= 0) or not self._can_tell(own.commit):
                 continue
@@ -77,7 +77,7 @@ class Confirmation:
 
     def _can_tell(self, commit: int) -> bool:
         """Whether more runs at a commit may say more."""
-        counts = self._evidence.own_tally(commit)
+        counts = self._evidence.own_counts(commit)
         if (
             self._evidence.builds(commit) is False
             or counts.total >= MOST_RUNS
@@ -88,15 +88,15 @@ class Confirmation:
 
     def confidence(self, answer: float) -> float:
         """The answer's confidence, lowered where the culprit or a parent says nothing by its own runs."""
-        all_counts = [self._evidence.own_tally(commit) for commit, _ in self._claims]
+        all_counts = [self._evidence.own_counts(commit) for commit, _ in self._claims]
         heard = all(counts.informative or counts.credited for counts in all_counts)
         return answer if heard else min(answer, UNTESTED)
 
     def _probability(self, commit: int, *, should_crash: bool) -> float:
         """From the commit's own runs, with what the reported commit says of the crash chance."""
-        counts = self._evidence.own_tally(commit)
+        counts = self._evidence.own_counts(commit)
         if commit == self._evidence.reported:
             return 1.0 if counts.matching and should_crash else 0.0
-        clean = None if commit == self._end else self._evidence.own_tally(self._end)
+        clean = None if commit == self._end else self._evidence.own_counts(self._end)
         crash = chance_of_bug(counts, self._evidence.counts(self._evidence.reported), clean)
         return crash if should_crash else 1 - crash
