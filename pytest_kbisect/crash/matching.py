@@ -119,9 +119,9 @@ _SAID: Final = {
 def _stands_for(known: KnownFormats) -> tuple[tuple[Pattern[str], str], ...]:
     """The alternative titles of a title that comes without a report.
 
-    It is chance which of two accesses comes first, or which detector notices it. The formats of such crashes
-    therefore have an alternative title. Each pattern matches the titles of one format; the string is its
-    alternative title.
+    Which of two accesses comes first, or which detector notices a fault, is random. The formats of such
+    crashes therefore have an alternative title. Each pattern matches the titles of one format; the string is
+    the alternative title of that format.
     """
     found = {}
     for entry in known.formats:
@@ -162,7 +162,7 @@ def _compare_frames(report: CrashReport, reference: CrashReport) -> Match:
                 return Match(
                     "related", f"{_frame(other)} is above the key frame of {one.title}; both {our_class}"
                 )
-            # It is chance which lock of a cycle is taken last. The chain lists where the others were taken.
+            # Which lock of a cycle is taken last is random. The chain lists where the others were taken.
             if _CYCLE.match(one.title) and _CYCLE.match(other.title) and f" {_frame(other)}+0x" in one.report:
                 return Match("related", f"{_frame(other)} is in the cycle of {one.title}")
         if theirs and _root(theirs) in map(_root, _near_functions(report)):

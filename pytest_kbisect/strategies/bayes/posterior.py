@@ -97,8 +97,8 @@ def infer(
     `outside` is the prior that no culprit is in the range, so that every commit crashes. With `fix` the
     commits that contain the culprit are the ones that do not crash.
 
-    Related crashes are either the bug under another name, or another bug that is no evidence. Which of the
-    two is another unknown, the same for all commits.
+    Related crashes are either the bug under another name, or another bug and thus no evidence. Which of the
+    two holds is another unknown, the same for all commits.
     """
     sizes = partition.sizes.astype(float)
     prior = sizes * np.array(partition.weights)
