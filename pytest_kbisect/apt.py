@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _RETRY_PAUSE = 5.0
-"""Seconds before a failed apt-get is repeated once. A mirror may fail, or another process may hold the
-lock."""
+"""Seconds before a failed apt-get is repeated once: a mirror may fail, or the lock may be taken."""
 _LOCK_TIMEOUT = 120
 """Seconds to wait for dpkg's lock. A freshly installed machine may be upgrading itself."""
 

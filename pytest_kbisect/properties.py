@@ -1,6 +1,6 @@
 """The names of the JUnit `<properties>` of a test.
 
-They are in one module, because the writer (fixtures) and the reader (session_report) may be on different
+They are in one place, because the writer (fixtures) and the reader (session_report) may be on different
 machines.
 """
 

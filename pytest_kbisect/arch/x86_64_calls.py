@@ -3,20 +3,17 @@
 vmlinux is linked, so only the code shows which function is called with which arguments. A call counts if all
 of these conditions hold:
 
-    * the displacement of the call leads to the beginning of a function that takes a line (see takers), or of
-    a
-      function that prints a format in which a number follows the name of a source file
-    * objdump, started at the beginning of the calling function, finds that instructions begin where the call
-    and
-      those before it begin, and that one ends where the function ends
+    * the call leads to the beginning of a function that takes a line (see takers), or of a function that
+      prints a format in which a number follows the name of a source file
+    * objdump, started at the beginning of the calling function, finds instructions that begin where the call
+      and those before it begin, and one that ends where the function ends
     * between the instructions that load the constants and the call there are only loads of other registers,
-      stores of these to the stack, and jumps that are always taken: no branch, and nothing that reads the
-      constants
+      stores of these to the stack, and jumps that are always taken: no branch, and no read of the constants
     * the name that accompanies the line is a constant and has the expected form
 
 After the call the caller cannot use a register that the callee may overwrite, so the constant has no other
-use. A line that is passed in any other way stays. UBSAN and KASAN pass a column with each line; it is found
-as well.
+use. A line that is passed in any other way stays. UBSAN and KASAN pass a column with each line, which is
+found as well.
 """
 
 from __future__ import annotations
@@ -51,8 +48,7 @@ _WINDOW: Final = 16
 _MOST_WAYS: Final = 64
 """Paths to one call that are examined: the compiler merges calls that differ only in their line."""
 _PADDING: Final = b"\x90" * 16
-"""nop instructions, longer than any instruction, so that the code after them is decoded from its
-beginning."""
+"""nops, longer than any instruction, so that the code after them is decoded from its beginning."""
 _U32: Final = b"\xff" * 4
 _LINE_AND_COLUMN: Final = b"\xff" * 8
 
@@ -248,8 +244,7 @@ class _Body:
                 pending += [(jump, written, found, left) for jump in self._jumps.get(at, ())]
                 before = self._before.get(at)
                 step = _step(self._loaded.read(before, at - before)) if before is not None else None
-                # If this instruction reads a constant that was loaded before, the constant may have another
-                # use.
+                # If this instruction reads a constant, the constant may have another use.
                 if before is None or step is None or step.reads & (wanted - written):
                     break
                 if step.writes is not None and step.writes not in written:

@@ -31,8 +31,8 @@ _OOPS_TITLE: Final = Pattern(
     r"|(?:Internal error|divide error|invalid opcode|int3|stack segment fault) in|PANIC: double fault"
     r"|kernel stack overflow|(?:kernel )?panic:|unexpected kernel reboot|rust_kernel panicked"
 )
-# Settings that turn a report that the kernel would survive into a panic, by the reason that the panic prints
-# (kernel/panic.c, the sanitizers, and die() of each architecture). An oops in an interrupt or in init always
+# Settings that turn a report that the kernel would survive into a panic, by the reason in the panic message
+# (kernel/panic.c, the sanitizers, die() of each architecture). An oops in an interrupt or in init always
 # panics.
 _SETTINGS: Final = (
     (Pattern(r"panic_on_warn set"), "panic_on_warn"),

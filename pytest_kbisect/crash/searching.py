@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
     from pytest_kbisect.crash.formats.headers import Header
 
-# Messages with a trace of their own. If lines have no caller, the trace after them does not belong to the
-# crash.
+# Messages with a trace of their own. Unless lines have a caller, that trace does not belong to the crash.
 OTHER_TRACE: Final = (
     "FAULT_INJECTION: forcing a failure",
     "FAULT_FLAG_ALLOW_RETRY missing",
@@ -58,8 +57,7 @@ class Search:
             self._words_by_part[part] = (*self._words_by_part.get(part, ()), (number, word, header))
         self._parts = tuple(self._words_by_part)
         self._any = Pattern(_any(self._parts))
-        # A log may be full of lines that these find harmless, so their words are checked before a line is
-        # parsed.
+        # A log may be full of lines that these find harmless, so they are checked before a line is parsed.
         self._skimmed = {
             header.word: header.harmless.skims
             for header in headers

@@ -32,8 +32,7 @@ _BEGINS: Final = (
     r"^page last (?:allocated|free)",
 )
 STACK_BEGIN: Final = Pattern("|".join(_BEGINS))
-# Arm and old arm64 dump the saved registers of an interrupt inside a trace: a headline, then hexadecimal
-# words.
+# Arm and old arm64 dump the registers of an interrupt inside a trace: a headline, then hexadecimal words.
 _EXCEPTION_STACK: Final = Pattern(
     r"^\s{0,4}Exception stack\(|^\s{0,4}[0-9a-f]{4}: +[0-9a-f ]{8,}$|^ *r\d{1,2}:[0-9a-f]{8}\b"
 )

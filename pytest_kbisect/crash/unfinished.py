@@ -80,7 +80,7 @@ class Unfinished:
         return line.context == self.context or (self.nmi and line.context.startswith("C"))
 
     def _is_cut_off(self, line: Line) -> bool:
-        """Whether only the first line lacks the kernel's mark: the copy of a report may begin too late."""
+        """Whether only the first line lacks the kernel's mark: a copied report may begin within a line."""
         return (
             self.context == BARE
             and not self.doubtful

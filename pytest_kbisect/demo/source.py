@@ -108,8 +108,7 @@ def _unpacked(command: Sequence[str], what: str) -> Iterator[SourceFile]:
         with unpacker.stdout as stream:
             with tarfile.open(fileobj=stream, mode="r|") as archive:
                 yield from _members(archive)
-            # The rest is padding. The program must finish, because its exit status shows whether it
-            # succeeded.
+            # The rest is padding. The program must finish: its exit status shows whether it succeeded.
             while stream.read(1 << 16):
                 pass
         if unpacker.wait() != 0:

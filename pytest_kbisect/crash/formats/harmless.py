@@ -104,8 +104,7 @@ SLUB: Final = Pattern(r"^(?!.{0,200}BUG )|Objects remaining|kasan: bad access")
 # with what they could not do.
 FATAL: Final = Pattern(r"^(?!fatal error: (?!cannot |can't |could not |unable |failed ))")
 FAULT: Final = Pattern(r"traps: |general protection fault (?:ip|rip):|segfault at")
-# kernel/hung_task.c reports a task that is blocked for long, and below it the holder of what the task waits
-# for.
+# kernel/hung_task.c reports a task that is blocked for long, and below it the holder of the lock.
 INFO: Final = Pattern(
     r"INFO:(?!\s*$| (?:rcu_|task .{1,64} (?:blocked (?:in I/O wait )?for more than|can't die for more than) "
     r"|\w*\s?suspicious (?:RCU|rcu_dereference_check)|possible |inconsistent "

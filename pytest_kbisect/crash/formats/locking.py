@@ -23,8 +23,7 @@ _DEADLOCK_SIGNS = (
     r"|possible filesystem reclaim deadlock"
 )
 DEADLOCK: Final = (
-    # The unexpected side is the one that took the lock in an interrupt. Both sides are printed before the
-    # cycle.
+    # The unexpected side took the lock in an interrupt. Both sides are printed before the cycle.
     crash_format(
         r"[A-Z_-]{3,20}-safe -> [A-Z_-]{3,20}-unsafe lock order detected",
         "possible deadlock in {frame}",

@@ -254,8 +254,7 @@ STACK_GUARD: Final = (
 
 # mm/page_alloc.c, mm/memory.c, mm/slub.c, fs/super.c, fs/open.c, mm/kmemleak.c.
 PAGES: Final = (
-    # The trace of the last allocation or free of the page. Every such trace contains the page allocator
-    # itself.
+    # The trace of the page's last allocation or free, which always contains the page allocator itself.
     crash_format(
         r"BUG: Bad page state",
         "BUG: Bad page state in {frame}",

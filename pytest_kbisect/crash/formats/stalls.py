@@ -44,8 +44,7 @@ def _rcu_stall(sign: str, interrupt: Anchor) -> CrashFormat:
 
 
 STALL: Final = (
-    # A self-detected stall: the first trace is that of the stalled CPU. Another CPU's trace, if any, comes
-    # last.
+    # The first trace is that of the stalled CPU itself. Another CPU's trace, if any, comes last.
     _rcu_stall(r"INFO: rcu_[a-z_]{1,40} self-detected (?:expedited )?stalls? on CPU", _INTERRUPT_END),
     _rcu_stall(
         r"INFO: rcu_[a-z_]{1,40} (?:self-)?detected (?:expedited )?stalls? on (?:CPU|tasks)", _TIMER_INTERRUPT

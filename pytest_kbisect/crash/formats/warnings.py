@@ -109,8 +109,7 @@ WARNING: Final = (
     ),
 )
 
-# lib/list_debug.c and mm/usercopy.c describe the fault on a line before or after, but the file identifies it
-# too.
+# lib/list_debug.c and mm/usercopy.c describe the fault on another line, but the file identifies it as well.
 BUG_ON: Final = (
     crash_format(
         r"[Kk]ernel BUG at (?:[\w./-]{0,200}/)?lib/list_debug\.c",

@@ -48,11 +48,9 @@ MAYBE_OLDER = 0.5
 UNFIXED = 0.35
 """Prior of a bug that is not fixed at the end of the range, although the user thinks so."""
 MANY_CRASHES = 12
-"""After this many crashes of one kernel the next crash settles nothing: its batches do not stop at a
-crash."""
+"""After this many crashes of one kernel the next one settles nothing: batches do not stop at a crash."""
 WRONG = 15
-"""The cost of a wrong answer, in bisections of this length: someone searches for a fault where there is
-none."""
+"""The cost of a wrong answer, in bisections of this length: someone debugs a commit that is not at fault."""
 ENOUGH = 0.3
 """If the doubt is below this part of the allowed doubt (1 - confidence), no run is made to reduce it."""
 
@@ -149,8 +147,8 @@ class Bayes(Strategy):
 
         At most two: the next commit if this one crashes, and the next if it does not. None if the runs take
         less time than a build: an unfinished build, or a build of the wrong commit, moves the build folder
-        further from the commit that is built next. On two processors a search with a certain crash took 12 %
-        longer.
+        further from the commit that is built next. With such builds, on two processors, a search with a
+        certain crash took 12 % longer.
         """
         prices = evidence.prices(self.guess)
         if experiment.commit < GOOD_END or experiment.runs / prices.width * prices.run < prices.build:
@@ -285,8 +283,7 @@ class Bayes(Strategy):
         waves = max(waves, (counts.booted - counts.informative) // state.prices.width)
         settles = counts.matching < MANY_CRASHES
         if not settles:
-            # The evidence fits no hypothesis well: a quarter more runs each time, or the search would not
-            # end.
+            # The evidence fits no hypothesis well: a quarter more runs each time, so that the search ends.
             waves = max(waves, counts.informative // (4 * state.prices.width))
         return Experiment(choice.commit, waves * state.prices.width, stop_at_crash=settles, reason=reason)
 

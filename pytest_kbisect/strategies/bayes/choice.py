@@ -25,8 +25,7 @@ FEW_WAVES = (1, 3, 13)
 FINALISTS = 64
 """For each of these few lengths, this many commits are evaluated with all lengths."""
 LEAST_BITS = 0.005
-"""An experiment with fewer expected bits is not worth making: tests cannot distinguish the remaining
-commits."""
+"""An experiment with fewer expected bits is not worth making: tests cannot distinguish what is left."""
 EXACT = 20_000
 """Up to this number of commits times classes, the entropy of outcomes is exact if a second commit changes
 them. Above it the entropy is interpolated, which is how finalists are found."""

@@ -16,9 +16,8 @@ if TYPE_CHECKING:
 
 FAINT = 0.2
 """The crash chance to allow for at the culprit's parent if the bug always shows at the reported commit, but
-something made it easier to hit since. If the bug shows with chance c there, the chance is FAINT times c
-squared:
-such a bug depends on timing, and may be rarer at the parent by the factor c once more."""
+something made it easier to hit since. If the bug shows there with chance c, the chance is FAINT times c
+squared: such a bug depends on timing, and may be rarer at the parent by the factor c once more."""
 MOST_OF_PARENT = 120
 """At most this many runs of a parent are spent on a fainter bug. With 60, a bug that shows in 5 % of the
 parent's runs and in half of the culprit's was missed in 1 of 20 simulated searches."""

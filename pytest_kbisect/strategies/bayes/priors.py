@@ -22,8 +22,7 @@ UNIFORM = 0.2
 SAME_FILE, SAME_FOLDER, ELSEWHERE = 12.0, 3.0, 1.0
 """Relative weights of commits that touch a file of the stack, a folder of the stack, or other files."""
 UNREAD = 0.01
-"""Weight of a commit that touches nothing the build reads. Not 0: Makefiles and scripts are read
-unrecorded."""
+"""Weight of a commit that touches nothing the build reads. Not 0: some reads (scripts) are not recorded."""
 
 # These are in no .cmd file, but they decide what is built.
 _BUILD_FILES = ("Makefile", "Kbuild", "Kconfig")

@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from pytest_kbisect.strategies.bayes.posterior import Posterior
 
 MOST_RUNS = 600
-"""A kernel with this many informative runs is not tested again: its behaviour is known, if not its
-meaning."""
+"""A kernel with this many informative runs is not tested again: its crash rate is known."""
 
 _EQUAL = 1e-6
 """A smaller relative difference of probabilities is rounding."""

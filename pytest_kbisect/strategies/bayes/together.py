@@ -27,8 +27,7 @@ MOST = 8
 WORTH = 0.4
 """A running experiment continues if its expected bits are at least this part of the best experiment's."""
 LITTLE = 0.1
-"""An additional experiment starts only if its expected bits are at least this part of the best
-experiment's."""
+"""An additional experiment starts only if its expected bits exceed this part of the best one's."""
 
 
 def spread(state: State, first: int, count: int, running: Sequence[int] = ()) -> tuple[int, ...]:
