@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_kbisect import process
 from pytest_kbisect.errors import HostError, KbisectError
 from pytest_kbisect.kernel import build, host_limits, provide, signature, toolchain
+from pytest_kbisect.kernel.prebuilt.package import package_at
 from pytest_kbisect.kernel.store import Store
 
 if TYPE_CHECKING:
@@ -75,6 +76,10 @@ def symbols_for(
     answer is kept in the store. Raises KbisectError if the commit does not build the same kernel again,
     HostError if the host is at fault.
     """
+    if package_at(tree, kernel.commit):
+        raise KbisectError(
+            "kernel packages have no debug information: install the debug package, and run kbisect crash --vmlinux"
+        )
     tools = toolchain.find(config.architecture)
     store = Store(tree.cache / "kernels", limit=rules.store_limit)
     facts = (kernel.signature, provide.family_of(config, tools, rules), _RECIPE, *sorted(functions))

@@ -74,7 +74,8 @@ class Session:
 
         _ = self.disk  # raises where it cannot be used
         host_limits.require_path(self.cache)
-        absent = host.missing(host.Purpose.BUILD, host.Purpose.GUEST, architecture=self.architecture)
+        builds = () if options.value(self._config, "prebuilt") else (host.Purpose.BUILD,)
+        absent = host.missing(*builds, host.Purpose.GUEST, architecture=self.architecture)
         host.require_tools(tool for tool in absent if not tool.optional)
         try:
             self.cache.mkdir(parents=True, exist_ok=True)
