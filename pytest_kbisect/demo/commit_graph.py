@@ -194,7 +194,7 @@ def lay_out(version: str, files: Mapping[str, bytes], say: Callable[[str], None]
             index_of[place] = writer.add_next(main, ordinary)
     above_first = len(writer.commits) - 1
     if above_first < key_commits.LEAST:
-        raise _unfit(version, f"{key_commits.LEAST} of the demo's commits, but only {above_first}")
+        raise _unfit(version, f"{key_commits.LEAST} of the demo's commits (only {above_first} fit)")
     if above_first < key_commits.TOTAL:
         say(
             f"{key_commits.TOTAL - above_first} of the demo's {key_commits.TOTAL} commits do not fit Linux {version}"
@@ -244,8 +244,8 @@ def _fitting(mishaps: Sequence[key_commits.Mishap], files: Mapping[str, bytes]) 
 
 def _unfit(version: str, what: str) -> UsageError:
     return UsageError(
-        f"Linux {version} does not take {what}: the demo is made for 5.10 and later; give it the source of another"
-        " version with --tarball or --tree"
+        f"cannot apply {what} to Linux {version}: the demo is made for 5.10 and later; give it the source of"
+        " another version with --tarball or --tree"
     )
 
 
