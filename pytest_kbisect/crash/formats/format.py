@@ -108,7 +108,7 @@ class CrashFormat:
                 form.format_map(dict.fromkeys(names | {"frame", "origin"}, ""))
         except re.error as error:
             raise UsageError(
-                f"crash format {self.title!r} has an invalid expression {error.pattern!r}: {error}: correct it"
+                f"crash format {self.title!r} has an invalid expression {error.pattern!r}: {error}: write a valid one"
             ) from None
         except (KeyError, ValueError, IndexError) as error:
             raise UsageError(
