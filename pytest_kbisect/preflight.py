@@ -1,4 +1,4 @@
-"""Checks before anything is built: does the selection compile, does the host have what it needs?"""
+"""Checks before the first build: whether the reproducers compile and the host has the needed tools."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def check(session: Session, items: list[pytest.Item], *, compile_: bool) -> None:
-    """Tell the session what the selected tests ask of the kernel; see that they can be run at all.
+    """Pass the configuration that the selected tests need to the session, and check that the tests can run.
 
-    `compile_` is False where tests are only listed. Raises UsageError or HostError. For a bisection
-    that only asks (the session request names a file) the answer is written there.
+    `compile_` is False if tests are only listed. Raises UsageError or HostError. If the session request names
+    a file for the selection, the bisection only needs that: it is written to the file.
     """
     session.fragments = reproducers.fragments(items)
     answer = session.request.selection

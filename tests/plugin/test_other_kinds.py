@@ -109,7 +109,7 @@ def test_an_entry_that_is_no_kind_is_named(pytester: pytest.Pytester) -> None:
     pytester.path.joinpath("crash.lua").write_text("-- kbisect-runs: 1\n")
     result = pytester.runpytest("--kbisect-runs=1", "crash.lua")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    said = "the hook pytest_kbisect_reproducer_kinds returned Half, which is no ReproducerKind"
+    said = "the hook pytest_kbisect_reproducer_kinds returned Half, which is not of type ReproducerKind"
     assert f"ERROR: {said} (it lacks prepare, related_files): fix or remove that plugin" in result.errlines
 
 

@@ -107,7 +107,7 @@ def test_the_tests_take_the_source_of_the_environment(
         *["pytest"] * 3,
     ]
     assert rest[0] == "kbisect setup --yes --demo"
-    assert capsys.readouterr().out.splitlines()[-1] == "kbisect: all 7 steps have passed"
+    assert capsys.readouterr().out.splitlines()[-1] == "kbisect: all 7 steps passed"
     clone.touch("linux")
     monkeypatch.setenv("KBISECT_TEST_SOURCE", "linux")
     start.main(["test", "-k", "name"])
