@@ -62,7 +62,11 @@ def _start(arguments: list[str]) -> int:
         setup = _setup(os.environ.get(_TEST_SOURCE, ""))
         print("kbisect: install the tests' dependencies, then run ruff, mypy and pytest", flush=True)
         return _test(_environment("dev"), setup, arguments[1:])
-    demo = verb == "demo" and not {"-h", "--help"}.intersection(arguments)
+    if not arguments or {"-h", "--help", "--version"}.intersection(arguments):
+        from pytest_kbisect.commands import main as kbisect  # needs no packages to print this
+
+        return kbisect(arguments)
+    demo = verb == "demo"
     if demo:
         setup = _setup(_given(arguments[1:]))
         print(

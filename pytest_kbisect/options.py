@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import pytest
-
 from pytest_kbisect.arch import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pytest
 
     from pytest_kbisect.arch import Architecture
     from pytest_kbisect.kernel.rules import BuildRules
@@ -285,6 +285,13 @@ def default(name: str) -> Any:
     return _BY_NAME[name].default
 
 
+def _usage_error(message: str) -> Exception:
+    """Pytest's own; imported here, so that `kbisect --help` works without it."""
+    import pytest
+
+    return pytest.UsageError(message)
+
+
 def given(config: pytest.Config, name: str) -> bool:
     """Whether an option was given on the command line."""
     return config.getoption(_BY_NAME[name].key) is not None
@@ -296,7 +303,7 @@ def value(config: pytest.Config, name: str) -> Any:
     raw, source = config.getoption(option.key), option.flag
     folder = config.invocation_params.dir
     if raw == "" and name != "range":  # an empty range is none: see no_range()
-        raise pytest.UsageError(f"{source}: '' cannot be used: give a value, or remove the option")
+        raise _usage_error(f"{source}: '' cannot be used: give a value, or remove the option")
     if raw is None:
         raw, source = config.getini(option.key), f"ini key {option.key}"
         folder = config.inipath.parent if config.inipath else folder
@@ -309,7 +316,7 @@ def value(config: pytest.Config, name: str) -> Any:
         parsed = option.parse(str(raw))
         return folder / parsed if isinstance(parsed, Path) else parsed
     except ValueError as error:
-        raise pytest.UsageError(f"{source}: {raw!r} cannot be used: {error}") from None
+        raise _usage_error(f"{source}: {raw!r} cannot be used: {error}") from None
 
 
 def no_range(config: pytest.Config) -> bool:
