@@ -62,6 +62,7 @@ class Guest:
         self.machine = machine
         self.image = image
         self._ssh: Ssh | None = None
+        self._reached: Reached | None = None
         self._clock: Callable[[], float] = time.monotonic
         self._settled = 0
         self.unsettled = False
@@ -227,7 +228,7 @@ class Guest:
         self.unsettled = False
         try:
             result = self._ssh.run(
-                command, timeout=timeout, stdin=stdin, check=self._watch.look, clock=self._clock
+                command, timeout=timeout, stdin=stdin, check=self._look, clock=self._clock
             )
         except InfraError as error:
             raise self._diagnosis.explain(error) from error
@@ -288,7 +289,24 @@ class Guest:
         socket.unlink(missing_ok=True)
         self._qemu.serve_gdb(socket)
         self._diagnosis.watched = True
-        return Reached(socket, entries, self.machine.architecture)
+        registers = None
+        if self.machine.accelerator == "kvm":
+            registers = self.machine.architecture.debug_registers
+            self._watch.breakpoints = entries
+        try:
+            self._reached = Reached(socket, entries, self.machine.architecture, registers=registers)
+        except InfraError:
+            self._qemu.let_go()
+            raise
+        return self._reached
+
+    def _look(self) -> None:
+        """Read the console, and have a guest go on whose stub failed at a breakpoint. Raises as its `look`."""
+        self._watch.look()
+        if self._reached is not None and self._reached.trouble:
+            self._reached = None
+            with contextlib.suppress(InfraError):  # a guest that stands still is found by its time limit
+                self._qemu.let_go()
 
     def expect(self, ends_run: Callable[[CrashReport], bool]) -> None:
         """From now on only reports of which `ends_run` says so, and panics, end a run at once.
@@ -297,7 +315,7 @@ class Guest:
         """
         self._watch.ends_run = ends_run
 
-    def crash(self) -> KernelCrash | None:
+    def crash(self) -> KernelCrash | InfraError | None:
         """What the console has shown since the run began; None if it is nothing."""
         self._watch.read()
         return self._watch.crash()
@@ -321,7 +339,7 @@ class Guest:
             answer = self._ssh.run(
                 f"sleep {_QUIET}; echo '{last}' >/dev/kmsg",
                 timeout=ssh_diagnosis.ALIVE,
-                check=self._watch.look,
+                check=self._look,
                 clock=self._clock,
             )
         except InfraError as error:
@@ -335,7 +353,7 @@ class Guest:
             return
         try:
             answer = self._ssh.run(
-                "true", timeout=ssh_diagnosis.ALIVE, check=self._watch.look, clock=self._clock
+                "true", timeout=ssh_diagnosis.ALIVE, check=self._look, clock=self._clock
             )
         except InfraError as error:
             raise self._diagnosis.explain(error) from error

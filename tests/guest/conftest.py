@@ -55,11 +55,20 @@ def image(tmp_path_factory):
     return initramfs.build(tmp_path_factory.mktemp("image"))
 
 
+@pytest.fixture(scope="session")
+def accelerated(buggy_kernel, real_cache):
+    """Arguments of a machine: the accelerator that works here, as sessions choose it."""
+    from pytest_kbisect.guest import accelerator
+
+    chosen = accelerator.choose("auto", real_cache, buggy_kernel.image)
+    return {"accelerator": chosen.name, "cpu": chosen.cpu}
+
+
 @pytest.fixture
-def machine(buggy_kernel, image):
+def machine(buggy_kernel, image, accelerated):
     from pytest_kbisect.guest.qemu import Machine
 
-    return Machine(kernel=buggy_kernel.image, initramfs=image.initramfs)
+    return Machine(kernel=buggy_kernel.image, initramfs=image.initramfs, **accelerated)
 
 
 @pytest.fixture
