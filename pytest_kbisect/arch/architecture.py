@@ -96,7 +96,7 @@ class Architecture:
     """Where the answer to `g` of GDB's remote protocol has it, in hexadecimal digits."""
     byte_order: Literal["little", "big"] = "little"
     debug_registers: int = 4
-    """Breakpoints that a processor has, apart from those in memory. arm64 has at least two, and mostly six."""
+    """Breakpoints that a processor has, apart from those in memory. arm64 has two at least, most have six."""
     code_lines: Callable[[Loaded], list[tuple[int, bytes]]] | None = None
     """Finds line numbers in code, which do not make another kernel; None if that is not known.
 

@@ -5,10 +5,10 @@ hosts where KVM runs 16-bit firmware and a 64-bit kernel hangs with an empty con
 probe takes a fraction of a second.
 
 The answer is kept until the host boots again, unless it may be wrong: a kernel that says nothing in time is
-either under a KVM that hangs, or on a busy host. TCG, which is slower than any KVM, makes the difference: if the
-same kernel says its first words under TCG well within the time limit and under KVM again does not, it is
-KVM that hangs. Processes probe one after another, so that none is disturbed by another's probe, and the
-second finds the first one's answer.
+either under a KVM that hangs, or on a busy host. TCG, which is slower than any KVM, shows which: if the same
+kernel says its first words under TCG well within the time limit, and then again does not under KVM, it is KVM
+that hangs. Processes probe one after another, so that none is disturbed by another's probe, and the second
+finds the first one's answer.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def boots(
     *,
     limit: float = _LIMIT,
 ) -> bool | None:
-    """Whether this kernel begins to run under this accelerator; None if it says nothing for `limit` seconds."""
+    """Whether this kernel begins to run under this accelerator; None: it says nothing for `limit` seconds."""
     with scratch_folder(cache / "run") as folder:
         console = folder / "console"
         child = process.start(

@@ -4,10 +4,10 @@ A run that ends well says little if it never came to the code the bug is in. Not
 the guest but a kernel that stays where it was linked (nokaslr). QEMU stops all processors at a
 hit; the breakpoint is taken out and they go on, so that each function costs a run a few milliseconds, once.
 
-Under TCG a breakpoint is not in the guest's memory. Under KVM a software breakpoint is an instruction that the
-guest can see: ftrace, kprobes, BPF and livepatch find it where they expect a nop, and warn. So the processor's
-debug registers are used there, of which there are few: the first functions get them, and each hit makes
-room for another.
+Under TCG a breakpoint is not in the guest's memory. Under KVM a software breakpoint is an instruction that
+the guest can see: ftrace, kprobes, BPF and livepatch find it where they expect a nop, and warn. So the
+processor's debug registers are used there, of which there are few: the first functions get them, and each
+hit makes room for another.
 
 Whatever goes wrong with the stub, the guest goes on without it, and the run counts as not watched.
 """

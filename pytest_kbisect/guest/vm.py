@@ -227,9 +227,7 @@ class Guest:
             raise InfraError("ssh", "the guest has not been booted")
         self.unsettled = False
         try:
-            result = self._ssh.run(
-                command, timeout=timeout, stdin=stdin, check=self._look, clock=self._clock
-            )
+            result = self._ssh.run(command, timeout=timeout, stdin=stdin, check=self._look, clock=self._clock)
         except InfraError as error:
             raise self._diagnosis.explain(error) from error
         if result.timed_out and not may_time_out:
@@ -301,7 +299,7 @@ class Guest:
         return self._reached
 
     def _look(self) -> None:
-        """Read the console, and have a guest go on whose stub failed at a breakpoint. Raises as its `look`."""
+        """Look at the console (see `ConsoleWatch.look`), and have a guest go on whose stub has failed."""
         self._watch.look()
         if self._reached is not None and self._reached.trouble:
             self._reached = None
@@ -352,9 +350,7 @@ class Guest:
         if self._ssh is None:
             return
         try:
-            answer = self._ssh.run(
-                "true", timeout=ssh_diagnosis.ALIVE, check=self._look, clock=self._clock
-            )
+            answer = self._ssh.run("true", timeout=ssh_diagnosis.ALIVE, check=self._look, clock=self._clock)
         except InfraError as error:
             raise self._diagnosis.explain(error) from error
         if answer.timed_out:

@@ -25,9 +25,8 @@ def entries(vmlinux: Path, functions: Collection[str]) -> dict[str, tuple[int, .
     """Addresses of the functions by name, clones (`.isra.0`, `.constprop.1`) among them.
 
     A system call, which crashes are titled by, is where its body or a wrapper is (`__do_sys_getppid`).
-    Functions that are not there (not compiled in, or only inlined) are left out, and those of which the kernel
-    frees the memory at the end of its boot (__init, __exit); so are all where binutils' nm cannot read the
-    file.
+    Functions that are not there (not compiled in, or only inlined) are left out, and those whose memory the
+    kernel frees at the end of its boot (__init, __exit); so are all where binutils' nm cannot read the file.
     """
     try:
         listing = process.run(["nm", "--defined-only", vmlinux]).decode("utf-8", "replace")

@@ -12,7 +12,7 @@ class Stub:
     """Speaks as QEMU's does: while the guest runs, the first byte that comes stops it, and is no command."""
 
     def __init__(self, path, *, refuses="", late=0.0, hits=(), deaf=False):
-        """`refuses` is the beginning of a command, `late` seconds; `deaf`: the guest stays stopped after D."""
+        """`refuses` is the beginning of a command, `late` seconds; `deaf`: D does not let the guest run."""
         self.asked = []
         self.connected = False
         self.runs = False

@@ -86,5 +86,5 @@ def test_two_processes_do_not_probe_at_a_time(host, tmp_path):
 
 def test_kvm_by_name_where_it_hangs(host, tmp_path):
     host.answers = {"host": [None], "qemu64": [None], "tcg": [True]}
-    with pytest.raises(UsageError, match="KVM does not work here: .*; use --kbisect-accel tcg"):
+    with pytest.raises(UsageError, match=r"KVM does not work here: .*; use --kbisect-accel tcg"):
         choose(tmp_path, "kvm")

@@ -1,4 +1,4 @@
-"""A guest that QEMU has stopped, or that a breakpoint of ours holds, is the host's failure; QEMU is played."""
+"""A guest that QEMU or a breakpoint of ours has stopped is the host's failure; with a QEMU that is played."""
 
 from __future__ import annotations
 
