@@ -6,8 +6,8 @@ probe takes a fraction of a second.
 
 The answer is kept until the host boots again, unless it may be wrong: a kernel that says nothing in time is
 either under a KVM that hangs, or on a busy host. TCG, which is slower than any KVM, shows which: if the same
-kernel says its first words under TCG well within the time limit, and then again does not under KVM, it is KVM
-that hangs. Processes probe one after another, so that none is disturbed by another's probe, and the second
+kernel says its first words under TCG in time, and then says nothing under KVM for three times as long, it is
+KVM that hangs. Processes probe one after another, so that none is disturbed by another's probe, and the second
 finds the first one's answer.
 """
 
@@ -27,6 +27,8 @@ from pytest_kbisect.scratch import scratch_folder
 _WORDS = b"Linux version"
 _LIMIT = 5.0
 """Seconds until a kernel's first words; TCG needs about 1."""
+_PATIENT = 30.0
+"""Seconds for TCG on a busy host."""
 SLOW = "guests run under TCG (emulation), several times slower"
 """What it means that KVM cannot be used, for the user."""
 
@@ -144,13 +146,13 @@ def _probe(cache: Path, kernel: Path, architecture: Architecture) -> tuple[str, 
     if found and not silent:
         return found, True
     started = time.monotonic()
-    if not boots("tcg", architecture.cpu, kernel, cache, architecture):
+    if not boots("tcg", architecture.cpu, kernel, cache, architecture, limit=_PATIENT):
         return found, False  # the kernel's fault, or QEMU's, or the host's: it says nothing of KVM
-    quick = time.monotonic() - started < _LIMIT / 3
+    seconds = time.monotonic() - started
     if silent:
-        again = boots("kvm", silent, kernel, cache, architecture)
+        again = boots("kvm", silent, kernel, cache, architecture, limit=max(_LIMIT, 3 * seconds))
         if again:
             return silent, True
-        if again is None and not quick:
+        if again is None and seconds > _LIMIT:
             return found, False
     return found, True

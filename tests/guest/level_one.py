@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from pytest_kbisect.kernel.image import KernelImage
 
 ROOT: Final = Path(__file__).parent.parent.parent
+RECIPE: Final = "2"
+"""Changes with `_finish`."""
 SUITE: Final = "bookworm"
 MIRROR: Final = "http://deb.debian.org/debian"
 PYTHON: Final = "3.11"
@@ -101,7 +103,7 @@ class Image:
 
 def image(cache: Path) -> Image:
     """The image in a cache, made if it is not there (minutes). Skips the test where that cannot be done."""
-    recipe = "\0".join((SUITE, _packages(), *_requirements(), INIT, *MODULES))
+    recipe = "\0".join((RECIPE, SUITE, _packages(), *_requirements(), INIT, *MODULES))
     folder = cache / "tests" / f"level-one-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):

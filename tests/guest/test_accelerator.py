@@ -16,9 +16,10 @@ from pytest_kbisect.guest import accelerator
 @pytest.fixture
 def host(monkeypatch):
     """A host where /dev/kvm opens; `answers` are for each boot in turn, by -cpu, the last one for ever."""
-    host = SimpleNamespace(answers={}, asked=[], takes=0.0)
+    host = SimpleNamespace(answers={}, asked=[], limits=[], takes=0.0)
 
-    def boots(name, cpu, kernel, cache, architecture, **_):
+    def boots(name, cpu, kernel, cache, architecture, *, limit=5.0):
+        host.limits.append(limit)
         cpu = "tcg" if name == "tcg" else cpu
         host.asked.append(cpu)
         time.sleep(host.takes)
@@ -60,10 +61,11 @@ def test_what_is_chosen_and_whether_it_is_remembered(host, tmp_path, host_cpu, q
 
 
 def test_a_slow_emulation_says_that_the_host_is_busy(host, tmp_path, monkeypatch):
-    monkeypatch.setattr(accelerator, "_LIMIT", 0.3)
+    monkeypatch.setattr(accelerator, "_LIMIT", 0.1)
     host.takes = 0.2
     host.answers = {"host": [None], "qemu64": [True], "tcg": [True]}
     assert choose(tmp_path) == "qemu64"
+    assert host.limits[-1] == pytest.approx(0.6, abs=0.2)  # as slow as that KVM cannot be
     assert not (tmp_path / "accelerator.json").exists()
     host.takes = 0.0
     assert choose(tmp_path) == "qemu64"
