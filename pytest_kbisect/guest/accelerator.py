@@ -7,8 +7,8 @@ probe takes a fraction of a second.
 The answer is kept until the host boots again, unless it may be wrong: a kernel that says nothing in time is
 either under a KVM that hangs, or on a busy host. TCG, which is slower than any KVM, shows which: if the same
 kernel says its first words under TCG in time, and then says nothing under KVM for three times as long, it is
-KVM that hangs. Processes probe one after another, so that none is disturbed by another's probe, and the second
-finds the first one's answer.
+KVM that hangs. Processes probe one after another, so that none is disturbed by another's probe, and the
+second finds the first one's answer.
 """
 
 from __future__ import annotations
