@@ -95,6 +95,8 @@ class Architecture:
     program_counter: slice
     """Position of the program counter in the reply to `g` of GDB's remote protocol, in hexadecimal digits."""
     byte_order: Literal["little", "big"] = "little"
+    debug_registers: int = 4
+    """Breakpoints that a processor has, apart from those in memory. arm64 has two at least, most have six."""
     code_lines: Callable[[Loaded], list[tuple[int, bytes]]] | None = None
     """Finds line numbers in code. They do not make a different kernel. None if not implemented.
 
