@@ -33,6 +33,8 @@ _LINE = re.compile(r"\bkbisect-([a-z-]+)(?:\[([^\]]*)\])?:[ \t]*(.*?)[ \t]*(?:\*
 _HEADER_LINES = 100
 _AROUND_TITLE = re.compile(r"^(?:(?:[Rr][Ee]: ?)?\[(?:syzbot|[\w-]{1,40}\?)\] ?)+|\s\(\d{1,3}\)$")
 _NAME = re.compile(r"[A-Za-z0-9_.]+")
+_OF_KINDS = frozenset({"syzkaller-commit"})
+"""Lines that a kind of reproducer reads itself."""
 _NUMBERS: dict[str, Callable[[Any], float]] = {"timeout": float, "memory": int, "cpus": int, "runs": int}
 
 
@@ -60,6 +62,8 @@ def from_source(text: str, name: str) -> Needs:
         found = _LINE.search(line)
         if found:
             key, variant, value = found.groups()
+            if key in _OF_KINDS and variant is None:
+                continue
             needs = _with(needs, key, variant, value, f"{name}:{number}")
     return needs
 
