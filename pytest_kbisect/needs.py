@@ -81,7 +81,7 @@ def _with(needs: Needs, key: str, variant: str | None, value: str, where: str) -
     if key == "config":
         return replace(needs, config=(*needs.config, value))
     if key == "crash":
-        return replace(needs, crash=(*needs.crash, _plain_title(value)))
+        return replace(needs, crash=(*needs.crash, plain_title(value)))
     if key in _NUMBERS:
         return _with_number(needs, key, value, where)
     raise UsageError(f"{where}: unknown line kbisect-{key} (known: config, crash, {', '.join(_NUMBERS)})")
@@ -110,7 +110,7 @@ def _marked(needs: Needs, key: str, value: Any, where: str) -> Needs:
         added = {_checked_name(variant, where): _lines(key, lines, where) for variant, lines in value.items()}
         return replace(needs, configs={**needs.configs, **added})
     if key == "crash":
-        return replace(needs, crash=tuple(map(_plain_title, _lines(key, value, where))))
+        return replace(needs, crash=tuple(map(plain_title, _lines(key, value, where))))
     if key in _NUMBERS:
         return _with_number(needs, key, value, where)
     raise UsageError(
@@ -118,7 +118,7 @@ def _marked(needs: Needs, key: str, value: Any, where: str) -> Needs:
     )
 
 
-def _plain_title(title: str) -> str:
+def plain_title(title: str) -> str:
     """A title without what syzbot's mails and pages put around it: "[syzbot] [fs?] WARNING in foo (2)"."""
     return _AROUND_TITLE.sub("", title.strip())
 

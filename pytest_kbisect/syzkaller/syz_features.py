@@ -95,6 +95,17 @@ def lacking(options: SyzOptions | None, calls: Iterable[Call], configuration: st
     return ""
 
 
+def absent_options(options: SyzOptions, configuration: str) -> tuple[str, ...]:
+    """The options that a kernel of this configuration cannot have, whatever the program does with them."""
+    lines = frozenset(configuration.splitlines())
+    return tuple(
+        option
+        for option, groups in _OPTION_NEEDS.items()
+        if getattr(options, option)
+        and not all(any(f"CONFIG_{symbol}=y" in lines for symbol in symbols) for symbols in groups)
+    )
+
+
 def _needs(options: SyzOptions | None, calls: Iterable[Call]) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Pairs of what needs something, and the symbols of which one must be there."""
     calls = tuple(calls)

@@ -9,13 +9,14 @@ syzkaller writes them as JSON since May 2018, and before as Go prints a struct (
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_kbisect.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 SANDBOXES: Final = ("", "none", "setuid", "namespace", "android")
 _IGNORED: Final = frozenset({"waitrepeat", "debug", "repro", "trace", "callcomments"})
@@ -103,6 +104,25 @@ def options_of(text: str, name: str) -> SyzOptions | None:
         if words.startswith("{"):
             return parse_options(words, f"{name}:{number}")
     return None
+
+
+def without(text: str, names: Iterable[str]) -> str:
+    """The program with these options turned off in its header."""
+    lines = text.splitlines()
+    for number, line in enumerate(lines):
+        words = line.strip().removeprefix("#").strip()
+        if not (line.strip().startswith("#") and words.startswith("{")):
+            continue
+        off = set(names)
+        if words[1:].lstrip()[:1] in {'"', "}"}:
+            found = json.loads(words)
+            changed = {name: False if name in off else value for name, value in found.items()}
+            lines[number] = f"#{json.dumps(changed, separators=(',', ':'))}"
+        else:
+            old = [key for key, name in _OLD_NAMES.items() if name in off]
+            lines[number] = re.sub(rf"\b({'|'.join(old)}):true\b", r"\1:false", line) if old else line
+        break
+    return "\n".join(lines) + "\n"
 
 
 def parse_options(text: str, where: str) -> SyzOptions:
