@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import urllib.parse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _QUERY: Final = re.compile(r"(?:ext)?id=[0-9a-f]{16,40}")
 _ID: Final = re.compile(r"[0-9a-f]{20}|[0-9a-f]{40}")
 _ADDRESS: Final = "https://syzkaller.appspot.com"
+_SAVED_AS: Final = {"c": "repro.c", "syz": "repro.syz", "config": ".config", "report": "report.txt"}
 _RIGHT: Final = "one in three of these is right (1,070 bisections, FSE 2024)"
 
 
@@ -68,7 +70,11 @@ def run(arguments: argparse.Namespace) -> int:
     if crash.system:
         raise UsageError(f"{bug.title} is a bug of {crash.system}: kbisect bisects Linux; choose another bug")
     _print_bug(bug, crash)
-    files = _files(saved, crash, dashboard)
+    if not (crash.c or crash.syz or saved.files.c or saved.files.syz):
+        raise UsageError(_without_reproducer(bug, kernel_facts.facts_of("", saved.files.report or "")))
+    files, to_save = _files(saved, crash, dashboard)
+    if files.c is None and files.syz is None:
+        raise UsageError(_save(to_save))
     if files.config is not None:
         kernel_facts.check_config(files.config, "the configuration (.config)")
     facts = kernel_facts.facts_of(
@@ -79,8 +85,6 @@ def run(arguments: argparse.Namespace) -> int:
         manager=crash.manager,
     )
     _check_architecture(facts, arguments.arch)
-    if files.c is None and files.syz is None:
-        raise UsageError(_without_reproducer(bug, facts))
     tree = _tree(arguments.kernel, cache)
     end = bad_end.find(tree, crash, facts.version)
     folder = arguments.dir or Path(f"syzbot-{(bug.id or bisection_case.slug(bug.title))[:20]}")
@@ -95,6 +99,8 @@ def run(arguments: argparse.Namespace) -> int:
     for note in filter(None, (*end.notes, *case.notes, remark)):
         print(f"note: {note}")
     missing = [*filter(None, [end.missing]), *_missing(arguments, files, facts, is_syz=case.is_syz)]
+    if to_save:
+        missing.append(_save(to_save))
     for what in missing:
         print(f"missing: {what}")
     if bug.cause is not None:
@@ -159,28 +165,31 @@ def _what_to_save(address: str, query: str) -> str:
     )
 
 
-def _files(saved: SavedBug, crash: BugCrash, dashboard: Dashboard) -> BugFiles:
-    """The crash's files: those that were saved, and the others from the dashboard."""
-    from dataclasses import replace
-
+def _files(saved: SavedBug, crash: BugCrash, dashboard: Dashboard) -> tuple[BugFiles, list[str]]:
+    """The crash's files: those that were saved, and the others from the dashboard; and what must be saved."""
     files = saved.files
-    wanted = {"c": crash.c, "syz": crash.syz, "config": crash.config, "report": crash.report}
+    links = {"c": crash.c, "syz": crash.syz, "config": crash.config, "report": crash.report}
     if files.c is not None or files.syz is not None:  # somebody has chosen the reproducer
-        wanted |= {"c": "", "syz": ""}
-    for field, link in wanted.items():
+        links |= {"c": "", "syz": ""}
+    to_save = []
+    reason = ""
+    for field, link in links.items():
         if not link or getattr(files, field) is not None:
             continue
         try:
-            files = replace(files, **{field: dashboard.file(link)})
-        except HostError as error:
-            if field == "report":  # a help, and no need
-                print(f"note: the report is not here: {error}")
+            if not reason:  # without a network the others cannot be had either
+                files = replace(files, **{field: dashboard.file(link)})
                 continue
-            name = {"c": "repro.c", "syz": "repro.syz", "config": ".config"}[field]
-            raise HostError(
-                f"{error}; or save {dashboard.whole(link)} as {name} beside the bug's JSON"
-            ) from None
-    return files
+        except HostError as error:
+            reason = str(error)
+        to_save.append(f"{dashboard.whole(link)} as {_SAVED_AS[field]}")
+    if reason:
+        print(f"note: {reason}")
+    return files, to_save
+
+
+def _save(files: list[str]) -> str:
+    return f"files of the crash: save {', '.join(files)} into the folder of the bug, and run this again"
 
 
 def _no_crash(bug: Bug) -> BugCrash:

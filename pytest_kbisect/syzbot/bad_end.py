@@ -17,6 +17,14 @@ _NEXT_DATE: Final = re.compile(r"Add linux-next specific files for (\d{8})")
 _ZERO: Final = re.compile(r"^(\d+\.\d+)\.0(?=$|-)")
 _NEXT_ADDRESS: Final = "https://git.kernel.org/pub/scm/linux/kernel/git/next/linux-next.git"
 _MAINLINE_ADDRESS: Final = "https://git.kernel.org/pub/scm/linux/kernel/git/torvalds/linux.git"
+_ALIASES: Final = {
+    "net": "https://git.kernel.org/pub/scm/linux/kernel/git/netdev/net.git",
+    "net-next": "https://git.kernel.org/pub/scm/linux/kernel/git/netdev/net-next.git",
+    "bpf": "https://git.kernel.org/pub/scm/linux/kernel/git/bpf/bpf.git",
+    "bpf-next": "https://git.kernel.org/pub/scm/linux/kernel/git/bpf/bpf-next.git",
+    "stable": "https://git.kernel.org/pub/scm/linux/kernel/git/stable/linux.git",
+}
+"""What syzbot's pages call these trees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,4 +156,4 @@ def _address(crash: BugCrash) -> str:
         return _NEXT_ADDRESS
     if "://" in crash.tree:
         return crash.tree.split()[0]
-    return _MAINLINE_ADDRESS if crash.is_mainline else crash.tree or "TREE"
+    return _MAINLINE_ADDRESS if crash.is_mainline else _ALIASES.get(crash.tree, crash.tree or "TREE")

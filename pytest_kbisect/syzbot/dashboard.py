@@ -119,14 +119,12 @@ class Dashboard:
                 reason = type(error).__name__
                 wait *= 2
             except urllib.error.URLError as error:
-                reason = str(error.reason)
+                reason = getattr(error.reason, "strerror", None) or str(error.reason)
                 if not isinstance(error.reason, TimeoutError | ConnectionResetError):
                     break  # no name, no route, no network: another try does not help
                 wait *= 2
             self._sleep(min(wait, _LONGEST_WAIT))
-        raise HostError(
-            f"cannot fetch {address} ({reason}): try again, what has come is kept; or save it by hand"
-        )
+        raise HostError(f"cannot fetch {address} ({reason}): try again later, what has come is kept")
 
     def _take_turn(self) -> None:
         """Wait until the last request, of any process of ours, is long enough ago."""

@@ -70,7 +70,6 @@ def facts_of(
     if not architecture and "linux,dummy-virt (DT)" in report:
         architecture = "aarch64"
     reports = parse_console(report.encode("utf-8", "replace")) if report else ()
-    titles = dict.fromkeys(title for one in reports[:1] for title in (one.title, *one.alt_titles))
     compat = (
         user_space in {"i386", "386"}
         or "-386" in manager
@@ -83,7 +82,7 @@ def facts_of(
         text.strip(),
         version[1] if version else "",
         _memory(lines, report),
-        tuple(titles),
+        tuple(one.title for one in reports[:1]),
         compat,
         next((name for name in ("KMSAN", "CFI_CLANG", "LTO_CLANG") if f"CONFIG_{name}=y" in lines), ""),
     )
