@@ -61,7 +61,7 @@ def convert(
             text, call, nth = without_fault(text, calls, name)
         words += [f"-fault_call={call}", f"-fault_nth={nth}"]
     if known.collide and "collide" not in usage.flags:
-        text = collided(text, calls)
+        text = collided(text, name)
         notes.append("this syz-prog2c has no -collide: every other call is asynchronous instead")
     return Converted(
         _run(program, words, text, name), _dropped(program, words, text, calls, usage), tuple(notes)

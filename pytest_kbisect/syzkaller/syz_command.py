@@ -40,7 +40,7 @@ class Usage:
         """Read the output of `-help`; without flags where it is none."""
         found = list(_FLAG.finditer(text))
         ends = [*(one.start() for one in found[1:]), len(text)]
-        flags = {one[1]: text[one.end() : end].strip() for one, end in zip(found, ends, strict=True)}
+        flags = {one[1]: text[one.end() : end].strip() for one, end in zip(found, ends, strict=False)}
         return cls(flags, frozenset(_FEATURE.findall(text)))
 
     @property
@@ -81,7 +81,7 @@ def command(
     programs = {name: text}
     if known.collide and not usage.collides:
         # The two passes of the old executor become two programs, which are run in turn.
-        programs[f"collide-{name}"] = collided(text, calls)
+        programs[f"collide-{name}"] = collided(text, name)
     words = [
         *(EXECPROG, "-executor", EXECUTOR, f"-arch={arch}"),
         f"-sandbox={known.sandbox or 'none'}",  # the executor knows no empty one

@@ -87,13 +87,13 @@ def without_fault(text: str, calls: tuple[Call, ...], name: str) -> tuple[str, i
     return _with_properties(text, {call.line: kept}), failing[0], call.fail_nth - 1
 
 
-def collided(text: str, calls: tuple[Call, ...]) -> str:
+def collided(text: str, name: str) -> str:
     """The program as `collide` ran it the second time: every other call is not waited for.
 
     (executor.cc before fd8caa546: `colliding && call_index % 2 == 0`.) A call whose result a later one uses
     is waited for all the same, as syzkaller's own AssignRandomAsync has it; so is the last one.
     """
-    lines = text.splitlines()
+    lines, calls = text.splitlines(), calls_of(text, name)
     changed = {}
     for number, call in enumerate(calls[:-1]):
         later = "\n".join(lines[call.line + 1 :])
