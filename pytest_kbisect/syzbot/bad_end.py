@@ -70,8 +70,10 @@ def _stand_in(tree: LinuxTree, crash: BugCrash, version: str) -> BadEnd:
         missing += f": run {fetch}"
     seen = crash.time or _next_date(crash)
     later = _release_after(tree, seen) if seen else ""
-    if not later and version:
-        later = _tag(version) if _commit(tree, _tag(version)) else ""
+    if not later and (wanted := parse_release(_tag(version))):
+        known = (parse_release(tag) for tag in _dates(tree))
+        newer = min((one for one in known if one and one >= wanted and not one.is_stable), default=None)
+        later = newer.tag if newer else ""
     if not later:
         return BadEnd("", missing=missing)
     note = f"until then {later} stands for it: check first that it shows the bug"

@@ -100,7 +100,8 @@ def bug_of(text: str, name: str) -> Bug:
     words = "".join(page.text)
     crashes = tuple(_crashes(page.rows))
     status = _STATUS.search(words)
-    if not page.title or (not crashes and status is None):
+    cut = "</html>" not in text[-1000:].lower()
+    if cut or not page.title or (not crashes and status is None):
         raise UsageError(f"{name} is no page of a bug of syzbot's, or is cut short: save the page again")
     report = next(
         (one for one in page.texts if "Call Trace" in one or "BUG:" in one or "WARNING:" in one), ""

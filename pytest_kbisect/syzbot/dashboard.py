@@ -49,7 +49,7 @@ class Dashboard:
     ) -> None:
         self.address = address.rstrip("/")
         host = urllib.parse.urlsplit(self.address).netloc
-        self._folder = cache / "syzbot" / host.replace(":", "-")
+        self.folder = cache / "syzbot" / host.replace(":", "-")
         self._say, self._sleep = say, sleep
 
     def bug(self, query: str) -> str:
@@ -71,7 +71,7 @@ class Dashboard:
         address = self.whole(link)
         if urllib.parse.urlsplit(address).scheme not in {"http", "https"}:
             raise UsageError(f"{address} is no web address: give one of {ADDRESS}")
-        kept = self._folder / hashlib.sha256(address.encode()).hexdigest()[:32]
+        kept = self.folder / hashlib.sha256(address.encode()).hexdigest()[:32]
         with contextlib.suppress(OSError):
             if keep is None or time.time() - kept.stat().st_mtime < keep:
                 return kept.read_text("utf-8", "replace")
@@ -97,6 +97,9 @@ class Dashboard:
             try:
                 with urllib.request.urlopen(request, timeout=_LIMIT) as answer:
                     data: bytes = answer.read(_LARGEST)
+                    expected = int(answer.headers.get("Content-Length") or len(data))
+                    if len(data) < expected:  # read() with a limit does not say so
+                        raise http.client.IncompleteRead(data, expected - len(data))
                     return data
             except urllib.error.HTTPError as error:
                 reason = f"HTTP {error.code}"
@@ -130,9 +133,9 @@ class Dashboard:
         """Wait until the last request, of any process of ours, is long enough ago."""
         import filelock
 
-        self._folder.mkdir(parents=True, exist_ok=True)
-        last = self._folder / "last"
-        with filelock.FileLock(self._folder / "last.lock"):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        last = self.folder / "last"
+        with filelock.FileLock(self.folder / "last.lock"):
             with contextlib.suppress(OSError):
                 since = time.time() - last.stat().st_mtime
                 if 0 <= since < _BETWEEN:

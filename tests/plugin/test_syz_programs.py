@@ -271,8 +271,10 @@ def test_what_a_kernel_must_have(header: str, text: str, configuration: str, lac
         ("flag provided but not defined: -collide\nusage: execprog", 2, "does not know the flag -collide"),
         ("parsed 1 programs\nSYZFAIL: mmap failed (errno 12)\n", 0, "syz-executor failed: mmap failed"),
         (
-            "executed programs: 0\nresult: hanged=false err=executor 0: failed to start: fork/exec ./syz-executor:"
-            " no such file or directory\n",
+            (
+                "executed programs: 0\nresult: hanged=false err=executor 0: failed to start: fork/exec ./syz-executor:"
+                " no such file or directory\n"
+            ),
             None,
             "needs a C library that the guest does not have",
         ),
