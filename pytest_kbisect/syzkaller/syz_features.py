@@ -83,14 +83,14 @@ def enabled(options: SyzOptions, known: Iterable[str]) -> str:
 def lacking(options: SyzOptions | None, calls: Iterable[Call], configuration: str) -> str:
     """What a kernel of this configuration (a .config) lacks of what a program needs; "" for nothing.
 
-    Only what is built in counts: guests have no modules to load.
+    Only what is built in counts: syzkaller loads no modules.
     """
     lines = frozenset(configuration.splitlines())
     for needed_by, symbols in _needs(options, calls):
         if not any(f"CONFIG_{symbol}=y" in lines for symbol in symbols):
             names = " or ".join(f"CONFIG_{symbol}" for symbol in symbols[:3])
             module = next((one for one in symbols if f"CONFIG_{one}=m" in lines), "")
-            built = f" (CONFIG_{module} is a module, and guests load none)" if module else ""
+            built = f" (CONFIG_{module} is a module, and syzkaller loads none)" if module else ""
             return f"the kernel lacks {names}{built}, which {needed_by} needs"
     return ""
 

@@ -248,7 +248,7 @@ def test_flags_are_asked_of_the_program(tmp_path: Path) -> None:
     [
         (JSON, CALLS, "CONFIG_TUN=y\nCONFIG_VETH=y\n", ""),
         (JSON, CALLS, "CONFIG_VETH=y\n", "the kernel lacks CONFIG_TUN, which the option 'tun' needs"),
-        (JSON, CALLS, "CONFIG_TUN=m\nCONFIG_VETH=y\n", "(CONFIG_TUN is a module, and guests load none)"),
+        (JSON, CALLS, "CONFIG_TUN=m\nCONFIG_VETH=y\n", "(CONFIG_TUN is a module, and syzkaller loads none)"),
         (JSON, CALLS, "CONFIG_TUN=y\n", "which the option 'netdev' needs"),
         ('#{"procs":1,"sandbox":"namespace"}\n', CALLS, "", "which the sandbox 'namespace' needs"),
         (STRUCT, CALLS, "CONFIG_TUN=y\n", "CONFIG_FAULT_INJECTION, which the injection of a fault needs"),
