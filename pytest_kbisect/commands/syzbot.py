@@ -51,9 +51,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     parser.add_argument("--syz", action="store_true", help="use the syz program though there is C")
     parser.add_argument(
-        "--syzkaller", type=options.path, metavar="DIR", help="as --kbisect-syzkaller for pytest"
+        "--syzkaller", type=options.path, metavar="DIR", help="the built syzkaller, as for pytest"
     )
-    parser.add_argument("--arch", default=DEFAULT.name, metavar="NAME", help="as --kbisect-arch for pytest")
+    parser.add_argument("--arch", default=DEFAULT.name, metavar="NAME", help="architecture, as for pytest")
     parser.add_argument("--dashboard", default=_ADDRESS, metavar="URL", help=f"default: {_ADDRESS}")
     parser.add_argument("--cache", type=options.path, metavar="DIR", help="cache folder, as for pytest")
 

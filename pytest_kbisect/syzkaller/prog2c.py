@@ -7,6 +7,7 @@ a line for each call, so the calls can be counted.
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _PROGRAM: Final = syz_binaries.PROG2C
 _TRACED: Final = '"### call='
 """In C code that was made with -trace, once for each call."""
+_UNKNOWN: Final = re.compile(r"unknown syscall ([\w$]+)")
 _SECONDS: Final = 120.0
 _NO_HEADER: Final = SyzOptions(threaded=True, repeat=True, sandbox="none", tmpdir=True, segv=True)
 
@@ -68,25 +70,27 @@ def convert(
     )
 
 
-def dropped_calls(source: Path, calls: tuple[Call, ...], folder: Path, cache: Path) -> int:
-    """How many calls of a program this syzkaller does not know; 0 also where it has no syz-prog2c to ask.
+def losses(source: Path, calls: tuple[Call, ...], folder: Path, cache: Path) -> str:
+    """What of a program this syzkaller does not know, in words; "" also where it has no syz-prog2c to ask.
 
     The answer is kept in the cache.
     """
     program = find(folder)
     if program is None:
-        return 0
+        return ""
     facts, text = program.stat(), source.read_text("utf-8", "replace")
     key = hashlib.sha256(f"{program} {facts.st_size} {facts.st_mtime_ns}\0{text}".encode()).hexdigest()[:16]
-    kept = cache / key / "dropped-calls"
+    kept = cache / key / "losses"
     if not kept.exists():
         try:
-            count = _dropped(program, ["-trace"], text, calls, syz_binaries.usage(program)) or 0
-        except UsageError:  # it is asked for a note only
-            return 0
+            count = _dropped(program, ["-trace"], text, calls, syz_binaries.usage(program))
+            words = f"{count} of {len(calls)} calls" if count else ""
+        except UsageError as error:  # strict revisions do not convert what they do not know
+            found = _UNKNOWN.search(str(error))
+            words = f"the call {found[1]}" if found else ""
         kept.parent.mkdir(parents=True, exist_ok=True)
-        atomic.write(kept, f"{count}\n")
-    return int(kept.read_text())
+        atomic.write(kept, words)
+    return kept.read_text()
 
 
 def _dropped(program: Path, words: list[str], text: str, calls: tuple[Call, ...], usage: Usage) -> int | None:

@@ -14,7 +14,7 @@ from pytest_kbisect.arch import DEFAULT
 from pytest_kbisect.errors import UsageError
 from pytest_kbisect.reproducer_kinds import GuestProgram
 from pytest_kbisect.syzkaller import syz_binaries, syz_build, syz_command, syz_features, syz_result
-from pytest_kbisect.syzkaller.prog2c import dropped_calls
+from pytest_kbisect.syzkaller.prog2c import losses
 from pytest_kbisect.syzkaller.syz_header import options_of
 from pytest_kbisect.syzkaller.syz_program import calls_of
 
@@ -98,9 +98,10 @@ class SyzPrograms:
 
     def _log(self, source: Path, calls: tuple[Call, ...], found: Syzkaller, cache: Path) -> Iterable[str]:
         yield f"building syzkaller on {found.revision or 'an unknown commit'}"
-        if self.folder is not None and (dropped := dropped_calls(source, calls, self.folder, cache)):
+        lost = losses(source, calls, self.folder, cache) if self.folder is not None else ""
+        if lost:
             yield (
-                f"# {source.name}: this syzkaller drops {dropped} of {len(calls)} calls, which it does not know: "
+                f"# {source.name}: this syzkaller does not know {lost} and leaves out what it does not know: "
                 "use the revision that found the bug"
             )
 

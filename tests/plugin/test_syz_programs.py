@@ -445,6 +445,25 @@ def test_c_from_a_program_says_what_was_dropped(tmp_path: Path, capsys: pytest.C
 
 
 @needs_gcc
+def test_the_log_says_what_syzkaller_leaves_out(tmp_path: Path) -> None:
+    folder = syzkaller_pair.build(tmp_path / "syzkaller")
+    source = tmp_path / "x.syz"
+    source.write_text(f"{PLAIN}{CALLS}unknown$call(0x0)\n")
+    revision, lost = SyzPrograms(folder).prepare(source, tmp_path / "cache").log
+    assert revision == f"building syzkaller on {syzkaller_pair.REVISION}"
+    assert "x.syz: this syzkaller does not know 1 of 5 calls and leaves out" in lost
+    (folder / "bin" / "syz-prog2c").write_text(
+        '#!/bin/sh\n[ $1 = -help ] && { echo "  -trace"; exit; }\n'
+        'echo "failed to deserialize the program: unknown syscall foo\\$bar" >&2\nexit 1\n'
+    )
+    (_, lost) = SyzPrograms(folder).prepare(source, tmp_path / "cache").log
+    assert "does not know the call foo$bar" in lost
+    source.write_text(PLAIN + CALLS)
+    syzkaller_pair.build(folder)
+    assert len(SyzPrograms(folder).prepare(source, tmp_path / "cache").log) == 1
+
+
+@needs_gcc
 def test_without_trace_it_cannot_be_known_what_was_dropped(tmp_path: Path) -> None:
     folder = syzkaller_pair.build(tmp_path, flags=("-DNO_TRACE",))
     program = prog2c.find(folder)

@@ -15,22 +15,32 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <linux/if_tun.h>
-
 #ifndef REVISION
 #define REVISION "0123456789abcdef0123456789abcdef01234567"
 #endif
 
-static unsigned long last_number(const char *line)
+/* The nth number of a line that is written in hexadecimal, from 0. */
+static unsigned long number(const char *line, int nth)
 {
 	const char *at = line;
-	unsigned long number = 0;
 
 	while ((at = strstr(at, "0x"))) {
-		number = strtoul(at, NULL, 16);
+		if (!nth--)
+			return strtoul(at, NULL, 16);
 		at += 2;
 	}
-	return number;
+	return 0;
+}
+
+/* The bytes between the quotes of a line. */
+static void bytes(const char *line, void *to, size_t size)
+{
+	const char *at = strchr(line, '"');
+	unsigned int byte;
+
+	memset(to, 0, size);
+	for (size_t n = 0; at && n < size && sscanf(at + 1 + 2 * n, "%2x", &byte) == 1; n++)
+		((unsigned char *)to)[n] = byte;
 }
 
 static int begins(const char *line, const char *name)
@@ -45,7 +55,7 @@ static int begins(const char *line, const char *name)
 
 int main(int argc, char **argv)
 {
-	struct ifreq ifr = { .ifr_name = "syz_frags" };
+	struct ifreq ifr;
 	char line[4096];
 	int tun = -1, sock = -1;
 	FILE *file;
@@ -60,18 +70,15 @@ int main(int argc, char **argv)
 		return 67;
 	}
 	while (fgets(line, sizeof(line), file)) {
-		if (begins(line, "openat$tun"))
+		if (begins(line, "openat$tun")) {
 			tun = open("/dev/net/tun", O_RDWR);
-		else if (begins(line, "ioctl$TUNSETIFF")) {
-			ifr.ifr_flags = last_number(line);
-			ioctl(tun, TUNSETIFF, &ifr);
-		} else if (begins(line, "socket$inet"))
+		} else if (begins(line, "socket$inet")) {
 			sock = socket(AF_INET, SOCK_DGRAM, 0);
-		else if (begins(line, "ioctl$sock_inet_SIOCSIFFLAGS")) {
-			ifr.ifr_flags = IFF_UP;
-			ioctl(sock, SIOCSIFFLAGS, &ifr);
+		} else if (begins(line, "ioctl")) {
+			bytes(line, &ifr, sizeof(ifr));
+			ioctl(strstr(line, "(r0") ? tun : sock, number(line, 0), &ifr);
 		} else if (begins(line, "write")) {
-			unsigned long length = last_number(line);
+			unsigned long length = number(line, 1);
 			void *data = mmap(NULL, length, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 			printf("write: %zd\n", write(tun, data, length));
