@@ -89,7 +89,10 @@ def facts_of(
 
 
 def _memory(lines: frozenset[str], report: str) -> int:
-    wanted = next((size for name, size in _SANITIZERS if f"CONFIG_{name}=y" in lines), _LEAST)
+    wanted = next(
+        (size for name, size in _SANITIZERS if f"CONFIG_{name}=y" in lines or f"BUG: {name}:" in report),
+        _LEAST,
+    )
     if found := _MEMORY.search(report):
         had = -(-int(found[1]) // 1024)
         wanted = max(wanted, min(_MOST, -(-had // 512) * 512))

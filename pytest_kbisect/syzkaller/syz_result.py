@@ -47,5 +47,6 @@ def untestable(result: CommandResult) -> str:
         last = output.strip().rpartition("\n")[2][:_LONGEST]
         return f"syz-execprog ended with status {result.exit_status}: {last}"
     if not _STARTED.search(output):
-        return "syz-execprog did not begin to execute the program"
+        late = f" in {result.seconds:.0f} s: raise the time limit of a run" if result.timed_out else ""
+        return f"syz-execprog did not begin to execute the program{late}"
     return ""

@@ -287,7 +287,12 @@ def test_what_a_kernel_must_have(header: str, text: str, configuration: str, lac
         ("parsed 0 programs\n", 0, "knows none of the program's calls"),
         ("executor process exited: exit status 67\n", 1, "executor process exited: exit status 67"),
         ("panic: runtime error: index out of range\n", 2, "syz-execprog failed: runtime error"),
-        ("parsed 1 programs\n", None, "did not begin to execute the program"),
+        (
+            "parsed 1 programs\n",
+            None,
+            "did not begin to execute the program in 1 s: raise the time limit of a run",
+        ),
+        ("parsed 1 programs\n", 0, "did not begin to execute the program"),
         ("", 127, "ended with status 127"),
     ],
 )

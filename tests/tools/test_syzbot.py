@@ -348,6 +348,7 @@ def test_of_equal_crashes_the_newest() -> None:
         ("CONFIG_ARM64=y\nCONFIG_CC_IS_CLANG=y\n", "", ("aarch64", "clang", 1024, "", False)),
         ("CONFIG_X86_64=y\nCONFIG_KMSAN=y\n", "", ("x86_64", "", 4096, "", False)),
         ("", "Memory: 1800000K/2096756K available\n", ("", "", 2048, "", False)),
+        ("", "BUG: KASAN: use-after-free in foo+0x1/0x2\n", ("", "", 2048, "", False)),
         (
             "",
             " do_fast_syscall_32+0x2f/0x70\n entry_SYSENTER_compat_after_hwframe+0x4d/0x5c\n",
