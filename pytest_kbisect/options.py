@@ -143,6 +143,18 @@ OPTIONS = (
         "disk image (raw or qcow2, only read) with the user space of guests (default: the host's busybox)",
         parse=path,
     ),
+    Option(
+        "syzkaller",
+        "DIR",
+        "a built syzkaller, or a folder with its syz-execprog and syz-executor: it runs syz programs (*.syz)",
+        parse=path,
+    ),
+    Option(
+        "syzkaller-command",
+        "CMD",
+        "shell command that builds syzkaller; it runs in a worktree of --kbisect-syzkaller, at the commit that"
+        " the syz program names",
+    ),
     Option("runs", "N", "runs of each reproducer", default=10, parse=_count),
     Option(
         "timeout",
@@ -274,7 +286,7 @@ def add(parser: pytest.Parser) -> None:
         parser.addini(option.key, f"as {option.flag}", type=kind, default=None)
     parser.addini(
         REPRODUCER_DIRS,
-        "folders whose files are reproducers: *.c, *.sh and what plugins add (default: repro, if any kbisect option is used)",
+        "folders whose files are reproducers: *.c, *.sh, *.syz and what plugins add (default: repro, if any kbisect option is used)",
         type="linelist",
         default=[],
     )

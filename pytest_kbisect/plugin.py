@@ -50,8 +50,10 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_kbisect_reproducer_kinds() -> Sequence[ReproducerKind]:
-    return reproducer_kinds.BUILT_IN
+def pytest_kbisect_reproducer_kinds(config: pytest.Config | None) -> Sequence[ReproducerKind]:
+    from pytest_kbisect.syzkaller import syz_kind
+
+    return (*reproducer_kinds.BUILT_IN, syz_kind.of(config))
 
 
 @pytest.hookimpl(trylast=True)

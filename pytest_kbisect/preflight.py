@@ -26,10 +26,10 @@ def check(session: Session, items: list[pytest.Item], *, compile_: bool) -> None
         return
     session.check_host()
     sources = {file.path: file.kind for item in items if (file := item.getparent(reproducers.ReproducerFile))}
-    for source, kind in sources.items():
-        reproducer_kinds.prepare(source, kind, session.cache)
+    programs = [reproducer_kinds.prepare(source, kind, session.cache) for source, kind in sources.items()]
     if answer:
-        Path(answer).write_text(json.dumps(_selection(session, items)))
+        log = list(dict.fromkeys(line for program in programs for line in program.log))
+        Path(answer).write_text(json.dumps({**_selection(session, items), "log": log}))
 
 
 def _selection(session: Session, items: list[pytest.Item]) -> dict[str, Any]:

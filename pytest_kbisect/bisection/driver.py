@@ -164,6 +164,7 @@ def _plan(config: pytest.Config, selection: Selection, ends: Range, capacity: in
         at_once=at_once,
         budget=options.value(config, "budget"),
         crash=frozenset(selection.crash),
+        log=selection.log,
     )
 
 

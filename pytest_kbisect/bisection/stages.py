@@ -52,7 +52,7 @@ class Plan:
 
     `runs` of a commit where no strategy says how many; `width` runs go side by side, at each of `at_once`
     commits (more at one that is tested alone); `crash` are the titles that the reproducers name; `budget`
-    in seconds of all sessions together.
+    in seconds of all sessions together; `log` are lines that follow the first one of the log.
     """
 
     ends: Range
@@ -64,6 +64,7 @@ class Plan:
     at_once: int = 1
     budget: float | None = None
     crash: frozenset[str] = field(default_factory=frozenset)
+    log: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,7 @@ class Bisection:
         """Find the answer, and check it."""
         ends = self._plan.ends
         self._say.lines(bisectlog.start(ends.good if self._plan.fix else ends.bad, fix=self._plan.fix))
+        self._say.lines(self._plan.log)
         search, answer = self._between(ends.good) if ends.good else self._from_a_release()
         check = self._revert_check(search, answer)
         return Finding(search, after_revert(answer, check), check, self._plan.ends.named_good)
