@@ -8,31 +8,10 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Callable, Mapping
 
+    from pytest_kbisect.arch.trouble import Trouble
     from pytest_kbisect.kernel.loaded import Loaded
-
-Version = tuple[int, ...]
-ToolName = Literal["gcc", "ld"]
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """A tool of version `since` and later cannot cope with a tree whose file `path` shows `sign`.
-
-    `repaired` is the mainline version without the trouble, `repair` the commit that ended it, `words` what
-    happens. Not `fatal`: only some configurations meet it.
-    """
-
-    tool: ToolName
-    since: Version
-    repaired: Version
-    repair: str
-    path: str
-    sign: re.Pattern[bytes]
-    words: str
-    fatal: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +40,12 @@ class Architecture:
     """Of the compiler and the linker on other hosts."""
     cross_packages: tuple[str, ...] = ()
     """Debian's packages of these."""
+    macro: str = ""
+    """What a compiler for it predefines; "" to accept any compiler."""
+    compiler_flags: tuple[str, ...] = ()
+    """That a compiler for several architectures needs."""
+    clang_target: str = ""
+    """--target= of clang, which makes code for all."""
     config: str = ""
     """Lines of configuration that a guest needs on this architecture alone. They are checked."""
     compiler_troubles: tuple[Trouble, ...] = ()

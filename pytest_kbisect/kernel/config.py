@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import TYPE_CHECKING
 
@@ -85,6 +85,22 @@ class ConfigRequest:
             if symbol in dict(fragment.settings):
                 return fragment.source
         return ""
+
+
+def switched_on(request: ConfigRequest) -> frozenset[str]:
+    """The symbols that are on, as far as that is known before Kconfig decides."""
+    found = values(request.base)
+    for fragment in request.wanted:
+        found |= dict(fragment.settings)
+    found |= request.settings()
+    return frozenset(symbol for symbol, value in found.items() if value in {"y", "m"})
+
+
+def remedied(request: ConfigRequest, settings: Sequence[tuple[str, str]]) -> ConfigRequest:
+    """The request with the settings of remedies, which give way to what is asked for."""
+    if not settings:
+        return request
+    return replace(request, wanted=(*request.wanted, Fragment("remedies", tuple(settings))))
 
 
 def line_of(symbol: str, value: str) -> str:

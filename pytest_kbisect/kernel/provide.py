@@ -8,7 +8,8 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_kbisect.errors import BuildError, ConfigError
-from pytest_kbisect.kernel import build, host_limits, reuse, signature, sources, toolchain
+from pytest_kbisect.kernel import build, host_limits, remedies, reuse, signature, sources, toolchain
+from pytest_kbisect.kernel.config import remedied
 from pytest_kbisect.kernel.image import KernelImage, Spent
 from pytest_kbisect.kernel.store import Store
 
@@ -54,7 +55,7 @@ def provide(
     Raises BuildError if the commit does not build, now or when it was tried before; ConfigError if it
     has not what the configuration asks for; HostError if the host is at fault, which is not remembered.
     """
-    tools = toolchain.find(config.architecture)
+    tools, config = prepared(config, rules)
     store = Store(tree.cache / "kernels", limit=rules.store_limit)
     key = key_of(tree.tree_hash(commit), config, tools, rules)
 
@@ -97,6 +98,16 @@ def provide(
         yield _image(entry, commit, config.architecture, cached=cached, seconds=seconds)
 
 
+def prepared(config: ConfigRequest, rules: BuildRules) -> tuple[Toolchain, ConfigRequest]:
+    """The toolchain that the rules name, and the configuration with their remedies.
+
+    Raises HostError or UsageError, as toolchain.find and remedies.named.
+    """
+    found = remedies.combined(remedies.named(rules.remedies, config.architecture))
+    tools = toolchain.find(config.architecture, rules.compiler, found)
+    return tools, remedied(config, found.settings)
+
+
 def key_of(tree_hash: str, config: ConfigRequest, tools: Toolchain, rules: BuildRules) -> str:
     """The store's key: files of the commit, configuration asked for, tools, our recipe, signature format."""
     return _key(tree_hash, *_constant(config, tools, rules))
@@ -109,7 +120,7 @@ def family_of(config: ConfigRequest, tools: Toolchain, rules: BuildRules) -> str
 
 def _constant(config: ConfigRequest, tools: Toolchain, rules: BuildRules) -> tuple[str, ...]:
     recipe = (str(toolchain.RECIPE), f"signature {signature.FORMAT}")
-    facts = (config.fingerprint, tools.identity, tools.architecture.name, *recipe)
+    facts = (config.fingerprint, tools.fingerprint, tools.architecture.name, *recipe)
     return (*facts, "full") if rules.full else facts
 
 

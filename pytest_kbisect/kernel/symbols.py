@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_kbisect import process
 from pytest_kbisect.errors import HostError, KbisectError
-from pytest_kbisect.kernel import build, host_limits, provide, signature, toolchain
+from pytest_kbisect.kernel import build, host_limits, provide, signature
 from pytest_kbisect.kernel.store import Store
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def symbols_for(
     answer is kept in the store. Raises KbisectError if the commit does not build the same kernel again,
     HostError if the host is at fault.
     """
-    tools = toolchain.find(config.architecture)
+    tools, config = provide.prepared(config, rules)
     store = Store(tree.cache / "kernels", limit=rules.store_limit)
     facts = (kernel.signature, provide.family_of(config, tools, rules), _RECIPE, *sorted(functions))
     key = hashlib.sha256("\0".join(facts).encode()).hexdigest()[:40]
@@ -147,7 +147,7 @@ def link(
     # Symbols of objects that are not here are undefined, and nobody will run this.
     lenient = ["--noinhibit-exec", "--unresolved-symbols=ignore-all", "--no-check-sections", "-z", "norelro"]
     process.run(
-        [f"{tools.prefix}ld", "-e", "0", *lenient, "-T", "script", "-o", made, *names],
+        [tools.linker, "-e", "0", *lenient, "-T", "script", "-o", made, *names],
         cwd=folder,
         check=False,
     )
@@ -168,7 +168,7 @@ def _defining(output: Path, functions: Collection[str], tools: Toolchain) -> lis
             if inside.startswith(("scripts/", "tools/", *tools.architecture.boot_folders)):
                 continue
             objects.append(inside)
-    listing = process.run([f"{tools.prefix}nm", "-A", "--defined-only", *objects], cwd=output, check=False)
+    listing = process.run(["nm", "-A", "--defined-only", *objects], cwd=output, check=False)
     found: set[str] = set()
     for line in listing.decode("utf-8", "replace").splitlines():
         path, _, rest = line.partition(":")

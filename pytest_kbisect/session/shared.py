@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import shutil
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pytest_kbisect.guest.vm import Guest
     from pytest_kbisect.kernel.config import ConfigRequest
     from pytest_kbisect.kernel.image import KernelImage
+    from pytest_kbisect.kernel.rules import BuildRules
     from pytest_kbisect.kernel.tree import LinuxTree
     from pytest_kbisect.needs import Needs
     from pytest_kbisect.session.watching import Places, Watched
@@ -140,10 +142,35 @@ class Session:
                 self.config_request(configuration),
                 jobs=options.jobs(self._config),
                 progress=lambda message: self.events.progress(self.commit, message),
-                rules=options.build_rules(self._config),
+                rules=self.rules(configuration),
                 owner=os.environ.get("PYTEST_XDIST_TESTRUNUID", ""),
             )
         )
+
+    def rules(self, configuration: str) -> BuildRules:
+        """What builds are made with: as the bisection says, else chosen for this commit."""
+        from pytest_kbisect.kernel import compiler_choice, toolchain
+
+        rules, named = options.build_rules(self._config), options.compiler(self._config)
+        if self.request.remedies is not None:
+            tools = toolchain.find(self.architecture, named)
+            if self.request.compiler not in {"", tools.identity}:
+                raise HostError(
+                    f"this machine's compiler is {tools.identity}, the bisection builds with"
+                    f" {self.request.compiler}: install that one here, or begin a new bisection"
+                )
+            return replace(rules, compiler=named, remedies=self.request.remedies)
+        ends = compiler_choice.Ends(((options.value(self._config, "commit"), self.commit),))
+        chosen = compiler_choice.choose(
+            self.tree,
+            ends,
+            [self.config_request(configuration)],
+            named,
+            with_remedies=not options.value(self._config, "no-remedies"),
+        )
+        for words in chosen.remarks:
+            self.events.say_once(f"note: {words}")
+        return chosen.rules(rules)
 
     # -- guests ----------------------------------------------------------------------------------------
 
