@@ -27,7 +27,7 @@ def check(session: Session, items: list[pytest.Item], *, compile_: bool) -> None
     session.check_host()
     sources = {file.path: file.kind for item in items if (file := item.getparent(reproducers.ReproducerFile))}
     for source, kind in sources.items():
-        reproducer_kinds.prepare(source, kind, session.cache)
+        reproducer_kinds.prepare(source, kind, session.cache, session.architecture)
     if answer:
         Path(answer).write_text(json.dumps(_selection(session, items)))
 

@@ -20,6 +20,8 @@ class Architecture:
 
     name: str
     """As `uname -m` prints it; the value of --kbisect-arch."""
+    aliases: tuple[str, ...] = ()
+    """Other names that --kbisect-arch accepts."""
     host_machines: tuple[str, ...]
     """What `uname -m` prints on hosts that need no cross compiler and no emulation."""
 
@@ -40,6 +42,10 @@ class Architecture:
     """Of the compiler and the linker on other hosts."""
     cross_packages: tuple[str, ...] = ()
     """Debian's packages of these."""
+    debian: str = ""
+    """Its name in Debian, whose packages are the user space of guests on other hosts; "" for none."""
+    debian_suite: str = ""
+    """The first suite of Debian that has it, where that is a young one."""
     macro: str = ""
     """What a compiler for it predefines; "" to accept any compiler."""
     compiler_flags: tuple[str, ...] = ()
@@ -48,6 +54,8 @@ class Architecture:
     """--target= of clang, which makes code for all."""
     config: str = ""
     """Lines of configuration that a guest needs on this architecture alone. They are checked."""
+    wanted_config: str = ""
+    """Lines that guests are better with, where a kernel has them."""
     compiler_troubles: tuple[Trouble, ...] = ()
 
     # -- QEMU
@@ -68,6 +76,8 @@ class Architecture:
     """The first serial port, as console= names it."""
     second_serial: str
     """The device file of the second one."""
+    second_serial_device: str = ""
+    """The -device that is the second one, where the machine has only one."""
     kernel_arguments: str = ""
     early_console: str = ""
     """Words of the command line that make a kernel print before its console is there."""

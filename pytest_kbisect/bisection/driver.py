@@ -243,7 +243,7 @@ def _guests(config: pytest.Config, compiler: Choice) -> dict[str, Any]:
         "full_build": options.value(config, "full-build"),
         "compiler": compiler.identity,
         "remedies": tuple(map(remedies.words, compiler.remedies)),
-        "arch": options.value(config, "arch"),
+        "arch": options.architecture(config).name,
         "image": str(options.value(config, "image") or ""),
         "guest": {name: options.value(config, name) for name in named},
     }

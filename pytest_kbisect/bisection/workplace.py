@@ -62,7 +62,7 @@ def subject_of(config: pytest.Config, selection: Selection, plan: Plan, compiler
         "compiler": compiler.identity,
         "remedies": list(compiler.names),
         "runs": plan.runs,
-        "arch": options.value(config, "arch"),
+        "arch": options.architecture(config).name,
         # Kernels are the same where their signatures are: those of another formula never are.
         "signature format": signature.FORMAT,
     }

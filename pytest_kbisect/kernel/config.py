@@ -144,6 +144,8 @@ def request(
     wanted = [built_in("reproducible.config" if base else "guest-wanted.config")]
     if disk_image and not base:
         wanted.append(built_in("disk-image-wanted.config"))
+    if architecture.wanted_config and not base:
+        wanted.append(parse(architecture.wanted_config, f"what helps on {architecture.name}"))
     wanted.append(built_in("no-debug-info.config"))
     return ConfigRequest(base, base_source, tuple(wanted), tuple(asked), architecture)
 

@@ -168,7 +168,7 @@ def _defining(output: Path, functions: Collection[str], tools: Toolchain) -> lis
             if inside.startswith(("scripts/", "tools/", *tools.architecture.boot_folders)):
                 continue
             objects.append(inside)
-    listing = process.run(["nm", "-A", "--defined-only", *objects], cwd=output, check=False)
+    listing = process.run([f"{tools.prefix}nm", "-A", "--defined-only", *objects], cwd=output, check=False)
     found: set[str] = set()
     for line in listing.decode("utf-8", "replace").splitlines():
         path, _, rest = line.partition(":")

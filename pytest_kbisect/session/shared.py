@@ -72,12 +72,15 @@ class Session:
     def check_host(self) -> None:
         """Check what would fail at the first kernel or guest. Raises HostError or UsageError."""
         from pytest_kbisect import host
+        from pytest_kbisect.guest import user_space
         from pytest_kbisect.kernel import host_limits
 
         _ = self.disk  # raises where it cannot be used
         host_limits.require_path(self.cache)
         absent = host.missing(host.Purpose.BUILD, host.Purpose.GUEST, architecture=self.architecture)
-        host.require_tools(tool for tool in absent if not tool.optional)
+        host.require_tools((tool for tool in absent if not tool.optional), architecture=self.architecture)
+        if not self.architecture.is_native():
+            user_space.of(self.architecture, self.cache)
         try:
             self.cache.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -219,7 +222,7 @@ class Session:
         from pytest_kbisect.guest import initramfs
 
         with FileLock(self.share() / "image.lock"):
-            return initramfs.build(self.share() / "image", self.disk, self.architecture)
+            return initramfs.build(self.share() / "image", self.disk, self.architecture, self.cache)
 
     @cached_property
     def _guests(self) -> Guests:
@@ -239,10 +242,11 @@ class Session:
     def _resume(self) -> Path | None:
         """The program that a restored guest runs first, where the host can compile it."""
         from pytest_kbisect.guest import RESUME_SOURCE
-        from pytest_kbisect.programs import compile_static
+        from pytest_kbisect.programs import compile_static, compiler
 
         try:
-            return compile_static(RESUME_SOURCE, self.cache / "programs", name="resume")
+            gcc = compiler(self.architecture)
+            return compile_static(RESUME_SOURCE, self.cache / "programs", name="resume", compiler=gcc)
         except (UsageError, HostError):
             self.events.say_once(
                 "note: this host cannot compile static C programs, so restored guests of kernels before 5.18 share random numbers"

@@ -57,7 +57,7 @@ def make(path: Path, *rc: str, size: int = 48) -> Path:
         "/bin/busybox"
     )  # absolute: it leads nowhere before the root is changed
     shutil.copy(dropbear, tree / "usr" / "sbin" / "dropbear")
-    for library in initramfs._libraries(dropbear):
+    for library in user_space.of(DEFAULT, None).libraries():
         (tree / library[1:]).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(library, tree / library[1:])
     (tree / "etc" / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
