@@ -8,6 +8,7 @@ from pytest_kbisect.arch.architecture import Architecture
 
 RISCV64: Final = Architecture(
     name="riscv64",
+    aliases=("riscv",),
     host_machines=("riscv64",),
     kbuild="riscv",
     source_folder="riscv",

@@ -93,7 +93,7 @@ class Wanted:
 
 def _toolchain(wanted: Wanted) -> Toolchain | Finding | None:
     """The tools; a finding where they cannot be used, None where the check of tools says what is missing."""
-    if not all(host.find(tool) for tool in ("make", "gcc", "ld")):
+    if any(not tool.optional for tool in host.missing(host.Purpose.BUILD)):
         return None
     try:
         return toolchain.find(wanted.architecture, wanted.compiler)
