@@ -114,62 +114,24 @@ def fetch(architecture: Architecture, cache: Path, say: Callable[[str], None]) -
 
     Raises HostError where apt or the packages are not to be had.
     """
+    from pytest_kbisect.guest.foreign_packages import Packages
+
     target = folder(architecture, cache)
-    by_hand = f"unpack a static busybox and a dropbear of {architecture.name} into {target}"
-    if not architecture.debian or not all(map(shutil.which, ("apt-get", "apt-cache", "dpkg-deb"))):
-        raise HostError(f"no apt, or no packages for {architecture.name}: {by_hand}")
+    say(f"download {' and '.join(_PACKAGES)} for {architecture.debian or architecture.name}")
     with scratch_folder(cache / "run") as scratch:
-        for name in ("state/lists/partial", "cache/archives/partial", "packages", "root"):
-            (scratch / name).mkdir(parents=True)
-        settings = (
-            f"APT::Architecture={architecture.debian}",
-            f"APT::Architectures={architecture.debian}",
-            f"Dir::State={scratch}/state",
-            "Dir::State::status=/dev/null",
-            f"Dir::Cache={scratch}/cache",
-            "APT::Sandbox::User=root",
-        )
-        options = [word for setting in settings for word in ("-o", setting)]
-        say(f"download {' and '.join(_PACKAGES)} for {architecture.debian}")
-        words = ["depends", "--recurse", "-i", "--no-pre-depends", *_PACKAGES]
-        for sources in ([], _own_sources(scratch, architecture)):
-            options += sources
-            _apt(["apt-get", *options, "update"], scratch, by_hand)
-            listing = subprocess.run(
-                ["apt-cache", *options, *words], capture_output=True, text=True, check=False
-            )
-            if listing.returncode == 0:
-                break
-        else:
-            raise HostError(f"apt offers no {' and '.join(_PACKAGES)} for {architecture.debian}: {by_hand}")
-        names = re.findall(r"^(\w\S*)$", listing.stdout, re.MULTILINE)
-        _apt(["apt-get", *options, "download", *names], scratch / "packages", by_hand)
-        for package in sorted((scratch / "packages").glob("*.deb")):
-            _apt(["dpkg-deb", "-x", str(package), str(scratch / "root")], scratch, by_hand)
+        try:
+            packages = Packages(architecture, scratch, _PACKAGES[0])
+            needed = [name for one in _PACKAGES for name in packages.depends(one) or [one]]
+            packages.unpack([*dict.fromkeys(needed)], scratch / "root")
+        except HostError as error:
+            raise HostError(
+                f"{error}; or unpack a static busybox and a dropbear of {architecture.name} into {target}"
+            ) from None
         shutil.rmtree(target, ignore_errors=True)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(scratch / "root", target)
     of(architecture, cache)
     return target
-
-
-def _own_sources(scratch: Path, architecture: Architecture) -> list[str]:
-    """Settings for the suite that has the architecture, where the host's own sources have not."""
-    if not architecture.debian_suite:
-        return []
-    keys = "[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] "
-    path = scratch / "sources.list"
-    path.write_text(f"deb {keys}http://deb.debian.org/debian {architecture.debian_suite} main\n")
-    return ["-o", f"Dir::Etc::sourcelist={path}", "-o", f"Dir::Etc::sourceparts={scratch / 'state'}"]
-
-
-def _apt(command: list[str], cwd: Path, by_hand: str) -> str:
-    environment = {**os.environ, "LC_ALL": "C"}
-    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.startswith("E:")] or [done.stderr.strip()]
-        raise HostError(f"{command[0]} failed: {lines[0]}: {by_hand}")
-    return done.stdout
 
 
 # -- ELF files -------------------------------------------------------------------------------------------

@@ -192,7 +192,7 @@ def _llvm(tool: str, llvm: str) -> str:
 
 
 def _own_prefix(compiler: str) -> str:
-    """The prefix of a cross gcc's name, where the linker has it too: /opt/aarch64-linux-gnu-gcc-11."""
+    """The prefix of a cross gcc's name, where the linker has it too: /opt/NAME-linux-gnu-gcc-11."""
     found = re.fullmatch(r"(.*-)gcc(?:-[\d.]+)?", compiler)
     return found[1] if found and shutil.which(f"{found[1]}ld") else ""
 
