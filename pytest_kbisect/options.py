@@ -141,7 +141,12 @@ OPTIONS = (
     Option("kernel", "DIR", "git tree of Linux to build from; it is only read", parse=path),
     Option("commit", "REV", "the commit to build in an ordinary run", default="HEAD"),
     Option(
-        "config", "FILE", "a whole .config, or a fragment over tinyconfig (repeatable)", default=(), many=True
+        "config",
+        "FILE",
+        "a whole .config, or a fragment over tinyconfig (repeatable)",
+        default=(),
+        parse=path,
+        many=True,
     ),
     Option("arch", "NAME", "architecture of kernels and guests", default=DEFAULT.name),
     Option(
@@ -224,6 +229,21 @@ OPTIONS = (
         "full-build",
         "",
         "build each commit, and let make enter all directories, whatever the lists of files say that builds read",
+        default=False,
+        parse=_truth,
+        switch=True,
+    ),
+    Option(
+        "prebuilt",
+        "SOURCE",
+        "bisect kernel packages instead of commits: a folder of them, apt, apt:FLAVOUR or apt:SOURCES-FILE (repeatable)",
+        default=(),
+        many=True,
+    ),
+    Option(
+        "modules",
+        "",
+        "build what the configuration has as modules (=m), and put them into guests; without it, they are built in",
         default=False,
         parse=_truth,
         switch=True,
@@ -317,7 +337,8 @@ def value(config: pytest.Config, name: str) -> Any:
     if raw in (None, "", []):
         return option.default
     if option.many:
-        return tuple(folder / path(file) for file in raw)
+        parsed = [option.parse(text) for text in raw]
+        return tuple(folder / one if isinstance(one, Path) else one for one in parsed)
     try:
         parsed = option.parse(str(raw))
         return folder / parsed if isinstance(parsed, Path) else parsed

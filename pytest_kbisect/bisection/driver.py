@@ -96,8 +96,11 @@ def _bisect(config: pytest.Config, reporter: TerminalReporter) -> int:
     cache = options.cache_folder(config)
     tree = LinuxTree(path, cache)
     session_of(config).check_host()
+    arguments = [str(argument) for argument in config.invocation_params.args]
+    if options.value(config, "prebuilt"):  # sessions need not look for the packages again
+        arguments.append(f"--kbisect-kernel={path}")
     launcher = SessionLauncher(
-        [str(argument) for argument in config.invocation_params.args],
+        arguments,
         config.invocation_params.dir,
         cache=cache,
         executor=executor,
@@ -316,6 +319,8 @@ def _runs(config: pytest.Config, selection: Selection) -> int:
 
 def _compiler(config: pytest.Config, selection: Selection, tree: LinuxTree, ends: Range) -> Choice:
     """One compiler, and one set of remedies, for all commits that a bisection may build."""
+    if options.value(config, "prebuilt"):
+        return compiler_choice.NOTHING
     named, with_remedies = options.compiler(config), not options.value(config, "no-remedies")
     names = options.value(config, "range").partition("..")
     last = names[2] or "HEAD"
@@ -345,6 +350,7 @@ def _request(config: pytest.Config, fragments: Iterable[Sequence[str]]) -> Confi
         options.value(config, "config"),
         [(source, line) for source, line in fragments],
         disk_image=options.value(config, "image") is not None,
+        modules=options.value(config, "modules"),
         architecture=options.architecture(config),
     )
 

@@ -63,6 +63,7 @@ def subject_of(config: pytest.Config, selection: Selection, plan: Plan, compiler
         "remedies": list(compiler.names),
         "runs": plan.runs,
         "arch": options.architecture(config).name,
+        "modules": options.value(config, "modules"),
         # Kernels are the same where their signatures are: those of another formula never are.
         "signature format": signature.FORMAT,
     }

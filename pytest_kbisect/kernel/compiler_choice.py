@@ -66,9 +66,13 @@ class Choice:
     @property
     def words(self) -> list[str]:
         """The choice, in lines for the log."""
-        if self.compiler != ANY:
+        if self.compiler != ANY or not self.identity:
             return self.remarks
         return [f"compiler: {self.identity} ({self.why})", *self.remarks]
+
+
+NOTHING: Final = Choice(ANY, "", "kernels that somebody else has built")
+"""Where nothing is built."""
 
 
 @dataclass(frozen=True, slots=True)
