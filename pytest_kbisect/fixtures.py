@@ -152,6 +152,7 @@ def program(request: pytest.FixtureRequest) -> Compile:
     folder = options.cache_folder(request.config) / "programs"
 
     def compile_(source: Path | str, *, name: str = "", flags: tuple[str, ...] = ()) -> Path:
-        return programs.compile_static(source, folder, name=name, flags=flags)
+        compiler = programs.compiler(options.architecture(request.config))
+        return programs.compile_static(source, folder, name=name, flags=flags, compiler=compiler)
 
     return compile_

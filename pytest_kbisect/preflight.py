@@ -26,7 +26,10 @@ def check(session: Session, items: list[pytest.Item], *, compile_: bool) -> None
         return
     session.check_host()
     sources = {file.path: file.kind for item in items if (file := item.getparent(reproducers.ReproducerFile))}
-    programs = [reproducer_kinds.prepare(source, kind, session.cache) for source, kind in sources.items()]
+    programs = [
+        reproducer_kinds.prepare(source, kind, session.cache, session.architecture)
+        for source, kind in sources.items()
+    ]
     if answer:
         log = list(dict.fromkeys(line for program in programs for line in program.log))
         Path(answer).write_text(json.dumps({**_selection(session, items), "log": log}))

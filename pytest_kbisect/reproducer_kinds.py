@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from pytest_kbisect import extensions
+from pytest_kbisect.arch import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import pluggy
     import pytest
 
+    from pytest_kbisect.arch import Architecture
     from pytest_kbisect.guest.ssh import CommandResult
 
 
@@ -70,7 +72,8 @@ class ReproducerKind(Protocol):
         """Make a source ready on the host. Called once before the first build, and again for each run.
 
         `cache` is a folder for what takes time to make; whoever fills it chooses names that depend on the
-        content. Raises UsageError where the source cannot be used, HostError where the host lacks something.
+        content. A kind that compiles has one more argument, keyword-only: `architecture`, that of the guests.
+        Raises UsageError where the source cannot be used, HostError where the host lacks something.
         """
         ...
 
@@ -95,10 +98,10 @@ class _C:
     suffixes = (".c",)
     requires = ("gcc",)
 
-    def prepare(self, source: Path, cache: Path) -> GuestProgram:
-        from pytest_kbisect.programs import compile_static
+    def prepare(self, source: Path, cache: Path, *, architecture: Architecture = DEFAULT) -> GuestProgram:
+        from pytest_kbisect.programs import compile_static, compiler
 
-        program = compile_static(source, cache)
+        program = compile_static(source, cache, compiler=compiler(architecture))
         return GuestProgram({program.name: program}, (program.name,))
 
     def related_files(self, source: Path) -> Iterable[Path]:
@@ -137,8 +140,11 @@ def kind_of(path: Path, kinds: Iterable[ReproducerKind]) -> ReproducerKind | Non
     return next((kind for kind in kinds if path.name.endswith(kind.suffixes)), None)
 
 
-def prepare(source: Path, kind: ReproducerKind, cache: Path) -> GuestProgram:
+def prepare(
+    source: Path, kind: ReproducerKind, cache: Path, architecture: Architecture = DEFAULT
+) -> GuestProgram:
     """Make a source ready; `cache` is the cache folder. Raises UsageError or HostError."""
+    import inspect
     import shutil
 
     from pytest_kbisect.errors import HostError
@@ -146,4 +152,7 @@ def prepare(source: Path, kind: ReproducerKind, cache: Path) -> GuestProgram:
     absent = [program for program in kind.requires if shutil.which(program) is None]
     if absent:
         raise HostError(f"{source.name} needs {', '.join(absent)} on this host: install it")
-    return kind.prepare(source, cache / "programs")
+    folder = cache / "programs"
+    if "architecture" in inspect.signature(kind.prepare).parameters:
+        return kind.prepare(source, folder, architecture=architecture)  # type: ignore[call-arg]
+    return kind.prepare(source, folder)

@@ -94,7 +94,9 @@ def uncollected(config: pytest.Config, error: Exception) -> pytest.Collector.Col
 
 def _test_of(path: Path, kind: ReproducerKind) -> Callable[..., None]:
     def reproduce(vm: Guest, request: pytest.FixtureRequest) -> None:
-        program = reproducer_kinds.prepare(path, kind, options.cache_folder(request.config))
+        program = reproducer_kinds.prepare(
+            path, kind, options.cache_folder(request.config), options.architecture(request.config)
+        )
         _run(vm, path.name, program, request)
 
     return reproduce

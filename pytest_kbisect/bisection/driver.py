@@ -23,11 +23,13 @@ from pytest_kbisect.crash.symbolize import Symbolized
 from pytest_kbisect.enrichment import attempt
 from pytest_kbisect.errors import ExitCode, KbisectError, UsageError
 from pytest_kbisect.evidence.journal import Journal
+from pytest_kbisect.kernel import compiler_choice, remedies
 from pytest_kbisect.kernel.config import request
 from pytest_kbisect.reports import folder as reports
 from pytest_kbisect.reports import result
 from pytest_kbisect.reports.terminal import ANSWER, TerminalReporter
 from pytest_kbisect.stash import WORKERS, session_of
+from pytest_kbisect.strategies.release_tags import pick, releases
 from pytest_kbisect.strategies.strategy import AnswerKind
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
     from pytest_kbisect.bisection.stages import Finding
     from pytest_kbisect.evidence.outcome import CommitResult
+    from pytest_kbisect.kernel.compiler_choice import Choice
     from pytest_kbisect.kernel.config import ConfigRequest
     from pytest_kbisect.kernel.tree import LinuxTree, Range
 
@@ -109,11 +112,13 @@ def _bisect(config: pytest.Config, reporter: TerminalReporter) -> int:
         selection = selected()
     _check_selection(config, selection)
     plan = _plan(config, selection, ends, executor.capacity)
+    compiler = launcher.compiler = _compiler(config, selection, tree, ends)
     folder = launcher.folder = workplace.folder_of(config, selection, ends)
     with workplace.held(folder):
-        journal = Journal(folder / layout.JOURNAL, workplace.subject_of(config, selection, plan))
+        journal = Journal(folder / layout.JOURNAL, workplace.subject_of(config, selection, plan, compiler))
         reporter.open(folder / "bisect.log")
         reporter.line(f"results in {folder}", log=False)
+        reporter.lines(f"# {words}" for words in compiler.words)
         for change in workplace.guests_otherwise(config, journal):
             reporter.line(f"note: {change}", log=False)
         if chosen := config.stash.get(WORKERS, None):
@@ -121,7 +126,7 @@ def _bisect(config: pytest.Config, reporter: TerminalReporter) -> int:
         if plan.at_once > 1:
             reporter.line(f"commits: {plan.at_once} at a time, {plan.width} guests each", log=False)
         here = executor.capacity is None
-        with _ahead(config, selection, plan, here=here) as ahead:
+        with _ahead(config, selection, plan, compiler, here=here) as ahead:
             share = _share(config, plan) if here else None
             runner = ExperimentRunner(
                 *(launcher, journal, reporter),
@@ -131,13 +136,13 @@ def _bisect(config: pytest.Config, reporter: TerminalReporter) -> int:
                 observe=partial(_tested, config, reporter),
             )
             finding = Bisection(plan, tree, runner, reporter).run()
-        final = replace(conclusion.result_of(finding), command=_command(config), **_guests(config))
+        final = replace(conclusion.result_of(finding), command=_command(config), **_guests(config, compiler))
         stored = _store(final, folder, reporter)  # what follows adds to the answer, and cannot take it away
         final = conclusion.looked_up(final, tree, reporter.note)
         reporter.lines(conclusion.last_words(finding, final, tree, reporter.note), level=ANSWER)
         final = conclusion.addressed(final, tree, reporter.note)
         reporter.lines(conclusion.people_words(final), level=ANSWER)
-        final = replace(final, crash_report=_symbolized(config, selection, tree, final, reporter))
+        final = replace(final, crash_report=_symbolized(config, selection, tree, final, compiler, reporter))
         reporter.lines(conclusion.crash_words(final), level=ANSWER)
         if _store(final, folder, reporter) or stored:
             _report(config, folder, reporter)
@@ -173,6 +178,7 @@ def _symbolized(
     selection: Selection,
     tree: LinuxTree,
     final: result.Result,
+    compiler: Choice,
     reporter: TerminalReporter,
 ) -> str:
     """The crash with files and lines, where they can be had."""
@@ -186,7 +192,7 @@ def _symbolized(
             final.crash_commit,
             _request(config, selection.fragments[final.crash_configuration]),
             jobs=options.jobs(config),
-            rules=options.build_rules(config),
+            rules=compiler.rules(options.build_rules(config)),
             progress=lambda words: reporter.line(f"   {final.crash_commit[:12]}: {words}", log=False),
         )
 
@@ -214,7 +220,9 @@ def _share(config: pytest.Config, plan: Plan) -> Share | None:
 
 
 @contextlib.contextmanager
-def _ahead(config: pytest.Config, selection: Selection, plan: Plan, *, here: bool) -> Iterator[Ahead | None]:
+def _ahead(
+    config: pytest.Config, selection: Selection, plan: Plan, compiler: Choice, *, here: bool
+) -> Iterator[Ahead | None]:
     """What builds while guests run, where they run `here` and leave processors for it."""
     spare = parallel.processors() - plan.width
     if not here or spare < 1 or plan.at_once > 1 or not plan.strategy.probabilistic:
@@ -227,17 +235,19 @@ def _ahead(config: pytest.Config, selection: Selection, plan: Plan, *, here: boo
         options.value(config, "kernel"),
         configs,
         cache=options.cache_folder(config),
-        rules=options.build_rules(config),
+        rules=compiler.rules(options.build_rules(config)),
     ) as builder:
         yield Ahead(builder, spare)
 
 
-def _guests(config: pytest.Config) -> dict[str, Any]:
+def _guests(config: pytest.Config, compiler: Choice) -> dict[str, Any]:
     """What guests and builds were, for those who boot one by hand."""
     named = ("memory", "cpus", "timeout")
     return {
         "full_build": options.value(config, "full-build"),
-        "arch": options.value(config, "arch"),
+        "compiler": compiler.identity,
+        "remedies": tuple(map(remedies.words, compiler.remedies)),
+        "arch": options.architecture(config).name,
         "image": str(options.value(config, "image") or ""),
         "guest": {name: options.value(config, name) for name in named},
     }
@@ -306,6 +316,27 @@ def _runs(config: pytest.Config, selection: Selection) -> int:
 
 
 # -- what must be right ----------------------------------------------------------------------------
+
+
+def _compiler(config: pytest.Config, selection: Selection, tree: LinuxTree, ends: Range) -> Choice:
+    """One compiler, and one set of remedies, for all commits that a bisection may build."""
+    if options.value(config, "prebuilt"):
+        return compiler_choice.NOTHING
+    named, with_remedies = options.compiler(config), not options.value(config, "no-remedies")
+    names = options.value(config, "range").partition("..")
+    last = names[2] or "HEAD"
+    if ends.good:
+        both = ((names[0], ends.named_good or ends.good), (last, ends.bad))
+        what = compiler_choice.Ends(both, (ends.good, ends.bad))
+    else:  # a walk may come to any release; the history of all of them would take minutes to read
+        tags = tree.tags_before(ends.bad)
+        known = releases(tags)
+        walked = {*pick(known), *(release for release in known if not release.is_stable)}
+        what = compiler_choice.Ends(
+            ((last, ends.bad),), also=tuple(tags[release.tag] for release in sorted(walked))
+        )
+    requests = [_request(config, fragments) for fragments in selection.fragments.values()]
+    return compiler_choice.choose(tree, what, requests, named, with_remedies=with_remedies)
 
 
 def _check_selection(config: pytest.Config, selection: Selection) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from pytest_kbisect.bisection.commit_request import CommitRequest
     from pytest_kbisect.evidence.outcome import CommitResult
+    from pytest_kbisect.kernel.compiler_choice import Choice
 
 _POLL = 0.1
 _TOLD = (ExitCode.FOUND, ExitCode.FAILED, ExitCode.USAGE, ExitCode.INTERRUPTED)
@@ -61,6 +62,8 @@ class SessionLauncher:
         self._cache = cache
         self.folder = cache / "run"
         """Where sessions leave what they found; the bisection's, once it is known."""
+        self.compiler: Choice | None = None
+        """What they build with, once it is chosen."""
 
     # -- asking ------------------------------------------------------------------------------------
 
@@ -116,9 +119,12 @@ class SessionLauncher:
             stop=stop,
             watch=order.watch,
             idle=order.idle,
+            compiler=self.compiler.identity if self.compiler else "",
+            remedies=self.compiler.names if self.compiler else None,
             strict=order.strict,
         )
-        options = (f"--kbisect-commit={commit}", f"--kbisect-runs={order.runs}", *extra)
+        tools = [self.compiler.compiler.option] if self.compiler and self.compiler.compiler.option else []
+        options = (f"--kbisect-commit={commit}", f"--kbisect-runs={order.runs}", *tools, *extra)
         private = (f"--junitxml={xml}",)
         running = self._start(self._executor, options, log, request, scratch=folder, private=private)
 

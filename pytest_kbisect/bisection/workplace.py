@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pytest_kbisect.bisection.launcher import Selection
     from pytest_kbisect.bisection.stages import Plan
     from pytest_kbisect.evidence.journal import Journal
+    from pytest_kbisect.kernel.compiler_choice import Choice
     from pytest_kbisect.kernel.tree import Range
     from pytest_kbisect.reproducer_kinds import ReproducerKind
 
@@ -44,7 +45,7 @@ def _named(ends: Range) -> str:
     return f"{(ends.named_good or ends.good)[:8] or 'releases'}-{ends.bad[:8]}"
 
 
-def subject_of(config: pytest.Config, selection: Selection, plan: Plan) -> dict[str, Any]:
+def subject_of(config: pytest.Config, selection: Selection, plan: Plan, compiler: Choice) -> dict[str, Any]:
     """What a journal is of: another range, reproducer or configuration makes it another bisection."""
     return {
         "range": [plan.ends.good, plan.ends.bad],
@@ -59,8 +60,10 @@ def subject_of(config: pytest.Config, selection: Selection, plan: Plan) -> dict[
         "image": _digest_of_image(options.value(config, "image")),
         "strategy": plan.strategy.name,
         "full_build": options.value(config, "full-build"),
+        "compiler": compiler.identity,
+        "remedies": list(compiler.names),
         "runs": plan.runs,
-        "arch": options.value(config, "arch"),
+        "arch": options.architecture(config).name,
         "modules": options.value(config, "modules"),
         # Kernels are the same where their signatures are: those of another formula never are.
         "signature format": signature.FORMAT,

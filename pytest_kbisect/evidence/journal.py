@@ -25,8 +25,15 @@ _LATER: Final[Mapping[str, Any]] = {
     "full_build": False,
     "modules": False,
     "tools": {},
+    "compiler": None,
+    "remedies": [],
 }
 """Facts that journals had not from the beginning, and what one without stands for; None: any."""
+_CHOSEN: Final = {
+    "compiler": "choose that one (--kbisect-cc, --kbisect-llvm), or ",
+    "remedies": "--kbisect-no-remedies builds without, or ",
+}
+"""What helps where something else was chosen than the last time."""
 
 
 class Journal:
@@ -135,7 +142,7 @@ def _compare(found: Mapping[str, Any], wanted: Mapping[str, Any], path: Path) ->
         if known != wanted[key] and not (known is None and key in _LATER and key not in found):
             raise UsageError(
                 f"{path} belongs to another bisection: its {key} is {_short(known)}, now it is "
-                f"{_short(wanted[key])}; give another --kbisect-dir or move the folder away"
+                f"{_short(wanted[key])}; {_CHOSEN.get(key, '')}give another --kbisect-dir or move the folder away"
             )
 
 

@@ -108,7 +108,7 @@ class Machine:
                 "-serial",
                 "chardev:console",
             ),
-            *(("-chardev", f"socket,id=line,fd={line_fd}", "-serial", "chardev:line") if ram else ()),
+            *(self._second_serial(line_fd) if ram else ()),
             *("-device", "virtio-rng-pci"),
             *(word for device in self.architecture.devices for word in ("-device", device)),
             *("-netdev", "user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:0-:22"),
@@ -118,6 +118,11 @@ class Machine:
             *("-append", arguments),
             *self.extra,
         ]
+
+    def _second_serial(self, line_fd: int) -> list[str]:
+        line = ["-chardev", f"socket,id=line,fd={line_fd}"]
+        device = self.architecture.second_serial_device
+        return [*line, *(("-device", f"{device},chardev=line") if device else ("-serial", "chardev:line"))]
 
     def _memory_in(self, ram: Ram) -> list[str]:
         # The descriptor is inherited: no name of the file that could mean another one by now.

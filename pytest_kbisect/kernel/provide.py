@@ -8,7 +8,17 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_kbisect.errors import BuildError, ConfigError
-from pytest_kbisect.kernel import build, host_limits, modules, reuse, signature, sources, toolchain
+from pytest_kbisect.kernel import (
+    build,
+    host_limits,
+    modules,
+    remedies,
+    reuse,
+    signature,
+    sources,
+    toolchain,
+)
+from pytest_kbisect.kernel.config import remedied
 from pytest_kbisect.kernel.image import KernelImage, Spent
 from pytest_kbisect.kernel.prebuilt.package import package_at
 from pytest_kbisect.kernel.store import Store
@@ -61,7 +71,7 @@ def provide(
         with _packaged(store, package, commit, config, tree.cache, progress) as kernel:
             yield kernel
         return
-    tools = toolchain.find(config.architecture)
+    tools, config = prepared(config, rules)
     key = key_of(tree.tree_hash(commit), config, tools, rules)
 
     def waiting(holder: Holder | None) -> None:
@@ -101,6 +111,16 @@ def provide(
                     seconds["waiting"] = seconds.get("waiting", 0.0) + waited
         held.enter_context(entry)
         yield _image(entry, commit, config.architecture, cached=cached, seconds=seconds)
+
+
+def prepared(config: ConfigRequest, rules: BuildRules) -> tuple[Toolchain, ConfigRequest]:
+    """The toolchain that the rules name, and the configuration with their remedies.
+
+    Raises HostError or UsageError, as toolchain.find and remedies.named.
+    """
+    found = remedies.combined(remedies.named(rules.remedies, config.architecture))
+    tools = toolchain.find(config.architecture, rules.compiler, found)
+    return tools, remedied(config, found.settings)
 
 
 @contextlib.contextmanager
@@ -154,7 +174,7 @@ def family_of(config: ConfigRequest, tools: Toolchain, rules: BuildRules) -> str
 
 def _constant(config: ConfigRequest, tools: Toolchain, rules: BuildRules) -> tuple[str, ...]:
     recipe = (str(toolchain.RECIPE), f"signature {signature.FORMAT}")
-    facts = (config.fingerprint, tools.identity, tools.architecture.name, *recipe)
+    facts = (config.fingerprint, tools.fingerprint, tools.architecture.name, *recipe)
     return (*facts, "full") if rules.full else facts
 
 

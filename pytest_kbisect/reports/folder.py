@@ -163,15 +163,15 @@ def _repeat(
     included = {f"{REPRODUCERS}/{_as_included(name, story.sources)}" for name in story.included}
     copies = (story.folder / name for name in story.reproducers if name not in included)
     known = ((path, kind_of(path, kinds)) for path in copies)
-    programs = [_program(path, kind, cache) for path, kind in known if kind is not None]
+    programs = [_program(path, kind, cache, architecture) for path, kind in known if kind is not None]
     image = kernel / architecture.image_name if kernel is not None else None
-    repeat.write(story, programs, image, architecture)
+    repeat.write(story, programs, image, architecture, cache)
 
 
-def _program(path: Path, kind: ReproducerKind, cache: Path) -> repeat.Program:
+def _program(path: Path, kind: ReproducerKind, cache: Path, architecture: Architecture) -> repeat.Program:
     """How a copy of a reproducer becomes what a guest runs."""
     needed = needs.from_source(path.read_text("utf-8", "replace"), path.name)
-    return repeat.Program(path.name, prepare(path, kind, cache), needed)
+    return repeat.Program(path.name, prepare(path, kind, cache, architecture), needed)
 
 
 def _junit(path: Path, story: ReportModel) -> None:

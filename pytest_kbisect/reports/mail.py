@@ -170,9 +170,13 @@ def _findings(story: ReportModel) -> Iterator[str]:
 
 def _compiler(story: ReportModel) -> str:
     compiler = story.culprit.compiler if story.culprit else ""
-    return (
-        f"Built with {one_line(compiler)}; run in QEMU ({one_line(story.result.arch)})." if compiler else ""
-    )
+    if not compiler:
+        return ""
+    words = f"Built with {one_line(compiler)}; run in QEMU ({one_line(story.result.arch)})."
+    if story.result.remedies:
+        kept = "; ".join(map(one_line, story.result.remedies))
+        words = _wrapped(f"{words} So that old commits build and boot, all were built with: {kept}.")
+    return words
 
 
 # -- attachments -------------------------------------------------------------------------------------

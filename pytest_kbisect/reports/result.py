@@ -72,6 +72,10 @@ class Result:
     """Words that repeat the bisection."""
     full_build: bool = False
     """Whether each commit was built in full (`--kbisect-full-build`)."""
+    compiler: str = ""
+    """The compiler and the linker of all kernels: the first lines of their --version."""
+    remedies: tuple[str, ...] = ()
+    """Small changes with which all commits were built, in words; those of files where a commit needs them."""
     image: str = ""
     """Path of the guests' disk image, where they had one."""
     arch: str = DEFAULT.name

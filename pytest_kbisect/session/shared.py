@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import shutil
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pytest_kbisect.guest.vm import Guest
     from pytest_kbisect.kernel.config import ConfigRequest
     from pytest_kbisect.kernel.image import KernelImage
+    from pytest_kbisect.kernel.rules import BuildRules
     from pytest_kbisect.kernel.tree import LinuxTree
     from pytest_kbisect.needs import Needs
     from pytest_kbisect.session.watching import Places, Watched
@@ -70,13 +72,16 @@ class Session:
     def check_host(self) -> None:
         """Check what would fail at the first kernel or guest. Raises HostError or UsageError."""
         from pytest_kbisect import host
+        from pytest_kbisect.guest import user_space
         from pytest_kbisect.kernel import host_limits
 
         _ = self.disk  # raises where it cannot be used
         host_limits.require_path(self.cache)
         builds = () if options.value(self._config, "prebuilt") else (host.Purpose.BUILD,)
         absent = host.missing(*builds, host.Purpose.GUEST, architecture=self.architecture)
-        host.require_tools(tool for tool in absent if not tool.optional)
+        host.require_tools((tool for tool in absent if not tool.optional), architecture=self.architecture)
+        if not self.architecture.is_native():
+            user_space.of(self.architecture, self.cache)
         try:
             self.cache.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -142,10 +147,37 @@ class Session:
                 self.config_request(configuration),
                 jobs=options.jobs(self._config),
                 progress=lambda message: self.events.progress(self.commit, message),
-                rules=options.build_rules(self._config),
+                rules=self.rules(configuration),
                 owner=os.environ.get("PYTEST_XDIST_TESTRUNUID", ""),
             )
         )
+
+    def rules(self, configuration: str) -> BuildRules:
+        """What builds are made with: as the bisection says, else chosen for this commit."""
+        from pytest_kbisect.kernel import compiler_choice, toolchain
+
+        rules, named = options.build_rules(self._config), options.compiler(self._config)
+        if options.value(self._config, "prebuilt"):
+            return rules
+        if self.request.remedies is not None:
+            tools = toolchain.find(self.architecture, named)
+            if self.request.compiler not in {"", tools.identity}:
+                raise HostError(
+                    f"this machine's compiler is {tools.identity}, the bisection builds with"
+                    f" {self.request.compiler}: install that one here, or begin a new bisection"
+                )
+            return replace(rules, compiler=named, remedies=self.request.remedies)
+        ends = compiler_choice.Ends(((options.value(self._config, "commit"), self.commit),))
+        chosen = compiler_choice.choose(
+            self.tree,
+            ends,
+            [self.config_request(configuration)],
+            named,
+            with_remedies=not options.value(self._config, "no-remedies"),
+        )
+        for words in chosen.remarks:
+            self.events.say_once(f"note: {words}")
+        return chosen.rules(rules)
 
     # -- guests ----------------------------------------------------------------------------------------
 
@@ -194,7 +226,7 @@ class Session:
         from pytest_kbisect.guest import initramfs
 
         with FileLock(self.share() / "image.lock"):
-            return initramfs.build(self.share() / "image", self.disk, self.architecture)
+            return initramfs.build(self.share() / "image", self.disk, self.architecture, self.cache)
 
     @cached_property
     def _guests(self) -> Guests:
@@ -214,10 +246,11 @@ class Session:
     def _resume(self) -> Path | None:
         """The program that a restored guest runs first, where the host can compile it."""
         from pytest_kbisect.guest import RESUME_SOURCE
-        from pytest_kbisect.programs import compile_static
+        from pytest_kbisect.programs import compile_static, compiler
 
         try:
-            return compile_static(RESUME_SOURCE, self.cache / "programs", name="resume")
+            gcc = compiler(self.architecture)
+            return compile_static(RESUME_SOURCE, self.cache / "programs", name="resume", compiler=gcc)
         except (UsageError, HostError):
             self.events.say_once(
                 "note: this host cannot compile static C programs, so restored guests of kernels before 5.18 share random numbers"
