@@ -21,12 +21,20 @@ if TYPE_CHECKING:
     from pytest_kbisect.reports.result import Result
     from pytest_kbisect.reproducer_kinds import ReproducerKind
     from pytest_kbisect.strategies.strategy import StrategyKind
+    from pytest_kbisect.symptoms.symptom import SymptomKind
 
 # -- reproducers -------------------------------------------------------------------------------------------
 
 
 def pytest_kbisect_reproducer_kinds() -> Sequence[ReproducerKind]:  # type: ignore[empty-body]
     """Kinds of reproducers: files that become tests. The first kind that has a file's suffix collects it."""
+
+
+# -- symptoms ----------------------------------------------------------------------------------------------
+
+
+def pytest_kbisect_symptoms() -> Sequence[SymptomKind]:  # type: ignore[empty-body]
+    """Kinds of symptoms: what makes a run bad. The first word of `kbisect-bad-when:` names one of them."""
 
 
 # -- crashes -----------------------------------------------------------------------------------------------

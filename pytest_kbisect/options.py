@@ -129,7 +129,12 @@ OPTIONS = (
     Option("kernel", "DIR", "git tree of Linux to build from; it is only read", parse=path),
     Option("commit", "REV", "the commit to build in an ordinary run", default="HEAD"),
     Option(
-        "config", "FILE", "a whole .config, or a fragment over tinyconfig (repeatable)", default=(), many=True
+        "config",
+        "FILE",
+        "a whole .config, or a fragment over tinyconfig (repeatable)",
+        default=(),
+        parse=path,
+        many=True,
     ),
     Option("arch", "NAME", "architecture of kernels and guests", default=DEFAULT.name),
     Option(
@@ -139,6 +144,14 @@ OPTIONS = (
         parse=path,
     ),
     Option("runs", "N", "runs of each reproducer", default=10, parse=_count),
+    Option(
+        "bad-when",
+        "SYMPTOM",
+        "what makes a run bad, unless the reproducer states it: crash, exit-status, 'subtest PATTERN', timeout, "
+        "'console REGEX', boot, 'build [REGEX]' (repeatable; default: crash)",
+        default=(),
+        many=True,
+    ),
     Option(
         "timeout",
         "SECONDS",
@@ -282,13 +295,12 @@ def value(config: pytest.Config, name: str) -> Any:
         folder = config.inipath.parent if config.inipath else folder
     if raw in (None, "", []):
         return option.default
-    if option.many:
-        return tuple(folder / path(file) for file in raw)
     try:
-        parsed = option.parse(str(raw))
-        return folder / parsed if isinstance(parsed, Path) else parsed
+        parsed = [option.parse(str(text)) for text in (raw if option.many else [raw])]
     except ValueError as error:
         raise pytest.UsageError(f"{source}: {raw!r} cannot be used: {error}") from None
+    found = tuple(folder / one if isinstance(one, Path) else one for one in parsed)
+    return found if option.many else found[0]
 
 
 def no_range(config: pytest.Config) -> bool:

@@ -42,5 +42,6 @@ def _selection(session: Session, items: list[pytest.Item]) -> dict[str, Any]:
         "per_run": sum("kbisect_run" in getattr(item, "fixturenames", ()) for item in selected),
         "memory": max((need.memory or 0 for need in needs), default=0),
         "runs": max((need.runs or 0 for need in needs), default=0),
+        "bad_when": sorted({text for need in needs for text in need.bad_when}),
         "crash": sorted({title for need in needs for title in need.crash}),
     }

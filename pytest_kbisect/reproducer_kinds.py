@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
-from pytest_kbisect import extensions
+from pytest_kbisect import extensions, needs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     import pluggy
+
+    from pytest_kbisect.needs import Needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,15 @@ class ReproducerKind(Protocol):
         ...
 
 
+@runtime_checkable
+class KernelSuite(Protocol):
+    """What a kind has, besides, whose reproducers are part of the kernel and run while it boots."""
+
+    def needs(self, text: str, name: str) -> Needs:
+        """What a source asks for; its comment lines are not read besides. Raises UsageError."""
+        ...
+
+
 class _C:
     """C sources, compiled on the host into static programs."""
 
@@ -99,7 +110,46 @@ class _Shell:
         return ()
 
 
-BUILT_IN: Final[tuple[ReproducerKind, ...]] = (_C(), _Shell())
+class _KUnit:
+    """Suites of KUnit tests: configurations with which a kernel runs them when it boots."""
+
+    name = "KUnit"
+    suffixes = (".kunitconfig",)
+    requires: tuple[str, ...] = ()
+
+    def prepare(self, source: Path, cache: Path) -> GuestProgram:  # noqa: ARG002 - the protocol's
+        return GuestProgram({}, ("true",))
+
+    def related_files(self, source: Path) -> Iterable[Path]:  # noqa: ARG002 - the protocol's
+        return ()
+
+    def needs(self, text: str, name: str) -> Needs:
+        """Each line that is no comment is one of configuration; any subtest that fails is bad."""
+        own = needs.from_source(text, name)
+        lines = (line.strip() for line in text.splitlines())
+        config = tuple(line for line in lines if line and (line[0] != "#" or line.endswith(" is not set")))
+        return replace(
+            own, config=(*_KUNIT, *own.config, *config), bad_when=own.bad_when or ("crash", "subtest *")
+        )
+
+
+_KUNIT: Final = ("CONFIG_KUNIT=y",)
+BUILT_IN: Final[tuple[ReproducerKind, ...]] = (_C(), _Shell(), _KUnit())
+
+
+def needs_of(kind: ReproducerKind, source: Path) -> Needs:
+    """What a source asks for. Raises OSError, or UsageError naming file and line."""
+    text = source.read_text("utf-8", "replace")
+    return (
+        kind.needs(text, source.name)
+        if isinstance(kind, KernelSuite)
+        else needs.from_source(text, source.name)
+    )
+
+
+def runs_at_boot(kind: ReproducerKind) -> bool:
+    """Whether reproducers of a kind run while the kernel boots, so that each run needs a boot."""
+    return isinstance(kind, KernelSuite)
 
 
 def registered(plugins: pluggy.PluginManager) -> tuple[ReproducerKind, ...]:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect.enrichment import attempt
-from pytest_kbisect.evidence.outcome import Outcome
 from pytest_kbisect.history.candidates import GOOD_END
 from pytest_kbisect.kernel.maintainers import Recipients, recipients
 from pytest_kbisect.reports import bisectlog
@@ -272,7 +271,7 @@ def crash_of(search: Search, answer: Answer) -> tuple[int, Run] | None:
     for index in reversed(order) if search.rules.fix else order:
         tested = None if index is None else search.found.get(index)
         for run in tested.runs if tested else ():
-            if index is not None and run.outcome is Outcome.CRASHED and search.evidence.count([run]).matching:
+            if index is not None and run.outcome.shows_symptom and search.evidence.count([run]).matching:
                 return index, search.evidence.known_by(run)
     return None
 

@@ -46,6 +46,8 @@ class Selection:
     memory: int
     runs: int
     crash: tuple[str, ...]
+    bad_when: tuple[str, ...] = ()
+    """Symptoms that any of them states."""
 
 
 class SessionLauncher:
@@ -223,7 +225,7 @@ def _selection(status: int, answer: Path, log: Path) -> Selection:
     known = json.loads(answer.read_text())
     if not known["tests"]:
         raise UsageError("no reproducer selected: none of the tests uses a kernel")
-    for name in ("tests", "files", "crash"):
+    for name in ("tests", "files", "crash", "bad_when"):
         known[name] = tuple(known[name])
     return Selection(**known)
 

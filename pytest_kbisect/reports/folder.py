@@ -16,13 +16,13 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_kbisect import arch, needs
+from pytest_kbisect import arch
 from pytest_kbisect.atomic import replacing
 from pytest_kbisect.enrichment import attempt
 from pytest_kbisect.layout import CONFIG, REPRODUCERS
 from pytest_kbisect.reports import consoles, gitlog, junit, mail, page, repeat
 from pytest_kbisect.reports.reading import read
-from pytest_kbisect.reproducer_kinds import BUILT_IN, kind_of, prepare
+from pytest_kbisect.reproducer_kinds import BUILT_IN, kind_of, needs_of, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -170,8 +170,7 @@ def _repeat(
 
 def _program(path: Path, kind: ReproducerKind, cache: Path) -> repeat.Program:
     """How a copy of a reproducer becomes what a guest runs."""
-    needed = needs.from_source(path.read_text("utf-8", "replace"), path.name)
-    return repeat.Program(path.name, prepare(path, kind, cache), needed)
+    return repeat.Program(path.name, prepare(path, kind, cache), needs_of(kind, path))
 
 
 def _junit(path: Path, story: ReportModel) -> None:

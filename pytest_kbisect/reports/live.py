@@ -7,6 +7,7 @@ import unicodedata
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from pytest_kbisect.evidence.outcome import Outcome
 from pytest_kbisect.reports.text import one_line
 from pytest_kbisect.reports.words import halvings, short
 
@@ -60,7 +61,8 @@ def heard(status: Status, event: Mapping[str, Any]) -> Status:
         stage = _STEPS.sub("", one_line(str(event["stage"])))
         return replace(status, stage=stage, percent=None if percent is None else int(percent))
     if "outcome" in event:
-        crash = one_line(str(event.get("title") or "")) if event["outcome"] == "crashed" else status.crash
+        bad = event["outcome"] in {Outcome.CRASHED, Outcome.FAILED}
+        crash = one_line(str(event.get("title") or "")) if bad else status.crash
         return replace(status, stage="run", percent=None, done=status.done + 1, crash=crash)
     return status
 

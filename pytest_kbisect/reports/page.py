@@ -35,6 +35,8 @@ _NUMBERS = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{2,}\b|\d+")
 _OUTCOMES = {
     Outcome.OK: "ran to its end",
     Outcome.CRASHED: "crashed",
+    Outcome.FAILED: "failed",
+    Outcome.SILENT: "no evidence",
     Outcome.BOOT_FAILED: "did not boot",
     Outcome.INFRA_FAILED: "host failure",
     Outcome.BUILD_FAILED: "did not build",
