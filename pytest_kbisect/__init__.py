@@ -25,6 +25,8 @@ if TYPE_CHECKING:
         InfraError,
         KbisectError,
         KernelCrash,
+        SilentRun,
+        SymptomShown,
         UsageError,
     )
     from pytest_kbisect.fixtures import Compile
@@ -42,6 +44,16 @@ if TYPE_CHECKING:
         StrategyKind,
         no_result,
     )
+    from pytest_kbisect.symptoms.symptom import (
+        BootFailure,
+        BuildFailure,
+        Judgement,
+        RunRecord,
+        Stage,
+        Symptom,
+        SymptomKind,
+        SymptomReport,
+    )
 
 __version__ = "0.1.0"
 
@@ -55,7 +67,9 @@ __all__ = [
     "AnswerKind",
     "Architecture",
     "BootError",
+    "BootFailure",
     "BuildError",
+    "BuildFailure",
     "CommandResult",
     "CommandTimeoutError",
     "Compile",
@@ -72,6 +86,7 @@ __all__ = [
     "GuestProgram",
     "HostError",
     "InfraError",
+    "Judgement",
     "KbisectError",
     "KernelCrash",
     "KernelImage",
@@ -79,10 +94,17 @@ __all__ = [
     "Match",
     "Problem",
     "ReproducerKind",
+    "RunRecord",
     "RunningSession",
     "SessionCommand",
+    "SilentRun",
+    "Stage",
     "Strategy",
     "StrategyKind",
+    "Symptom",
+    "SymptomKind",
+    "SymptomReport",
+    "SymptomShown",
     "UsageError",
     "anchor",
     "crash_format",
@@ -107,6 +129,16 @@ _HOMES = {
     "crash.matching": ("Match", "same_bug"),
     "crash.reader": ("ConsoleReader", "parse_console"),
     "crash.crash_report": ("LOST_CONNECTION", "NO_OUTPUT", "CrashReport"),
+    "symptoms.symptom": (
+        "BootFailure",
+        "BuildFailure",
+        "Judgement",
+        "RunRecord",
+        "Stage",
+        "Symptom",
+        "SymptomKind",
+        "SymptomReport",
+    ),
     "errors": (
         "BootError",
         "BuildError",
@@ -117,6 +149,8 @@ _HOMES = {
         "InfraError",
         "KbisectError",
         "KernelCrash",
+        "SilentRun",
+        "SymptomShown",
         "UsageError",
     ),
     "fixtures": ("Compile",),

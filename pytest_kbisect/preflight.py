@@ -43,5 +43,6 @@ def _selection(session: Session, items: list[pytest.Item]) -> dict[str, Any]:
         "memory": max((need.memory or 0 for need in needs), default=0),
         "runs": max((need.runs or 0 for need in needs), default=0),
         "bad_when": sorted({text for need in needs for text in need.bad_when}),
+        "symptoms": sorted({symptom.kind for item in selected for symptom in reproducers.symptoms_of(item)}),
         "crash": sorted({title for need in needs for title in need.crash}),
     }

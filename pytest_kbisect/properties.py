@@ -24,8 +24,8 @@ CRASH_TYPE: Final = "kbisect.type"
 FRAME: Final = "kbisect.frame"
 """The function the crash is told by."""
 REPORT: Final = "kbisect.report"
-"""One report of the run, as JSON (repeated, in order): `title`, `alt_titles`, `type`, `frame`, `text`, `symptom`,
-`said`."""
+"""One report of the run (repeated, in order), as JSON: `title`, `alt_titles`, `type`, `frame`, `text`,
+`symptom`, `said`."""
 WHOLE: Final = "kbisect.whole"
 """Set where a run crashed and went on to its end: no report has ended or killed anything."""
 CUT_SHORT: Final = "kbisect.cut_short"

@@ -29,6 +29,8 @@ from pytest_kbisect.reports import result
 from pytest_kbisect.reports.terminal import ANSWER, TerminalReporter
 from pytest_kbisect.stash import WORKERS, session_of
 from pytest_kbisect.strategies.strategy import AnswerKind
+from pytest_kbisect.symptoms.boot_failure import NAME as BOOT
+from pytest_kbisect.symptoms.symptom import CRASH_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -161,6 +163,7 @@ def _plan(config: pytest.Config, selection: Selection, ends: Range, capacity: in
         at_once=at_once,
         budget=options.value(config, "budget"),
         crash=frozenset(selection.crash),
+        symptoms=frozenset(selection.symptoms),
     )
 
 
@@ -172,6 +175,8 @@ def _symbolized(
     reporter: TerminalReporter,
 ) -> str:
     """The crash with files and lines, where they can be had."""
+    if final.symptom not in {CRASH_NAME, BOOT}:
+        return final.crash_report
     if not final.crash_report:
         return ""
 

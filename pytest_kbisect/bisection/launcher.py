@@ -18,6 +18,7 @@ from pytest_kbisect.errors import ExitCode, KbisectError, UsageError
 from pytest_kbisect.reports.consoles import session_folder
 from pytest_kbisect.session import events, session_request
 from pytest_kbisect.session.session_request import SessionRequest
+from pytest_kbisect.symptoms.symptom import CRASH_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -48,6 +49,8 @@ class Selection:
     crash: tuple[str, ...]
     bad_when: tuple[str, ...] = ()
     """Symptoms that any of them states."""
+    symptoms: tuple[str, ...] = (CRASH_NAME,)
+    """The kinds of symptoms that they look for, with those of options and defaults."""
 
 
 class SessionLauncher:
@@ -225,7 +228,7 @@ def _selection(status: int, answer: Path, log: Path) -> Selection:
     known = json.loads(answer.read_text())
     if not known["tests"]:
         raise UsageError("no reproducer selected: none of the tests uses a kernel")
-    for name in ("tests", "files", "crash", "bad_when"):
+    for name in ("tests", "files", "crash", "bad_when", "symptoms"):
         known[name] = tuple(known[name])
     return Selection(**known)
 

@@ -186,7 +186,7 @@ def _titled(revision: Revision, result: Result, *, fix: bool) -> Revision:
     """The end of the range that is in no history has no title of its own."""
     if revision.commit != result.range[0]:
         return revision
-    return replace(revision, title="the end that crashes" if fix else "the good end")
+    return replace(revision, title=f"the end that {result.words.has}" if fix else "the good end")
 
 
 def _revision(commit: str, steps: Sequence[Step], facts: Mapping[str, Any]) -> Revision:

@@ -5,25 +5,24 @@
 
 from __future__ import annotations
 
+import re
+from functools import cache
 from typing import Final
-
-from pytest_kbisect.crash.pattern import Pattern
 
 LONGEST: Final = 200
 """Characters of a title."""
 
-_ADDRESS = (Pattern(r"\b0x[0-9a-fA-F]{1,32}\b"), "ADDR")
+_ADDRESS = r"\b0x[0-9a-fA-F]{1,32}\b", "ADDR"
 _HASH = (
-    Pattern(r"(?<![A-Za-z0-9])(?=[0-9a-f]{0,64}[0-9])(?=[0-9a-f]{0,64}[a-f])[0-9a-f]{7,64}(?![A-Za-z0-9])"),
+    r"(?<![A-Za-z0-9])(?=[0-9a-f]{0,64}[0-9])(?=[0-9a-f]{0,64}[a-f])[0-9a-f]{7,64}(?![A-Za-z0-9])",
     "HASH",
 )
-_PLACE = (Pattern(r"(\.(?:[chS]|py|sh|rs|lds)):\d{1,9}(?::\d{1,9})?"), r"\1")
-_PLACE_OF_LINKER = (Pattern(r"\((\.\w[\w.]{0,60})\+(?:0x[0-9a-f]{1,16}|ADDR)\)"), r"(\1)")
-_LINE = (Pattern(r"\bline \d{1,9}\b"), "line NUM")
-_NUMBER = (Pattern(r"(?<![\w.])[-+]?\d{1,32}(?:\.\d{1,32}){0,3}(?:[eE][-+]?\d{1,4})?(?=\D|$)"), "NUM")
-_FRACTION = (Pattern(r"(?<![\w.])\d{1,32}\.\d{1,32}(?![\w.])"), "NUM")
-_LONG = (Pattern(r"(?<![\w.])\d{6,32}(?![\w.])"), "NUM")
-_ARTICLES = Pattern(r"\s{1,200}")
+_PLACE = r"(\.(?:[chS]|py|sh|rs|lds)):\d{1,9}(?::\d{1,9})?", r"\1"
+_PLACE_OF_LINKER = r"\((\.\w[\w.]{0,60})\+(?:0x[0-9a-f]{1,16}|ADDR)\)", r"(\1)"
+_LINE = r"\bline \d{1,9}\b", "line NUM"
+_NUMBER = r"(?<![\w.])[-+]?\d{1,32}(?:\.\d{1,32}){0,3}(?:[eE][-+]?\d{1,4})?(?=\D|$)", "NUM"
+_FRACTION = r"(?<![\w.])\d{1,32}\.\d{1,32}(?![\w.])", "NUM"
+_LONG = r"(?<![\w.])\d{6,32}(?![\w.])", "NUM"
 
 
 def of_words(text: str) -> str:
@@ -41,8 +40,14 @@ def of_name(text: str) -> str:
     return _cleaned(text, _ADDRESS, _FRACTION, _LONG)
 
 
-def _cleaned(text: str, *replacements: tuple[Pattern[str], str]) -> str:
-    text = _ARTICLES.sub(" ", text[: 4 * LONGEST]).strip()
+def _cleaned(text: str, *replacements: tuple[str, str]) -> str:
+    text = " ".join(text[: 4 * LONGEST].split())
     for pattern, replacement in replacements:
-        text = pattern.sub(replacement, text)
+        text = _compiled(pattern).sub(replacement, text)
     return text[:LONGEST].strip()
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Compiled at its first use: most who start pytest never use it."""
+    return re.compile(pattern)

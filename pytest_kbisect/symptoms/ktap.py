@@ -38,7 +38,7 @@ class Subtest:
 
 _INDENT: Final = re.compile(r"(?:\t| {2}|# )*")
 _RESULT: Final = re.compile(r"(?P<bad>not )?ok\b(?:[ \t]+(?P<number>\d+)\b)?(?P<rest>(?:[ \t].*)?)")
-_NAME: Final = re.compile(r"[ \t]*(?:-[ \t]+)?(?P<name>.*?)(?:(?:^|[ \t]+)#[ \t]*(?P<directive>.*))?")
+_NAME: Final = re.compile(r"[ \t]*(?:-[ \t]+)?(?P<name>.*?)(?:(?<![^ \t])#[ \t]*(?P<directive>.*))?")
 _SKIP: Final = re.compile(r"(?:SKIP|TODO|XFAIL)\b", re.IGNORECASE)
 _NAMED: Final = re.compile(r"Subtest:[ \t]*(?P<name>.+)")
 _SELFTEST: Final = re.compile(r"selftests: (?P<folder>[^:]+): (?P<test>.+)")

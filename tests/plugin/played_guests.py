@@ -3,9 +3,9 @@
 A pytest plugin (`-p played_guests`). Everything else is real: the driver, its sessions, the builds of a
 miniature Linux, the store, the reports. A kernel that has `plays:WORD` among its data plays: `crash` crashes
 in each run, `crash/2` in every other one, `no-boot` does not come up, `console` prints what the file named by
-PLAYED_CONSOLE holds. `exit 3` ends the reproducer with that status, `print ok 1 a|not ok 2 b` prints these lines,
-`log TEXT` has the kernel print them when it boots, `slow` does not let the reproducer end, `panic` panics at boot,
-and any of these with `/2` in every other run. One without runs well.
+PLAYED_CONSOLE holds. `exit 3` ends the reproducer with that status, `print ok 1 a|not ok 2 b` prints these
+lines, `log TEXT` has the kernel print them when it boots, `slow` does not let the reproducer end, `panic`
+panics at boot, and any of these with `/2` in every other run. One without runs well.
 """
 
 from __future__ import annotations

@@ -119,7 +119,7 @@ def test_what_a_plugin_fails_in_a_shell_reproducer_is_no_crash(
     pytester.runpytest(name, "--kbisect-runs", "1", "--junitxml", str(xml))
     (run,) = read(xml, "c0ffee", runs=1, per_run=1, seconds=1.0).runs
     assert run.outcome is outcome
-    assert "Timeout (>12.0s) from pytest-timeout." in run.title
+    assert "Timeout (>12.0s) from pytest-timeout." in (run.said or run.title)
 
 
 CONSOLE = """
@@ -170,7 +170,7 @@ CONSOLE = """
     class Session:
         folder = Path("consoles")
         def console_folder(self, name): return self.folder
-        def guest(self, kernel, needs, name):
+        def guest(self, kernel, needs, name, **_):
             self.folder.mkdir(exist_ok=True)
             return contextlib.nullcontext(Guest(self.folder / "console.log"))
         def watch(self, guest, kernel): return None
