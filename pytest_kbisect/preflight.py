@@ -28,6 +28,9 @@ def check(session: Session, items: list[pytest.Item], *, compile_: bool) -> None
     sources = {file.path: file.kind for item in items if (file := item.getparent(reproducers.ReproducerFile))}
     for source, kind in sources.items():
         reproducer_kinds.prepare(source, kind, session.cache)
+    if compile_:
+        for name in sorted({need for item in items if (need := reproducers.needs_of(item).selftest)}):
+            session.selftest(name)
     if answer:
         Path(answer).write_text(json.dumps(_selection(session, items)))
 
@@ -43,6 +46,7 @@ def _selection(session: Session, items: list[pytest.Item]) -> dict[str, Any]:
         "memory": max((need.memory or 0 for need in needs), default=0),
         "runs": max((need.runs or 0 for need in needs), default=0),
         "bad_when": sorted({text for need in needs for text in need.bad_when}),
+        "selftests": sorted({need.selftest for need in needs if need.selftest}),
         "symptoms": sorted({symptom.kind for item in selected for symptom in reproducers.symptoms_of(item)}),
         "crash": sorted({title for need in needs for title in need.crash}),
     }

@@ -17,7 +17,8 @@ import pytest
 
 from pytest_kbisect import needs, options, reproducer_kinds, symptoms
 from pytest_kbisect.errors import UsageError
-from pytest_kbisect.stash import USAGE
+from pytest_kbisect.reproducer_kinds import GuestProgram
+from pytest_kbisect.stash import USAGE, session_of
 from pytest_kbisect.symptoms.exit_status import CANNOT_RUN
 from pytest_kbisect.symptoms.exit_status import NAME as EXIT_STATUS
 from pytest_kbisect.symptoms.symptom import CRASH_NAME, Stage
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from pytest_kbisect.guest.vm import Guest
     from pytest_kbisect.kernel.image import KernelImage
     from pytest_kbisect.needs import Needs
-    from pytest_kbisect.reproducer_kinds import GuestProgram, ReproducerKind
+    from pytest_kbisect.reproducer_kinds import ReproducerKind
     from pytest_kbisect.symptoms import Symptom, SymptomKind
 
 OWN_FIXTURE = "kbisect_session"
@@ -46,6 +47,9 @@ CANNOT_TEST = "reproducer"
 ENDED: pytest.StashKey[CommandResult] = pytest.StashKey()
 """Of a test: how its reproducer's program ended."""
 
+_SELFTEST = "kselftest-run"  # see kernel.selftests
+_SECONDS: pytest.StashKey[float] = pytest.StashKey()
+"""Of a test: the time limit that its kselftest sets."""
 _FOLDER = "/tmp"  # of the guest, which is ours alone
 _KINDS: pytest.StashKey[tuple[ReproducerKind, ...]] = pytest.StashKey()
 _SYMPTOM_KINDS: pytest.StashKey[tuple[SymptomKind, ...]] = pytest.StashKey()
@@ -128,13 +132,16 @@ def _symptoms(config: pytest.Config, needed: Needs, where: str) -> tuple[Symptom
     Raises UsageError for what is no symptom.
     """
     known = symptom_kinds(config)
-    own = tuple(symptoms.stated(text, where, known) for text in needed.bad_when)
-    if own and needed.crash and all(symptom.kind != CRASH_NAME for symptom in own):
+    asked = needed.bad_when
+    if needed.selftest and not asked and not options.value(config, "bad-when"):
+        asked = (CRASH_NAME, "subtest *")
+    own = tuple(symptoms.stated(text, where, known) for text in asked)
+    if needed.bad_when and needed.crash and all(symptom.kind != CRASH_NAME for symptom in own):
         raise UsageError(
             f"{where}: kbisect-crash names a crash, and kbisect-bad-when does not look for any: remove one, or add "
             "kbisect-bad-when: crash"
         )
-    if not own and needed.crash:
+    if not needed.bad_when and needed.crash:
         return (symptoms.stated(CRASH_NAME, where),)
     flag = "--kbisect-bad-when"
     return own or tuple(
@@ -188,6 +195,10 @@ def _test_of(path: Path, kind: ReproducerKind, stage: Stage) -> Callable[..., No
 
     def reproduce(vm: Guest, request: pytest.FixtureRequest) -> None:
         program = reproducer_kinds.prepare(path, kind, options.cache_folder(request.config))
+        if name := needs_of(request.node).selftest:
+            selftest = session_of(request.config).selftest(name)
+            request.node.stash[_SECONDS] = selftest.seconds
+            program = GuestProgram({**selftest.files, **program.files}, ("sh", _SELFTEST, path.name))
         _run(vm, path.name, program, request)
 
     tests: dict[Stage, Callable[..., None]] = {Stage.BUILD: build, Stage.BOOT: boot, Stage.RUN: reproduce}
@@ -242,7 +253,8 @@ def needs_of(item: pytest.Item) -> needs.Needs:
 
 def timeout_of(item: pytest.Item) -> float:
     """Seconds a run of this test may take."""
-    return float(needs_of(item).timeout or options.value(item.config, "timeout"))
+    own = needs_of(item).timeout or item.stash.get(_SECONDS, None)
+    return float(own or options.value(item.config, "timeout"))
 
 
 def parametrize(metafunc: pytest.Metafunc) -> None:

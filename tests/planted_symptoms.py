@@ -50,7 +50,7 @@ late_initcall(kbx_settings_init);
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """A reproducer, and what the culprit changes: in `path`, `old` becomes `new`, which is added without `old`.
+    """A reproducer, and what the culprit changes: in `path`, `old` becomes `new`; if empty, that is added.
 
     `title` is what the failure is to be known by.
     """

@@ -23,6 +23,7 @@ from pytest_kbisect.crash.symbolize import Symbolized
 from pytest_kbisect.enrichment import attempt
 from pytest_kbisect.errors import ExitCode, KbisectError, UsageError
 from pytest_kbisect.evidence.journal import Journal
+from pytest_kbisect.kernel import selftests, toolchain
 from pytest_kbisect.kernel.config import request
 from pytest_kbisect.reports import folder as reports
 from pytest_kbisect.reports import result
@@ -107,6 +108,11 @@ def _bisect(config: pytest.Config, reporter: TerminalReporter) -> int:
             raise UsageError("--kbisect-fix needs both ends: A..B, A crashes and B does not")
         selection = selected()
     _check_selection(config, selection)
+    launcher.selftests = ends.bad
+    for name in selection.selftests:
+        selftests.build(
+            tree, ends.bad, name, toolchain.find(options.architecture(config)), cache / "selftests"
+        )
     plan = _plan(config, selection, ends, executor.capacity)
     folder = launcher.folder = workplace.folder_of(config, selection, ends)
     with workplace.held(folder):

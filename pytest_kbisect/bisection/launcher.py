@@ -51,6 +51,8 @@ class Selection:
     """Symptoms that any of them states."""
     symptoms: tuple[str, ...] = (CRASH_NAME,)
     """The kinds of symptoms that they look for, with those of options and defaults."""
+    selftests: tuple[str, ...] = ()
+    """kselftests that they run."""
 
 
 class SessionLauncher:
@@ -65,6 +67,8 @@ class SessionLauncher:
         self._cache = cache
         self.folder = cache / "run"
         """Where sessions leave what they found; the bisection's, once it is known."""
+        self.selftests = ""
+        """The commit of which kselftests are built, once the range is known."""
 
     # -- asking ------------------------------------------------------------------------------------
 
@@ -120,6 +124,7 @@ class SessionLauncher:
             stop=stop,
             watch=order.watch,
             idle=order.idle,
+            selftests=self.selftests,
             strict=order.strict,
         )
         options = (f"--kbisect-commit={commit}", f"--kbisect-runs={order.runs}", *extra)
@@ -228,7 +233,7 @@ def _selection(status: int, answer: Path, log: Path) -> Selection:
     known = json.loads(answer.read_text())
     if not known["tests"]:
         raise UsageError("no reproducer selected: none of the tests uses a kernel")
-    for name in ("tests", "files", "crash", "bad_when", "symptoms"):
+    for name in ("tests", "files", "crash", "bad_when", "symptoms", "selftests"):
         known[name] = tuple(known[name])
     return Selection(**known)
 

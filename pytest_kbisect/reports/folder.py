@@ -23,6 +23,7 @@ from pytest_kbisect.layout import CONFIG, REPRODUCERS
 from pytest_kbisect.reports import consoles, gitlog, junit, mail, page, repeat
 from pytest_kbisect.reports.reading import read
 from pytest_kbisect.reproducer_kinds import BUILT_IN, kind_of, needs_of, prepare
+from pytest_kbisect.symptoms.build_failure import NAME as BUILD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -164,6 +165,8 @@ def _repeat(
     copies = (story.folder / name for name in story.reproducers if name not in included)
     known = ((path, kind_of(path, kinds)) for path in copies)
     programs = [_program(path, kind, cache) for path, kind in known if kind is not None]
+    if story.result.symptom == BUILD or any(program.needs.selftest for program in programs):
+        programs = []  # there is no kernel, or more to run than a guest by itself has
     image = kernel / architecture.image_name if kernel is not None else None
     repeat.write(story, programs, image, architecture)
 

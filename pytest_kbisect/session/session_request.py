@@ -50,6 +50,8 @@ class SessionRequest:
     """Functions of the crash, the innermost first: each run states which of them it executed."""
     idle: bool = False
     """State also which of these functions a guest executes before its reproducer starts."""
+    selftests: str = ""
+    """The commit of which kselftests are built; full hash. Empty: the one that is tested."""
     strict: bool = False
     """A configuration that the commit cannot have is a usage error, not a reason to skip the commit."""
 

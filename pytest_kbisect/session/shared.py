@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pytest_kbisect.guest.vm import Guest
     from pytest_kbisect.kernel.config import ConfigRequest
     from pytest_kbisect.kernel.image import KernelImage
+    from pytest_kbisect.kernel.selftests import Selftest
     from pytest_kbisect.kernel.tree import LinuxTree
     from pytest_kbisect.needs import Needs
     from pytest_kbisect.session.watching import Places, Watched
@@ -61,6 +62,7 @@ class Session:
         self._resources = contextlib.ExitStack()
         self._kernels: dict[str, KernelImage | Exception] = {}
         self._guests_by: dict[bool, Guests] = {}
+        self._selftests: dict[str, Selftest] = {}
         self._places: dict[tuple[str, tuple[str, ...]], Places] = {}
         self.collection_error: KbisectError | None = None
         """Found while tests were collected, raised by the first of them: a worker cannot end a session."""
@@ -145,6 +147,17 @@ class Session:
                 owner=os.environ.get("PYTEST_XDIST_TESTRUNUID", ""),
             )
         )
+
+    def selftest(self, name: str) -> Selftest:
+        """The kselftest DIR/TEST, of the commit that the bisection names, else of this one; built once."""
+        from pytest_kbisect.kernel import selftests, toolchain
+
+        commit = self.request.selftests or self.commit
+        if name not in self._selftests:
+            found = toolchain.find(self.architecture)
+            folder = self.cache / "selftests"
+            self._selftests[name] = selftests.build(self.tree, commit, name, found, folder)
+        return self._selftests[name]
 
     # -- guests ----------------------------------------------------------------------------------------
 

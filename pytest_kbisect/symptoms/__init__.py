@@ -52,7 +52,7 @@ def stated(text: str, where: str, kinds: Sequence[SymptomKind] = BUILT_IN) -> Sy
             try:
                 return kind.parse(argument.strip())
             except ValueError as error:
-                raise UsageError(f"{where}: correct the symptom {text!r}: {error}") from None
+                raise UsageError(f"{where}: write another symptom than {text!r}: {error}") from None
     names = ", ".join(dict.fromkeys(kind.name for kind in kinds))
     raise UsageError(f"{where}: unknown symptom {name!r} (known: {names})")
 

@@ -217,7 +217,7 @@ WRONG = {
     "of the options": (
         [],
         ["--kbisect-bad-when=console ("],
-        "--kbisect-bad-when: correct the symptom 'console ('",
+        "--kbisect-bad-when: write another symptom than 'console ('",
     ),
     "and a title": (["timeout\n# kbisect-crash: WARNING in foo"], [], "kbisect-crash names a crash, and"),
 }
