@@ -21,7 +21,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _FORMAT = 1
-_LATER: Final[Mapping[str, Any]] = {"crash": None, "included": None, "full_build": False, "bad_when": []}
+_LATER: Final[Mapping[str, Any]] = {
+    "crash": None,
+    "included": None,
+    "full_build": False,
+    "modules": False,
+    "bad_when": [],
+}
 """Facts that journals had not from the beginning, and what one without stands for; None: any."""
 
 

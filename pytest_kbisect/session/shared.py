@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_kbisect import options, parallel, variables
+from pytest_kbisect import atomic, options, parallel, variables
 from pytest_kbisect.errors import HostError, UsageError
 from pytest_kbisect.session.events import Events
 from pytest_kbisect.session.session_request import request_of
@@ -77,7 +77,8 @@ class Session:
 
         _ = self.disk  # raises where it cannot be used
         host_limits.require_path(self.cache)
-        absent = host.missing(host.Purpose.BUILD, host.Purpose.GUEST, architecture=self.architecture)
+        builds = () if options.value(self._config, "prebuilt") else (host.Purpose.BUILD,)
+        absent = host.missing(*builds, host.Purpose.GUEST, architecture=self.architecture)
         host.require_tools(tool for tool in absent if not tool.optional)
         try:
             self.cache.mkdir(parents=True, exist_ok=True)
@@ -115,6 +116,7 @@ class Session:
             options.value(self._config, "config"),
             self.fragments.get(configuration, ()),
             disk_image=self.disk is not None,
+            modules=options.value(self._config, "modules"),
             architecture=self.architecture,
         )
 
@@ -257,7 +259,7 @@ class Session:
         accelerator = self.accelerator(kernel)
         return Machine(
             kernel=kernel.image,
-            initramfs=initramfs,
+            initramfs=initramfs and self._with_modules(initramfs, kernel),
             disk=self.disk,
             memory=needs.memory or options.value(self._config, "memory"),
             cpus=needs.cpus or options.value(self._config, "cpus"),
@@ -266,6 +268,18 @@ class Session:
             architecture=self.architecture,
             kernel_arguments=_kernel_arguments(kernel),
         )
+
+    def _with_modules(self, initramfs: Path, kernel: KernelImage) -> Path:
+        """An initramfs and the kernel's modules, which the kernel unpacks one after the other."""
+        if kernel.modules is None:
+            return initramfs
+        from filelock import FileLock
+
+        path = initramfs.with_name(f"{initramfs.stem}-{kernel.signature[:16]}.cpio")
+        with FileLock(path.with_suffix(".lock")):
+            if not path.exists():
+                atomic.write(path, initramfs.read_bytes() + kernel.modules.read_bytes())
+        return path
 
     @contextlib.contextmanager
     def guest(
