@@ -57,9 +57,11 @@ def of_boot(item: pytest.Item, error: BootError, console: Path) -> SymptomShown 
 
 
 def of_guest(item: pytest.Item, guest: Guest) -> SymptomShown | None:
-    """What the boot of a guest that is up has shown."""
-    booting = [symptom for symptom in stated(item) if symptom.stage is Stage.BOOT]
-    return _shown(booting, RunRecord(name=_name(item), boot_reports=guest.boot_reports))
+    """What the boot of a guest that is up has shown, where its run would show no more."""
+    symptoms = stated(item)
+    if any(symptom.stage is Stage.RUN for symptom in symptoms):
+        return None
+    return _shown(symptoms, RunRecord(name=_name(item), boot_reports=guest.boot_reports))
 
 
 def of_run(item: pytest.Item, guest: Guest, error: Exception | None) -> BaseException | None:

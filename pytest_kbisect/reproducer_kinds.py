@@ -124,12 +124,12 @@ class _KUnit:
         return ()
 
     def needs(self, text: str, name: str) -> Needs:
-        """Each line that is no comment is one of configuration; any subtest that fails is bad."""
+        """Each line that is no comment is one of configuration; a subtest that fails or crashes is bad."""
         own = needs.from_source(text, name)
         lines = (line.strip() for line in text.splitlines())
         config = tuple(line for line in lines if line and (line[0] != "#" or line.endswith(" is not set")))
         return replace(
-            own, config=(*_KUNIT, *own.config, *config), bad_when=own.bad_when or ("crash", "subtest *")
+            own, config=(*_KUNIT, *own.config, *config), bad_when=own.bad_when or ("boot", "subtest *")
         )
 
 

@@ -28,6 +28,10 @@ SECONDS: Final = 45.0
 """How long a test may run that sets nothing (kselftest_timeout in kselftest/runner.sh)."""
 _FOLDER: Final = "tools/testing/selftests"
 _NAME: Final = re.compile(r"(?P<folder>[\w.+-]+(?:/[\w.+-]+)*)/(?P<test>[\w.+-]+)")
+_NEEDED: Final = (
+    *("Makefile", "Kbuild", "scripts", "include", "tools/arch", "tools/build", "tools/include", "tools/lib"),
+    *("tools/scripts", _FOLDER),
+)
 _SOURCES: Final = (".c", ".h", ".S", ".o", ".d", ".mk", ".rst")
 _OTHERS: Final = ("Makefile", "config", ".gitignore")
 # As kselftest/runner.sh prints it, with what the test itself prints as its subtests. KSFT_SKIP is 4.
@@ -110,8 +114,9 @@ def _made(tree: LinuxTree, commit: str, where: str, test: str, toolchain: Toolch
 
 def _unpack(tree: LinuxTree, commit: str, toolchain: Toolchain, to: Path, name: str) -> None:
     """The part of a commit's source that kselftests and the kernel's headers are made of."""
-    needed = ("Makefile", "scripts", "include", "tools", f"arch/{toolchain.architecture.source_folder}")
-    status, archive, complaint = tree.ask("archive", "--format=tar", commit, "--", *needed)
+    wanted = [*_NEEDED, f"arch/{toolchain.architecture.source_folder}"]
+    there = tree.read("ls-tree", "--name-only", commit, "--", *wanted).splitlines()
+    status, archive, complaint = tree.ask("archive", "--format=tar", commit, "--", *there)
     if status:
         raise UsageError(
             f"kbisect-selftest: cannot build {name} of {commit[:12]}: {complaint.strip()}: name another"

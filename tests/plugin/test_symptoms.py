@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -242,3 +243,45 @@ def test_a_python_test_has_no_exit_status(place: Place) -> None:
     done = place.bisect("--kbisect-range=HEAD~5..HEAD", "test_it.py")
     assert done.code == ExitCode.USAGE
     assert "exit-status is for C and shell files" in done.err
+
+
+# -- suites of the kernel's own ------------------------------------------------------------------------------
+
+
+def test_a_kunit_suite_that_fails_in_one_boot_of_three(place: Place) -> None:
+    (place.path / "list.kunitconfig").write_text("# The suites of lib/\nCONFIG_TUN=y\n")
+    kconfig = place.linux.path / "Kconfig"
+    place.linux.commit("KUnit", {"Kconfig": f"{kconfig.read_text()}config KUNIT\n\tbool\n\n"})
+    place.play("as it was", "log     ok 1 x|    ok 2 y|ok 1 list-test")
+    place.change("before")
+    culprit = place.play("The culprit", "log     ok 1 x|    not ok 2 y|not ok 1 list-test/3")
+    place.change("after")
+    done = place.bisect("--kbisect-range=HEAD~3..HEAD", "list.kunitconfig::list")
+    assert done.code == ExitCode.FOUND, done.out + done.err
+    assert (place.result()["culprit"], place.result()["crash"]) == (culprit, "not ok: list-test.y")
+    request = next((place.path / "result" / "sessions").rglob("request.json")).read_text()
+    assert "list.kunitconfig" in request
+
+
+def test_a_kselftest_is_of_the_end_of_the_range_at_each_commit(place: Place) -> None:
+    folder = "tools/testing/selftests/timers"
+    makefile = (place.linux.path / "Makefile").read_text()
+    tests = {
+        f"{folder}/Makefile": "$(OUTPUT)/%: %.c\n\t$(CC) -o $@ $<\n",
+        f"{folder}/one.c": "int main(void) { return 0; }\n",
+    }
+    more = {"Makefile": f"{makefile}\nheaders:\n\t@:\n", "include/x": "", "scripts/x": "", "arch/x86/x": ""}
+    (place.path / "one.sh").write_text("# kbisect-selftest: timers/one\n")
+    place.play("as it was", "print # ok 1 a|ok 1 selftests: timers: one")
+    culprit = place.play("The culprit", "print # not ok 1 a|not ok 1 selftests: timers: one # exit=1")
+    place.linux.commit("The test comes last", {**tests, **more})
+    done = place.bisect("--kbisect-range=HEAD~2..HEAD", "one.sh")
+    assert done.code == ExitCode.FOUND, done.out + done.err
+    assert (place.result()["culprit"], place.result()["crash"]) == (culprit, "not ok: timers:one.a")
+    end = place.linux.git("rev-parse", "HEAD")
+    for request in (place.path / "result" / "sessions").rglob("request.json"):
+        assert json.loads(request.read_text())["selftests"] == end
+    (place.path / "one.sh").write_text("# kbisect-selftest: timers/two\n")
+    refused = place.bisect("--kbisect-range=HEAD~2..HEAD", "one.sh", to="other")
+    assert refused.code == ExitCode.USAGE
+    assert "has no kselftest timers/two: name one of one" in refused.err
