@@ -25,6 +25,8 @@ if TYPE_CHECKING:
         InfraError,
         KbisectError,
         KernelCrash,
+        SilentRun,
+        SymptomShown,
         UsageError,
     )
     from pytest_kbisect.evidence.by_kernel import Evidence
@@ -45,6 +47,16 @@ if TYPE_CHECKING:
         StrategyKind,
         no_result,
     )
+    from pytest_kbisect.symptoms.symptom import (
+        BootFailure,
+        BuildFailure,
+        Judgement,
+        RunRecord,
+        Stage,
+        Symptom,
+        SymptomKind,
+        SymptomReport,
+    )
 
 __version__ = "0.1.0"
 
@@ -59,7 +71,9 @@ __all__ = [
     "AnswerKind",
     "Architecture",
     "BootError",
+    "BootFailure",
     "BuildError",
+    "BuildFailure",
     "CommandResult",
     "CommandTimeoutError",
     "Compile",
@@ -78,6 +92,7 @@ __all__ = [
     "History",
     "HostError",
     "InfraError",
+    "Judgement",
     "KbisectError",
     "KernelCrash",
     "KernelImage",
@@ -86,10 +101,17 @@ __all__ = [
     "Problem",
     "ReproducerKind",
     "RunCounts",
+    "RunRecord",
     "RunningSession",
     "SessionCommand",
+    "SilentRun",
+    "Stage",
     "Strategy",
     "StrategyKind",
+    "Symptom",
+    "SymptomKind",
+    "SymptomReport",
+    "SymptomShown",
     "UsageError",
     "anchor",
     "crash_format",
@@ -114,6 +136,16 @@ _HOMES = {
     "crash.matching": ("Match", "same_bug"),
     "crash.reader": ("ConsoleReader", "parse_console"),
     "crash.crash_report": ("LOST_CONNECTION", "NO_OUTPUT", "CrashReport"),
+    "symptoms.symptom": (
+        "BootFailure",
+        "BuildFailure",
+        "Judgement",
+        "RunRecord",
+        "Stage",
+        "Symptom",
+        "SymptomKind",
+        "SymptomReport",
+    ),
     "errors": (
         "BootError",
         "BuildError",
@@ -124,6 +156,8 @@ _HOMES = {
         "InfraError",
         "KbisectError",
         "KernelCrash",
+        "SilentRun",
+        "SymptomShown",
         "UsageError",
     ),
     "evidence.by_kernel": ("Evidence",),

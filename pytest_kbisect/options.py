@@ -189,6 +189,14 @@ OPTIONS = (
     ),
     Option("runs", "N", "runs of each reproducer", default=10, parse=_count),
     Option(
+        "bad-when",
+        "SYMPTOM",
+        "what makes a run bad, unless the reproducer states it: crash, exit-status, 'subtest PATTERN', timeout, "
+        "'console REGEX', boot, 'build [REGEX]' (repeatable; default: crash)",
+        default=(),
+        many=True,
+    ),
+    Option(
         "timeout",
         "SECONDS",
         "time limit of a run, unless the reproducer sets one",
@@ -355,14 +363,12 @@ def value(config: pytest.Config, name: str) -> Any:
         folder = config.inipath.parent if config.inipath else folder
     if raw in (None, "", []):
         return option.default
-    if option.many:
-        parsed = [option.parse(text) for text in raw]
-        return tuple(folder / one if isinstance(one, Path) else one for one in parsed)
     try:
-        parsed = option.parse(str(raw))
-        return folder / parsed if isinstance(parsed, Path) else parsed
+        parsed = [option.parse(str(text)) for text in (raw if option.many else [raw])]
     except ValueError as error:
         raise _usage_error(f"{source}: {raw!r} cannot be used: {error}") from None
+    found = tuple(folder / one if isinstance(one, Path) else one for one in parsed)
+    return found if option.many else found[0]
 
 
 def no_range(config: pytest.Config) -> bool:

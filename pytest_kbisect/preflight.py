@@ -30,6 +30,9 @@ def check(session: Session, items: list[pytest.Item], *, compile_: bool) -> None
         reproducer_kinds.prepare(source, kind, session.cache, session.architecture)
         for source, kind in sources.items()
     ]
+    if compile_:
+        for name in sorted({need for item in items if (need := reproducers.needs_of(item).selftest)}):
+            session.selftest(name)
     if answer:
         log = list(dict.fromkeys(line for program in programs for line in program.log))
         Path(answer).write_text(json.dumps({**_selection(session, items), "log": log}))
@@ -45,5 +48,8 @@ def _selection(session: Session, items: list[pytest.Item]) -> dict[str, Any]:
         "per_run": sum("kbisect_run" in getattr(item, "fixturenames", ()) for item in selected),
         "memory": max((need.memory or 0 for need in needs), default=0),
         "runs": max((need.runs or 0 for need in needs), default=0),
+        "bad_when": sorted({text for need in needs for text in need.bad_when}),
+        "selftests": sorted({need.selftest for need in needs if need.selftest}),
+        "symptoms": sorted({symptom.kind for item in selected for symptom in reproducers.symptoms_of(item)}),
         "crash": sorted({title for need in needs for title in need.crash}),
     }

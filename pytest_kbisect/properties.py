@@ -10,17 +10,24 @@ import re
 from typing import Final
 
 OUTCOME: Final = "kbisect.outcome"
-"""One of ok, crashed, boot-failed, infra-failed, build-failed."""
+"""One of ok, crashed, failed, silent, boot-failed, infra-failed, build-failed."""
 TITLE: Final = "kbisect.title"
-"""The title of the crash that matches the reference, else of the first crash; the reason of a boot
+"""The title of the failure that matches the reference, else of the first failure; the reason of a boot
 failure."""
+SYMPTOM: Final = "kbisect.symptom"
+"""The kind of symptom that this failure is, unless it is a crash."""
+SAID: Final = "kbisect.said"
+"""What this run printed, if the title leaves out what differs between runs."""
+CLEARED: Final = "kbisect.cleared"
+"""The title of a failure that the run would have shown and did not (repeated)."""
 ALT_TITLE: Final = "kbisect.alt_title"
 """Another title under which the same crash may be known (repeated)."""
 CRASH_TYPE: Final = "kbisect.type"
 FRAME: Final = "kbisect.frame"
 """The key frame: the function that the title of the crash names."""
 REPORT: Final = "kbisect.report"
-"""One report of the run, as JSON: `title`, `alt_titles`, `type`, `frame`, `text` (repeated, in order)."""
+"""One report of the run (repeated, in order), as JSON: `title`, `alt_titles`, `type`, `frame`, `text`,
+`symptom`, `said`."""
 WHOLE: Final = "kbisect.whole"
 """Set if a run crashed but continued to its end: no report has stopped the kernel or killed a task."""
 CUT_SHORT: Final = "kbisect.cut_short"

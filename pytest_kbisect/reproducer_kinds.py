@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
-from pytest_kbisect import extensions
+from pytest_kbisect import extensions, needs
 from pytest_kbisect.arch import DEFAULT
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from pytest_kbisect.arch import Architecture
     from pytest_kbisect.guest.ssh import CommandResult
+    from pytest_kbisect.needs import Needs
 
 
 def _says_nothing(_result: CommandResult, _configuration: str) -> str:
@@ -91,6 +92,15 @@ class UsesTools(Protocol):
         ...
 
 
+@runtime_checkable
+class KernelSuite(Protocol):
+    """What a kind has, besides, whose reproducers are part of the kernel and run while it boots."""
+
+    def needs(self, text: str, name: str) -> Needs:
+        """What a source asks for; its comment lines are not read besides. Raises UsageError."""
+        ...
+
+
 class _C:
     """C sources, compiled on the host into static programs."""
 
@@ -124,8 +134,47 @@ class _Shell:
         return ()
 
 
-BUILT_IN: Final[tuple[ReproducerKind, ...]] = (_C(), _Shell())
+class _KUnit:
+    """Suites of KUnit tests: configurations with which a kernel runs them when it boots."""
+
+    name = "KUnit"
+    suffixes = (".kunitconfig",)
+    requires: tuple[str, ...] = ()
+
+    def prepare(self, source: Path, cache: Path) -> GuestProgram:  # noqa: ARG002 - the protocol's
+        return GuestProgram({}, ("true",))
+
+    def related_files(self, source: Path) -> Iterable[Path]:  # noqa: ARG002 - the protocol's
+        return ()
+
+    def needs(self, text: str, name: str) -> Needs:
+        """Each line that is no comment is one of configuration; a subtest that fails or crashes is bad."""
+        own = needs.from_source(text, name)
+        lines = (line.strip() for line in text.splitlines())
+        config = tuple(line for line in lines if line and (line[0] != "#" or line.endswith(" is not set")))
+        return replace(
+            own, config=(*_KUNIT, *own.config, *config), bad_when=own.bad_when or ("boot", "subtest *")
+        )
+
+
+_KUNIT: Final = ("CONFIG_KUNIT=y",)
+BUILT_IN: Final[tuple[ReproducerKind, ...]] = (_C(), _Shell(), _KUnit())
 """Those that need no options."""
+
+
+def needs_of(kind: ReproducerKind, source: Path) -> Needs:
+    """What a source asks for. Raises OSError, or UsageError naming file and line."""
+    text = source.read_text("utf-8", "replace")
+    return (
+        kind.needs(text, source.name)
+        if isinstance(kind, KernelSuite)
+        else needs.from_source(text, source.name)
+    )
+
+
+def runs_at_boot(kind: ReproducerKind) -> bool:
+    """Whether reproducers of a kind run while the kernel boots, so that each run needs a boot."""
+    return isinstance(kind, KernelSuite)
 
 
 def registered(

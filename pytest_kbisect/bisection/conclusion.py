@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect.enrichment import attempt
-from pytest_kbisect.evidence.outcome import Outcome
 from pytest_kbisect.history.candidates import GOOD_END
 from pytest_kbisect.kernel.maintainers import Recipients, recipients
 from pytest_kbisect.reports import bisectlog
 from pytest_kbisect.reports.result import Result
 from pytest_kbisect.strategies.release_tags import parse_release
 from pytest_kbisect.strategies.strategy import AnswerKind
+from pytest_kbisect.symptoms.symptom import CRASH_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +47,7 @@ def result_of(finding: Finding) -> Result:
         reason=reason_of(search, answer),
         candidates=tuple((search.sha(i), search.history.title(i), p) for i, p in answer.candidates),
         crash=crash.title if crash else "",
+        symptom=crash.symptom if crash else CRASH_NAME,
         crash_report=crash.report if crash else "",
         crash_commit=search.sha(at) if at is not None else "",
         crash_configuration=crash.configuration if crash else "",
@@ -186,21 +187,20 @@ def people_words(result: Result) -> list[str]:
 
 def crash_words(result: Result) -> list[str]:
     """The very end: the crash, where one was seen."""
-    return [f"crash: {result.crash}", result.crash_report] if result.crash else []
+    kind = "crash" if result.symptom == CRASH_NAME else "failure"
+    return [f"{kind}: {result.crash}", result.crash_report] if result.crash else []
 
 
 def _convinced(finding: Finding, result: Result) -> list[str]:
     """How sure the answer is, by what, and what speaks against it."""
-    found = result.confirmation
+    found, had = result.confirmation, result.words.had
     culprit, parent = (f"{crashed} of {total} runs" for crashed, total in (found["culprit"], found["parent"]))
-    lines = [
-        f"# confidence: {result.confidence:.1%}; the culprit crashed in {culprit}, its parent in {parent}"
-    ]
+    lines = [f"# confidence: {result.confidence:.1%}; the culprit {had} in {culprit}, its parent in {parent}"]
     what = "the end of the range without the culprit"
     crashed, total = found["revert_runs"]
     outcomes = {
-        "passed": f"# {what} crashed in {crashed} of {total} runs: confirmed",
-        "crashed": f"# WARNING: {what} crashed in {crashed} of {total} runs: there is more to this crash",
+        "passed": f"# {what} {had} in {crashed} of {total} runs: confirmed",
+        "crashed": f"# WARNING: {what} {had} in {crashed} of {total} runs: there is more to this {result.words.noun}",
         "unclear": f"# {what}: {found['revert_why']}",
     }
     lines.append(
@@ -209,7 +209,7 @@ def _convinced(finding: Finding, result: Result) -> list[str]:
     lines += _witnessed(finding, result)
     lines += [f"# {words}" for flag, words in _FLAGS.items() if flag in result.flags]
     if finding.search.evidence.counts(_parent(finding.search, finding.answer)).matching and not result.fix:
-        lines.append("# WARNING: the culprit's parent crashed too")
+        lines.append(f"# WARNING: the culprit's parent {had} too")
     return lines
 
 
@@ -228,7 +228,7 @@ def _witnessed(finding: Finding, result: Result) -> list[str]:
     if seen.missing:
         return [f"# WARNING: no run of {where} reached {seen.missing} ({reached}): the bug may be there too"]
     absent = f"; {', '.join(seen.absent)} is not in its kernel" if seen.absent else ""
-    return [f"# {where} does not crash, and {reached}{absent}"]
+    return [f"# {where} {result.words.has_not}, and {reached}{absent}"]
 
 
 def reason_of(search: Search, answer: Answer) -> str:
@@ -239,12 +239,12 @@ def reason_of(search: Search, answer: Answer) -> str:
         others = sorted(_crashes(search, end))
         also = f" (other crashes seen: {', '.join(others)})" if others else ""
         matching = search.evidence.counts(end).matching
-        return f"{matching} of {len(runs)} runs crashed on {search.sha(end)[:12]}: nothing to bisect{also}"
+        return f"{matching} of {len(runs)} runs {search.evidence.wording.had} on {search.sha(end)[:12]}: nothing to bisect{also}"
     if answer.kind is AnswerKind.BAD_AT_GOOD_END:
         counts = search.evidence.counts(GOOD_END)
         where = "where the branches part" if search.rules.check_good else "the good end"
         return (
-            f"{counts.matching} of {counts.total} runs crashed on {where}, {search.good[:12]}, already: "
+            f"{counts.matching} of {counts.total} runs {search.evidence.wording.had} on {where}, {search.good[:12]}, already: "
             f"name an older one{_meant(search, end, GOOD_END)}"
         )
     if answer.kind is AnswerKind.NOT_FIXED:
@@ -272,7 +272,7 @@ def crash_of(search: Search, answer: Answer) -> tuple[int, Run] | None:
     for index in reversed(order) if search.rules.fix else order:
         tested = None if index is None else search.found.get(index)
         for run in tested.runs if tested else ():
-            if index is not None and run.outcome is Outcome.CRASHED and search.evidence.count([run]).matching:
+            if index is not None and run.outcome.shows_symptom and search.evidence.count([run]).matching:
                 return index, search.evidence.known_by(run)
     return None
 

@@ -23,7 +23,7 @@ from pytest_kbisect.crash.symbolize import Symbolized
 from pytest_kbisect.enrichment import attempt
 from pytest_kbisect.errors import ExitCode, KbisectError, UsageError
 from pytest_kbisect.evidence.journal import Journal
-from pytest_kbisect.kernel import compiler_choice, remedies
+from pytest_kbisect.kernel import compiler_choice, remedies, selftests, toolchain
 from pytest_kbisect.kernel.config import request
 from pytest_kbisect.reports import folder as reports
 from pytest_kbisect.reports import result
@@ -31,6 +31,8 @@ from pytest_kbisect.reports.terminal import ANSWER, TerminalReporter
 from pytest_kbisect.stash import WORKERS, session_of
 from pytest_kbisect.strategies.release_tags import pick, releases
 from pytest_kbisect.strategies.strategy import AnswerKind
+from pytest_kbisect.symptoms.boot_failure import NAME as BOOT
+from pytest_kbisect.symptoms.symptom import CRASH_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -113,6 +115,10 @@ def _bisect(config: pytest.Config, reporter: TerminalReporter) -> int:
     _check_selection(config, selection)
     plan = _plan(config, selection, ends, executor.capacity)
     compiler = launcher.compiler = _compiler(config, selection, tree, ends)
+    launcher.selftests = ends.bad
+    for name in selection.selftests:
+        tools = toolchain.find(options.architecture(config), compiler.compiler)
+        selftests.build(tree, ends.bad, name, tools, cache / "selftests")
     folder = launcher.folder = workplace.folder_of(config, selection, ends)
     with workplace.held(folder):
         journal = Journal(folder / layout.JOURNAL, workplace.subject_of(config, selection, plan, compiler))
@@ -170,6 +176,7 @@ def _plan(config: pytest.Config, selection: Selection, ends: Range, capacity: in
         budget=options.value(config, "budget"),
         crash=frozenset(selection.crash),
         log=selection.log,
+        symptoms=frozenset(selection.symptoms),
     )
 
 
@@ -182,6 +189,8 @@ def _symbolized(
     reporter: TerminalReporter,
 ) -> str:
     """The crash with files and lines, where they can be had."""
+    if final.symptom not in {CRASH_NAME, BOOT}:
+        return final.crash_report
     if not final.crash_report:
         return ""
 

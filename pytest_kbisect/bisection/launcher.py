@@ -18,6 +18,7 @@ from pytest_kbisect.errors import ExitCode, KbisectError, UsageError
 from pytest_kbisect.reports.consoles import session_folder
 from pytest_kbisect.session import events, session_request
 from pytest_kbisect.session.session_request import SessionRequest
+from pytest_kbisect.symptoms.symptom import CRASH_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -48,6 +49,12 @@ class Selection:
     runs: int
     crash: tuple[str, ...]
     log: tuple[str, ...] = ()
+    bad_when: tuple[str, ...] = ()
+    """Symptoms that any of them states."""
+    symptoms: tuple[str, ...] = (CRASH_NAME,)
+    """The kinds of symptoms that they look for, with those of options and defaults."""
+    selftests: tuple[str, ...] = ()
+    """kselftests that they run."""
 
 
 class SessionLauncher:
@@ -64,6 +71,8 @@ class SessionLauncher:
         """Where sessions leave what they found; the bisection's, once it is known."""
         self.compiler: Choice | None = None
         """What they build with, once it is chosen."""
+        self.selftests = ""
+        """The commit of which kselftests are built, once the range is known."""
 
     # -- asking ------------------------------------------------------------------------------------
 
@@ -121,6 +130,7 @@ class SessionLauncher:
             idle=order.idle,
             compiler=self.compiler.identity if self.compiler else "",
             remedies=self.compiler.names if self.compiler else None,
+            selftests=self.selftests,
             strict=order.strict,
         )
         tools = [self.compiler.compiler.option] if self.compiler and self.compiler.compiler.option else []
@@ -230,7 +240,7 @@ def _selection(status: int, answer: Path, log: Path) -> Selection:
     known = json.loads(answer.read_text())
     if not known["tests"]:
         raise UsageError("no reproducer selected: none of the tests uses a kernel")
-    for name in ("tests", "files", "crash", "log"):
+    for name in ("tests", "files", "crash", "log", "bad_when", "symptoms", "selftests"):
         known[name] = tuple(known[name])
     return Selection(**known)
 

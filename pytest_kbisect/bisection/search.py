@@ -152,7 +152,7 @@ class Search(SearchState):
             return wanted
         if self.rules.check_good and not self.rules.fix:
             reason = "where the branches part: is it good?"
-        elif any(self.evidence.counts(i).silent for i in self.evidence.tried):
+        elif self.evidence.path and any(self.evidence.counts(i).silent for i in self.evidence.tried):
             reason = f"does the end without the bug execute {self.evidence.path[0]}?"
         else:
             return wanted
@@ -182,7 +182,7 @@ class Search(SearchState):
         return Experiment(
             self.history.bad_end,
             self.rules.runs,
-            reason="not fixed: does it crash in runs of its own?",
+            reason=f"not fixed: does the {self.evidence.wording.noun} show in runs of its own?",
             own=True,
         )
 

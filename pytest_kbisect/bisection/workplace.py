@@ -57,6 +57,7 @@ def subject_of(config: pytest.Config, selection: Selection, plan: Plan, compiler
         "fragments": selection.fragments,
         "config": [_digest(path) for path in options.value(config, "config")],
         "crash": sorted(plan.crash),
+        "bad_when": [*selection.bad_when, *options.value(config, "bad-when")],
         "image": _digest_of_image(options.value(config, "image")),
         "strategy": plan.strategy.name,
         "full_build": options.value(config, "full-build"),

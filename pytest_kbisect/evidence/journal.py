@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_kbisect.errors import UsageError
 from pytest_kbisect.evidence.outcome import CommitResult, Outcome, Report, Run
+from pytest_kbisect.symptoms.identity import of_words
+from pytest_kbisect.symptoms.symptom import TEST_NAME as TEST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,6 +29,7 @@ _LATER: Final[Mapping[str, Any]] = {
     "tools": {},
     "compiler": None,
     "remedies": [],
+    "bad_when": [],
 }
 """Facts that journals had not from the beginning, and what one without stands for; None: any."""
 _CHOSEN: Final = {
@@ -151,7 +154,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-_NAMES: Final = ("alt_titles", "reached", "unreached", "inlined", "absent", "idle")
+_NAMES: Final = ("alt_titles", "reached", "unreached", "inlined", "absent", "idle", "cleared")
 """Facts of a run that are lists of names; journals of older versions have not all of them."""
 
 
@@ -161,6 +164,7 @@ def tested_of(record: Mapping[str, Any]) -> CommitResult:
         Run(
             **{
                 **run,
+                **_identity_of(run),
                 "outcome": Outcome(run["outcome"]),
                 "reports": tuple(map(_report_of, run.get("reports", ()))),
                 **{name: tuple(run.get(name, ())) for name in _NAMES},
@@ -178,7 +182,15 @@ def tested_of(record: Mapping[str, Any]) -> CommitResult:
 
 
 def _report_of(record: Mapping[str, Any]) -> Report:
-    return Report(**{**record, "alt_titles": tuple(record.get("alt_titles", ()))})
+    return Report(**{**record, **_identity_of(record), "alt_titles": tuple(record.get("alt_titles", ()))})
+
+
+def _identity_of(record: Mapping[str, Any]) -> dict[str, str]:
+    """What a failed assertion is known by, where an older version wrote it down as it was said."""
+    if record.get("type") != "TEST" or "symptom" in record:
+        return {}
+    title = str(record.get("title", ""))
+    return {"title": of_words(title), "said": title, "symptom": TEST}
 
 
 _KINDS: Final[dict[str, type | tuple[type, ...]]] = {

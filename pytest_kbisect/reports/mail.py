@@ -125,14 +125,22 @@ def _text(story: ReportModel, attached: list[str]) -> str:
         f'  {short(story.result.culprit)} ("{one_line(story.result.title)}")',
         regzbot(story),
         *map(_wrapped, _findings(story)),
-        f"The crash, at {short(story.crashing.commit)}:" if story.crashing else "The crash:",
-        story.crash[:_CRASH].strip("\n"),
+        *_shown(story),
         _compiler(story),
         f"Attached: {', '.join(attached)}" if attached else "",
     ]
     if fixes(story):
         parts += ["A patch that fixes this should contain", fixes(story)]
     return "\n\n".join(part for part in parts if part)
+
+
+def _shown(story: ReportModel) -> Iterator[str]:
+    """The text of the failure; what has none is said by the subject."""
+    text = story.crash[:_CRASH].strip("\n")
+    if text:
+        noun = story.result.words.noun
+        yield f"The {noun}, at {short(story.crashing.commit)}:" if story.crashing else f"The {noun}:"
+        yield text
 
 
 def _wrapped(text: str) -> str:
@@ -144,7 +152,7 @@ def _findings(story: ReportModel) -> Iterator[str]:
     seen, what = story.confirmation, "fix" if story.fix else "culprit"
     at = seen.culprit or (story.culprit and (story.culprit.crashed, story.culprit.crashed + story.culprit.ok))
     words = (
-        f"The reproducer crashed the kernel in {at[0]} of {count(at[1], 'run')} at this commit" if at else ""
+        f"{story.result.words.reproducer} in {at[0]} of {count(at[1], 'run')} at this commit" if at else ""
     )
     if at and seen.parent:
         words += f" and in {seen.parent[0]} of {seen.parent[1]} at its parent"

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect import atomic
 from pytest_kbisect.arch import DEFAULT
+from pytest_kbisect.symptoms.symptom import CRASH_NAME
+from pytest_kbisect.symptoms.wording import Wording, wording
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +36,9 @@ class Result:
     candidates: tuple[tuple[str, str, float], ...] = ()
     """(hash, title, probability), most likely first."""
     crash: str = ""
-    """Title of the crash at `crash_commit`."""
+    """Title of the crash, or other failure, at `crash_commit`."""
+    symptom: str = CRASH_NAME
+    """The kind of symptom that it is."""
     culprit_signature: str = ""
     """64 hex digits."""
     parent_signature: str = ""
@@ -82,6 +86,11 @@ class Result:
     """The architecture of kernels and guests."""
     guest: dict[str, float] = field(default_factory=dict)
     """What guests had where a reproducer named nothing: `memory` (MiB), `cpus`, `timeout` (seconds)."""
+
+    @property
+    def words(self) -> Wording:
+        """How to speak of the failure."""
+        return wording(self.symptom)
 
 
 def versions() -> dict[str, str]:

@@ -54,6 +54,8 @@ class SessionRequest:
     """Identity of the compiler and linker that the bisection builds with; empty: whatever is found."""
     remedies: tuple[str, ...] | None = None
     """Names of the remedies with which each commit is built. None: those that this commit needs."""
+    selftests: str = ""
+    """The commit of which kselftests are built; full hash. Empty: the one that is tested."""
     strict: bool = False
     """A configuration that the commit cannot have is a usage error, not a reason to skip the commit."""
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pytest_kbisect.kernel.config import ConfigRequest
     from pytest_kbisect.kernel.image import KernelImage
     from pytest_kbisect.kernel.rules import BuildRules
+    from pytest_kbisect.kernel.selftests import Selftest
     from pytest_kbisect.kernel.tree import LinuxTree
     from pytest_kbisect.needs import Needs
     from pytest_kbisect.session.watching import Places, Watched
@@ -62,6 +63,8 @@ class Session:
         self.events = Events(config, folder)
         self._resources = contextlib.ExitStack()
         self._kernels: dict[str, KernelImage | Exception] = {}
+        self._guests_by: dict[bool, Guests] = {}
+        self._selftests: dict[str, Selftest] = {}
         self._places: dict[tuple[str, tuple[str, ...]], Places] = {}
         self.collection_error: KbisectError | None = None
         """Found while tests were collected, raised by the first of them: a worker cannot end a session."""
@@ -179,6 +182,17 @@ class Session:
             self.events.say_once(f"note: {words}")
         return chosen.rules(rules)
 
+    def selftest(self, name: str) -> Selftest:
+        """The kselftest DIR/TEST, of the commit that the bisection names, else of this one; built once."""
+        from pytest_kbisect.kernel import selftests, toolchain
+
+        commit = self.request.selftests or self.commit
+        if name not in self._selftests:
+            found = toolchain.find(self.architecture, options.compiler(self._config))
+            folder = self.cache / "selftests"
+            self._selftests[name] = selftests.build(self.tree, commit, name, found, folder)
+        return self._selftests[name]
+
     # -- guests ----------------------------------------------------------------------------------------
 
     @cached_property
@@ -228,13 +242,17 @@ class Session:
         with FileLock(self.share() / "image.lock"):
             return initramfs.build(self.share() / "image", self.disk, self.architecture, self.cache)
 
-    @cached_property
-    def _guests(self) -> Guests:
+    def _guests(self, *, own_boot: bool) -> Guests:
+        if own_boot not in self._guests_by:
+            self._guests_by[own_boot] = self._make_guests(own_boot=own_boot)
+        return self._guests_by[own_boot]
+
+    def _make_guests(self, *, own_boot: bool) -> Guests:
         from pytest_kbisect.guest.guests import Guests
         from pytest_kbisect.guest.pool import Pool
         from pytest_kbisect.kernel.host_limits import memory_available
 
-        fresh = options.value(self._config, "fresh-boot")
+        fresh = own_boot or options.value(self._config, "fresh-boot")
         return Guests(
             None if fresh else Pool(self.share() / "frozen", memory_available),
             self.image,
@@ -297,13 +315,18 @@ class Session:
         return path
 
     @contextlib.contextmanager
-    def guest(self, kernel: KernelImage, needs: Needs, name: str) -> Iterator[Guest]:
-        """A guest that runs commands; gone after the block. Its console stays where `console_folder` says."""
+    def guest(
+        self, kernel: KernelImage, needs: Needs, name: str, *, own_boot: bool = False
+    ) -> Iterator[Guest]:
+        """A guest that runs commands; gone after the block. Its console stays where `console_folder` says.
+
+        With `own_boot` it is not restored from another's.
+        """
         parallel.require_memory(needs.memory or options.value(self._config, "memory"))
         machine = self.machine(kernel, needs, self.image.initramfs)
         folder = self.console_folder(name)
         shutil.rmtree(folder, ignore_errors=True)
-        with self._guests.guest(machine, folder) as guest:
+        with self._guests(own_boot=own_boot).guest(machine, folder) as guest:
             yield guest
 
     def watch(self, guest: Guest, kernel: KernelImage) -> Watched | None:
