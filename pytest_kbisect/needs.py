@@ -8,12 +8,14 @@ In `name.c` and `name.sh`, anywhere in the first 100 lines:
     kbisect-timeout: 20                    seconds a run may take
     kbisect-crash: WARNING in foo          the expected title (repeatable), or the subject of syzbot's
                                            mail; others do not count
+    kbisect-cmdline: slub_debug=P          arguments for the kernel's command line (repeatable)
+    kbisect-qemu: -device nvme,...         arguments for QEMU, quoted as in a shell (repeatable)
     kbisect-memory: 1024                   MiB
     kbisect-cpus: 4
     kbisect-runs: 20                       runs, where --kbisect-runs is not given
 
 In Python the same words: @pytest.mark.kbisect(config=[...], configs={"kasan": [...]}, timeout=20,
-crash="WARNING in foo", memory=1024, cpus=4, runs=20).
+crash="WARNING in foo", cmdline="slub_debug=P", qemu="-device edu", memory=1024, cpus=4, runs=20).
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ _LINE = re.compile(r"\bkbisect-([a-z-]+)(?:\[([^\]]*)\])?:[ \t]*(.*?)[ \t]*(?:\*
 _HEADER_LINES = 100
 _AROUND_TITLE = re.compile(r"^(?:(?:[Rr][Ee]: ?)?\[(?:syzbot|[\w-]{1,40}\?)\] ?)+|\s\(\d{1,3}\)$")
 _NAME = re.compile(r"[A-Za-z0-9_.]+")
+_ARGUMENTS = ("cmdline", "qemu")
 _NUMBERS: dict[str, Callable[[Any], float]] = {"timeout": float, "memory": int, "cpus": int, "runs": int}
 
 
@@ -47,6 +50,8 @@ class Needs:
     config: tuple[str, ...] = ()
     configs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     crash: tuple[str, ...] = ()
+    cmdline: tuple[str, ...] = ()
+    qemu: tuple[str, ...] = ()
     timeout: float | None = None
     memory: int | None = None
     cpus: int | None = None
@@ -78,9 +83,12 @@ def _with(needs: Needs, key: str, variant: str | None, value: str, where: str) -
         return replace(needs, config=(*needs.config, value))
     if key == "crash":
         return replace(needs, crash=(*needs.crash, _plain_title(value)))
+    if key in _ARGUMENTS:
+        return _with_arguments(needs, key, (value,))
     if key in _NUMBERS:
         return _with_number(needs, key, value, where)
-    raise UsageError(f"{where}: unknown line kbisect-{key} (known: config, crash, {', '.join(_NUMBERS)})")
+    known = ", ".join(("config", "crash", *_ARGUMENTS, *_NUMBERS))
+    raise UsageError(f"{where}: unknown line kbisect-{key} (known: {known})")
 
 
 def from_markers(markers: Iterable[pytest.Mark], name: str) -> Needs:
@@ -107,11 +115,18 @@ def _marked(needs: Needs, key: str, value: Any, where: str) -> Needs:
         return replace(needs, configs={**needs.configs, **added})
     if key == "crash":
         return replace(needs, crash=tuple(map(_plain_title, _lines(key, value, where))))
+    if key in _ARGUMENTS:
+        return _with_arguments(needs, key, _lines(key, value, where))
     if key in _NUMBERS:
         return _with_number(needs, key, value, where)
-    raise UsageError(
-        f"{where}: unknown keyword {key!r} (known: config, configs, crash, {', '.join(_NUMBERS)})"
-    )
+    known = ", ".join(("config", "configs", "crash", *_ARGUMENTS, *_NUMBERS))
+    raise UsageError(f"{where}: unknown keyword {key!r} (known: {known})")
+
+
+def _with_arguments(needs: Needs, key: str, texts: tuple[str, ...]) -> Needs:
+    """Arguments add up: those of a file's lines, and of a class's marker and a function's."""
+    changed: dict[str, Any] = {key: (*getattr(needs, key), *texts)}
+    return replace(needs, **changed)
 
 
 def _plain_title(title: str) -> str:

@@ -25,8 +25,8 @@ _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 class Option:
     """`--kbisect-NAME` and the ini key `kbisect_NAME`.
 
-    `many` may be given several times; a `switch` has no value on the command line, and is true or false in
-    the ini file. `parse` raises ValueError for what cannot be used.
+    `many` may be given several times (in the ini file: a line each); a `switch` has no value on the command
+    line, and is true or false in the ini file. `parse` raises ValueError for what cannot be used.
     """
 
     name: str
@@ -129,7 +129,12 @@ OPTIONS = (
     Option("kernel", "DIR", "git tree of Linux to build from; it is only read", parse=path),
     Option("commit", "REV", "the commit to build in an ordinary run", default="HEAD"),
     Option(
-        "config", "FILE", "a whole .config, or a fragment over tinyconfig (repeatable)", default=(), many=True
+        "config",
+        "FILE",
+        "a whole .config, or a fragment over tinyconfig (repeatable)",
+        default=(),
+        parse=path,
+        many=True,
     ),
     Option("arch", "NAME", "architecture of kernels and guests", default=DEFAULT.name),
     Option(
@@ -157,6 +162,20 @@ OPTIONS = (
     ),
     Option("memory", "MIB", "memory of a guest, unless the reproducer sets it", default=512, parse=_count),
     Option("cpus", "N", "processors of a guest, unless the reproducer sets them", default=2, parse=_count),
+    Option(
+        "cmdline",
+        "ARGS",
+        "arguments for the kernel's command line, besides those of the reproducer (repeatable)",
+        default=(),
+        many=True,
+    ),
+    Option(
+        "qemu",
+        "ARGS",
+        "arguments for QEMU, quoted as in a shell: devices, for example (repeatable)",
+        default=(),
+        many=True,
+    ),
     Option(
         "accel",
         "NAME",
@@ -275,20 +294,27 @@ def value(config: pytest.Config, name: str) -> Any:
     option = _BY_NAME[name]
     raw, source = config.getoption(option.key), option.flag
     folder = config.invocation_params.dir
-    if raw == "" and name != "range":  # an empty range is none: see no_range()
-        raise pytest.UsageError(f"{source}: '' cannot be used: give a value, or remove the option")
+    if raw == "" and name != "range":
+        return _parsed(option, raw, source, folder)  # which says so
     if raw is None:
         raw, source = config.getini(option.key), f"ini key {option.key}"
         folder = config.inipath.parent if config.inipath else folder
     if raw in (None, "", []):
         return option.default
     if option.many:
-        return tuple(folder / path(file) for file in raw)
+        return tuple(_parsed(option, one, source, folder) for one in raw)
+    return _parsed(option, raw, source, folder)
+
+
+def _parsed(option: Option, raw: str, source: str, folder: Path) -> Any:
+    """One value; a path is one from `folder`. Raises pytest.UsageError."""
+    if raw == "" and option.name != "range":  # an empty range is none: see no_range()
+        raise pytest.UsageError(f"{source}: '' cannot be used: give a value, or remove the option")
     try:
         parsed = option.parse(str(raw))
-        return folder / parsed if isinstance(parsed, Path) else parsed
     except ValueError as error:
         raise pytest.UsageError(f"{source}: {raw!r} cannot be used: {error}") from None
+    return folder / parsed if isinstance(parsed, Path) else parsed
 
 
 def no_range(config: pytest.Config) -> bool:

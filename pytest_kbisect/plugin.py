@@ -34,8 +34,9 @@ _ASKING = (
 """pytest's options that only print something and run no test."""
 
 _MARKER = (
-    "kbisect(config, configs, timeout, crash, memory, cpus, runs): what a reproducer needs "
-    "(kernel configuration lines, named configurations, seconds, expected title, MiB, processors, runs)"
+    "kbisect(config, configs, timeout, crash, cmdline, qemu, memory, cpus, runs): what a reproducer needs "
+    "(kernel configuration lines, named configurations, seconds, expected title, kernel arguments, QEMU "
+    "arguments, MiB, processors, runs)"
 )
 
 

@@ -25,15 +25,23 @@ def check(session: Session, items: list[pytest.Item], *, compile_: bool) -> None
     if not compile_ and not answer:
         return
     session.check_host()
+    notes = session.examine(map(reproducers.needs_of, _selected(items)))
+    if not (answer or session.bisecting):  # the bisection has said so once
+        for note in notes:
+            session.events.say_once(f"note: {note}")
     sources = {file.path: file.kind for item in items if (file := item.getparent(reproducers.ReproducerFile))}
     for source, kind in sources.items():
         reproducer_kinds.prepare(source, kind, session.cache)
     if answer:
-        Path(answer).write_text(json.dumps(_selection(session, items)))
+        Path(answer).write_text(json.dumps(_selection(session, items) | {"notes": notes}))
+
+
+def _selected(items: list[pytest.Item]) -> list[pytest.Item]:
+    return [item for item in items if reproducers.OWN_FIXTURE in getattr(item, "fixturenames", ())]
 
 
 def _selection(session: Session, items: list[pytest.Item]) -> dict[str, Any]:
-    selected = [item for item in items if reproducers.OWN_FIXTURE in getattr(item, "fixturenames", ())]
+    selected = _selected(items)
     needs = [reproducers.needs_of(item) for item in selected]
     return {
         "tests": [item.nodeid for item in selected],

@@ -111,6 +111,8 @@ def _bisect(config: pytest.Config, reporter: TerminalReporter) -> int:
         journal = Journal(folder / layout.JOURNAL, workplace.subject_of(config, selection, plan))
         reporter.open(folder / "bisect.log")
         reporter.line(f"results in {folder}", log=False)
+        for note in selection.notes:
+            reporter.note(note)
         for change in workplace.guests_otherwise(config, journal):
             reporter.line(f"note: {change}", log=False)
         if chosen := config.stash.get(WORKERS, None):
@@ -235,6 +237,8 @@ def _guests(config: pytest.Config) -> dict[str, Any]:
         "full_build": options.value(config, "full-build"),
         "arch": options.value(config, "arch"),
         "image": str(options.value(config, "image") or ""),
+        "cmdline": options.value(config, "cmdline"),
+        "qemu": options.value(config, "qemu"),
         "guest": {name: options.value(config, name) for name in named},
     }
 

@@ -36,7 +36,7 @@ class Selection:
     """What a bisection runs at each commit: node ids of one run, their files, what they ask for.
 
     `per_run` of the tests are repeated by run. `memory` (MiB) and `runs` are the most that any of
-    them names, 0 where none does.
+    them names, 0 where none does. `notes` are lines for the user on their guests.
     """
 
     tests: tuple[str, ...]
@@ -46,6 +46,7 @@ class Selection:
     memory: int
     runs: int
     crash: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 class SessionLauncher:
@@ -223,7 +224,7 @@ def _selection(status: int, answer: Path, log: Path) -> Selection:
     known = json.loads(answer.read_text())
     if not known["tests"]:
         raise UsageError("no reproducer selected: none of the tests uses a kernel")
-    for name in ("tests", "files", "crash"):
+    for name in ("tests", "files", "crash", "notes"):
         known[name] = tuple(known[name])
     return Selection(**known)
 

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _FORMAT = 1
-_LATER: Final[Mapping[str, Any]] = {"crash": None, "included": None, "full_build": False}
+_LATER: Final[Mapping[str, Any]] = {
+    "crash": None,
+    "included": None,
+    "full_build": False,
+    "cmdline": [],
+    "qemu": [],
+}
 """Facts that journals had not from the beginning, and what one without stands for; None: any."""
 
 

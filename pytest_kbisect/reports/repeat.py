@@ -19,6 +19,7 @@ from pytest_kbisect import options
 from pytest_kbisect.arch import DEFAULT
 from pytest_kbisect.atomic import replacing
 from pytest_kbisect.errors import HostError
+from pytest_kbisect.guest.arguments import qemu_arguments
 from pytest_kbisect.guest.cpio import Archive
 from pytest_kbisect.guest.disk import escaped, look_at
 from pytest_kbisect.guest.initramfs import FIND_ROOT, INIT, finding_root, own_script
@@ -29,7 +30,7 @@ from pytest_kbisect.reports.text import one_line
 from pytest_kbisect.reports.words import short
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pytest_kbisect.arch import Architecture
     from pytest_kbisect.guest.disk import DiskImage
@@ -141,7 +142,7 @@ def script(
         f"# at {short(commit)} {one_line(title)}",
         "#",
     ]
-    how = _qemu(programs, disk, _guest(story), architecture) if programs else _pytest(story, commit)
+    how = _qemu(story, programs, disk, architecture) if programs else _pytest(story, commit)
     return "\n".join(lines + how) + "\n"
 
 
@@ -154,11 +155,13 @@ def _kernel(architecture: Architecture) -> str:
 
 
 def _qemu(
-    programs: Sequence[Program],
-    disk: DiskImage | None,
-    guest: dict[str, float],
-    architecture: Architecture,
+    story: ReportModel, programs: Sequence[Program], disk: DiskImage | None, architecture: Architecture
 ) -> list[str]:
+    guest = _guest(story)
+    needs = [program.needs for program in programs]
+    cmdline = _each_once(story.result.cmdline, *(need.cmdline for need in needs))
+    arguments = " ".join([kernel_arguments(architecture), *cmdline])
+    extra = qemu_arguments(_each_once(story.result.qemu, *(need.qemu for need in needs)), "repeat.sh")
     memory = max(program.needs.memory or guest["memory"] for program in programs)
     cpus = max(program.needs.cpus or guest["cpus"] for program in programs)
     return [
@@ -174,8 +177,18 @@ def _qemu(
         "    -netdev user,id=net0,restrict=on -device virtio-net-pci,netdev=net0,romfile= \\",
         *_drive(disk),
         f"    -kernel {_kernel(architecture)} -initrd {INITRAMFS} \\",
-        f'    -append "{kernel_arguments(architecture)} ${{ARGUMENTS:-}}"',
+        *([f"    {shlex.join((*extra, '-snapshot'))} \\"] if extra else []),
+        f'    -append "{_quoted(arguments)} ${{ARGUMENTS:-}}"',
     ]
+
+
+def _each_once(*groups: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one for group in groups for one in group))
+
+
+def _quoted(text: str) -> str:
+    """A text as it is written between a shell's double quotes."""
+    return re.sub(r'([\\"$`])', r"\\\1", text)
 
 
 def _drive(disk: DiskImage | None) -> list[str]:

@@ -76,6 +76,10 @@ class Result:
     """Path of the guests' disk image, where they had one."""
     arch: str = DEFAULT.name
     """The architecture of kernels and guests."""
+    cmdline: tuple[str, ...] = ()
+    """Kernel arguments that were given (`--kbisect-cmdline`); those of reproducers are in their files."""
+    qemu: tuple[str, ...] = ()
+    """The same for QEMU (`--kbisect-qemu`)."""
     guest: dict[str, float] = field(default_factory=dict)
     """What guests had where a reproducer named nothing: `memory` (MiB), `cpus`, `timeout` (seconds)."""
 

@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import shutil
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,13 +18,14 @@ from pytest_kbisect.session.events import Events
 from pytest_kbisect.session.session_request import request_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import pytest
 
     from pytest_kbisect.arch import Architecture
     from pytest_kbisect.errors import KbisectError
     from pytest_kbisect.guest.accelerator import Accelerator
+    from pytest_kbisect.guest.devices import Devices
     from pytest_kbisect.guest.disk import DiskImage
     from pytest_kbisect.guest.guests import Guests
     from pytest_kbisect.guest.initramfs import GuestImage
@@ -34,6 +36,10 @@ if TYPE_CHECKING:
     from pytest_kbisect.kernel.tree import LinuxTree
     from pytest_kbisect.needs import Needs
     from pytest_kbisect.session.watching import Places, Watched
+
+
+_CMDLINE = "--kbisect-cmdline, kbisect-cmdline:"
+_QEMU = "--kbisect-qemu, kbisect-qemu:"
 
 
 def _kernel_arguments(kernel: KernelImage) -> str:
@@ -233,21 +239,66 @@ class Session:
         return chosen
 
     def machine(self, kernel: KernelImage, needs: Needs, initramfs: Path | None) -> Machine:
-        """What a guest of this kernel runs on."""
-        from pytest_kbisect.guest.qemu import Machine
+        """What a guest of this kernel runs on. Raises UsageError for a command line that is too long."""
+        from pytest_kbisect.guest import arguments
 
         accelerator = self.accelerator(kernel)
-        return Machine(
+        machine = replace(
+            self._hardware(needs),
             kernel=kernel.image,
             initramfs=initramfs,
+            accelerator=accelerator.name,
+            cpu=accelerator.cpu,
+            kernel_arguments=" ".join(filter(None, (_kernel_arguments(kernel), self.cmdline(needs)))),
+        )
+        arguments.require_length(machine)
+        return machine
+
+    def _hardware(self, needs: Needs) -> Machine:
+        """The same as far as it does not depend on the kernel."""
+        from pytest_kbisect.guest.qemu import Machine
+
+        return Machine(
+            kernel=Path(),
+            initramfs=None,
             disk=self.disk,
             memory=needs.memory or options.value(self._config, "memory"),
             cpus=needs.cpus or options.value(self._config, "cpus"),
-            accelerator=accelerator.name,
-            cpu=accelerator.cpu,
             architecture=self.architecture,
-            kernel_arguments=_kernel_arguments(kernel),
+            extra=self.qemu(needs),
         )
+
+    def cmdline(self, needs: Needs) -> str:
+        """Kernel arguments that the user and a reproducer give. Raises UsageError."""
+        from pytest_kbisect.guest import arguments
+
+        return arguments.kernel_arguments([*options.value(self._config, "cmdline"), *needs.cmdline], _CMDLINE)
+
+    def qemu(self, needs: Needs) -> tuple[str, ...]:
+        """QEMU arguments that the user and a reproducer give. Raises UsageError."""
+        from pytest_kbisect.guest import arguments
+
+        return arguments.qemu_arguments([*options.value(self._config, "qemu"), *needs.qemu], _QEMU)
+
+    def devices(self, needs: Needs) -> Devices:
+        """What QEMU says of the machine that these needs make. Raises UsageError where it refuses it."""
+        from pytest_kbisect.guest import devices
+
+        return devices.require(self._hardware(needs), self.share() / "devices", _QEMU)
+
+    def examine(self, all_needs: Iterable[Needs]) -> tuple[str, ...]:
+        """Check what is asked of guests, before anything is built; what to say of it, in lines.
+
+        Raises UsageError for kernel or QEMU arguments that cannot be used.
+        """
+        lines: dict[str, None] = {}
+        for needs in all_needs:
+            self.cmdline(needs)
+            if fixed := self.devices(needs).fixed:
+                lines[
+                    f"guests with these devices are booted for each run, they cannot be frozen: {fixed}"
+                ] = None
+        return tuple(lines)
 
     @contextlib.contextmanager
     def guest(self, kernel: KernelImage, needs: Needs, name: str) -> Iterator[Guest]:
@@ -256,7 +307,7 @@ class Session:
         machine = self.machine(kernel, needs, self.image.initramfs)
         folder = self.console_folder(name)
         shutil.rmtree(folder, ignore_errors=True)
-        with self._guests.guest(machine, folder) as guest:
+        with self._guests.guest(machine, folder, boot=bool(self.devices(needs).fixed)) as guest:
             yield guest
 
     def watch(self, guest: Guest, kernel: KernelImage) -> Watched | None:
