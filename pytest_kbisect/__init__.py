@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         InfraError,
         KbisectError,
         KernelCrash,
+        PatchError,
         UsageError,
     )
     from pytest_kbisect.fixtures import Compile
@@ -77,6 +78,7 @@ __all__ = [
     "KernelImage",
     "LocalExecutor",
     "Match",
+    "PatchError",
     "Problem",
     "ReproducerKind",
     "RunningSession",
@@ -117,6 +119,7 @@ _HOMES = {
         "InfraError",
         "KbisectError",
         "KernelCrash",
+        "PatchError",
         "UsageError",
     ),
     "fixtures": ("Compile",),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from pytest_kbisect import options, properties
-from pytest_kbisect.errors import BuildError, ConfigError, UsageError
+from pytest_kbisect.errors import BuildError, ConfigError, PatchError, UsageError
 from pytest_kbisect.reproducers import needs_of
 from pytest_kbisect.session.expectation import Expectation
 from pytest_kbisect.session.session_request import request_of
@@ -68,7 +68,7 @@ def kernel(
         built = kbisect_session.kernel(kbisect_configuration)
     except BuildError as error:
         bisecting = kbisect_session.bisecting
-        if isinstance(error, ConfigError) and (not bisecting or asked.strict):
+        if isinstance(error, ConfigError | PatchError) and (not bisecting or asked.strict):
             raise UsageError(str(error)) from None
         if not bisecting:
             raise

@@ -136,6 +136,14 @@ OPTIONS = (
         parse=path,
         many=True,
     ),
+    Option(
+        "patch",
+        "FILE",
+        "apply a patch to each commit before it is built: a mail as git am takes it, or a diff (repeatable)",
+        default=(),
+        parse=path,
+        many=True,
+    ),
     Option("arch", "NAME", "architecture of kernels and guests", default=DEFAULT.name),
     Option(
         "image",
@@ -355,10 +363,18 @@ def architecture(config: pytest.Config) -> Architecture:
 
 
 def build_rules(config: pytest.Config) -> BuildRules:
-    """What holds for each build, of a session's kernel or anything else."""
+    """What holds for each build, of a session's kernel or anything else.
+
+    Raises UsageError for a patch that cannot be read.
+    """
+    from pytest_kbisect.kernel import patches
     from pytest_kbisect.kernel.rules import BuildRules
 
-    return BuildRules(value(config, "store-size") << 30, full=value(config, "full-build"))
+    return BuildRules(
+        value(config, "store-size") << 30,
+        full=value(config, "full-build"),
+        patches=tuple(patch for path in value(config, "patch") for patch in patches.read(path)),
+    )
 
 
 def cache_folder(config: pytest.Config) -> Path:

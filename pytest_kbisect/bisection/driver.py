@@ -105,6 +105,7 @@ def _bisect(config: pytest.Config, reporter: TerminalReporter) -> int:
             raise UsageError("--kbisect-fix needs both ends: A..B, A crashes and B does not")
         selection = selected()
     _check_selection(config, selection)
+    _check_patches(config, tree, ends)
     plan = _plan(config, selection, ends, executor.capacity)
     folder = launcher.folder = workplace.folder_of(config, selection, ends)
     with workplace.held(folder):
@@ -237,6 +238,7 @@ def _guests(config: pytest.Config) -> dict[str, Any]:
         "full_build": options.value(config, "full-build"),
         "arch": options.value(config, "arch"),
         "image": str(options.value(config, "image") or ""),
+        "patches": tuple(map(str, options.value(config, "patch"))),
         "cmdline": options.value(config, "cmdline"),
         "qemu": options.value(config, "qemu"),
         "guest": {name: options.value(config, name) for name in named},
@@ -313,6 +315,16 @@ def _check_selection(config: pytest.Config, selection: Selection) -> None:
     parallel.require_memory(max(selection.memory, 0 if selection.memory else options.value(config, "memory")))
     for fragments in selection.fragments.values():
         _request(config, fragments)
+
+
+def _check_patches(config: pytest.Config, tree: LinuxTree, ends: Range) -> None:
+    """Stop before anything is built if a patch does not apply where the bug must show."""
+    from pytest_kbisect.kernel import patches
+
+    wanted = options.build_rules(config).patches
+    end = ends.good if options.value(config, "fix") else ends.bad
+    others = patches.touching(tree, wanted, ends.good, ends.bad) if wanted and ends.good else ()
+    patches.require(tree, wanted, end, others)
 
 
 def _request(config: pytest.Config, fragments: Iterable[Sequence[str]]) -> ConfigRequest:

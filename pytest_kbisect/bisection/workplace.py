@@ -55,6 +55,7 @@ def subject_of(config: pytest.Config, selection: Selection, plan: Plan) -> dict[
         "fragments": selection.fragments,
         "config": [_digest(path) for path in options.value(config, "config")],
         "crash": sorted(plan.crash),
+        "patches": [_digest(path) for path in options.value(config, "patch")],
         "cmdline": list(options.value(config, "cmdline")),
         "qemu": list(options.value(config, "qemu")),
         "image": _digest_of_image(options.value(config, "image")),

@@ -23,6 +23,7 @@ _LATER: Final[Mapping[str, Any]] = {
     "crash": None,
     "included": None,
     "full_build": False,
+    "patches": [],
     "cmdline": [],
     "qemu": [],
 }

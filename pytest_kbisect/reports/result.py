@@ -76,6 +76,8 @@ class Result:
     """Path of the guests' disk image, where they had one."""
     arch: str = DEFAULT.name
     """The architecture of kernels and guests."""
+    patches: tuple[str, ...] = ()
+    """Files with patches that were applied to each commit where they apply (`--kbisect-patch`)."""
     cmdline: tuple[str, ...] = ()
     """Kernel arguments that were given (`--kbisect-cmdline`); those of reproducers are in their files."""
     qemu: tuple[str, ...] = ()

@@ -319,7 +319,7 @@ class Session:
 
         key = kernel.signature, functions
         if key not in self._places:
-            self._places[key] = watching.find(kernel, functions, self.tree, self.commit)
+            self._places[key] = watching.find(kernel, functions, self.tree, kernel.source)
         watched = watching.watch(guest, self._places[key], self.folder / "stub", idle=self.request.idle)
         if watched.trouble:
             self.events.say_once(
