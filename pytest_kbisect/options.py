@@ -126,6 +126,21 @@ OPTIONS = (
         "build nothing; show the conclusion from a journal, a bisection log or a git bisect log",
         parse=path,
     ),
+    Option(
+        "known",
+        "LOG",
+        "verdicts that are known already: a git bisect log, a journal, or lines: good COMMIT 3 runs (repeatable)",
+        default=(),
+        parse=path,
+        many=True,
+    ),
+    Option(
+        "known-trust",
+        "P",
+        "probability that a known verdict is right: runs can outvote it",
+        default=0.9,
+        parse=_fraction,
+    ),
     Option("kernel", "DIR", "git tree of Linux to build from; it is only read", parse=path),
     Option("commit", "REV", "the commit to build in an ordinary run", default="HEAD"),
     Option(

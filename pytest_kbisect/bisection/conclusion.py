@@ -6,12 +6,14 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pytest_kbisect.bisection import known_log
 from pytest_kbisect.enrichment import attempt
 from pytest_kbisect.evidence.outcome import Outcome
 from pytest_kbisect.history.candidates import GOOD_END
 from pytest_kbisect.kernel.maintainers import Recipients, recipients
 from pytest_kbisect.reports import bisectlog
 from pytest_kbisect.reports.result import Result
+from pytest_kbisect.reports.words import short
 from pytest_kbisect.strategies.release_tags import parse_release
 from pytest_kbisect.strategies.strategy import AnswerKind
 
@@ -40,7 +42,7 @@ def result_of(finding: Finding) -> Result:
     return Result(
         kind=answer.kind.value,
         range=(search.good, search.sha(search.history.bad_end)),
-        named_good=finding.named_good,
+        named_good=finding.plan.ends.named_good,
         culprit=search.sha(answer.culprit) if answer.culprit is not None else "",
         title=search.history.title(answer.culprit) if answer.culprit is not None else "",
         confidence=answer.confidence,
@@ -67,6 +69,13 @@ def result_of(finding: Finding) -> Result:
         fix=search.rules.fix,
         commits=len(search.history),
         confirmation=_confirmation(finding),
+        known=known_log.facts(
+            finding.plan.known,
+            finding.plan.trust,
+            search.history,
+            lambda index: _affected(search, index, answer),
+            fix=search.rules.fix,
+        ),
     )
 
 
@@ -150,7 +159,11 @@ def _affected(search: Search, index: int, answer: Answer) -> bool | None:
 def last_words(finding: Finding, result: Result, tree: LinuxTree, note: Callable[[str], None]) -> list[str]:
     """The answer in words: the first bad commit as git shows it, signatures, times."""
     word = "good" if result.fix else "bad"
-    lines = []
+    lines = [
+        f"# outvoted: {short(one['commit'])} is {one['verdict']} ({one['where']})"
+        for one in result.known
+        if one["outvoted"]
+    ]
     if result.culprit:
         what = "git does not show the culprit"
         shown = attempt(what, lambda: tree.describe(result.culprit).text, "", note)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_kbisect import arch, layout, options, parallel, reproducers
-from pytest_kbisect.bisection import conclusion, registry, replaying, workplace
+from pytest_kbisect.bisection import conclusion, known_log, registry, replaying, workplace
 from pytest_kbisect.bisection.commit_request import Share
 from pytest_kbisect.bisection.experiment_runner import Ahead, ExperimentRunner
 from pytest_kbisect.bisection.launcher import Selection, SessionLauncher
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from pytest_kbisect.bisection.known_log import Known
     from pytest_kbisect.bisection.stages import Finding
     from pytest_kbisect.evidence.outcome import CommitResult
     from pytest_kbisect.kernel.config import ConfigRequest
@@ -106,7 +107,7 @@ def _bisect(config: pytest.Config, reporter: TerminalReporter) -> int:
         selection = selected()
     _check_selection(config, selection)
     _check_patches(config, tree, ends)
-    plan = _plan(config, selection, ends, executor.capacity)
+    plan = replace(_plan(config, selection, ends, executor.capacity), known=_known(config, tree, ends))
     folder = launcher.folder = workplace.folder_of(config, selection, ends)
     with workplace.held(folder):
         journal = Journal(folder / layout.JOURNAL, workplace.subject_of(config, selection, plan))
@@ -164,7 +165,21 @@ def _plan(config: pytest.Config, selection: Selection, ends: Range, capacity: in
         at_once=at_once,
         budget=options.value(config, "budget"),
         crash=frozenset(selection.crash),
+        trust=options.value(config, "known-trust"),
     )
+
+
+def _known(config: pytest.Config, tree: LinuxTree, ends: Range) -> tuple[Known, ...]:
+    """The verdicts that the user has. Raises UsageError for what cannot be used."""
+    paths, fix = options.value(config, "known"), options.value(config, "fix")
+    if paths and not registry.strategy(config).probabilistic:
+        raise UsageError(
+            f"--kbisect-known needs a strategy that weighs evidence: use --kbisect-strategy bayes instead of "
+            f"{options.value(config, 'strategy')}"
+        )
+    known = known_log.read(paths, tree, fix=fix)
+    known_log.check_ends(known, ends, fix=fix)
+    return known
 
 
 def _symbolized(

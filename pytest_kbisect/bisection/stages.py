@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_kbisect.bisection import hints
+from pytest_kbisect.bisection import hints, known_log
 from pytest_kbisect.bisection.commit_request import CommitRequest
 from pytest_kbisect.bisection.reverting import RevertCheck, after_revert
 from pytest_kbisect.bisection.search import Rules, Search
@@ -30,6 +30,7 @@ from pytest_kbisect.strategies.strategy import AnswerKind, Problem
 
 if TYPE_CHECKING:
     from pytest_kbisect.bisection.experiment_runner import ExperimentRunner
+    from pytest_kbisect.bisection.known_log import Known
     from pytest_kbisect.history.ancestry import Weights
     from pytest_kbisect.kernel.tree import LinuxTree, Range
     from pytest_kbisect.reports.terminal import TerminalReporter
@@ -52,7 +53,8 @@ class Plan:
 
     `runs` of a commit where no strategy says how many; `width` runs go side by side, at each of `at_once`
     commits (more at one that is tested alone); `crash` are the titles that the reproducers name; `budget`
-    in seconds of all sessions together.
+    in seconds of all sessions together; `known` are verdicts of the user's, each right with probability
+    `trust`.
     """
 
     ends: Range
@@ -64,19 +66,21 @@ class Plan:
     at_once: int = 1
     budget: float | None = None
     crash: frozenset[str] = field(default_factory=frozenset)
+    known: tuple[Known, ...] = ()
+    trust: float = 0.9
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """How a bisection ended: the search with all it knows, its answer, and the check by a revert.
 
-    `named_good` is the good end that was named, where it is on another branch.
+    `plan` is what was wanted.
     """
 
     search: Search
     answer: Answer
     revert: RevertCheck
-    named_good: str = ""
+    plan: Plan
 
 
 class Bisection:
@@ -96,7 +100,7 @@ class Bisection:
         self._say.lines(bisectlog.start(ends.good if self._plan.fix else ends.bad, fix=self._plan.fix))
         search, answer = self._between(ends.good) if ends.good else self._from_a_release()
         check = self._revert_check(search, answer)
-        return Finding(search, after_revert(answer, check), check, self._plan.ends.named_good)
+        return Finding(search, after_revert(answer, check), check, self._plan)
 
     @property
     def _trusted(self) -> bool:
@@ -172,6 +176,7 @@ class Bisection:
             reported=GOOD_END if plan.fix else history.bad_end,
             trusted=self._trusted,
         )
+        self._take_known(history, evidence)
         return Search(
             good,
             history,
@@ -190,6 +195,17 @@ class Bisection:
             ),
         )
 
+    def _take_known(self, history: History, evidence: Evidence) -> None:
+        """Say what the user's verdicts come to, and note them; what he skips is not tested."""
+        known = self._plan.known
+        if known:
+            self._say.lines(f"# {words}" for words in known_log.words(known, history, fix=self._plan.fix))
+        note = known_log.to_note(known, self._plan.trust)
+        if note != {name: (self._runner.journal.noted(known_log.NOTE) or {}).get(name, []) for name in note}:
+            self._runner.journal.note(known_log.NOTE, note)
+        for at, tested in known_log.skipped(known, history):
+            evidence.add(at, tested)
+
     def _strategy(self, history: History, prior: Weights | None = None) -> Strategy:
         plan = self._plan
         problem = Problem(
@@ -200,6 +216,7 @@ class Bisection:
             trusted=self._trusted,
             prices=Prices(**_GUESS, width=plan.width),
             prior=prior,
+            known=known_log.verdicts(plan.known, history, plan.trust),
         )
         return plan.strategy.make(problem)
 

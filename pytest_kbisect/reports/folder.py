@@ -121,9 +121,9 @@ def _kernel(story: ReportModel, cache: Path) -> Iterator[Path | None]:
 
 
 def _copy_reproducers(story: ReportModel) -> None:
-    """Keep the reproducers as they were; one that was changed since is not what found the answer."""
+    """Keep reproducers and patches as they were; one that was changed since is not what found the answer."""
     taken: set[str] = set()
-    for name, digest in story.sources.items():
+    for name, digest in (*story.sources.items(), *story.patches.items()):
         _copy_unchanged(Path(name), digest, story.folder / REPRODUCERS / _free_name(Path(name), taken))
     for name, digest in story.included.items():
         _copy_unchanged(Path(name), digest, story.folder / REPRODUCERS / _as_included(name, story.sources))

@@ -16,6 +16,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from typing import TYPE_CHECKING
 
+from pytest_kbisect.reports.conditions import sentence
 from pytest_kbisect.reports.text import one_line, plain
 from pytest_kbisect.reports.trailers import fixes, regzbot, without
 from pytest_kbisect.reports.words import count, percent, short
@@ -128,6 +129,7 @@ def _text(story: ReportModel, attached: list[str]) -> str:
         f"The crash, at {short(story.crashing.commit)}:" if story.crashing else "The crash:",
         story.crash[:_CRASH].strip("\n"),
         _compiler(story),
+        _wrapped(sentence(story)),
         f"Attached: {', '.join(attached)}" if attached else "",
     ]
     if fixes(story):

@@ -62,6 +62,7 @@ def read(folder: Path) -> ReportModel:
         crash_report=str(stored.get("crash_report") or ""),
         sources=dict(subject.get("reproducers") or {}),
         included=dict(subject.get("included") or {}),
+        patches=dict(zip(result.patches, subject.get("patches") or (), strict=False)),
         reproducers=_copies(folder),
         config=CONFIG if (folder / CONFIG).is_file() else "",
         versions=stored.get("versions") or {},

@@ -68,6 +68,9 @@ class Result:
     """The name of the configuration that it was seen with, where the reproducer names any."""
     crash_signature: str = ""
     """Of the kernel that crashed; `culprit_signature` stands for those of all configurations."""
+    known: tuple[dict[str, Any], ...] = ()
+    """Verdicts that the user gave (`--kbisect-known`), of commits of the range: commit, title, verdict, runs
+    (or None), where (file and line), trust, and outvoted: whether the answer says otherwise (None: unknown)."""
     command: tuple[str, ...] = ()
     """Words that repeat the bisection."""
     full_build: bool = False

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pytest_kbisect.evidence.by_kernel import Evidence, Prices
+    from pytest_kbisect.evidence.known_verdict import KnownVerdict
     from pytest_kbisect.evidence.run_counts import RunCounts
     from pytest_kbisect.history.ancestry import Weights
     from pytest_kbisect.history.candidates import History
@@ -114,7 +115,7 @@ class Problem:
     `runs` is the number of runs of a commit if the strategy has no opinion; `confidence` the wanted
     probability of the answer. With `fix` the fix is looked for: the good end shows the bug. `trusted`: the
     user has named the good end. `prior` weighs the commits (any scale, by index); None: all alike. `prices`
-    are guesses.
+    are guesses. `known` are verdicts of commits that the user has from elsewhere, each with its trust.
     """
 
     history: History
@@ -124,6 +125,7 @@ class Problem:
     trusted: bool = True
     prices: Prices | None = None
     prior: Weights | None = None
+    known: tuple[KnownVerdict, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,7 @@ class StrategyKind:
     """A strategy that `--kbisect-strategy` can name, and what makes it for a problem.
 
     `probabilistic`: it knows how likely each commit is. Then it is made again with a prior once the crash was
-    seen, may name several experiments at a time, and has kernels built ahead.
+    seen, may name several experiments at a time, has kernels built ahead, and weighs known verdicts.
     """
 
     name: str

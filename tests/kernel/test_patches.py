@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_kbisect.errors import PatchError, UsageError
+from pytest_kbisect.errors import BuildError, PatchError, UsageError
 from pytest_kbisect.kernel import config, patches
 from pytest_kbisect.kernel.patches import Patch, Patched
 from pytest_kbisect.kernel.provide import provide
@@ -139,7 +139,9 @@ def test_one_that_applies_nowhere_is_found_before_anything_is_built(linux, tree,
     bad = linux.commit("other", {FILE: text(line20="int another;")})
     wanted = patches.read(fix)
     patches.require(tree, wanted, good, ())
-    with pytest.raises(UsageError, match=f"fix.patch does not apply: {FILE}:18 at {bad[:12]}, the end that must"):
+    with pytest.raises(
+        UsageError, match=f"fix.patch does not apply: {FILE}:18 at {bad[:12]}, the end that must"
+    ):
         patches.require(tree, wanted, bad, patches.touching(tree, wanted, good, bad))
     later = linux.commit("later", {"init/else.c": ""})
     worse = linux.commit("worse", {FILE: text(line20="int worse;")})
@@ -179,6 +181,6 @@ def test_a_patch_that_breaks_the_build_breaks_it_at_the_users_commit(linux, tree
     linux.commit("broken", {"init/main.c": "nonsense\n"})
     broken = Patch("break.patch", linux.git("diff", "HEAD~1", "HEAD").encode() + b"\n")
     rules = BuildRules(10 << 30, patches=(broken,))
-    with pytest.raises(Exception, match=f"^{linux.base[:12]} does not build"):
-        with provide(tree, linux.base, config.request(), jobs=1, rules=rules):
-            pass
+    failing = provide(tree, linux.base, config.request(), jobs=1, rules=rules)
+    with pytest.raises(BuildError, match=f"^{linux.base[:12]} does not build"), failing:
+        pass

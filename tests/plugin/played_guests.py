@@ -3,7 +3,8 @@
 A pytest plugin (`-p played_guests`). Everything else is real: the driver, its sessions, the builds of a
 miniature Linux, the store, the reports. A kernel that has `plays:WORD` among its data plays: `crash` crashes
 in each run, `crash/2` in every other one, `no-boot` does not come up, `console` prints what the file named by
-PLAYED_CONSOLE holds. One without runs well.
+PLAYED_CONSOLE holds. `crash+ARGUMENT` crashes only where the kernel's or QEMU's arguments have that. One
+without runs well.
 """
 
 from __future__ import annotations
@@ -77,7 +78,9 @@ class Guest:
 @contextlib.contextmanager
 def guest(self, kernel, needs, name):
     found = re.search(rb"plays:([^\0]*)\0", kernel.vmlinux.read_bytes())
-    word = found[1].decode() if found else ""
+    word, _, wanted = (found[1].decode() if found else "").partition("+")
+    if wanted not in f"{self.cmdline(needs)} {' '.join(self.qemu(needs))}":
+        word = ""
     if word == "no-boot":
         raise BootError("hang", "boot failed: no word")
     number = re.search(r"run(\d+)", name)
