@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_kbisect import arch, layout, options, parallel, reproducers
-from pytest_kbisect.bisection import conclusion, known_log, registry, replaying, workplace
+from pytest_kbisect.bisection import asking, conclusion, controls, registry, replaying, workplace
 from pytest_kbisect.bisection.commit_request import Share
 from pytest_kbisect.bisection.experiment_runner import Ahead, ExperimentRunner
 from pytest_kbisect.bisection.launcher import Selection, SessionLauncher
@@ -93,21 +93,37 @@ def _bisect(config: pytest.Config, reporter: TerminalReporter) -> int:
     executor = registry.executor(config)
     cache = options.cache_folder(config)
     tree = LinuxTree(path, cache)
-    session_of(config).check_host()
+    asks = options.value(config, "ask")
+    asking.check(config, asks=asks)
+    session_of(config).check_host(guests=not asks or options.value(config, "shell"))
+    if asks:
+        with asking.terminal(config) as read:
+            return _search(config, tree, asking.launcher(config, tree, reporter, read), reporter, None)
     launcher = SessionLauncher(
         [str(argument) for argument in config.invocation_params.args],
         config.invocation_params.dir,
         cache=cache,
         executor=executor,
     )
+    return _search(config, tree, launcher, reporter, executor.capacity)
+
+
+def _search(
+    config: pytest.Config,
+    tree: LinuxTree,
+    launcher: SessionLauncher | asking.AskLauncher,
+    reporter: TerminalReporter,
+    capacity: int | None,
+) -> int:
+    """The bisection, with what tests its commits; `capacity` is as for _plan."""
     with launcher.selecting() as selected:  # which takes its time; so does the log of the range
         ends = tree.parse_range(options.value(config, "range"))
         if options.value(config, "fix") and not ends.good:
             raise UsageError("--kbisect-fix needs both ends: A..B, A crashes and B does not")
         selection = selected()
     _check_selection(config, selection)
-    _check_patches(config, tree, ends)
-    plan = replace(_plan(config, selection, ends, executor.capacity), known=_known(config, tree, ends))
+    controls.check(config, tree, ends)
+    plan = _plan(config, selection, ends, capacity, known=controls.known(config, tree, ends))
     folder = launcher.folder = workplace.folder_of(config, selection, ends)
     with workplace.held(folder):
         journal = Journal(folder / layout.JOURNAL, workplace.subject_of(config, selection, plan))
@@ -121,7 +137,7 @@ def _bisect(config: pytest.Config, reporter: TerminalReporter) -> int:
             reporter.line(f"guests: {chosen.count} at a time, {chosen.why}", log=False)
         if plan.at_once > 1:
             reporter.line(f"commits: {plan.at_once} at a time, {plan.width} guests each", log=False)
-        here = executor.capacity is None
+        here = capacity is None
         with _ahead(config, selection, plan, here=here) as ahead:
             share = _share(config, plan) if here else None
             runner = ExperimentRunner(
@@ -131,7 +147,7 @@ def _bisect(config: pytest.Config, reporter: TerminalReporter) -> int:
                 share=share,
                 observe=partial(_tested, config, reporter),
             )
-            finding = Bisection(plan, tree, runner, reporter).run()
+            finding = _found(plan, tree, runner, reporter)
         final = replace(conclusion.result_of(finding), command=_command(config), **_guests(config))
         stored = _store(final, folder, reporter)  # what follows adds to the answer, and cannot take it away
         final = conclusion.looked_up(final, tree, reporter.note)
@@ -147,14 +163,32 @@ def _bisect(config: pytest.Config, reporter: TerminalReporter) -> int:
     return _exit_code(finding, plan, final)
 
 
-def _plan(config: pytest.Config, selection: Selection, ends: Range, capacity: int | None) -> Plan:
+def _found(plan: Plan, tree: LinuxTree, runner: ExperimentRunner, reporter: TerminalReporter) -> Finding:
+    """Go on from the journal; an answer that a person takes back is not in it any more."""
+    while True:
+        try:
+            return Bisection(plan, tree, runner, reporter).run()
+        except asking.UndoError:
+            runner.journal.undo()
+            reporter.restart()
+            reporter.line("kbisect: the last answer is taken back", log=False, level=ANSWER)
+
+
+def _plan(
+    config: pytest.Config,
+    selection: Selection,
+    ends: Range,
+    capacity: int | None,
+    *,
+    known: tuple[Known, ...],
+) -> Plan:
     """`capacity`: sessions that have a machine of their own at a time; None: all share this one."""
     guests, strategy = _width(config), registry.strategy(config)
     at_once = options.value(config, "at-once") or capacity or parallel.commits_at_once(guests)
     if capacity is not None:
         at_once = min(at_once, capacity)
-    if not strategy.probabilistic:
-        at_once = 1  # git bisect's order, for one, has one commit next
+    if options.value(config, "ask") or not strategy.probabilistic:
+        at_once = 1  # there is one person; git bisect's order, for one, has one commit next
     return Plan(
         ends=ends,
         fix=options.value(config, "fix"),
@@ -165,21 +199,12 @@ def _plan(config: pytest.Config, selection: Selection, ends: Range, capacity: in
         at_once=at_once,
         budget=options.value(config, "budget"),
         crash=frozenset(selection.crash),
+        known=known,
         trust=options.value(config, "known-trust"),
+        paths=options.value(config, "paths"),
+        first_parent=options.value(config, "first-parent"),
+        into_merge=options.value(config, "into-merge"),
     )
-
-
-def _known(config: pytest.Config, tree: LinuxTree, ends: Range) -> tuple[Known, ...]:
-    """The verdicts that the user has. Raises UsageError for what cannot be used."""
-    paths, fix = options.value(config, "known"), options.value(config, "fix")
-    if paths and not registry.strategy(config).probabilistic:
-        raise UsageError(
-            f"--kbisect-known needs a strategy that weighs evidence: use --kbisect-strategy bayes instead of "
-            f"{options.value(config, 'strategy')}"
-        )
-    known = known_log.read(paths, tree, fix=fix)
-    known_log.check_ends(known, ends, fix=fix)
-    return known
 
 
 def _symbolized(
@@ -253,6 +278,7 @@ def _guests(config: pytest.Config) -> dict[str, Any]:
         "full_build": options.value(config, "full-build"),
         "arch": options.value(config, "arch"),
         "image": str(options.value(config, "image") or ""),
+        "asked": options.value(config, "ask"),
         "patches": tuple(map(str, options.value(config, "patch"))),
         "cmdline": options.value(config, "cmdline"),
         "qemu": options.value(config, "qemu"),
@@ -330,16 +356,6 @@ def _check_selection(config: pytest.Config, selection: Selection) -> None:
     parallel.require_memory(max(selection.memory, 0 if selection.memory else options.value(config, "memory")))
     for fragments in selection.fragments.values():
         _request(config, fragments)
-
-
-def _check_patches(config: pytest.Config, tree: LinuxTree, ends: Range) -> None:
-    """Stop before anything is built if a patch does not apply where the bug must show."""
-    from pytest_kbisect.kernel import patches
-
-    wanted = options.build_rules(config).patches
-    end = ends.good if options.value(config, "fix") else ends.bad
-    others = patches.touching(tree, wanted, ends.good, ends.bad) if wanted and ends.good else ()
-    patches.require(tree, wanted, end, others)
 
 
 def _request(config: pytest.Config, fragments: Iterable[Sequence[str]]) -> ConfigRequest:

@@ -55,8 +55,8 @@ class Known:
 def read(paths: Iterable[Path], tree: LinuxTree, *, fix: bool) -> tuple[Known, ...]:
     """The verdicts in some files. Good means without the bug, also where its fix is looked for.
 
-    Raises UsageError for what cannot be read, for a commit that is not in the tree, and for one that is called
-    both good and bad.
+    Raises UsageError for what cannot be read, for a commit that is not in the tree, and for one that is
+    called both good and bad.
     """
     found: dict[str, Known] = {}
     for path in paths:

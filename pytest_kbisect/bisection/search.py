@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from pytest_kbisect.bisection import merges
 from pytest_kbisect.bisection.commit_request import CommitRequest
 from pytest_kbisect.bisection.remarks import remarks
 from pytest_kbisect.bisection.search_state import SearchState
@@ -74,7 +75,9 @@ class Search(SearchState):
         self._weighed = rules.reweigh is None
         # What was found since in a search does not change how the walk that led to it went.
         for tested in (
-            runner.of_phase("range") if rules.phase == "range" else runner.of_phase("range", "search")
+            runner.of_phase("range")
+            if rules.phase == "range"
+            else runner.of_phase("range", "search", merges.PHASE)
         ):
             if tested.commit == good or history.index(tested.commit) is not None:
                 self._take(tested)

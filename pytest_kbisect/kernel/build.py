@@ -50,6 +50,8 @@ class Built:
     sources: Sources
     ccache: tuple[int, int]
     """Compilations that the compiler cache had, and had not."""
+    make: Make
+    """Makes more in the same slot."""
 
 
 @contextlib.contextmanager
@@ -162,6 +164,7 @@ def _attempt(
         seconds=seconds,
         sources=read,
         ccache=ccache.counted(make.log.parent),
+        make=make,
     )
 
 

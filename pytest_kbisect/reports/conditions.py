@@ -22,6 +22,11 @@ def conditions(story: ReportModel) -> Iterator[tuple[str, str]]:
         yield "Patches", f"{names} (applied to each commit that does not contain them)"
     if result.known:
         yield "Known verdicts", _known(result.known)
+    if result.paths:
+        yield "Paths", f"{one_line(' '.join(result.paths))} (their commits were searched first)"
+    if result.first_parent:
+        merge = f", then the commits of the merge {short(result.merge)}" if result.merge else ""
+        yield "Commits", f"the first-parent line{merge}"
     if result.cmdline:
         yield "Kernel arguments", one_line(" ".join(result.cmdline))
     if result.qemu:
@@ -29,7 +34,7 @@ def conditions(story: ReportModel) -> Iterator[tuple[str, str]]:
 
 
 def _known(known: Sequence[Mapping[str, Any]]) -> str:
-    """How many verdicts the user gave, how far they were trusted, and which of them the answer contradicts."""
+    """How many verdicts the user gave, how far they were trusted, and which the answer contradicts."""
     wrong = [one for one in known if one.get("outvoted")]
     listed = ", ".join(
         f"{short(str(one['commit']))} {one['verdict']} ({one_line(str(one['where']))})" for one in wrong

@@ -126,7 +126,7 @@ def _text(story: ReportModel, attached: list[str]) -> str:
         f'  {short(story.result.culprit)} ("{one_line(story.result.title)}")',
         regzbot(story),
         *map(_wrapped, _findings(story)),
-        f"The crash, at {short(story.crashing.commit)}:" if story.crashing else "The crash:",
+        _at(story) if story.crash else "",
         story.crash[:_CRASH].strip("\n"),
         _compiler(story),
         _wrapped(sentence(story)),
@@ -137,6 +137,10 @@ def _text(story: ReportModel, attached: list[str]) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
+def _at(story: ReportModel) -> str:
+    return f"The crash, at {short(story.crashing.commit)}:" if story.crashing else "The crash:"
+
+
 def _wrapped(text: str) -> str:
     return textwrap.fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
 
@@ -145,9 +149,10 @@ def _findings(story: ReportModel) -> Iterator[str]:
     """The outcomes, how often they occurred, and the confidence."""
     seen, what = story.confirmation, "fix" if story.fix else "culprit"
     at = seen.culprit or (story.culprit and (story.culprit.crashed, story.culprit.crashed + story.culprit.ok))
-    words = (
-        f"The reproducer crashed the kernel in {at[0]} of {count(at[1], 'run')} at this commit" if at else ""
-    )
+    shown = "A person saw the bug" if story.result.asked else "The reproducer crashed the kernel"
+    tries = "try" if story.result.asked else "run"
+    plural = "tries" if story.result.asked else ""
+    words = f"{shown} in {at[0]} of {count(at[1], tries, plural)} at this commit" if at else ""
     if at and seen.parent:
         words += f" and in {seen.parent[0]} of {seen.parent[1]} at its parent"
     if words:

@@ -233,7 +233,7 @@ def write(
         with replacing(story.folder / INITRAMFS) as unfinished:
             make = initramfs_for_disk if disk else initramfs
             unfinished.write_bytes(make(programs, busybox, _guest(story)["timeout"]))
-    elif not story.command:
+    elif not story.command or story.result.asked:
         return
     path = story.folder / "repeat.sh"
     path.write_text(script(story, programs, disk, architecture), encoding="utf-8")

@@ -73,14 +73,15 @@ class Session:
     def close(self) -> None:
         self._resources.close()
 
-    def check_host(self) -> None:
-        """Check what would fail at the first kernel or guest. Raises HostError or UsageError."""
+    def check_host(self, *, guests: bool = True) -> None:
+        """Check what would fail at the first kernel, or guest. Raises HostError or UsageError."""
         from pytest_kbisect import host
         from pytest_kbisect.kernel import host_limits
 
         _ = self.disk  # raises where it cannot be used
         host_limits.require_path(self.cache)
-        absent = host.missing(host.Purpose.BUILD, host.Purpose.GUEST, architecture=self.architecture)
+        purposes = (host.Purpose.BUILD, *([host.Purpose.GUEST] if guests else []))
+        absent = host.missing(*purposes, architecture=self.architecture)
         host.require_tools(tool for tool in absent if not tool.optional)
         try:
             self.cache.mkdir(parents=True, exist_ok=True)
