@@ -70,7 +70,7 @@ def require(machine: Machine, folder: Path, where: str) -> Devices:
     found = known(machine, folder)
     if found.refused:
         raise UsageError(
-            f"{where}: QEMU refuses {shlex.join(machine.extra)}: {found.refused}: change the arguments"
+            f"{where}: QEMU refuses {shlex.join(machine.extra)}: {found.refused}: check the arguments"
         )
     return found
 

@@ -110,7 +110,9 @@ def _run(built: Built, commit: str, targets: list[str]) -> None:
         cause = diagnosis.root_cause(built.make.lines, (f"{built.make.slot.tree}/",))
         said = cause[0] if cause else built.make.lines[-1].strip()
         raise BuildError(
-            f"{commit[:12]}: make {targets[-1]} fails: {said}", cause=cause, log=str(built.make.log)
+            f"{commit[:12]}: make {targets[-1]} fails: {said}: see {built.make.log}",
+            cause=cause,
+            log=str(built.make.log),
         ) from None
     finally:
         output.end()

@@ -125,7 +125,7 @@ def to_build(linux: LinuxTree, commit: str, patches: Sequence[Patch]) -> str:
     """
     found = with_patches(linux, commit, patches)
     if found.conflict:
-        raise PatchError(f"{commit[:12]}: {found.conflict}")
+        raise PatchError(f"{commit[:12]}: {found.conflict}: give a patch that applies there")
     return found.commit
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from asked_person import Person
+from miniature import MAIN
 from whole import Place
 
 from pytest_kbisect.bisection import answers
@@ -66,14 +68,31 @@ def test_a_word_counts_for_the_tries_that_were_asked_for() -> None:
 
 
 @pytest.fixture
+def sit_down():
+    """A person at a terminal, who is gone at the end of the test."""
+    with ExitStack() as there:
+        yield lambda *words, **more: there.enter_context(Person(*words, **more))
+
+
+STEPS = 12
+
+
+@pytest.fixture
 def place(tmp_path: Path) -> Place:
+    """Its kernel has a header for each step: each commit makes another kernel, and can be taken back."""
     place = Place(tmp_path)
     (tmp_path / "crash.sh").unlink()
+    headers = {f"include/linux/step{n}.h": "\n" for n in range(STEPS)}
+    includes = "".join(f"#include <linux/step{n}.h>\n" for n in range(STEPS))
+    place.linux.base = place.linux.commit("headers", {"init/main.c": includes + MAIN, **headers})
     return place
 
 
-def steps(place: Place, count: int = 12) -> list[str]:
-    return [place.change(f"step {n}") for n in range(count)]
+def steps(place: Place, count: int = STEPS) -> list[str]:
+    return [
+        place.linux.commit(f"step {n}", {f"include/linux/step{n}.h": f"const int step{n} = {n};\n"})
+        for n in range(count)
+    ]
 
 
 def by(commits: list[str], culprit: int, *, bad: str = "bad"):
@@ -90,9 +109,9 @@ def by(commits: list[str], culprit: int, *, bad: str = "bad"):
 
 @whole
 @needs_tools
-def test_a_person_is_the_test(place: Place) -> None:
+def test_a_person_is_the_test(place: Place, sit_down) -> None:
     commits = steps(place)
-    person = Person(place)
+    person = sit_down(place)
     first = person.question()
     assert re.search(rf"kbisect: {commits[-1][:12]} step 11: how often does the bad end crash", first)
     image = re.search(r"kbisect: kernel +(\S+)\n", first)
@@ -123,11 +142,11 @@ def test_a_person_is_the_test(place: Place) -> None:
 
 @whole
 @needs_tools
-def test_it_can_be_left_and_continued_a_day_later_and_answers_be_taken_back(place: Place) -> None:
+def test_it_can_be_left_and_continued_a_day_later_and_answers_be_taken_back(place: Place, sit_down) -> None:
     (place.path / "later.py").write_text("import time\nnow = time.time\ntime.time = lambda: now() + 86400\n")
     commits = steps(place)
     knows = by(commits, 4)
-    person = Person(place)
+    person = sit_down(place)
     for _ in range(3):
         person.question()
         commit, title, _ = person.asked[-1]
@@ -139,7 +158,7 @@ def test_it_can_be_left_and_continued_a_day_later_and_answers_be_taken_back(plac
     known = [one["tested"]["commit"] for one in place.journal() if one["kind"] == "tested"]
     assert len(known) == 3
 
-    person = Person(place, "-p", "later", PYTHONPATH=str(place.path))
+    person = sit_down(place, "-p", "later", PYTHONPATH=str(place.path))
     person.question()
     assert person.asked[-1][0] == open_question, "nothing is asked again"
     wrong = "good" if knows(*person.asked[-1][:2]) == "bad" else "bad"
@@ -152,7 +171,7 @@ def test_it_can_be_left_and_continued_a_day_later_and_answers_be_taken_back(plac
     person.type("quit")
     assert person.question() == ""
 
-    person = Person(place)
+    person = sit_down(place)
     person.question()
     assert person.asked[-1][0] == open_question, "what was taken back is not known any more"
     person.type(knows(*person.asked[-1][:2]))
@@ -168,7 +187,7 @@ def test_it_can_be_left_and_continued_a_day_later_and_answers_be_taken_back(plac
 
 @whole
 @needs_tools
-def test_a_flaky_bug_and_commits_that_cannot_be_tested(place: Place) -> None:
+def test_a_flaky_bug_and_commits_that_cannot_be_tested(place: Place, sit_down) -> None:
     commits = steps(place)
     at = {commit[:12]: n for n, commit in enumerate(commits)}
 
@@ -178,7 +197,7 @@ def test_a_flaky_bug_and_commits_that_cannot_be_tested(place: Place) -> None:
             return "skip"
         return "0 of 12" if n < 8 or title.startswith("Revert") else "5 of 12"
 
-    person = Person(place)
+    person = sit_down(place)
     assert person.go_on(answer) == ExitCode.FOUND, person.out
     told = place.result()
     assert told["culprit"] == commits[8]
@@ -190,7 +209,7 @@ def test_a_flaky_bug_and_commits_that_cannot_be_tested(place: Place) -> None:
 
 @whole
 @needs_tools
-def test_a_command_takes_the_kernel_to_the_machine(place: Place) -> None:
+def test_a_command_takes_the_kernel_to_the_machine(place: Place, sit_down) -> None:
     """With modules and packages; it fails once, and once for good."""
     commits = steps(place, 5)
     (place.path / "modular.config").write_text("CONFIG_MODULES=y\n")
@@ -208,7 +227,7 @@ test ! -f "refuse-$KBISECT_COMMIT"
     )
     (place.path / f"refuse-{commits[2]}").touch()
     options = ["--kbisect-config=modular.config", f"--kbisect-deliver=sh {place.path}/deliver.sh"]
-    person = Person(place, *options, "--kbisect-package=bindeb-pkg")
+    person = sit_down(place, *options, "--kbisect-package=bindeb-pkg")
     text = person.question()
     assert f"installed {commits[-1]}\n" in text
     assert "kbisect: --kbisect-deliver failed (exit status 3): type again, skip or quit" in text
@@ -235,7 +254,7 @@ test ! -f "refuse-$KBISECT_COMMIT"
 
 @whole
 @needs_tools
-def test_a_guest_is_booted_for_the_person(place: Place) -> None:
+def test_a_guest_is_booted_for_the_person(place: Place, sit_down) -> None:
     """Played; see tests/guest for a real one."""
     commits = steps(place, 4)
     (place.path / "logins.py").write_text(

@@ -73,7 +73,7 @@ def test_devices_that_the_reproducer_asks_for(place: Place) -> None:
     [
         (
             ["--kbisect-qemu=-device foo"],
-            "-device foo: 'foo' is not a valid device model name: change the arguments",
+            "-device foo: 'foo' is not a valid device model name: check the arguments",
         ),
         (
             ["--kbisect-qemu=-append quiet"],
@@ -333,7 +333,7 @@ def merged(place: Place) -> tuple[str, str, list[str]]:
             files = {f"include/linux/topic{n}.h": f"/* {m} */\n"}
             if (n, m) == (3, 1):
                 text = 'const char plays[] = "plays:crash";\n'
-                culprit = place.linux.commit("The culprit", {**files, "init/main.c": MAIN + text})
+                culprit = place.linux.commit("The culprit", {"init/main.c": MAIN + text})
             else:
                 place.linux.commit(f"topic {n} {m}", files)
         git("checkout", "-q", "master")
