@@ -280,6 +280,21 @@ OPTIONS = (
         switch=True,
     ),
     Option(
+        "prebuilt",
+        "SOURCE",
+        "bisect kernel packages instead of commits: a folder of them, apt, apt:FLAVOUR or apt:SOURCES-FILE (repeatable)",
+        default=(),
+        many=True,
+    ),
+    Option(
+        "modules",
+        "",
+        "build what the configuration has as modules (=m), and put them into guests; without it, they are built in",
+        default=False,
+        parse=_truth,
+        switch=True,
+    ),
+    Option(
         "strategy",
         "NAME",
         "bayes weighs all evidence; classic uses the order and the counting rules of git bisect; plugins add others",

@@ -94,6 +94,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         return None
     if session_request.is_by_hand(config):
         return session_request.repeat(config)
+    _use_packages(config)
     if options.no_range(config):
         raise pytest.UsageError("--kbisect-range: '' is not a range: write A..B, or remove the option")
     if options.given(config, "range") and options.value(config, "range") and options.given(config, "commit"):
@@ -111,6 +112,29 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     if options.value(config, "range"):
         _share(config)
     return main(config)
+
+
+def _use_packages(config: pytest.Config) -> None:
+    """Make a git tree of kernel packages, which `--kbisect-kernel` then names to all that follows."""
+    sources = options.value(config, "prebuilt")
+    if not sources:
+        return
+    if options.given(config, "kernel"):
+        if session_request.request_of(config) == session_request.SessionRequest():
+            raise pytest.UsageError(
+                "--kbisect-prebuilt and --kbisect-kernel exclude each other: remove --kbisect-kernel to bisect the packages"
+            )
+        return
+    from pytest_kbisect.errors import KbisectError
+    from pytest_kbisect.kernel.prebuilt import offers, package_tree
+
+    cache = options.cache_folder(config)
+    try:
+        packages = offers.offered(sources, options.architecture(config), cache, config.invocation_params.dir)
+        tree = package_tree.make(packages, cache / "packages")
+    except KbisectError as error:
+        raise pytest.UsageError(str(error)) from None
+    config.option.kbisect_kernel = str(tree)
 
 
 def _share(config: pytest.Config) -> None:

@@ -267,6 +267,7 @@ def launcher(
         request(
             options.value(config, "config"),
             disk_image=options.value(config, "image") is not None,
+            modules=options.value(config, "modules"),
             architecture=options.architecture(config),
         ),
         reporter,

@@ -40,6 +40,10 @@ def _check_patches(config: pytest.Config, tree: LinuxTree, ends: Range) -> None:
     from pytest_kbisect.kernel import patches
 
     wanted = options.build_rules(config).patches
+    if wanted and options.value(config, "prebuilt"):
+        raise UsageError(
+            "--kbisect-patch changes sources, and packages have none: remove it or --kbisect-prebuilt"
+        )
     end = ends.good if options.value(config, "fix") else ends.bad
     others = patches.touching(tree, wanted, ends.good, ends.bad) if wanted and ends.good else ()
     patches.require(tree, wanted, end, others)

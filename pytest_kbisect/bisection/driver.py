@@ -99,8 +99,11 @@ def _bisect(config: pytest.Config, reporter: TerminalReporter) -> int:
     if asks:
         with asking.terminal(config) as read:
             return _search(config, tree, asking.launcher(config, tree, reporter, read), reporter, None)
+    arguments = [str(argument) for argument in config.invocation_params.args]
+    if options.value(config, "prebuilt"):  # sessions need not look for the packages again
+        arguments.append(f"--kbisect-kernel={path}")
     launcher = SessionLauncher(
-        [str(argument) for argument in config.invocation_params.args],
+        arguments,
         config.invocation_params.dir,
         cache=cache,
         executor=executor,
@@ -363,6 +366,7 @@ def _request(config: pytest.Config, fragments: Iterable[Sequence[str]]) -> Confi
         options.value(config, "config"),
         [(source, line) for source, line in fragments],
         disk_image=options.value(config, "image") is not None,
+        modules=options.value(config, "modules"),
         architecture=options.architecture(config),
     )
 

@@ -66,6 +66,7 @@ def subject_of(config: pytest.Config, selection: Selection, plan: Plan) -> dict[
         "full_build": options.value(config, "full-build"),
         "runs": plan.runs,
         "arch": options.value(config, "arch"),
+        "modules": options.value(config, "modules"),
         # Kernels are the same where their signatures are: those of another formula never are.
         "signature format": signature.FORMAT,
     }

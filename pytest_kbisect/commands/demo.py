@@ -197,17 +197,17 @@ def _explanation(demo: Demo, result: Path, took: str) -> str:
     return f"""
 That is the commit that was planted: {demo.culprit[:12]}. ({took} in all)
 
-What happened: both ends of the range were built and booted in QEMU, and {demo.reproducer} was run in fresh
-guests, to see that it crashes the one and not the other. Then commits in between were tested, each time the one that
-gives most information for its price, until one was left whose parent does not crash. On the way stood {len(demo.unbuildable)} commits that do not build,
-{len(demo.unbootable)} that does not boot and {len(demo.words)} that change no code: those are skipped, or cost nothing.
+The bisection built both ends of the range, booted them in QEMU and ran {demo.reproducer} in fresh guests: it
+crashes one end and not the other. It then tested commits in between, each time the one that yields the most
+information for its cost, until one commit was left whose parent does not crash. The history also contains
+{len(demo.unbuildable)} commits that do not build, {len(demo.unbootable)} that does not boot and {len(demo.words)} that change no code; they are skipped or cost nothing.
 
     git -C {shlex.quote(str(demo.path))} show {demo.culprit[:12]}        the culprit
     {shlex.quote(str(result))}        logs, JUnit XML, result.json
 
-For a kernel of your own, put a reproducer into a folder repro/ (a C program, a shell script, or a Python
-test; what it needs stands in comment lines, as in {demo.path.parent / "repro" / demo.reproducer}) and run
+To use your own kernel, put a reproducer into a folder repro/: a C program, a shell script or a Python test.
+Comment lines say what it needs, as in {demo.path.parent / "repro" / demo.reproducer}.
 
-    pytest --kbisect-kernel ~/linux repro/NAME                            does HEAD crash?
-    pytest --kbisect-kernel ~/linux --kbisect-range v6.1..HEAD repro/NAME   which commit began it?
+    pytest --kbisect-kernel ~/linux repro/NAME                              does HEAD crash?
+    pytest --kbisect-kernel ~/linux --kbisect-range v6.1..HEAD repro/NAME   which commit introduced the crash?
 """

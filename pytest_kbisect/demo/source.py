@@ -7,6 +7,7 @@ import os
 import re
 import stat
 import subprocess
+import sys
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,13 +23,15 @@ if TYPE_CHECKING:
 LINK = "120000"
 """git's mode of a symbolic link."""
 _NUMBER = re.compile(rb"^(VERSION|PATCHLEVEL|SUBLEVEL) *= *(\d+)$", re.MULTILINE)
-# Programs, not modules: xz decompresses on all processors, and Python has zstd since 3.14 only.
+# Programs where they are faster: xz uses all processors. Python has zstd since 3.14 only.
 _UNPACKERS: dict[bytes, tuple[str, ...]] = {
     b"\xfd7zXZ\0": ("xz", "--threads=0"),
     b"\x1f\x8b": ("gzip",),
-    b"BZh": ("bzip2",),
     b"\x28\xb5\x2f\xfd": ("zstd",),
 }
+# bzip2 is not part of a minimal Debian; Python's own module is as fast.
+_BZIP2 = b"BZh"
+_BUNZIP2 = "import bz2, shutil, sys; shutil.copyfileobj(bz2.open(sys.argv[1]), sys.stdout.buffer)"
 # The kernel's own makefile refuses to build elsewhere where one of these is: "make mrproper" removes them.
 _BUILT = (".config", "include/config", f"arch/{DEFAULT.source_folder}/include/generated")
 
@@ -79,6 +82,8 @@ def version(makefile: bytes) -> str:
 def _tarball(tarball: Path) -> Iterator[SourceFile]:
     with tarball.open("rb") as stream:
         head = stream.read(8)
+    if head.startswith(_BZIP2):
+        return _unpacked([sys.executable, "-c", _BUNZIP2, str(tarball)], str(tarball))
     for magic, (program, *options) in _UNPACKERS.items():
         if head.startswith(magic):
             if host.find(program) is None:

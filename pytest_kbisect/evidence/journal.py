@@ -25,6 +25,7 @@ _LATER: Final[Mapping[str, Any]] = {
     "crash": None,
     "included": None,
     "full_build": False,
+    "modules": False,
     "patches": [],
     "cmdline": [],
     "qemu": [],

@@ -29,10 +29,12 @@ _ENDS_LOCKDEP: Final = ("LOCKDEP", "KASAN", "BUG", "DoS", "NULL-POINTER", "MEMOR
 """Types of reports after which lockdep is off (debug_locks_off(), and add_taint(LOCKDEP_NOW_UNRELIABLE))."""
 _ONE_SHOT: Final = {
     "LOCKDEP": _ENDS_LOCKDEP,
-    "KASAN": ("KASAN",),  # unless kasan_multi_shot is set: report_suppressed_sw() in mm/kasan/report.c
     "REFCOUNT": ("REFCOUNT",),  # a WARN_ONCE() in lib/refcount.c for all who call it
 }
-"""By the type of a report, the types of those after which a kernel does not make it any more."""
+"""By the type of a report, the types of those after which a kernel does not make it any more.
+
+KASAN is not one of them: guests boot with kasan_multi_shot.
+"""
 _STATEMENTS: Final = ("WARNING", "UBSAN", "MEMORY_SAFETY_UBSAN")
 """Types of reports that one statement makes whenever its condition holds; the kernel goes on after them."""
 

@@ -5,6 +5,8 @@ PATH=/bin
 mount -t devtmpfs devtmpfs /dev
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
+# A distribution's kernel has the guest's devices and the image's file system as modules.
+[ ! -d /lib/modules ] || modprobe -q -a virtio_pci virtio_net virtio_rng virtio_blk ext4 xfs btrfs vfat
 # For an image that leaves the network to others; one that asks for an address gets the same.
 ip link set lo up
 ip addr add 10.0.2.15/24 dev eth0 && ip link set eth0 up
@@ -33,6 +35,11 @@ mkdir -p "/new$home/.ssh"
 cat /authorized_keys >>"/new$home/.ssh/authorized_keys"
 chmod 700 "/new$home/.ssh"
 chmod 600 "/new$home/.ssh/authorized_keys"
+
+if [ -d /lib/modules ]; then
+	mkdir -p /new/lib/modules
+	cp -a /lib/modules/. /new/lib/modules/
+fi
 
 umount /proc /sys
 mount --move /dev /new/dev

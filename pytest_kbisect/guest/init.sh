@@ -4,6 +4,8 @@ export PATH=/bin:/sbin:/usr/bin:/usr/sbin HOME=/root
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 [ -c /dev/null ] || mount -t devtmpfs devtmpfs /dev
+# A distribution's kernel has the guest's devices as modules.
+[ ! -d /lib/modules ] || modprobe -q -a virtio_pci virtio_net virtio_rng
 mkdir -p /dev/pts /dev/shm /dev/net /sys/kernel/debug
 mount -t devpts devpts /dev/pts 2>/dev/null
 mount -t tmpfs tmpfs /dev/shm 2>/dev/null

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 
 from pytest_kbisect import atomic, host, process
 from pytest_kbisect.arch import DEFAULT
+from pytest_kbisect.cpio import Archive
 from pytest_kbisect.errors import HostError
-from pytest_kbisect.guest.cpio import Archive
 
 if TYPE_CHECKING:
     from pytest_kbisect.arch import Architecture

@@ -12,7 +12,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_kbisect.errors import BuildError, ConfigError, HostError, KbisectError, UsageError
-from pytest_kbisect.kernel import ccache, configure, diagnosis, host_limits, partial_make, sources, worktrees
+from pytest_kbisect.kernel import (
+    ccache,
+    configure,
+    diagnosis,
+    host_limits,
+    modules,
+    partial_make,
+    sources,
+    worktrees,
+)
 from pytest_kbisect.kernel.make import Make, Steps
 from pytest_kbisect.kernel.output import Output
 
@@ -22,6 +31,7 @@ if TYPE_CHECKING:
 
     from pytest_kbisect.arch import Architecture
     from pytest_kbisect.kernel.config import ConfigRequest
+    from pytest_kbisect.kernel.modules import Modules
     from pytest_kbisect.kernel.sources import Sources
     from pytest_kbisect.kernel.toolchain import Toolchain
     from pytest_kbisect.kernel.tree import LinuxTree
@@ -52,6 +62,8 @@ class Built:
     """Compilations that the compiler cache had, and had not."""
     make: Make
     """Makes more in the same slot."""
+    modules: Modules | None = None
+    """Where the configuration asks for any."""
 
 
 @contextlib.contextmanager
@@ -129,8 +141,13 @@ def _attempt(
             output.save()
         configured = time.monotonic()
         steps.begin(output.path / ".config")
-        entered = _directories(linux, output, whole, commit)
-        make.targets([architecture.target], entered=entered, step=steps.one)
+        if request.modules:  # what modpost reads in a directory that is not entered, no list says
+            make.targets([architecture.target, "modules"], step=steps.one)
+        else:
+            entered = _directories(linux, output, whole, commit)
+            make.targets([architecture.target], entered=entered, step=steps.one)
+        release = (output.path / "include/config/kernel.release").read_text().strip()
+        installed = modules.install(make, release) if request.modules else None
     except subprocess.CalledProcessError:
         output.end()
         raise _failure(commit, make) from None
@@ -152,19 +169,19 @@ def _attempt(
         output.state["whole"] = commit
     finally:
         output.end()
-    include = output.path / "include"
     return Built(
         files={
             architecture.image_name: output.path / architecture.image,
             "vmlinux": output.path / "vmlinux",
             "config": output.path / ".config",
         },
-        compiler=_compiler(include / "generated/compile.h") or make.toolchain.identity,
-        release=(include / "config/kernel.release").read_text().strip(),
+        compiler=_compiler(output.path / "include/generated/compile.h") or make.toolchain.identity,
+        release=release,
         seconds=seconds,
         sources=read,
         ccache=ccache.counted(make.log.parent),
         make=make,
+        modules=installed,
     )
 
 

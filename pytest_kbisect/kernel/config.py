@@ -52,7 +52,9 @@ class ConfigRequest:
     """A configuration as it is asked for, before Kconfig decides.
 
     `base` is a whole .config, or empty for tinyconfig. `asked` is checked after olddefconfig; `wanted` is
-    not, and gives way to it. Make one with request().
+    not, and gives way to it. With `modules`, what is asked for as a module stays one.
+
+    Make one with request().
     """
 
     base: str
@@ -60,6 +62,7 @@ class ConfigRequest:
     wanted: tuple[Fragment, ...]
     asked: tuple[Fragment, ...]
     architecture: Architecture = arch.DEFAULT
+    modules: bool = False
 
     @property
     def fingerprint(self) -> str:
@@ -71,13 +74,20 @@ class ConfigRequest:
         left = (tuple(pair for pair in one.settings if pair[0] not in asked) for one in self.wanted)
         wanted = [settings for settings in left if settings]
         # False: no debug information, which could once be asked for. Stores find kernels by this hash.
-        text = repr((self.base, wanted, sorted(asked.items()), False, built_in("build.config").text()))
+        facts = (self.base, wanted, sorted(asked.items()), False, built_in("build.config").text())
+        text = repr((*facts, "modules") if self.modules else facts)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def settings(self) -> dict[str, str]:
-        """Every symbol asked for; `m` is `y`: guests load no modules, and it is to be in the kernel."""
-        pairs = (pair for fragment in self.asked for pair in fragment.settings)
-        return {symbol: "y" if value == "m" else value for symbol, value in pairs}
+        """Every symbol asked for; without modules, `m` is `y`."""
+        found: dict[str, str] = {}
+        for fragment in self.asked:
+            for symbol, value in fragment.settings:
+                if value != "m":
+                    found[symbol] = value
+                elif found.get(symbol) != "y":
+                    found[symbol] = "m" if self.modules else "y"
+        return found
 
     def source_of(self, symbol: str) -> str:
         """Who asked for a symbol; empty if nobody did."""
@@ -97,18 +107,23 @@ def request(
     lines: Iterable[tuple[str, str]] = (),
     *,
     disk_image: bool = False,
+    modules: bool = False,
     architecture: Architecture = arch.DEFAULT,
 ) -> ConfigRequest:
     """The configuration for a guest, with the user's files and reproducers' lines.
 
     `files` are whole configurations (one at most) or fragments; `lines` are (source, line or
     lines), the source being how to name it to a person, such as a reproducer's path. With
-    `disk_image` the guest's user space is on a disk of the user's. Raises UsageError if a file
-    cannot be read or understood, or if two sources contradict each other (y and m do not: y has it).
+    `disk_image` the guest's user space is on a disk of the user's; with `modules` guests load modules.
+
+    Raises UsageError if a file cannot be read or understood, or if two sources contradict each other (y and m
+    do not: y has it).
     """
     asked = [for_guest(architecture)]
     if disk_image:
         asked.append(built_in("disk-image.config", source="what a disk image needs"))
+    if modules:
+        asked.append(built_in("modules.config", source="--kbisect-modules"))
     base, base_source = "", ""
     for path in files:
         text = _read(path)
@@ -128,8 +143,10 @@ def request(
     wanted = [built_in("reproducible.config" if base else "guest-wanted.config")]
     if disk_image and not base:
         wanted.append(built_in("disk-image-wanted.config"))
+    if modules:
+        wanted.append(built_in("modules-wanted.config"))
     wanted.append(built_in("no-debug-info.config"))
-    return ConfigRequest(base, base_source, tuple(wanted), tuple(asked), architecture)
+    return ConfigRequest(base, base_source, tuple(wanted), tuple(asked), architecture, modules)
 
 
 def parse(text: str, source: str) -> Fragment:

@@ -34,7 +34,10 @@ class Missing:
         line = config.line_of(self.symbol, self.asked)
         reason = self.why or f"it is {config.line_of(self.symbol, self.actual)}"
         if self.actual == "m":
-            reason += ", and guests load no modules: ask for what it depends on, too, if it can be more than a module"
+            reason += (
+                ", and guests load no modules: use --kbisect-modules, or ask for what it depends on, too, if it"
+                " can be more than a module"
+            )
         return f"{line} ({self.source}): {reason}"
 
 
@@ -86,7 +89,9 @@ def check(request: ConfigRequest, text: str, tree: Path) -> list[Missing]:
     """What was asked for and is missing in a .config's text, each with its unmet dependency where known."""
     actual = config.values(text)
     wrong = [
-        (symbol, asked) for symbol, asked in request.settings().items() if actual.get(symbol, "n") != asked
+        (symbol, asked)
+        for symbol, asked in request.settings().items()
+        if actual.get(symbol, "n") not in ({"m", "y"} if asked == "m" else {asked})
     ]
     if not wrong:
         return []

@@ -32,7 +32,9 @@ class KernelImage:
     that was read for that one differs in this one; empty where it was built at this commit.
     `ccache_hits` and `ccache_misses` count compilations of the build that made it. `sources` lists
     the files which that build read (see sources.read); None where that is not known. `source` is the commit
-    whose files are in it: `commit`, or that with patches.
+    whose files are in it: `commit`, or that with patches; empty where somebody else built it. `modules` is an
+    archive for guests, and `module_functions` the list of the functions in them (see modules); None without
+    modules.
     """
 
     commit: str
@@ -50,3 +52,5 @@ class KernelImage:
     spent: Spent = field(default_factory=Spent)
     sources: Path | None = None
     source: str = ""
+    modules: Path | None = None
+    module_functions: Path | None = None

@@ -100,6 +100,8 @@ _BUG_LAYOUTS: Final = (
     _BugLayout(16, file=8, line=12, format=4, from_field=True),
 )
 
+_BUG_TABLE: Final = "__bug_table"
+
 _TABLES: Final[tuple[tuple[str, tuple[Layout, ...]], ...]] = (
     # Its static key has 16 bytes with CONFIG_JUMP_LABEL, else 4, and 4 of padding.
     (
@@ -125,9 +127,28 @@ def clear(loaded: Loaded, architecture: Architecture = DEFAULT) -> None:
         loaded.clear(address, mask)
 
 
+def clear_in_module(section: str, data: bytearray, relocated: Sequence[int]) -> None:
+    """The same for a section of a module, if it is the bug table; `relocated` are offsets of its pointers.
+
+    A layout fits if each entry's pointers, and nothing else, are filled in when the module is loaded.
+    """
+    if section != _BUG_TABLE:
+        return
+    for layout in _BUG_LAYOUTS:
+        pointers = {0, layout.file} | ({layout.format} if layout.format is not None else set())
+        entries = range(0, len(data), layout.size)
+        fits = len(data) % layout.size == 0 and sorted(relocated) == sorted(
+            entry + pointer for entry in entries for pointer in pointers
+        )
+        if fits:
+            for entry in entries:
+                data[entry + layout.line : entry + layout.line + len(layout.mask)] = bytes(len(layout.mask))
+            return
+
+
 def _bugs(loaded: Loaded) -> list[tuple[int, bytes]]:
     for section in loaded.sections:
-        if section.name == "__bug_table":
+        if section.name == _BUG_TABLE:
             start, stop = section.address, section.address + len(section.data)
             # Without CONFIG_DEBUG_BUGVERBOSE the table of 6.19 has 12 bytes, a format for the file, flags for
             # the line, and zero for the flags.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_kbisect.errors import BuildError
 from pytest_kbisect.kernel import build, config, diagnosis, toolchain
+from pytest_kbisect.kernel.prebuilt.package import package_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,6 +65,9 @@ def package(
     folder.mkdir(parents=True)
     image = Path(shutil.copy(kernel.image, folder / kernel.image.name))
     configured = Path(shutil.copy(kernel.config, folder / "config"))
+    if packaged := package_at(tree, kernel.commit):  # as somebody else has built it
+        files = tuple(map(Path, packaged.files))
+        return Packaged(kernel.commit, kernel.release, image, configured, packages=files)
     modular = config.values(configured.read_text("utf-8", "replace")).get("MODULES") == "y"
     modules: Path | None = None
     packages: tuple[Path, ...] = ()

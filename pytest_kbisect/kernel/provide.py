@@ -9,8 +9,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_kbisect.errors import BuildError, ConfigError
-from pytest_kbisect.kernel import build, host_limits, patches, reuse, signature, sources, toolchain
+from pytest_kbisect.kernel import (
+    build,
+    host_limits,
+    modules,
+    patches,
+    reuse,
+    signature,
+    sources,
+    toolchain,
+)
 from pytest_kbisect.kernel.image import KernelImage, Spent
+from pytest_kbisect.kernel.prebuilt.package import package_at
 from pytest_kbisect.kernel.store import Store
 
 if TYPE_CHECKING:
@@ -22,6 +32,7 @@ if TYPE_CHECKING:
     from pytest_kbisect.kernel.build import Built
     from pytest_kbisect.kernel.config import ConfigRequest
     from pytest_kbisect.kernel.holders import Holder
+    from pytest_kbisect.kernel.prebuilt.package import Package
     from pytest_kbisect.kernel.rules import BuildRules
     from pytest_kbisect.kernel.store import Entry
     from pytest_kbisect.kernel.toolchain import Toolchain
@@ -47,7 +58,7 @@ def provide(
     """The kernel of a commit (a full hash) with a configuration; its files stay for the block.
 
     `progress` gets a few words on what is being done, `jobs` is for make. The store is in the
-    tree's cache folder.
+    tree's cache folder. Where a package stands for the commit (see prebuilt), it is unpacked instead.
     If another process builds the same kernel, wait for it and take it: without a word where it has the
     same `owner`, instead of it where it works in the `background` only. A commit that changes no
     file which was read for another kernel takes that one, without make, unless `rules` want full builds.
@@ -57,8 +68,12 @@ def provide(
     has not what the configuration asks for; PatchError if a patch conflicts with it; HostError if the host
     is at fault, which is not remembered.
     """
-    tools = toolchain.find(config.architecture)
     store = Store(tree.cache / "kernels", limit=rules.store_limit)
+    if package := package_at(tree, commit):
+        with _packaged(store, package, commit, config, tree.cache, progress) as kernel:
+            yield kernel
+        return
+    tools = toolchain.find(config.architecture)
     source = patches.to_build(tree, commit, rules.patches)
     key = key_of(tree.tree_hash(source), config, tools, rules)
 
@@ -107,6 +122,45 @@ def provide(
         yield replace(image, source=source)
 
 
+@contextlib.contextmanager
+def _packaged(
+    store: Store,
+    package: Package,
+    commit: str,
+    config: ConfigRequest,
+    cache: Path,
+    progress: Callable[[str], None],
+) -> Iterator[KernelImage]:
+    """The kernel of a package: from the store, or unpacked into it."""
+    from pytest_kbisect.kernel.prebuilt import unpacking
+
+    key = _key("package", package.digest, config.architecture.name)
+    entry, cached, spent = store.lookup(key), True, 0.0
+    if entry is None:
+        with store.building(
+            key, lambda _: progress("wait for another process that unpacks this kernel")
+        ) as work:
+            entry = store.lookup(key)
+            if entry is None:
+                began = time.monotonic()
+                with host_limits.writing(cache):
+                    made = unpacking.unpack(package, config.architecture, work, cache, progress)
+                    spent = time.monotonic() - began
+                    facts = {
+                        "commit": commit,
+                        "signature": made.signature,
+                        "compiler": made.compiler,
+                        "release": made.release,
+                        "seconds": {"checkout": round(spent, 3)},
+                    }
+                    entry, cached = store.add(key, made.files, facts), False
+    with entry:
+        unpacking.require(config, package, entry.folder / "config")
+        yield _image(
+            entry, commit, config.architecture, cached=cached, seconds={"checkout": spent} if spent else {}
+        )
+
+
 def key_of(tree_hash: str, config: ConfigRequest, tools: Toolchain, rules: BuildRules) -> str:
     """The store's key: files of the commit, configuration asked for, tools, our recipe, signature format."""
     return _key(tree_hash, *_constant(config, tools, rules))
@@ -138,14 +192,11 @@ def _add(
     """Build, and put the kernel into the store - or the failure: it will not build the next time either."""
     try:
         with making as built:
-            facts = (
-                known
-                | {"signature": signature.of_vmlinux(built.files["vmlinux"], architecture)}
-                | build.facts(built)
-            )
+            facts = known | {"signature": signature.of_build(built, architecture)} | build.facts(built)
+            packed = built.modules.pack(log.parent) if built.modules else {}
             listed = log.with_name(sources.FILE)
             sources.write(built.sources, listed)
-            return store.add(key, {**built.files, "build.log": log, sources.FILE: listed}, facts)
+            return store.add(key, {**built.files, **packed, "build.log": log, sources.FILE: listed}, facts)
     except BuildError as error:
         failure = {
             "message": str(error),
@@ -165,7 +216,7 @@ def _image(
         if failure["symbols"] is not None:
             raise ConfigError(message, symbols=tuple(failure["symbols"]), log=log)
         raise BuildError(message, cause=tuple(failure["cause"]), log=log)
-    listed = entry.folder / sources.FILE
+    listed, packed = entry.folder / sources.FILE, entry.folder / modules.ARCHIVE
     hits, misses = facts.get("ccache", (0, 0))
     return KernelImage(
         commit=commit,
@@ -182,4 +233,6 @@ def _image(
         ccache_misses=misses,
         spent=Spent(**{phase: seconds.get(phase, 0.0) for phase in (*build.PHASES, "waiting")}),
         sources=listed if listed.exists() else None,
+        modules=packed if packed.exists() else None,
+        module_functions=entry.folder / modules.FUNCTIONS if packed.exists() else None,
     )

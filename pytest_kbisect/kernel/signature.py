@@ -27,6 +27,7 @@ What cannot be helped:
     kallsyms                names and addresses of all functions: one that grows moves all behind it
     VERSION, PATCHLEVEL     a C library may refuse a kernel that looks too old
     the compiler            its version is in the banner, and code is what it makes of it
+    modules                 numbers in calls and texts: in a module only those of the bug table are zero
     GCOV                    stamps its counters with what the compiler drew; ask for it and no two are equal
 """
 
@@ -41,9 +42,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_kbisect.arch import Architecture
+    from pytest_kbisect.kernel.build import Built
 
 FORMAT: Final = 3
 """Part of store keys and journals. Raise it when a vmlinux would get another signature than before."""
+
+
+def of_build(built: Built, architecture: Architecture = DEFAULT) -> str:
+    """The signature of a kernel, 64 hex digits: of its vmlinux alone, or with its modules."""
+    own = of_vmlinux(built.files["vmlinux"], architecture)
+    if built.modules is None:
+        return own
+    from pytest_kbisect.kernel.relocatable import Relocatable
+
+    digest = hashlib.sha256(own.encode())
+    for name, path in sorted(built.modules.objects.items()):
+        digest.update(f"{name}\0{Relocatable.of(path).digest()}\0".encode())
+    return digest.hexdigest()
 
 
 def of_vmlinux(vmlinux: Path, architecture: Architecture = DEFAULT) -> str:

@@ -4,7 +4,8 @@ A kernel with debug information throughout is built from nothing, because its co
 one: minutes, and gigabytes. A stack needs some ten objects of it. In the O= folder of the plain build
 their own command lines (kbuild keeps them in .cmd files) are run again with -g and another output,
 and the results are linked where the kernel has them: a small file that nm, addr2line and
-llvm-symbolizer accept as the vmlinux. -g should not change code: a section is left out unless all functions
+llvm-symbolizer accept as the vmlinux, and for each module of the stack a NAME.ko beside it. -g should not
+change code: a section is left out unless all functions
 in it have the offset and size that they have in the plain object.
 """
 
@@ -24,12 +25,14 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_kbisect import process
 from pytest_kbisect.errors import HostError, KbisectError
 from pytest_kbisect.kernel import build, host_limits, provide, signature, toolchain
+from pytest_kbisect.kernel.prebuilt.package import package_at
 from pytest_kbisect.kernel.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from pytest_kbisect.arch import Architecture
+    from pytest_kbisect.kernel.build import Built
     from pytest_kbisect.kernel.config import ConfigRequest
     from pytest_kbisect.kernel.image import KernelImage
     from pytest_kbisect.kernel.rules import BuildRules
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 
 _FILE: Final = "vmlinux.debug"
 _RECIPE: Final = "symbols 1"
+_MODULE_NAME: Final = "-DKBUILD_MODNAME="
 _SITE = re.compile(r"([A-Za-z_$.][\w.$]{0,300})\+0x[0-9a-f]{1,8}/0x[0-9a-f]{1,8}")
 _COMMAND = re.compile(r"^(?:saved)?cmd_\S+ := (.*)$", re.MULTILINE)
 _SOURCE = re.compile(rb"^source_\S+ := ", re.MULTILINE)
@@ -66,12 +70,16 @@ def symbols_for(
 
     `functions` are those of the report (see functions_in), `config` is the one that the kernel was
     provided with. The file stays for the block. Its paths are relative to the top of the tree. It
-    knows the functions of the objects (C files) that `functions` are in, and nothing of modules.
+    knows the functions of the objects (C files) that `functions` are in; modules are files beside it.
 
     Takes a second or two in a warm O= folder, plus what make needs to bring that back to this commit; the
     answer is kept in the store. Raises KbisectError if the commit does not build the same kernel again,
     HostError if the host is at fault.
     """
+    if package_at(tree, kernel.commit):
+        raise KbisectError(
+            "kernel packages have no debug information: install the debug package, and run kbisect crash --vmlinux"
+        )
     tools = toolchain.find(config.architecture)
     store = Store(tree.cache / "kernels", limit=rules.store_limit)
     facts = (kernel.signature, provide.family_of(config, tools, rules), _RECIPE, *sorted(functions))
@@ -94,20 +102,25 @@ def symbols_for(
                         progress=progress,
                         full=rules.full,
                     ) as built:
-                        vmlinux = built.files["vmlinux"]
-                        _require_same(vmlinux, kernel, config.architecture)
+                        _require_same(built, kernel, config.architecture)
                         progress("compile what crashed with debug information")
                         environment = tools.environment(tree.cache)
-                        made = link(vmlinux, functions, work / "objects", environment, tools=tools, jobs=jobs)
-                    entry = store.add(
-                        key, {_FILE: made}, {"commit": kernel.commit, "symbols": sorted(functions)}
-                    )
+                        made = link(
+                            built.files["vmlinux"],
+                            functions,
+                            work / "objects",
+                            environment,
+                            tools=tools,
+                            jobs=jobs,
+                        )
+                    files = {path.name: path for path in (made, *made.parent.glob("*.ko"))}
+                    entry = store.add(key, files, {"commit": kernel.commit, "symbols": sorted(functions)})
         held.enter_context(entry)
         yield entry.folder / _FILE
 
 
-def _require_same(vmlinux: Path, kernel: KernelImage, architecture: Architecture) -> None:
-    if signature.of_vmlinux(vmlinux, architecture) != kernel.signature:
+def _require_same(built: Built, kernel: KernelImage, architecture: Architecture) -> None:
+    if signature.of_build(built, architecture) != kernel.signature:
         raise KbisectError(
             f"{kernel.commit[:12]} built a second time is a different kernel: no symbols for its crash"
         )
@@ -122,26 +135,40 @@ def link(
     tools: Toolchain,
     jobs: int,
 ) -> Path:
-    """Make the file from a finished build: vmlinux is in its O= folder, `folder` for what is made."""
+    """Make the file from a finished build: vmlinux is in its O= folder, `folder` for what is made.
+
+    The modules' files are made beside it.
+    """
     output = vmlinux.parent
     folder.mkdir(parents=True)
     addresses = _addresses(vmlinux)
     paths = _defining(output, functions, tools)
 
-    def compiled(number: int) -> list[tuple[str, int]]:
-        name = folder / f"{number}.o"
-        if not _compile(output, paths[number], name, environment):
-            return []
-        return _placed(name, output / paths[number], addresses)
+    def compiled(number: int) -> tuple[str, list[tuple[str, int]]]:
+        name, command = folder / f"{number}.o", _command(output, paths[number])
+        if not _compile(command, output, name, environment):
+            return "", []
+        if module := _module_of(command):
+            same = _functions(name) == _functions(output / paths[number])
+            return module if same else "", []
+        return "", _placed(name, output / paths[number], addresses)
 
     script: list[str] = []
     names: list[str] = []
+    modules: dict[str, list[str]] = {}
     with ThreadPoolExecutor(jobs) as pool:
-        for number, placed in enumerate(pool.map(compiled, range(len(paths)))):
+        for number, (module, placed) in enumerate(pool.map(compiled, range(len(paths)))):
+            if module:
+                modules.setdefault(module, []).append(f"{number}.o")
             if placed:
                 names.append(f"{number}.o")
             for section, address in placed:
                 script.append(f"  .k{len(script)} {address:#x} : {{ {number}.o({section}) }}")
+    for module, objects in modules.items():
+        process.run(
+            [f"{tools.prefix}ld", "-r", "-o", f"{module}.ko", *objects],
+            cwd=folder,
+        )
     made = folder / _FILE
     (folder / "script").write_text("SECTIONS {\n" + "\n".join(script) + "\n}\n")
     # Symbols of objects that are not here are undefined, and nobody will run this.
@@ -151,7 +178,7 @@ def link(
         cwd=folder,
         check=False,
     )
-    if not names or not made.exists():
+    if not made.exists() or not (names or modules):
         raise HostError("no object of this kernel has the functions of the crash, or ld cannot link them")
     return made
 
@@ -187,15 +214,26 @@ def _is_compiled(output: Path, path: Path) -> bool:
     return file.exists() and _SOURCE.search(file.read_bytes()) is not None
 
 
-def _compile(output: Path, path: Path, to: Path, environment: dict[str, str]) -> bool:
-    """Run an object's own command again, with -g, to another place; whether that worked."""
+def _command(output: Path, path: Path) -> list[str]:
+    """The command that compiled an object; empty if kbuild did not keep it."""
     command = _COMMAND.search(_command_file(output, path).read_text("utf-8", "replace"))
     if command is None:
-        return False
+        return []
     # What follows the compiler (objtool, recordmcount) works on the result in place, and adds no lines.
-    words = shlex.split(
+    return shlex.split(
         command[1].replace("$$", "$").replace("\\#", "#").partition(" ; ")[0].partition(" && ")[0]
     )
+
+
+def _module_of(words: Collection[str]) -> str:
+    """The module that an object is compiled for; empty for one that is built in."""
+    if "-DMODULE" not in words:
+        return ""
+    return next((word.partition("=")[2].strip('"') for word in words if word.startswith(_MODULE_NAME)), "")
+
+
+def _compile(words: Sequence[str], output: Path, to: Path, environment: dict[str, str]) -> bool:
+    """Run an object's own command again, with -g, to another place; whether that worked."""
     kept = [word for word in words if not word.startswith("-Wp,-M")]
     try:
         kept[kept.index("-o") + 1] = str(to)

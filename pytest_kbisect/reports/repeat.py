@@ -18,14 +18,15 @@ from typing import TYPE_CHECKING
 from pytest_kbisect import options
 from pytest_kbisect.arch import DEFAULT
 from pytest_kbisect.atomic import replacing
+from pytest_kbisect.cpio import Archive
 from pytest_kbisect.errors import HostError
 from pytest_kbisect.guest.arguments import qemu_arguments
-from pytest_kbisect.guest.cpio import Archive
 from pytest_kbisect.guest.disk import escaped, look_at
 from pytest_kbisect.guest.initramfs import FIND_ROOT, INIT, finding_root, own_script
 from pytest_kbisect.guest.initramfs import busybox as find_busybox
 from pytest_kbisect.guest.qemu import kernel_arguments
 from pytest_kbisect.guest.readiness import SERVICES_STARTED
+from pytest_kbisect.kernel.modules import ARCHIVE as MODULES
 from pytest_kbisect.reports.text import one_line
 from pytest_kbisect.reports.words import short
 
@@ -222,17 +223,21 @@ def write(
     if programs:
         busybox = find_busybox()
         (story.folder / FOLDER).mkdir(exist_ok=True)
-        image = story.folder / _kernel(architecture)
+        image, modules = story.folder / _kernel(architecture), story.folder / FOLDER / MODULES
         if kernel is not None:
             with replacing(image) as unfinished:
                 shutil.copyfile(kernel, unfinished)
+            if kernel.with_name(MODULES).exists():
+                with replacing(modules) as unfinished:
+                    shutil.copyfile(kernel.with_name(MODULES), unfinished)
         if not image.exists():
             raise HostError(
                 "the kernel that crashed is no longer in the cache: the same bisection builds it again"
             )
         with replacing(story.folder / INITRAMFS) as unfinished:
             make = initramfs_for_disk if disk else initramfs
-            unfinished.write_bytes(make(programs, busybox, _guest(story)["timeout"]))
+            packed = modules.read_bytes() if modules.exists() else b""
+            unfinished.write_bytes(make(programs, busybox, _guest(story)["timeout"]) + packed)
     elif not story.command or story.result.asked:
         return
     path = story.folder / "repeat.sh"

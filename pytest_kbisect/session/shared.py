@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_kbisect import options, parallel, variables
+from pytest_kbisect import atomic, options, parallel, variables
 from pytest_kbisect.errors import HostError, UsageError
 from pytest_kbisect.session.events import Events
 from pytest_kbisect.session.session_request import request_of
@@ -80,7 +80,8 @@ class Session:
 
         _ = self.disk  # raises where it cannot be used
         host_limits.require_path(self.cache)
-        purposes = (host.Purpose.BUILD, *([host.Purpose.GUEST] if guests else []))
+        purposes = [host.Purpose.BUILD] if not options.value(self._config, "prebuilt") else []
+        purposes += [host.Purpose.GUEST] if guests else []
         absent = host.missing(*purposes, architecture=self.architecture)
         host.require_tools(tool for tool in absent if not tool.optional)
         try:
@@ -119,6 +120,7 @@ class Session:
             options.value(self._config, "config"),
             self.fragments.get(configuration, ()),
             disk_image=self.disk is not None,
+            modules=options.value(self._config, "modules"),
             architecture=self.architecture,
         )
 
@@ -247,7 +249,7 @@ class Session:
         machine = replace(
             self._hardware(needs),
             kernel=kernel.image,
-            initramfs=initramfs,
+            initramfs=initramfs and self._with_modules(initramfs, kernel),
             accelerator=accelerator.name,
             cpu=accelerator.cpu,
             kernel_arguments=" ".join(filter(None, (_kernel_arguments(kernel), self.cmdline(needs)))),
@@ -300,6 +302,18 @@ class Session:
                     f"guests with these devices are booted for each run, they cannot be frozen: {fixed}"
                 ] = None
         return tuple(lines)
+
+    def _with_modules(self, initramfs: Path, kernel: KernelImage) -> Path:
+        """An initramfs and the kernel's modules, which the kernel unpacks one after the other."""
+        if kernel.modules is None:
+            return initramfs
+        from filelock import FileLock
+
+        path = initramfs.with_name(f"{initramfs.stem}-{kernel.signature[:16]}.cpio")
+        with FileLock(path.with_suffix(".lock")):
+            if not path.exists():
+                atomic.write(path, initramfs.read_bytes() + kernel.modules.read_bytes())
+        return path
 
     @contextlib.contextmanager
     def guest(self, kernel: KernelImage, needs: Needs, name: str) -> Iterator[Guest]:

@@ -24,12 +24,14 @@ class Places:
     """Where the watched functions are in one kernel.
 
     `entries` are addresses by name. The image has no function of the names that are `inlined` or `absent`;
-    those that are absent stand nowhere in the source that it was built from.
+    those that are absent stand nowhere in the source that it was built from. `trouble` says why nothing can
+    be watched.
     """
 
     entries: Mapping[str, tuple[int, ...]]
     inlined: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
+    trouble: str = ""
 
 
 def find(kernel: KernelImage, functions: tuple[str, ...], tree: LinuxTree, commit: str) -> Places:
@@ -37,7 +39,11 @@ def find(kernel: KernelImage, functions: tuple[str, ...], tree: LinuxTree, commi
     from pytest_kbisect.kernel import sources
     from pytest_kbisect.kernel.definitions import names_mentioned
     from pytest_kbisect.kernel.entries import entries
+    from pytest_kbisect.kernel.modules import functions_in_modules
 
+    # Where a module lies is not known before it is loaded; what calls it in the image is no evidence.
+    if loaded := sorted(functions_in_modules(kernel.module_functions, functions)):
+        return Places({}, trouble=f"{loaded[0]} is in a module")
     found = entries(kernel.vmlinux, functions)
     missing = [name for name in functions if name not in found]
     if not missing:
@@ -80,7 +86,9 @@ def watch(guest: Guest, places: Places, socket: Path, *, idle: bool) -> Watched:
 
     Raises what Guest.run raises, but not for what watching itself may fail of: the guest goes on then.
     """
-    watched = Watched(places)
+    watched = Watched(places, trouble=places.trouble)
+    if watched.trouble:
+        return watched
     try:
         watched.reached = guest.watch(places.entries, socket)
     except InfraError as error:

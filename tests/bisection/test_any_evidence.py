@@ -23,7 +23,7 @@ NAMES = [f"{letter}{number}" for number in range(3) for letter in "abcdefgh"]
 
 @st.composite
 def logs(draw):
-    """What git might print: any commits with any parents, among them cycles, octopuses, roots, unknown ones."""
+    """What git might print: any commits with any parents, among them cycles, octopuses, roots, unknowns."""
     names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=20, unique=True))
     parents = [draw(st.lists(st.sampled_from([*names, "x", "y"]), max_size=4)) for _ in names]
     return "".join(

@@ -31,7 +31,7 @@ def gone(pid: int) -> bool:
 
 
 def test_a_session_prints_into_its_log(tmp_path):
-    program = "import os, sys; print(os.environ['WORD'], os.getcwd()); sys.exit('no')"
+    program = "import os, sys; print(os.environ['WORD'], os.getcwd(), flush=True); sys.exit('no')"
     running = LocalExecutor().start(session(tmp_path, program))
     assert running.wait(60) == 1
     assert (tmp_path / "log").read_text() == f"hello {tmp_path}\nno\n"

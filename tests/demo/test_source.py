@@ -91,8 +91,8 @@ def test_a_program_that_is_not_there_is_named(
     tree: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(host, "find", lambda _: None)
-    with pytest.raises(HostError, match="bzip2 is not installed"):
-        source.read(pack_as(tree, tmp_path, "bz2"))
+    with pytest.raises(HostError, match="gzip is not installed"):
+        source.read(pack_as(tree, tmp_path, "gz"))
 
 
 def pack_as(tree: dict[str, bytes], folder: Path, kind: str) -> Path:

@@ -35,7 +35,7 @@ def give(linux, cache):
     return give
 
 
-def wait_until(true, seconds=60):
+def wait_until(true, seconds=300):
     deadline = time.monotonic() + seconds
     while not (value := true()):
         assert time.monotonic() < deadline, "it did not happen"
@@ -89,7 +89,7 @@ def test_compilers_run_when_nobody_else_wants_to(linux, cache, ahead):
 def test_who_wants_the_kernel_takes_the_build_over(linux, cache, ahead, give):
     # The first build of it takes long, a second one does not.
     slow = linux.commit(
-        "Slow", {"scripts/slowly.sh": f"test -e {cache}/begun || {{ touch {cache}/begun; sleep 100; }}\n"}
+        "Slow", {"scripts/slowly.sh": f"test -e {cache}/begun || {{ touch {cache}/begun; sleep 600; }}\n"}
     )
     ahead.start(slow, jobs=1)
     wait_until(lambda: compiling(cache))
@@ -97,7 +97,7 @@ def test_who_wants_the_kernel_takes_the_build_over(linux, cache, ahead, give):
     with give(slow) as kernel:
         assert not kernel.cached
         assert kernel.spent.waiting > 0
-    assert time.monotonic() - began < 50
+    assert time.monotonic() - began < 300
     assert give.said[0] == "take over from the process that builds this kernel ahead"
     assert "configure" not in give.said
     wait_until(lambda: not ahead.commit)

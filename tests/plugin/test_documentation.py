@@ -201,6 +201,9 @@ def test_every_key_of_the_result_is_in_the_reference() -> None:
     rows = table("result-json")
     keys = [key for cells in rows for key in pages.quoted(cells[0])]
     assert sorted(keys) == sorted({"schema", "versions"} | set(Result.__dataclass_fields__))
+    schema = json.loads((pages.DOCS / "reference" / "result.schema.json").read_text())
+    assert sorted(keys) == sorted(schema["properties"])
+    assert set(schema["properties"]["kind"]["enum"]) == {kind.value for kind in AnswerKind} - {"good-release"}
     (kinds,) = [cells[2] for cells in rows if cells[0] == "`kind`"]
     assert set(pages.quoted(kinds)) == {kind.value for kind in AnswerKind} - {"good-release"}
 

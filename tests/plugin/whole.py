@@ -10,8 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jsonschema
+import pages
 from miniature import MAIN, FakeLinux
 from played_guests import plays
+
+SCHEMA = json.loads((pages.DOCS / "reference" / "result.schema.json").read_text())
 
 HERE = Path(__file__).parent
 
@@ -84,8 +88,10 @@ class Place:
         return self.pytest(*range_, f"--kbisect-dir={to}", *words, *tests, **environment)
 
     def result(self, of: str = "result") -> dict[str, Any]:
-        told: dict[str, Any] = json.loads((self.path / of / "result.json").read_text())
-        return told
+        """What result.json says; it is checked against the schema in the reference."""
+        result: dict[str, Any] = json.loads((self.path / of / "result.json").read_text())
+        jsonschema.validate(result, SCHEMA)
+        return result
 
     def journal(self, of: str = "result") -> list[dict[str, Any]]:
         return [json.loads(line) for line in (self.path / of / "journal.jsonl").read_text().splitlines()]
