@@ -25,6 +25,7 @@ from pytest_kbisect.guest.login import ssh_command
 from pytest_kbisect.kernel import packages
 from pytest_kbisect.kernel.provide import provide
 from pytest_kbisect.needs import Needs
+from pytest_kbisect.reports.terminal import ANSWER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -225,7 +226,7 @@ class AskLauncher:
         return said
 
     def _tell(self, words: str) -> None:
-        self._say.line(f"kbisect: {words}", log=False, level=-1)
+        self._say.line(f"kbisect: {words}", log=False, level=ANSWER)
 
 
 class _Asking:
@@ -262,6 +263,9 @@ def launcher(
     from pytest_kbisect.kernel.config import request
     from pytest_kbisect.stash import session_of
 
+    if options.value(config, "shell"):
+        for note in session_of(config).examine([Needs()]):
+            reporter.note(note)
     return AskLauncher(
         tree,
         request(

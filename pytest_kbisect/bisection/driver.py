@@ -207,6 +207,7 @@ def _plan(
         paths=options.value(config, "paths"),
         first_parent=options.value(config, "first-parent"),
         into_merge=options.value(config, "into-merge"),
+        at_leisure=options.value(config, "ask"),
     )
 
 
@@ -241,6 +242,8 @@ def _symbolized(
 
 def _width(config: pytest.Config) -> int:
     """How many guests run at a time in the sessions (-n)."""
+    if options.value(config, "ask"):
+        return 1
     workers = getattr(config.option, "numprocesses", None)
     if isinstance(workers, str):  # "auto": xdist has not come to it yet
         workers = config.hook.pytest_xdist_auto_num_workers(config=config)

@@ -59,8 +59,8 @@ class Plan:
     `runs` of a commit where no strategy says how many; `width` runs go side by side, at each of `at_once`
     commits (more at one that is tested alone); `crash` are the titles that the reproducers name; `budget`
     in seconds of all sessions together; `known` are verdicts of the user's, each right with probability
-    `trust`; `paths` are looked at first; `first_parent`: of merges only that they are there, and with
-    `into_merge` also what the one that is found brought in.
+    `trust`; `at_leisure`: a person makes the runs; `paths` are looked at first; `first_parent`: of merges
+    only that they are there, and with `into_merge` also what the one that is found brought in.
     """
 
     ends: Range
@@ -77,6 +77,7 @@ class Plan:
     paths: tuple[str, ...] = ()
     first_parent: bool = False
     into_merge: bool = False
+    at_leisure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +224,7 @@ class Bisection:
                 absent=(lambda commit, seen: self._test_base(good, commit, seen)) if plan.fix else None,
                 reweigh=partial(self._reweigh, strategy, line) if plan.strategy.probabilistic else None,
                 phase=phase,
+                at_leisure=plan.at_leisure,
             ),
         )
 
