@@ -115,7 +115,7 @@ def _all_facts(finding: Finding) -> tuple[dict[str, Any], ...]:
     outer = finding.outer
     first = [facts_of(outer.search, i, outer.answer) for i in outer.search.found]
     positions = {facts["commit"]: facts["position"] for facts in first}
-    later = [facts | {"position": positions.get(sha)} for sha, facts in told.items()]
+    later = [facts | {"position": positions.get(sha, outer.answer.culprit)} for sha, facts in told.items()]
     return (*(facts for facts in first if facts["commit"] not in told), *later)
 
 

@@ -99,7 +99,7 @@ def _resolved(known: Known, tree: LinuxTree) -> Known:
     try:
         return Known(tree.resolve(known.commit), known.verdict, known.runs, known.where)
     except UsageError as error:
-        raise UsageError(f"{known.where}: {error}") from None
+        raise UsageError(f"{known.where}: {error}; name a commit of this tree") from None
 
 
 def _of_lines(text: str, path: Path, tree: LinuxTree) -> Iterator[Known]:

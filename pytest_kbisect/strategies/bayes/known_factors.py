@@ -40,7 +40,7 @@ def log_factors(
 def _log_probability(model: CrashChance, known: KnownVerdict, *, has_bug: bool) -> Matrix:
     """Log-probability that a commit which has the bug, or has it not, is called so, by hypothesis."""
     reliable = 2 * known.trust - 1
-    if known.runs is None:
+    if known.runs is None or known.verdict is Verdict.BAD:  # once it was seen, it does not matter how soon
         unseen: Matrix = np.full(len(model.p), 0.0 if has_bug else 1.0)
     else:
         unseen = np.exp(model.log_likelihood(0, known.runs)[0 if has_bug else 1])
