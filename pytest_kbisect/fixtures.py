@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from pytest_kbisect import judging, options, properties
-from pytest_kbisect.errors import BootError, BuildError, ConfigError, UsageError
+from pytest_kbisect.errors import BootError, BuildError, ConfigError, PatchError, UsageError
 from pytest_kbisect.reproducers import needs_of, own_boot
 from pytest_kbisect.session.expectation import Expectation
 from pytest_kbisect.session.session_request import request_of
@@ -71,7 +71,7 @@ def kernel(
         if not isinstance(error, ConfigError) and (shown := judging.of_build(request.node, error)):
             raise shown from error
         bisecting = kbisect_session.bisecting
-        if isinstance(error, ConfigError) and (not bisecting or asked.strict):
+        if isinstance(error, ConfigError | PatchError) and (not bisecting or asked.strict):
             raise UsageError(str(error)) from None
         if not bisecting:
             raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import select
 import shlex
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_kbisect import options
+from pytest_kbisect.guest.login import ssh_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,6 +33,8 @@ def check(config: pytest.Config) -> None:
     if wanted and (getattr(config.option, "numprocesses", None) or hasattr(config, "workerinput")):
         raise pytest.UsageError(f"{wanted[0]} needs a terminal and cannot be combined with -n: remove -n")
     wanted += ["--pdb"] if options.debugs(config) else []
+    if options.value(config, "ask") and wanted == [f"--kbisect-{SHELL}"]:
+        return  # a guest of each kernel for the person who tests it
     if wanted and options.value(config, "range"):
         raise pytest.UsageError(
             f"{wanted[0]} is for one kernel: use --kbisect-commit instead of --kbisect-range"
@@ -103,21 +105,6 @@ def after_failure(
         _wait(guest)
         if not guest.running():
             say("kbisect: the guest has ended")
-
-
-def ssh_command(guest: Guest) -> list[str]:
-    """The command that logs in to the guest as root. It ignores the user's own ssh settings and keys."""
-    image, port = guest.image, guest.ssh_port()
-    known = guest.directory / "known_hosts"
-    if image.disk is None:
-        key = base64.b64encode(image.host_key).decode()
-        known.write_text(f"[127.0.0.1]:{port} {image.host_key_type} {key}\n")
-    settings = [
-        *("IdentitiesOnly=yes", f"UserKnownHostsFile={known}", "GlobalKnownHostsFile=/dev/null"),
-        *(["StrictHostKeyChecking=accept-new"] if image.disk else []),
-    ]
-    words = [word for setting in settings for word in ("-o", setting)]
-    return ["ssh", "-F", "none", "-i", str(image.client_key), "-p", str(port), *words, "root@127.0.0.1"]
 
 
 def gdb_command(guest: Guest, socket: Path) -> str:

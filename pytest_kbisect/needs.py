@@ -8,6 +8,8 @@ In `name.c` and `name.sh`, anywhere in the first 100 lines:
     kbisect-timeout: 20                    seconds a run may take
     kbisect-crash: WARNING in foo          the expected title (repeatable), or the subject of syzbot's
                                            mail; others do not count
+    kbisect-cmdline: slub_debug=P          arguments for the kernel's command line (repeatable)
+    kbisect-qemu: -device nvme,...         arguments for QEMU, quoted as in a shell (repeatable)
     kbisect-memory: 1024                   MiB
     kbisect-cpus: 4
     kbisect-runs: 20                       runs, where --kbisect-runs is not given
@@ -15,7 +17,8 @@ In `name.c` and `name.sh`, anywhere in the first 100 lines:
     kbisect-selftest: timers/posix_timers  a kselftest to run, in a shell file
 
 In Python the same words: @pytest.mark.kbisect(config=[...], configs={"kasan": [...]}, timeout=20,
-crash="WARNING in foo", memory=1024, cpus=4, runs=20, bad_when=["console link is down"]).
+crash="WARNING in foo", cmdline="slub_debug=P", qemu="-device edu", memory=1024, cpus=4, runs=20,
+bad_when=["console link is down"]).
 """
 
 from __future__ import annotations
@@ -37,6 +40,7 @@ _AROUND_TITLE = re.compile(r"^(?:(?:[Rr][Ee]: ?)?\[(?:syzbot|[\w-]{1,40}\?)\] ?)
 _NAME = re.compile(r"[A-Za-z0-9_.]+")
 _OF_KINDS = frozenset({"syzkaller-commit"})
 """Lines that a kind of reproducer reads itself."""
+_ARGUMENTS = ("cmdline", "qemu")
 _NUMBERS: dict[str, Callable[[Any], float]] = {"timeout": float, "memory": int, "cpus": int, "runs": int}
 
 
@@ -51,6 +55,8 @@ class Needs:
     config: tuple[str, ...] = ()
     configs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     crash: tuple[str, ...] = ()
+    cmdline: tuple[str, ...] = ()
+    qemu: tuple[str, ...] = ()
     timeout: float | None = None
     memory: int | None = None
     cpus: int | None = None
@@ -92,11 +98,12 @@ def _with(needs: Needs, key: str, variant: str | None, value: str, where: str) -
         return replace(needs, selftest=value)
     if key == "bad-when":
         return replace(needs, bad_when=(*needs.bad_when, value))
+    if key in _ARGUMENTS:
+        return _with_arguments(needs, key, (value,))
     if key in _NUMBERS:
         return _with_number(needs, key, value, where)
-    raise UsageError(
-        f"{where}: unknown line kbisect-{key} (known: config, crash, bad-when, selftest, {', '.join(_NUMBERS)})"
-    )
+    known = ", ".join(("config", "crash", "bad-when", "selftest", *_ARGUMENTS, *_NUMBERS))
+    raise UsageError(f"{where}: unknown line kbisect-{key} (known: {known})")
 
 
 def from_markers(markers: Iterable[pytest.Mark], name: str) -> Needs:
@@ -127,11 +134,18 @@ def _marked(needs: Needs, key: str, value: Any, where: str) -> Needs:
         return replace(needs, bad_when=_lines(key, value, where))
     if key == "selftest" and isinstance(value, str):  # of a shell file, whose lines become a marker
         return replace(needs, selftest=value)
+    if key in _ARGUMENTS:
+        return _with_arguments(needs, key, _lines(key, value, where))
     if key in _NUMBERS:
         return _with_number(needs, key, value, where)
-    raise UsageError(
-        f"{where}: unknown keyword {key!r} (known: config, configs, crash, bad_when, {', '.join(_NUMBERS)})"
-    )
+    known = ", ".join(("config", "configs", "crash", "bad_when", *_ARGUMENTS, *_NUMBERS))
+    raise UsageError(f"{where}: unknown keyword {key!r} (known: {known})")
+
+
+def _with_arguments(needs: Needs, key: str, texts: tuple[str, ...]) -> Needs:
+    """Arguments add up: those of a file's lines, and of a class's marker and a function's."""
+    changed: dict[str, Any] = {key: (*getattr(needs, key), *texts)}
+    return replace(needs, **changed)
 
 
 def plain_title(title: str) -> str:

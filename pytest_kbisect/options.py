@@ -25,8 +25,8 @@ _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 class Option:
     """`--kbisect-NAME` and the ini key `kbisect_NAME`.
 
-    `many` may be given several times; a `switch` has no value on the command line, and is true or false in
-    the ini file. `parse` raises ValueError for what cannot be used.
+    `many` may be given several times (in the ini file: a line each); a `switch` has no value on the command
+    line, and is true or false in the ini file. `parse` raises ValueError for what cannot be used.
     """
 
     name: str
@@ -138,12 +138,58 @@ OPTIONS = (
         "build nothing; show the conclusion from a journal, a bisection log or a git bisect log",
         parse=path,
     ),
+    Option(
+        "known",
+        "LOG",
+        "verdicts that are known already: a git bisect log, a journal, or lines: good COMMIT 3 runs (repeatable)",
+        default=(),
+        parse=path,
+        many=True,
+    ),
+    Option(
+        "known-trust",
+        "P",
+        "probability that a known verdict is right: runs can outvote it",
+        default=0.9,
+        parse=_fraction,
+    ),
+    Option(
+        "paths",
+        "PATH",
+        "search the commits that touch this file or folder first; the others remain candidates (repeatable)",
+        default=(),
+        many=True,
+    ),
+    Option(
+        "first-parent",
+        "",
+        "search the first-parent line only: the answer may be a merge",
+        default=False,
+        parse=_truth,
+        switch=True,
+    ),
+    Option(
+        "into-merge",
+        "",
+        "with --kbisect-first-parent: if the answer is a merge, search the commits that it brought in, too",
+        default=False,
+        parse=_truth,
+        switch=True,
+    ),
     Option("kernel", "DIR", "git tree of Linux to build from; it is only read", parse=path),
     Option("commit", "REV", "the commit to build in an ordinary run", default="HEAD"),
     Option(
         "config",
         "FILE",
         "a whole .config, or a fragment over tinyconfig (repeatable)",
+        default=(),
+        parse=path,
+        many=True,
+    ),
+    Option(
+        "patch",
+        "FILE",
+        "apply a patch to each commit before it is built: a mail as git am takes it, or a diff (repeatable)",
         default=(),
         parse=path,
         many=True,
@@ -187,6 +233,24 @@ OPTIONS = (
         "shell command that builds syzkaller; it runs in a worktree of --kbisect-syzkaller, at the commit that"
         " the syz program names",
     ),
+    Option(
+        "ask",
+        "",
+        "a person is the test: build each kernel, and ask at the terminal whether it shows the bug",
+        default=False,
+        parse=_truth,
+        switch=True,
+    ),
+    Option(
+        "deliver",
+        "CMD",
+        "with --kbisect-ask: a shell command that takes the kernel (KBISECT_IMAGE, ...) to the machine that runs it",
+    ),
+    Option(
+        "package",
+        "TARGET",
+        "with --kbisect-ask: make packages of each kernel, too: bindeb-pkg, binrpm-pkg, tarxz-pkg",
+    ),
     Option("runs", "N", "runs of each reproducer", default=10, parse=_count),
     Option(
         "bad-when",
@@ -214,6 +278,20 @@ OPTIONS = (
     ),
     Option("memory", "MIB", "memory of a guest, unless the reproducer sets it", default=512, parse=_count),
     Option("cpus", "N", "processors of a guest, unless the reproducer sets them", default=2, parse=_count),
+    Option(
+        "cmdline",
+        "ARGS",
+        "arguments for the kernel's command line, besides those of the reproducer (repeatable)",
+        default=(),
+        many=True,
+    ),
+    Option(
+        "qemu",
+        "ARGS",
+        "arguments for QEMU, quoted as in a shell: devices, for example (repeatable)",
+        default=(),
+        many=True,
+    ),
     Option(
         "accel",
         "NAME",
@@ -356,19 +434,27 @@ def value(config: pytest.Config, name: str) -> Any:
     option = _BY_NAME[name]
     raw, source = config.getoption(option.key), option.flag
     folder = config.invocation_params.dir
-    if raw == "" and name != "range":  # an empty range is none: see no_range()
-        raise _usage_error(f"{source}: '' cannot be used: give a value, or remove the option")
+    if raw == "" and name != "range":
+        return _parsed(option, raw, source, folder)  # which says so
     if raw is None:
         raw, source = config.getini(option.key), f"ini key {option.key}"
         folder = config.inipath.parent if config.inipath else folder
     if raw in (None, "", []):
         return option.default
+    if option.many:
+        return tuple(_parsed(option, one, source, folder) for one in raw)
+    return _parsed(option, raw, source, folder)
+
+
+def _parsed(option: Option, raw: str, source: str, folder: Path) -> Any:
+    """One value; a path is one from `folder`. Raises pytest.UsageError."""
+    if raw == "" and option.name != "range":  # an empty range is none: see no_range()
+        raise _usage_error(f"{source}: '' cannot be used: give a value, or remove the option")
     try:
-        parsed = [option.parse(str(text)) for text in (raw if option.many else [raw])]
+        parsed = option.parse(str(raw))
     except ValueError as error:
         raise _usage_error(f"{source}: {raw!r} cannot be used: {error}") from None
-    found = tuple(folder / one if isinstance(one, Path) else one for one in parsed)
-    return found if option.many else found[0]
+    return folder / parsed if isinstance(parsed, Path) else parsed
 
 
 def no_range(config: pytest.Config) -> bool:
@@ -410,9 +496,18 @@ def architecture(config: pytest.Config) -> Architecture:
 
 def build_rules(config: pytest.Config) -> BuildRules:
     """What holds for each build, of a session's kernel or anything else; compiler_choice says with what."""
+    """What holds for each build, of a session's kernel or anything else.
+
+    Raises UsageError for a patch that cannot be read.
+    """
+    from pytest_kbisect.kernel import patches
     from pytest_kbisect.kernel.rules import BuildRules
 
-    return BuildRules(value(config, "store-size") << 30, full=value(config, "full-build"))
+    return BuildRules(
+        value(config, "store-size") << 30,
+        full=value(config, "full-build"),
+        patches=tuple(patch for path in value(config, "patch") for patch in patches.read(path)),
+    )
 
 
 def compiler(config: pytest.Config) -> CompilerName:

@@ -35,8 +35,9 @@ _ASKING = (
 """pytest's options that only print something and run no test."""
 
 _MARKER = (
-    "kbisect(config, configs, timeout, crash, memory, cpus, runs, bad_when): what a reproducer needs (kernel "
-    "configuration lines, named configurations, seconds, expected title, MiB, processors, runs, symptoms)"
+    "kbisect(config, configs, timeout, crash, cmdline, qemu, memory, cpus, runs, bad_when): what a reproducer "
+    "needs (kernel configuration lines, named configurations, seconds, expected title, kernel arguments, QEMU "
+    "arguments, MiB, processors, runs, symptoms)"
 )
 
 
@@ -111,8 +112,9 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
             "--kbisect-commit and --kbisect-range exclude each other: remove --kbisect-commit to bisect"
         )
     if not (options.value(config, "range") or options.value(config, "replay")):
-        if options.given(config, "fix") and not options.given(config, "range"):
-            raise pytest.UsageError("--kbisect-fix needs a range: add --kbisect-range A..B")
+        for name in ("fix", "ask"):
+            if options.given(config, name) and not options.given(config, "range"):
+                raise pytest.UsageError(f"--kbisect-{name} needs a range: add --kbisect-range A..B")
         return None
     _check_looking(config)
     from pytest_kbisect.bisection.driver import main

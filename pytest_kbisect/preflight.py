@@ -25,6 +25,10 @@ def check(session: Session, items: list[pytest.Item], *, compile_: bool) -> None
     if not compile_ and not answer:
         return
     session.check_host()
+    notes = session.examine(map(reproducers.needs_of, _selected(items)))
+    if not (answer or session.bisecting):  # the bisection has said so once
+        for note in notes:
+            session.events.say_once(f"note: {note}")
     sources = {file.path: file.kind for item in items if (file := item.getparent(reproducers.ReproducerFile))}
     programs = [
         reproducer_kinds.prepare(source, kind, session.cache, session.architecture)
@@ -35,11 +39,15 @@ def check(session: Session, items: list[pytest.Item], *, compile_: bool) -> None
             session.selftest(name)
     if answer:
         log = list(dict.fromkeys(line for program in programs for line in program.log))
-        Path(answer).write_text(json.dumps({**_selection(session, items), "log": log}))
+        Path(answer).write_text(json.dumps({**_selection(session, items), "log": log, "notes": notes}))
+
+
+def _selected(items: list[pytest.Item]) -> list[pytest.Item]:
+    return [item for item in items if reproducers.OWN_FIXTURE in getattr(item, "fixturenames", ())]
 
 
 def _selection(session: Session, items: list[pytest.Item]) -> dict[str, Any]:
-    selected = [item for item in items if reproducers.OWN_FIXTURE in getattr(item, "fixturenames", ())]
+    selected = _selected(items)
     needs = [reproducers.needs_of(item) for item in selected]
     return {
         "tests": [item.nodeid for item in selected],

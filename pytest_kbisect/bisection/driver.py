@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_kbisect import arch, layout, options, parallel, reproducers
-from pytest_kbisect.bisection import conclusion, registry, replaying, workplace
+from pytest_kbisect.bisection import asking, conclusion, controls, registry, replaying, workplace
 from pytest_kbisect.bisection.commit_request import Share
 from pytest_kbisect.bisection.experiment_runner import Ahead, ExperimentRunner
 from pytest_kbisect.bisection.launcher import Selection, SessionLauncher
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from pytest_kbisect.bisection.known_log import Known
     from pytest_kbisect.bisection.stages import Finding
     from pytest_kbisect.evidence.outcome import CommitResult
     from pytest_kbisect.kernel.compiler_choice import Choice
@@ -97,7 +98,12 @@ def _bisect(config: pytest.Config, reporter: TerminalReporter) -> int:
     executor = registry.executor(config)
     cache = options.cache_folder(config)
     tree = LinuxTree(path, cache)
-    session_of(config).check_host()
+    asks = options.value(config, "ask")
+    asking.check(config, asks=asks)
+    session_of(config).check_host(guests=not asks or options.value(config, "shell"))
+    if asks:
+        with asking.terminal(config) as read:
+            return _search(config, tree, asking.launcher(config, tree, reporter, read), reporter, None)
     arguments = [str(argument) for argument in config.invocation_params.args]
     if options.value(config, "prebuilt"):  # sessions need not look for the packages again
         arguments.append(f"--kbisect-kernel={path}")
@@ -107,31 +113,45 @@ def _bisect(config: pytest.Config, reporter: TerminalReporter) -> int:
         cache=cache,
         executor=executor,
     )
+    return _search(config, tree, launcher, reporter, executor.capacity)
+
+
+def _search(
+    config: pytest.Config,
+    tree: LinuxTree,
+    launcher: SessionLauncher | asking.AskLauncher,
+    reporter: TerminalReporter,
+    capacity: int | None,
+) -> int:
+    """The bisection, with what tests its commits; `capacity` is as for _plan."""
     with launcher.selecting() as selected:  # which takes its time; so does the log of the range
         ends = tree.parse_range(options.value(config, "range"))
         if options.value(config, "fix") and not ends.good:
             raise UsageError("--kbisect-fix needs both ends: A..B, A crashes and B does not")
         selection = selected()
     _check_selection(config, selection)
-    plan = _plan(config, selection, ends, executor.capacity)
+    controls.check(config, tree, ends)
+    plan = _plan(config, selection, ends, capacity, known=controls.known(config, tree, ends))
     compiler = launcher.compiler = _compiler(config, selection, tree, ends)
     launcher.selftests = ends.bad
     for name in selection.selftests:
         tools = toolchain.find(options.architecture(config), compiler.compiler)
-        selftests.build(tree, ends.bad, name, tools, cache / "selftests")
+        selftests.build(tree, ends.bad, name, tools, options.cache_folder(config) / "selftests")
     folder = launcher.folder = workplace.folder_of(config, selection, ends)
     with workplace.held(folder):
         journal = Journal(folder / layout.JOURNAL, workplace.subject_of(config, selection, plan, compiler))
         reporter.open(folder / "bisect.log")
         reporter.line(f"results in {folder}", log=False)
         reporter.lines(f"# {words}" for words in compiler.words)
+        for note in selection.notes:
+            reporter.note(note)
         for change in workplace.guests_otherwise(config, journal):
             reporter.line(f"note: {change}", log=False)
         if chosen := config.stash.get(WORKERS, None):
             reporter.line(f"guests: {chosen.count} at a time, {chosen.why}", log=False)
         if plan.at_once > 1:
             reporter.line(f"commits: {plan.at_once} at a time, {plan.width} guests each", log=False)
-        here = executor.capacity is None
+        here = capacity is None
         with _ahead(config, selection, plan, compiler, here=here) as ahead:
             share = _share(config, plan) if here else None
             runner = ExperimentRunner(
@@ -141,7 +161,7 @@ def _bisect(config: pytest.Config, reporter: TerminalReporter) -> int:
                 share=share,
                 observe=partial(_tested, config, reporter),
             )
-            finding = Bisection(plan, tree, runner, reporter).run()
+            finding = _found(plan, tree, runner, reporter)
         final = replace(conclusion.result_of(finding), command=_command(config), **_guests(config, compiler))
         stored = _store(final, folder, reporter)  # what follows adds to the answer, and cannot take it away
         final = conclusion.looked_up(final, tree, reporter.note)
@@ -157,14 +177,32 @@ def _bisect(config: pytest.Config, reporter: TerminalReporter) -> int:
     return _exit_code(finding, plan, final)
 
 
-def _plan(config: pytest.Config, selection: Selection, ends: Range, capacity: int | None) -> Plan:
+def _found(plan: Plan, tree: LinuxTree, runner: ExperimentRunner, reporter: TerminalReporter) -> Finding:
+    """Go on from the journal; an answer that a person takes back is not in it any more."""
+    while True:
+        try:
+            return Bisection(plan, tree, runner, reporter).run()
+        except asking.UndoError:
+            runner.journal.undo()
+            reporter.restart()
+            reporter.line("kbisect: the last answer is taken back", log=False, level=ANSWER)
+
+
+def _plan(
+    config: pytest.Config,
+    selection: Selection,
+    ends: Range,
+    capacity: int | None,
+    *,
+    known: tuple[Known, ...],
+) -> Plan:
     """`capacity`: sessions that have a machine of their own at a time; None: all share this one."""
     guests, strategy = _width(config), registry.strategy(config)
     at_once = options.value(config, "at-once") or capacity or parallel.commits_at_once(guests)
     if capacity is not None:
         at_once = min(at_once, capacity)
-    if not strategy.probabilistic:
-        at_once = 1  # git bisect's order, for one, has one commit next
+    if options.value(config, "ask") or not strategy.probabilistic:
+        at_once = 1  # there is one person; git bisect's order, for one, has one commit next
     return Plan(
         ends=ends,
         fix=options.value(config, "fix"),
@@ -177,6 +215,12 @@ def _plan(config: pytest.Config, selection: Selection, ends: Range, capacity: in
         crash=frozenset(selection.crash),
         log=selection.log,
         symptoms=frozenset(selection.symptoms),
+        known=known,
+        trust=options.value(config, "known-trust"),
+        paths=options.value(config, "paths"),
+        first_parent=options.value(config, "first-parent"),
+        into_merge=options.value(config, "into-merge"),
+        at_leisure=options.value(config, "ask"),
     )
 
 
@@ -214,6 +258,8 @@ def _symbolized(
 
 def _width(config: pytest.Config) -> int:
     """How many guests run at a time in the sessions (-n)."""
+    if options.value(config, "ask"):
+        return 1
     workers = getattr(config.option, "numprocesses", None)
     if isinstance(workers, str):  # "auto": xdist has not come to it yet
         workers = config.hook.pytest_xdist_auto_num_workers(config=config)
@@ -258,6 +304,10 @@ def _guests(config: pytest.Config, compiler: Choice) -> dict[str, Any]:
         "remedies": tuple(map(remedies.words, compiler.remedies)),
         "arch": options.architecture(config).name,
         "image": str(options.value(config, "image") or ""),
+        "asked": options.value(config, "ask"),
+        "patches": tuple(map(str, options.value(config, "patch"))),
+        "cmdline": options.value(config, "cmdline"),
+        "qemu": options.value(config, "qemu"),
         "guest": {name: options.value(config, name) for name in named},
     }
 

@@ -38,7 +38,8 @@ class Selection:
     """What a bisection runs at each commit: node ids of one run, their files, what they ask for.
 
     `per_run` of the tests are repeated by run. `memory` (MiB) and `runs` are the most that any of
-    them names, 0 where none does. `log` are lines about their tools.
+    them names, 0 where none does. `log` are lines about their tools, `notes` are lines for the user on
+    their guests.
     """
 
     tests: tuple[str, ...]
@@ -55,6 +56,7 @@ class Selection:
     """The kinds of symptoms that they look for, with those of options and defaults."""
     selftests: tuple[str, ...] = ()
     """kselftests that they run."""
+    notes: tuple[str, ...] = ()
 
 
 class SessionLauncher:
@@ -240,7 +242,7 @@ def _selection(status: int, answer: Path, log: Path) -> Selection:
     known = json.loads(answer.read_text())
     if not known["tests"]:
         raise UsageError("no reproducer selected: none of the tests uses a kernel")
-    for name in ("tests", "files", "crash", "log", "bad_when", "symptoms", "selftests"):
+    for name in ("tests", "files", "crash", "log", "bad_when", "symptoms", "selftests", "notes"):
         known[name] = tuple(known[name])
     return Selection(**known)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect import options
-from pytest_kbisect.bisection import hints, registry
+from pytest_kbisect.bisection import hints, known_log, registry
 from pytest_kbisect.bisection.replay import Log, Trial, read_log, second_opinion
 from pytest_kbisect.errors import ExitCode, UsageError
 from pytest_kbisect.evidence.by_kernel import Evidence
@@ -80,13 +80,14 @@ def _read(path: Path) -> tuple[Log, str]:
         if not records or records[0].get("kind") != "subject":
             raise _no_bisection(path)
         subject = records[0]
-        prior, search = (_last(records, kind) for kind in ("prior", "search"))
+        prior, search, known = (_last(records, kind) for kind in ("prior", "search", known_log.NOTE))
         trials = [Trial(tested) for tested in experiments(records, path)]
         log = Log(
             trials,
             fix=bool(subject.get("fix")),
             expected=frozenset(subject.get("crash", ())),
             prior=prior,
+            known=known,
             trusted=bool((search or {}).get("trusted", (search or {}).get("vouched", True))),
         )
         good, bad = subject.get("range", ("", ""))
@@ -184,5 +185,6 @@ def _strategy(config: pytest.Config, history: History, log: Log, *, trusted: boo
         fix=log.fix,
         trusted=trusted,
         prior=hints.from_note(log.prior, len(history)),
+        known=known_log.from_note(log.known, history),
     )
     return registry.strategy(config).make(problem)

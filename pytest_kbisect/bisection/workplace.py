@@ -36,6 +36,8 @@ def folder_of(config: pytest.Config, selection: Selection, ends: Range) -> Path:
     named = options.value(config, "dir")
     if named:
         return Path(config.invocation_params.dir, named)
+    if options.value(config, "ask"):
+        return Path(config.invocation_params.dir, "kbisect-results", f"asked-{_named(ends)}")
     stems = sorted({Path(name).stem for name in selection.files})
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", "+".join(stems))[:60]
     return Path(config.invocation_params.dir, "kbisect-results", f"{name}-{_named(ends)}")
@@ -58,6 +60,10 @@ def subject_of(config: pytest.Config, selection: Selection, plan: Plan, compiler
         "config": [_digest(path) for path in options.value(config, "config")],
         "crash": sorted(plan.crash),
         "bad_when": [*selection.bad_when, *options.value(config, "bad-when")],
+        "ask": options.value(config, "ask"),
+        "patches": [_digest(path) for path in options.value(config, "patch")],
+        "cmdline": list(options.value(config, "cmdline")),
+        "qemu": list(options.value(config, "qemu")),
         "image": _digest_of_image(options.value(config, "image")),
         "strategy": plan.strategy.name,
         "full_build": options.value(config, "full-build"),

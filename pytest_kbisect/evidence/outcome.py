@@ -12,6 +12,10 @@ UNREPORTED: Final = "the run was never reported: its worker died"
 """Title of a run of which the session's XML has nothing."""
 
 
+SKIPPED: Final = "skipped: a person has said so"
+"""Why a commit has no runs that a person was asked about and could not test."""
+
+
 class Outcome(StrEnum):
     """How a run ended; BUILD_FAILED is a commit's, not a run's.
 

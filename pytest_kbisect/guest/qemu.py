@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import re
+import shutil
 import socket
 import subprocess
 import time
@@ -39,6 +41,15 @@ _HELD = frozenset({"debug", "paused"})
 """What QEMU calls a guest that a debugger has stopped."""
 
 
+def qemu_identity(qemu: str) -> str:
+    """Which QEMU this is: another version does not understand what this one froze."""
+    path = shutil.which(qemu)
+    if path is None:
+        return ""
+    facts = os.stat(path)
+    return f"{os.path.realpath(path)} {facts.st_size} {facts.st_mtime_ns}"
+
+
 def kernel_arguments(architecture: Architecture) -> str:
     """The command line of each kernel of this architecture."""
     words = (f"console={architecture.console}", _KERNEL_ARGUMENTS, architecture.kernel_arguments)
@@ -63,7 +74,8 @@ class Ram:
 class Machine:
     """What to boot and on what. `memory` is in MiB; `accelerator` is "kvm" or "tcg"; `cpu` a -cpu model.
 
-    `disk` holds the user space, where the initramfs does not.
+    `disk` holds the user space, where the initramfs does not. `extra` are QEMU arguments of the user's, which
+    come last.
     """
 
     kernel: Path
@@ -85,15 +97,15 @@ class Machine:
         ram: Ram | None = None,
         line_fd: int = -1,
         layers: Layers | None = None,
+        paused: bool = False,
     ) -> list[str]:
         """The QEMU command line. The network reaches nothing but our ssh (restrict=on).
 
         `monitor_fd` and `line_fd` are sockets that QEMU inherits: for QMP, and for the second serial line
-        that a guest with `ram` has. A machine with a disk needs the `layers` over it.
+        that a guest with `ram` has. A machine with a disk needs the `layers` over it. `paused`: it has no
+        kernel, and does not run.
         """
-        initrd = ["-initrd", str(self.initramfs)] if self.initramfs else []
         board = self.architecture.machine
-        arguments = f"{kernel_arguments(self.architecture)} {self.kernel_arguments}".strip()
         return [
             self.architecture.qemu,
             *("-machine", f"{board},memory-backend=ram" if ram else board),
@@ -114,15 +126,24 @@ class Machine:
             *("-netdev", "user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:0-:22"),
             *("-device", "virtio-net-pci,netdev=net0,romfile="),
             *(self.disk.arguments(layers) if self.disk and layers else ()),
-            *("-kernel", str(self.kernel), *initrd),
-            *("-append", arguments),
-            *self.extra,
+            *(["-S"] if paused else self._boots()),
+            # What a guest writes to a drive of the user's is thrown away.
+            *((*self.extra, "-snapshot") if self.extra else ()),
         ]
 
     def _second_serial(self, line_fd: int) -> list[str]:
         line = ["-chardev", f"socket,id=line,fd={line_fd}"]
         device = self.architecture.second_serial_device
         return [*line, *(("-device", f"{device},chardev=line") if device else ("-serial", "chardev:line"))]
+
+    def _boots(self) -> list[str]:
+        initrd = ["-initrd", str(self.initramfs)] if self.initramfs else []
+        return ["-kernel", str(self.kernel), *initrd, "-append", self.command_line]
+
+    @property
+    def command_line(self) -> str:
+        """What the kernel is told."""
+        return f"{kernel_arguments(self.architecture)} {self.kernel_arguments}".strip()
 
     def _memory_in(self, ram: Ram) -> list[str]:
         # The descriptor is inherited: no name of the file that could mean another one by now.
@@ -135,8 +156,15 @@ class Qemu:
     """A running QEMU. Dies with us, and with `close`."""
 
     def __init__(
-        self, machine: Machine, directory: Path, ram: Ram | None = None, layers: Layers | None = None
+        self,
+        machine: Machine,
+        directory: Path,
+        ram: Ram | None = None,
+        layers: Layers | None = None,
+        *,
+        paused: bool = False,
     ) -> None:
+        """Start it; `paused`: without a kernel, to ask it about the machine. Raises InfraError."""
         self.machine = machine
         self.console_path = directory / "console.log"
         self._log = directory / "qemu.log"
@@ -145,7 +173,11 @@ class Qemu:
         """The guest's second serial line, where it has its memory in a file."""
         with theirs, their_line, self._log.open("wb") as log:
             self.command = machine.command(
-                self.console_path, theirs.fileno(), ram=ram, line_fd=their_line.fileno(), layers=layers
+                *(self.console_path, theirs.fileno()),
+                ram=ram,
+                line_fd=their_line.fileno(),
+                layers=layers,
+                paused=paused,
             )
             inherited = [theirs.fileno(), *(layers.descriptors() if layers else ())]
             inherited += (their_line.fileno(), ram.descriptor, *ram.also) if ram else ()

@@ -60,6 +60,8 @@ class Built:
     sources: Sources
     ccache: tuple[int, int]
     """Compilations that the compiler cache had, and had not."""
+    make: Make
+    """Makes more in the same slot."""
     modules: Modules | None = None
     """Where the configuration asks for any."""
 
@@ -181,6 +183,7 @@ def _attempt(
         seconds=seconds,
         sources=read,
         ccache=ccache.counted(make.log.parent),
+        make=make,
         modules=installed,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_kbisect.errors import BuildError, ConfigError
@@ -12,6 +13,7 @@ from pytest_kbisect.kernel import (
     build,
     host_limits,
     modules,
+    patches,
     remedies,
     reuse,
     signature,
@@ -62,9 +64,11 @@ def provide(
     If another process builds the same kernel, wait for it and take it: without a word where it has the
     same `owner`, instead of it where it works in the `background` only. A commit that changes no
     file which was read for another kernel takes that one, without make, unless `rules` want full builds.
+    Patches of the `rules` are applied to it first.
 
     Raises BuildError if the commit does not build, now or when it was tried before; ConfigError if it
-    has not what the configuration asks for; HostError if the host is at fault, which is not remembered.
+    has not what the configuration asks for; PatchError if a patch conflicts with it; HostError if the host
+    is at fault, which is not remembered.
     """
     store = Store(tree.cache / "kernels", limit=rules.store_limit)
     if package := package_at(tree, commit):
@@ -72,7 +76,8 @@ def provide(
             yield kernel
         return
     tools, config = prepared(config, rules)
-    key = key_of(tree.tree_hash(commit), config, tools, rules)
+    source = patches.to_build(tree, commit, rules.patches)
+    key = key_of(tree.tree_hash(source), config, tools, rules)
 
     def waiting(holder: Holder | None) -> None:
         if holder is not None and holder.background and not background:
@@ -94,15 +99,20 @@ def provide(
                 entry = store.lookup(key)
                 family = family_of(config, tools, rules)
                 if entry is None and not rules.full:
-                    entry = reuse.take_over(store, key, family, tree, commit, progress)
+                    entry = reuse.take_over(store, key, family, tree, source, progress, of=commit)
                 if entry is None:
                     log = work / "build.log"
                     making = build.build(
-                        tree, commit, config, tools, jobs=jobs, log=log, progress=progress, full=rules.full
+                        tree, source, config, tools, jobs=jobs, log=log, progress=progress, full=rules.full
                     )
                     entry, cached = (
                         _add(
-                            store, key, {"commit": commit, "family": family}, making, log, config.architecture
+                            store,
+                            key,
+                            {"commit": source, "of": commit, "family": family},
+                            making,
+                            log,
+                            config.architecture,
                         ),
                         False,
                     )
@@ -110,7 +120,8 @@ def provide(
                     seconds = entry.facts.get("seconds", {})
                     seconds["waiting"] = seconds.get("waiting", 0.0) + waited
         held.enter_context(entry)
-        yield _image(entry, commit, config.architecture, cached=cached, seconds=seconds)
+        image = _image(entry, commit, config.architecture, cached=cached, seconds=seconds)
+        yield replace(image, source=source)
 
 
 def prepared(config: ConfigRequest, rules: BuildRules) -> tuple[Toolchain, ConfigRequest]:

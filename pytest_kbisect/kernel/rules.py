@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pytest_kbisect.kernel.patches import Patch
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +42,11 @@ class BuildRules:
 
     `full`: nothing is left out because of lists of the files that a build has read. Each commit is configured
     and built, make enters all directories, and no kernel that was built otherwise is taken from the store.
-    `remedies` are names (see remedies.named).
+    `remedies` are names (see remedies.named). `patches` are applied to each commit that is built.
     """
 
     store_limit: int
     full: bool = False
     compiler: CompilerName = ANY
     remedies: tuple[str, ...] = ()
+    patches: tuple[Patch, ...] = ()

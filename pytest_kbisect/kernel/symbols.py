@@ -94,7 +94,7 @@ def symbols_for(
                     log = work / "build.log"
                     with build.build(
                         tree,
-                        kernel.commit,
+                        kernel.source,
                         config,
                         tools,
                         jobs=jobs,

@@ -1,7 +1,7 @@
 """The folder of a bisection: everything that explains it, repeats it and can be shown, in one place.
 
     report.html report.eml bisect.log git-bisect.log junit.xml result.json journal.jsonl
-    config repro/ repeat.sh repeat/ sessions/
+    config repro/ repeat.sh repeat/ sessions/ kernels/
 
 Each is written by itself: what cannot be written is said, and keeps nothing else from being written.
 """
@@ -122,9 +122,9 @@ def _kernel(story: ReportModel, cache: Path) -> Iterator[Path | None]:
 
 
 def _copy_reproducers(story: ReportModel) -> None:
-    """Keep the reproducers as they were; one that was changed since is not what found the answer."""
+    """Keep reproducers and patches as they were; one that was changed since is not what found the answer."""
     taken: set[str] = set()
-    for name, digest in story.sources.items():
+    for name, digest in (*story.sources.items(), *story.patches.items()):
         _copy_unchanged(Path(name), digest, story.folder / REPRODUCERS / _free_name(Path(name), taken))
     for name, digest in story.included.items():
         _copy_unchanged(Path(name), digest, story.folder / REPRODUCERS / _as_included(name, story.sources))

@@ -21,6 +21,7 @@ from pytest_kbisect.atomic import replacing
 from pytest_kbisect.cpio import Archive
 from pytest_kbisect.errors import HostError
 from pytest_kbisect.guest import user_space
+from pytest_kbisect.guest.arguments import qemu_arguments
 from pytest_kbisect.guest.disk import escaped, look_at
 from pytest_kbisect.guest.initramfs import FIND_ROOT, INIT, finding_root, installing, own_script
 from pytest_kbisect.guest.qemu import kernel_arguments
@@ -30,7 +31,7 @@ from pytest_kbisect.reports.text import one_line
 from pytest_kbisect.reports.words import short
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pytest_kbisect.arch import Architecture
     from pytest_kbisect.guest.disk import DiskImage
@@ -142,7 +143,7 @@ def script(
         f"# at {short(commit)} {one_line(title)}",
         "#",
     ]
-    how = _qemu(programs, disk, _guest(story), architecture) if programs else _pytest(story, commit)
+    how = _qemu(story, programs, disk, architecture) if programs else _pytest(story, commit)
     return "\n".join(lines + how) + "\n"
 
 
@@ -155,11 +156,13 @@ def _kernel(architecture: Architecture) -> str:
 
 
 def _qemu(
-    programs: Sequence[Program],
-    disk: DiskImage | None,
-    guest: dict[str, float],
-    architecture: Architecture,
+    story: ReportModel, programs: Sequence[Program], disk: DiskImage | None, architecture: Architecture
 ) -> list[str]:
+    guest = _guest(story)
+    needs = [program.needs for program in programs]
+    cmdline = _each_once(story.result.cmdline, *(need.cmdline for need in needs))
+    arguments = " ".join([kernel_arguments(architecture), *cmdline])
+    extra = qemu_arguments(_each_once(story.result.qemu, *(need.qemu for need in needs)), "repeat.sh")
     memory = max(program.needs.memory or guest["memory"] for program in programs)
     cpus = max(program.needs.cpus or guest["cpus"] for program in programs)
     return [
@@ -175,8 +178,18 @@ def _qemu(
         "    -netdev user,id=net0,restrict=on -device virtio-net-pci,netdev=net0,romfile= \\",
         *_drive(disk),
         f"    -kernel {_kernel(architecture)} -initrd {INITRAMFS} \\",
-        f'    -append "{kernel_arguments(architecture)} ${{ARGUMENTS:-}}"',
+        *([f"    {shlex.join((*extra, '-snapshot'))} \\"] if extra else []),
+        f'    -append "{_quoted(arguments)} ${{ARGUMENTS:-}}"',
     ]
+
+
+def _each_once(*groups: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one for group in groups for one in group))
+
+
+def _quoted(text: str) -> str:
+    """A text as it is written between a shell's double quotes."""
+    return re.sub(r'([\\"$`])', r"\\\1", text)
 
 
 def _drive(disk: DiskImage | None) -> list[str]:
@@ -226,7 +239,7 @@ def write(
             make = initramfs_for_disk if disk else initramfs
             packed = modules.read_bytes() if modules.exists() else b""
             unfinished.write_bytes(make(programs, files, _guest(story)["timeout"]) + packed)
-    elif not story.command:
+    elif not story.command or story.result.asked:
         return
     path = story.folder / "repeat.sh"
     path.write_text(script(story, programs, disk, architecture), encoding="utf-8")

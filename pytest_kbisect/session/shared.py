@@ -18,13 +18,14 @@ from pytest_kbisect.session.events import Events
 from pytest_kbisect.session.session_request import request_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import pytest
 
     from pytest_kbisect.arch import Architecture
     from pytest_kbisect.errors import KbisectError
     from pytest_kbisect.guest.accelerator import Accelerator
+    from pytest_kbisect.guest.devices import Devices
     from pytest_kbisect.guest.disk import DiskImage
     from pytest_kbisect.guest.guests import Guests
     from pytest_kbisect.guest.initramfs import GuestImage
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
     from pytest_kbisect.kernel.tree import LinuxTree
     from pytest_kbisect.needs import Needs
     from pytest_kbisect.session.watching import Places, Watched
+
+
+_CMDLINE = "--kbisect-cmdline, kbisect-cmdline:"
+_QEMU = "--kbisect-qemu, kbisect-qemu:"
 
 
 def _kernel_arguments(kernel: KernelImage) -> str:
@@ -72,18 +77,19 @@ class Session:
     def close(self) -> None:
         self._resources.close()
 
-    def check_host(self) -> None:
-        """Check what would fail at the first kernel or guest. Raises HostError or UsageError."""
+    def check_host(self, *, guests: bool = True) -> None:
+        """Check what would fail at the first kernel, or guest. Raises HostError or UsageError."""
         from pytest_kbisect import host
         from pytest_kbisect.guest import user_space
         from pytest_kbisect.kernel import host_limits
 
         _ = self.disk  # raises where it cannot be used
         host_limits.require_path(self.cache)
-        builds = () if options.value(self._config, "prebuilt") else (host.Purpose.BUILD,)
-        absent = host.missing(*builds, host.Purpose.GUEST, architecture=self.architecture)
+        purposes = [host.Purpose.BUILD] if not options.value(self._config, "prebuilt") else []
+        purposes += [host.Purpose.GUEST] if guests else []
+        absent = host.missing(*purposes, architecture=self.architecture)
         host.require_tools((tool for tool in absent if not tool.optional), architecture=self.architecture)
-        if not self.architecture.is_native():
+        if guests and not self.architecture.is_native():
             user_space.of(self.architecture, self.cache)
         try:
             self.cache.mkdir(parents=True, exist_ok=True)
@@ -286,21 +292,66 @@ class Session:
         return chosen
 
     def machine(self, kernel: KernelImage, needs: Needs, initramfs: Path | None) -> Machine:
-        """What a guest of this kernel runs on."""
-        from pytest_kbisect.guest.qemu import Machine
+        """What a guest of this kernel runs on. Raises UsageError for a command line that is too long."""
+        from pytest_kbisect.guest import arguments
 
         accelerator = self.accelerator(kernel)
-        return Machine(
+        machine = replace(
+            self._hardware(needs),
             kernel=kernel.image,
             initramfs=initramfs and self._with_modules(initramfs, kernel),
+            accelerator=accelerator.name,
+            cpu=accelerator.cpu,
+            kernel_arguments=" ".join(filter(None, (_kernel_arguments(kernel), self.cmdline(needs)))),
+        )
+        arguments.require_length(machine)
+        return machine
+
+    def _hardware(self, needs: Needs) -> Machine:
+        """The same as far as it does not depend on the kernel."""
+        from pytest_kbisect.guest.qemu import Machine
+
+        return Machine(
+            kernel=Path(),
+            initramfs=None,
             disk=self.disk,
             memory=needs.memory or options.value(self._config, "memory"),
             cpus=needs.cpus or options.value(self._config, "cpus"),
-            accelerator=accelerator.name,
-            cpu=accelerator.cpu,
             architecture=self.architecture,
-            kernel_arguments=_kernel_arguments(kernel),
+            extra=self.qemu(needs),
         )
+
+    def cmdline(self, needs: Needs) -> str:
+        """Kernel arguments that the user and a reproducer give. Raises UsageError."""
+        from pytest_kbisect.guest import arguments
+
+        return arguments.kernel_arguments([*options.value(self._config, "cmdline"), *needs.cmdline], _CMDLINE)
+
+    def qemu(self, needs: Needs) -> tuple[str, ...]:
+        """QEMU arguments that the user and a reproducer give. Raises UsageError."""
+        from pytest_kbisect.guest import arguments
+
+        return arguments.qemu_arguments([*options.value(self._config, "qemu"), *needs.qemu], _QEMU)
+
+    def devices(self, needs: Needs) -> Devices:
+        """What QEMU says of the machine that these needs make. Raises UsageError where it refuses it."""
+        from pytest_kbisect.guest import devices
+
+        return devices.require(self._hardware(needs), self.share() / "devices", _QEMU)
+
+    def examine(self, all_needs: Iterable[Needs]) -> tuple[str, ...]:
+        """Check what is asked of guests, before anything is built; what to say of it, in lines.
+
+        Raises UsageError for kernel or QEMU arguments that cannot be used.
+        """
+        lines: dict[str, None] = {}
+        for needs in all_needs:
+            self.cmdline(needs)
+            if fixed := self.devices(needs).fixed:
+                lines[
+                    f"guests with these devices are booted for each run, they cannot be frozen: {fixed}"
+                ] = None
+        return tuple(lines)
 
     def _with_modules(self, initramfs: Path, kernel: KernelImage) -> Path:
         """An initramfs and the kernel's modules, which the kernel unpacks one after the other."""
@@ -326,7 +377,8 @@ class Session:
         machine = self.machine(kernel, needs, self.image.initramfs)
         folder = self.console_folder(name)
         shutil.rmtree(folder, ignore_errors=True)
-        with self._guests(own_boot=own_boot).guest(machine, folder) as guest:
+        fixed = bool(self.devices(needs).fixed)
+        with self._guests(own_boot=own_boot).guest(machine, folder, boot=fixed) as guest:
             yield guest
 
     def watch(self, guest: Guest, kernel: KernelImage) -> Watched | None:
@@ -338,7 +390,7 @@ class Session:
 
         key = kernel.signature, functions
         if key not in self._places:
-            self._places[key] = watching.find(kernel, functions, self.tree, self.commit)
+            self._places[key] = watching.find(kernel, functions, self.tree, kernel.source)
         watched = watching.watch(guest, self._places[key], self.folder / "stub", idle=self.request.idle)
         if watched.trouble:
             self.events.say_once(

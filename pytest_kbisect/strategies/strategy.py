@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pytest_kbisect.evidence.by_kernel import Evidence, Prices
+    from pytest_kbisect.evidence.known_verdict import KnownVerdict
     from pytest_kbisect.evidence.run_counts import RunCounts
     from pytest_kbisect.history.ancestry import Weights
     from pytest_kbisect.history.candidates import History
@@ -114,7 +115,7 @@ class Problem:
     `runs` is the number of runs per commit, for strategies that do not choose it. `confidence` is the wanted
     probability of the answer. With `fix` the search is for the fix: the good end shows the bug. `trusted`:
     the user has named the good end. `prior` is the weight of each commit by index, on any scale; None: all
-    equal. `prices` are guesses.
+    equal. `prices` are guesses. `known` are verdicts that the user has from elsewhere, each with its trust.
     """
 
     history: History
@@ -124,6 +125,7 @@ class Problem:
     trusted: bool = True
     prices: Prices | None = None
     prior: Weights | None = None
+    known: tuple[KnownVerdict, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,8 @@ class StrategyKind:
     """A strategy that `--kbisect-strategy` can select. `make` creates it for a problem.
 
     `probabilistic`: it computes the probability of each commit. Such a strategy is created again with a prior
-    once the crash was seen, may return several experiments at a time, and has kernels built ahead.
+    once the crash was seen, may return several experiments at a time, has kernels built ahead, and weighs
+    known verdicts.
     """
 
     name: str

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pytest_kbisect.evidence.by_kernel import Evidence
+    from pytest_kbisect.evidence.known_verdict import KnownVerdict
     from pytest_kbisect.evidence.run_counts import RunCounts
     from pytest_kbisect.history.ancestry import Weights
     from pytest_kbisect.history.candidates import History
@@ -61,7 +62,8 @@ class Bayes(Strategy):
     `confidence` is the probability that an answer must reach. With `fix` the search is for the fix: A
     crashes, B should not, and the evidence's `reported` commit is GOOD_END. `prior` is the weight of each
     commit (default: uniform). `prices` are the assumed costs of builds and runs until they are measured, and
-    the number of parallel runs. `older` is the prior of a bug that is older than the range.
+    the number of parallel runs. `older` is the prior of a bug that is older than the range. `known` are
+    verdicts from elsewhere.
     """
 
     name = "bayes"
@@ -75,6 +77,7 @@ class Bayes(Strategy):
         prior: Weights | None = None,
         fix: bool = False,
         older: float = OLDER,
+        known: Sequence[KnownVerdict] = (),
     ) -> None:
         self.history = history
         self.confidence: float = confidence
@@ -82,7 +85,7 @@ class Bayes(Strategy):
         self.fix = fix
         weights = np.ones(len(history)) if prior is None else prior
         self._inference = Inference(
-            history, prior=weights, outside=UNFIXED if fix else older, guess=self.guess, fix=fix
+            history, prior=weights, outside=UNFIXED if fix else older, guess=self.guess, fix=fix, known=known
         )
 
     def decide(self, evidence: Evidence) -> Experiment | Answer:
@@ -302,6 +305,7 @@ def bayes(problem: Problem) -> Bayes:
         prior=problem.prior,
         fix=problem.fix,
         older=OLDER if problem.trusted else MAYBE_OLDER,
+        known=problem.known,
     )
 
 

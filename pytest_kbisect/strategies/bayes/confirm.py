@@ -40,8 +40,18 @@ class Confirmation:
     The results of these runs are evidence like any other. This class only decides which experiment is next.
     """
 
-    def __init__(self, evidence: Evidence, culprit: int, *, confidence: float, fix: bool = False) -> None:
+    def __init__(
+        self,
+        evidence: Evidence,
+        culprit: int,
+        *,
+        confidence: float,
+        fix: bool = False,
+        faint: bool = True,
+    ) -> None:
+        """`faint`: look for a bug that is fainter at a parent, in more runs than a person would make."""
         self._evidence = evidence
+        self._faint = faint
         self._confidence = confidence
         self._end = evidence.history.bad_end if fix else GOOD_END
         parents = evidence.history.parents[culprit] or (GOOD_END,)
@@ -74,7 +84,7 @@ class Confirmation:
     def _enough(self) -> int:
         """The number of runs that shows a bug that is harder to hit than reported, at a commit without it."""
         chance = crash_chance(self._evidence.counts(self._evidence.reported))
-        return enough_runs(FAINT * chance**2, MOST_OF_PARENT)
+        return enough_runs(FAINT * chance**2, MOST_OF_PARENT) if self._faint else enough_runs(chance)
 
     def _can_tell(self, commit: int) -> bool:
         """Whether more runs at a commit may add evidence."""

@@ -10,9 +10,13 @@ import numpy as np
 
 from pytest_kbisect.evidence.run_counts import chance_of
 from pytest_kbisect.strategies.bayes.changes import Changes, Runs, changes
+from pytest_kbisect.strategies.bayes.known_factors import log_factors
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pytest_kbisect.evidence.by_kernel import Evidence
+    from pytest_kbisect.evidence.known_verdict import KnownVerdict
     from pytest_kbisect.evidence.run_counts import RunCounts
     from pytest_kbisect.strategies.bayes.crashchance import CrashChance, Matrix
     from pytest_kbisect.strategies.bayes.partition import Partition
@@ -90,9 +94,15 @@ class Posterior:
 
 
 def infer(
-    model: CrashChance, partition: Partition, evidence: Evidence, outside: float, *, fix: bool = False
+    model: CrashChance,
+    partition: Partition,
+    evidence: Evidence,
+    outside: float,
+    *,
+    fix: bool = False,
+    known: Sequence[KnownVerdict] = (),
 ) -> Posterior:
-    """Weigh all hypotheses by all evidence.
+    """Weigh all hypotheses by all evidence, and by what is `known` from elsewhere.
 
     `outside` is the prior that no culprit is in the range, so that every commit crashes. With `fix` the
     commits that contain the culprit are the ones that do not crash.
@@ -103,7 +113,12 @@ def infer(
     sizes = partition.sizes.astype(float)
     prior = sizes * np.array(partition.weights)
     prior *= (1 - outside) / prior.sum()
-    kernels = by_kernel(partition, evidence)
+    # Commits of known verdicts part the suspects, too, and may have no runs.
+    kernels = [
+        columns
+        for columns in by_kernel(partition, evidence)
+        if _speaks(evidence.counts(partition.tests[columns[0]]))
+    ]
     inside = partition.inside
     first = inside[:, [columns[0] for columns in kernels]]
     split = [(inside[:, columns] != inside[:, columns[:1]]).any(axis=1) for columns in kernels]
@@ -123,7 +138,11 @@ def infer(
         if_bug = _Weighed.of(model, replace(runs, hits=runs.hits + credited))
         strange = sum(by_another_bug(counts) for counts in all_counts)
         found = if_bug.mixed(found, np.log(RELATED_IS_BUG), np.log1p(-RELATED_IS_BUG) + strange)
-    return found.posterior(prior[:, None], sizes)
+    return found.posterior(prior[:, None] + log_factors(model, partition, known, fix=fix), sizes)
+
+
+def _speaks(counts: RunCounts) -> bool:
+    return bool(counts.informative or counts.credited)
 
 
 def by_kernel(partition: Partition, evidence: Evidence) -> list[list[int]]:

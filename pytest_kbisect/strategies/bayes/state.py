@@ -22,9 +22,12 @@ from pytest_kbisect.strategies.bayes.testable import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from pytest_kbisect.evidence.by_kernel import Evidence, Prices
+    from pytest_kbisect.evidence.known_verdict import KnownVerdict
     from pytest_kbisect.evidence.run_counts import RunCounts
     from pytest_kbisect.history.ancestry import Flags, Weights
     from pytest_kbisect.history.candidates import History
@@ -113,15 +116,25 @@ class Inference:
     """Computes the State for evidence. Keeps results that the next call can reuse.
 
     `prior` is the weight of each commit. `outside` is the prior of no culprit in the range. `guess` is the
-    assumed cost of builds and runs until it is measured.
+    assumed cost of builds and runs until it is measured. `known` are verdicts from elsewhere.
     """
 
-    def __init__(self, history: History, *, prior: Weights, outside: float, guess: Prices, fix: bool) -> None:
+    def __init__(
+        self,
+        history: History,
+        *,
+        prior: Weights,
+        outside: float,
+        guess: Prices,
+        fix: bool,
+        known: Sequence[KnownVerdict] = (),
+    ) -> None:
         self._history = history
         self._prior = np.where(history.suspects, prior, 0.0)
         self._outside = outside
         self._guess = guess
         self._fix = fix
+        self._known = tuple(known)
         self._model = CrashChance()
         self._testable = Testable(history)
         self._partition: Partition | None = None
@@ -137,9 +150,11 @@ class Inference:
             for i, counts in all_counts.items()
             if is_dead(counts, failing) or is_dark(counts, otherwise) or hardly_speaks(counts)
         ]
-        tests = tuple(i for i, counts in all_counts.items() if counts.informative or counts.credited)
+        told = (one.commit for one in self._known)
+        spoke = (i for i, counts in all_counts.items() if counts.informative or counts.credited)
+        tests = tuple(dict.fromkeys((*told, *spoke)))
         partition = self._classes(tests, evidence.never)
-        posterior = infer(self._model, partition, evidence, self._outside, fix=self._fix)
+        posterior = infer(self._model, partition, evidence, self._outside, fix=self._fix, known=self._known)
         works = tuple(i for i in evidence.built if i not in dead)
         broken = (*(i for i in evidence.tried if evidence.builds(i) is False), *dead)
         built = np.zeros(len(self._history) + 1, dtype=bool)
