@@ -63,6 +63,7 @@ def kernel(
     if kbisect_configuration:
         record((properties.CONFIGURATION, kbisect_configuration))
     record((properties.COMMIT, kbisect_session.commit))
+    record((properties.HOST, kbisect_session.host))
     for title in needs_of(request.node).crash:
         record((properties.EXPECTED, title))
     try:
@@ -119,6 +120,8 @@ def vm(
     with _booted(request, kernel, kbisect_session) as guest:
         record((properties.BOOT_SECONDS, f"{guest.boot_seconds:.3f}"))
         record((properties.RESTORE_SECONDS, f"{guest.restore_seconds:.3f}"))
+        if kbisect_session.ran_on:
+            record((properties.MACHINE, kbisect_session.ran_on))
         record((properties.BOOT, "fresh" if guest.boot_number is None else str(guest.boot_number)))
         for report in guest.boot_reports:
             record((properties.BOOT_CRASH, report.title))

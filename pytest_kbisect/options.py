@@ -79,6 +79,12 @@ def _fraction(text: str) -> float:
     return number
 
 
+def _cluster(text: str) -> str:
+    from pytest_kbisect.cluster_address import check
+
+    return check(text)
+
+
 def _truth(text: str) -> bool:
     if text.lower() not in ConfigParser.BOOLEAN_STATES:
         raise ValueError("must be true or false")
@@ -355,8 +361,14 @@ OPTIONS = (
     Option(
         "executor",
         "NAME",
-        "where the sessions of a bisection run: local is this machine; plugins add others",
-        default="local",
+        "where the sessions of a bisection run: local is this machine, dask a cluster; plugins add others"
+        " (default: dask if a scheduler is named, else local)",
+    ),
+    Option(
+        "scheduler",
+        "ADDRESS",
+        "run sessions on a Dask cluster: tcp://HOST:PORT, tls://HOST:PORT, ssh:HOST,HOST or local:N",
+        parse=_cluster,
     ),
     Option(
         "shell",

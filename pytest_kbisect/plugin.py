@@ -88,10 +88,11 @@ def pytest_kbisect_strategies() -> list[StrategyKind]:
 
 
 @pytest.hookimpl
-def pytest_kbisect_executors() -> list[Executor]:
+def pytest_kbisect_executors(config: pytest.Config) -> list[Executor]:
     from pytest_kbisect.bisection.executor import LocalExecutor
+    from pytest_kbisect.farm.dask_executor import DaskExecutor
 
-    return [LocalExecutor()]
+    return [LocalExecutor(), DaskExecutor(config)]
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,4 +63,20 @@ def _selection(session: Session, items: list[pytest.Item]) -> dict[str, Any]:
         "selftests": sorted({need.selftest for need in needs if need.selftest}),
         "symptoms": sorted({symptom.kind for item in selected for symptom in reproducers.symptoms_of(item)}),
         "crash": sorted({title for need in needs for title in need.crash}),
+        "modules": _modules(),
+        "rootdir": str(session.rootdir),
+        "inifile": str(session.inifile or ""),
     }
+
+
+def _modules() -> list[str]:
+    """The files of Python modules that are loaded and not installed: test modules, conftest.py, plugins."""
+    libraries = {f"{prefix}/{name}" for prefix in (sys.prefix, sys.base_prefix) for name in ("lib", "lib64")}
+    own = {*sysconfig.get_paths().values(), *libraries, os.path.dirname(__file__)}
+    installed = tuple(f"{os.path.realpath(folder)}{os.sep}" for folder in own)
+    files = {str(getattr(module, "__file__", None) or "") for module in list(sys.modules.values())}
+    return sorted(
+        os.path.abspath(file)
+        for file in files
+        if file.endswith(".py") and os.path.isfile(file) and not os.path.realpath(file).startswith(installed)
+    )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect.bisection import known_log
 from pytest_kbisect.enrichment import attempt
+from pytest_kbisect.evidence.outcome import Outcome
 from pytest_kbisect.history.candidates import GOOD_END
 from pytest_kbisect.kernel.maintainers import Recipients, recipients
 from pytest_kbisect.reports import bisectlog
@@ -81,7 +82,27 @@ def result_of(finding: Finding) -> Result:
             lambda index: _affected(search, index, answer),
             fix=search.rules.fix,
         ),
+        hosts=_hosts(search),
     )
+
+
+def _hosts(search: Search) -> dict[str, dict[str, Any]]:
+    """What each host did: sessions, their seconds, runs, those that failed because of the host, and on
+    what.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for one in search.runner.made:
+        if not one.host:
+            continue
+        facts = found.setdefault(
+            one.host, {"sessions": 0, "seconds": 0.0, "runs": 0, "failed": 0, "machine": ""}
+        )
+        facts["sessions"] += 1
+        facts["seconds"] = round(facts["seconds"] + one.build_seconds + one.test_seconds, 3)
+        facts["runs"] += len(one.runs)
+        facts["failed"] += sum(run.outcome is Outcome.INFRA_FAILED for run in one.runs)
+        facts["machine"] = next((run.machine for run in one.runs if run.machine), facts["machine"])
+    return found
 
 
 def looked_up(result: Result, tree: LinuxTree, note: Callable[[str], None]) -> Result:
@@ -136,8 +157,18 @@ def _confirmation(finding: Finding) -> dict[str, Any]:
         "parent": counts(_parent(search, answer)),
         "reached": list(seen.reached),
         "unreached": list(seen.unreached),
+        "hosts": _hosts_of_both(search, answer.culprit, _parent(search, answer)),
         **known,
     }
+
+
+def _hosts_of_both(search: Search, *commits: int) -> list[str]:
+    """The hosts on which all of these commits had runs of their own."""
+    each = [
+        {run.host for run in search.found[i].runs if run.host} if i in search.found else set()
+        for i in commits
+    ]
+    return sorted(set.intersection(*each))
 
 
 def facts_of(search: Search, index: int, answer: Answer) -> dict[str, Any]:
@@ -159,6 +190,7 @@ def facts_of(search: Search, index: int, answer: Answer) -> dict[str, Any]:
         "seconds_by": {part: round(seconds, 3) for part, seconds in tested.seconds_by.items()},
         "cached": tested.cached,
         "position": max(index, GOOD_END),
+        "hosts": dict(Counter(run.host for run in tested.runs if run.host)),
         "build_error": tested.build_error,
         "absent": tested.absent,
         "affected": _affected(search, index, answer),

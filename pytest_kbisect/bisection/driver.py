@@ -15,6 +15,7 @@ import pytest
 from pytest_kbisect import arch, layout, options, parallel, reproducers
 from pytest_kbisect.bisection import asking, conclusion, controls, registry, replaying, workplace
 from pytest_kbisect.bisection.commit_request import Share
+from pytest_kbisect.bisection.executor import LocalExecutor
 from pytest_kbisect.bisection.experiment_runner import Ahead, ExperimentRunner
 from pytest_kbisect.bisection.launcher import Selection, SessionLauncher
 from pytest_kbisect.bisection.stages import Bisection, Plan
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from pytest_kbisect.bisection.executor import Executor
     from pytest_kbisect.bisection.known_log import Known
     from pytest_kbisect.bisection.stages import Finding
     from pytest_kbisect.evidence.outcome import CommitResult
@@ -51,6 +53,8 @@ EXIT_CODES = {
     AnswerKind.BAD_AT_GOOD_END: ExitCode.BAD_AT_GOOD_END,
 }
 """Every other kind of answer is inconclusive."""
+MANY = 1000
+"""Commits at a time that nobody asks for."""
 
 
 def main(config: pytest.Config) -> int:
@@ -103,7 +107,8 @@ def _bisect(config: pytest.Config, reporter: TerminalReporter) -> int:
     session_of(config).check_host(guests=not asks or options.value(config, "shell"))
     if asks:
         with asking.terminal(config) as read:
-            return _search(config, tree, asking.launcher(config, tree, reporter, read), reporter, None)
+            asker = asking.launcher(config, tree, reporter, read)
+            return _search(config, tree, asker, reporter, LocalExecutor())
     arguments = [str(argument) for argument in config.invocation_params.args]
     if options.value(config, "prebuilt"):  # sessions need not look for the packages again
         arguments.append(f"--kbisect-kernel={path}")
@@ -113,7 +118,7 @@ def _bisect(config: pytest.Config, reporter: TerminalReporter) -> int:
         cache=cache,
         executor=executor,
     )
-    return _search(config, tree, launcher, reporter, executor.capacity)
+    return _search(config, tree, launcher, reporter, executor)
 
 
 def _search(
@@ -121,9 +126,9 @@ def _search(
     tree: LinuxTree,
     launcher: SessionLauncher | asking.AskLauncher,
     reporter: TerminalReporter,
-    capacity: int | None,
+    executor: Executor,
 ) -> int:
-    """The bisection, with what tests its commits; `capacity` is as for _plan."""
+    """The bisection, with what tests its commits, and where."""
     with launcher.selecting() as selected:  # which takes its time; so does the log of the range
         ends = tree.parse_range(options.value(config, "range"))
         if options.value(config, "fix") and not ends.good:
@@ -131,15 +136,17 @@ def _search(
         selection = selected()
     _check_selection(config, selection)
     controls.check(config, tree, ends)
-    plan = _plan(config, selection, ends, capacity, known=controls.known(config, tree, ends))
+    plan = _plan(config, selection, ends, known=controls.known(config, tree, ends))
     compiler = launcher.compiler = _compiler(config, selection, tree, ends)
     launcher.selftests = ends.bad
     for name in selection.selftests:
         tools = toolchain.find(options.architecture(config), compiler.compiler)
         selftests.build(tree, ends.bad, name, tools, options.cache_folder(config) / "selftests")
     folder = launcher.folder = workplace.folder_of(config, selection, ends)
-    with workplace.held(folder):
+    with workplace.held(folder), contextlib.closing(executor):
         journal = Journal(folder / layout.JOURNAL, workplace.subject_of(config, selection, plan, compiler))
+        executor.open(workplace.workload_of(config, selection, tree, ends, journal, reporter.note))
+        plan = _at_once(plan, config, executor)
         reporter.open(folder / "bisect.log")
         reporter.line(f"results in {folder}", log=False)
         reporter.lines(f"# {words}" for words in compiler.words)
@@ -151,7 +158,7 @@ def _search(
             reporter.line(f"guests: {chosen.count} at a time, {chosen.why}", log=False)
         if plan.at_once > 1:
             reporter.line(f"commits: {plan.at_once} at a time, {plan.width} guests each", log=False)
-        here = capacity is None
+        here = executor.capacity is None
         with _ahead(config, selection, plan, compiler, here=here) as ahead:
             share = _share(config, plan) if here else None
             runner = ExperimentRunner(
@@ -161,6 +168,8 @@ def _search(
                 share=share,
                 observe=partial(_tested, config, reporter),
             )
+            if executor.compiler:
+                workplace.note_compiler(journal, executor.compiler)
             finding = _found(plan, tree, runner, reporter)
         final = replace(conclusion.result_of(finding), command=_command(config), **_guests(config, compiler))
         stored = _store(final, folder, reporter)  # what follows adds to the answer, and cannot take it away
@@ -171,6 +180,9 @@ def _search(
         final = replace(final, crash_report=_symbolized(config, selection, tree, final, compiler, reporter))
         reporter.lines(conclusion.crash_words(final), level=ANSWER)
         if _store(final, folder, reporter) or stored:
+            if final.crash_commit:
+                fetch = partial(executor.fetch_kernel, final.crash_commit, final.crash_signature)
+                attempt("the kernel that crashed was not fetched", fetch, None, reporter.note)
             _report(config, folder, reporter)
         _finished(config, final, folder, reporter)
     reporter.line(f"results: {folder}", log=False, level=ANSWER)
@@ -192,25 +204,16 @@ def _plan(
     config: pytest.Config,
     selection: Selection,
     ends: Range,
-    capacity: int | None,
     *,
     known: tuple[Known, ...],
 ) -> Plan:
-    """`capacity`: sessions that have a machine of their own at a time; None: all share this one."""
-    guests, strategy = _width(config), registry.strategy(config)
-    at_once = options.value(config, "at-once") or capacity or parallel.commits_at_once(guests)
-    if capacity is not None:
-        at_once = min(at_once, capacity)
-    if options.value(config, "ask") or not strategy.probabilistic:
-        at_once = 1  # there is one person; git bisect's order, for one, has one commit next
+    """What is wanted; how much of it at a time is not decided yet."""
     return Plan(
         ends=ends,
         fix=options.value(config, "fix"),
-        strategy=strategy,
+        strategy=registry.strategy(config),
         confidence=options.value(config, "confidence"),
         runs=_runs(config, selection),
-        width=guests if capacity is not None else max(1, guests // at_once),
-        at_once=at_once,
         budget=options.value(config, "budget"),
         crash=frozenset(selection.crash),
         log=selection.log,
@@ -222,6 +225,22 @@ def _plan(
         into_merge=options.value(config, "into-merge"),
         at_leisure=options.value(config, "ask"),
     )
+
+
+def _at_once(plan: Plan, config: pytest.Config, executor: Executor) -> Plan:
+    """The plan with how many commits are tested at a time, and with how many guests each."""
+    guests, most = _width(config), options.value(config, "at-once")
+
+    def room() -> int:
+        """Sessions that can run now: workers come and go."""
+        return min(most or MANY, max(1, executor.capacity or 1)) if plan.strategy.probabilistic else 1
+
+    if executor.capacity is not None:
+        return replace(plan, width=guests, at_once=room(), room=room)
+    at_once = most or parallel.commits_at_once(guests)
+    if plan.at_leisure or not plan.strategy.probabilistic:
+        at_once = 1  # there is one person; git bisect's order, for one, has one commit next
+    return replace(plan, width=max(1, guests // at_once), at_once=at_once)
 
 
 def _symbolized(

@@ -59,12 +59,12 @@ class Plan:
     """What is wanted of a bisection.
 
     `runs` of a commit where no strategy says how many; `width` runs go side by side, at each of `at_once`
-    commits (more at one that is tested alone); `crash` are the titles that the reproducers name, `symptoms`
-    the kinds of symptoms that they look for; `budget` in seconds of all sessions together; `log` are lines
-    that follow the first one of the log.
-    `known` are verdicts of the user's, each right with probability
-    `trust`; `at_leisure`: a person makes the runs; `paths` are looked at first; `first_parent`: of merges
-    only that they are there, and with `into_merge` also what the one that is found brought in.
+    commits (more at one that is tested alone); `room` gives how many commits that is now, if it changes;
+    `crash` are the titles that the reproducers name, `symptoms` the kinds of symptoms that they look for;
+    `budget` in seconds of all sessions together; `log` are lines that follow the first one of the log.
+    `known` are verdicts of the user's, each right with probability `trust`; `at_leisure`: a person makes the
+    runs; `paths` are looked at first; `first_parent`: of merges only that they are there, and with
+    `into_merge` also what the one that is found brought in.
     """
 
     ends: Range
@@ -74,6 +74,7 @@ class Plan:
     runs: int = 10
     width: int = 1
     at_once: int = 1
+    room: Callable[[], int] | None = None
     budget: float | None = None
     crash: frozenset[str] = field(default_factory=frozenset)
     log: tuple[str, ...] = ()
@@ -239,6 +240,7 @@ class Bisection:
                 runs=plan.runs,
                 budget=plan.budget,
                 at_once=plan.at_once,
+                room=plan.room,
                 fix=plan.fix,
                 check_good=bool(plan.ends.named_good),
                 absent=(lambda commit, seen: self._test_base(good, commit, seen)) if plan.fix else None,

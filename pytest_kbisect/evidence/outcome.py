@@ -72,7 +72,8 @@ class Run:
     of failures that the run would have shown and did not.
 
     `configuration` is the name of its kernel's (empty where the reproducer names none), `signature` that
-    kernel's own. `seconds` is boot and run together, `seconds_by` by part.
+    kernel's own. `host` is where it was made, and `machine` the accelerator and the processor there.
+    `seconds` is boot and run together, `seconds_by` by part.
 
     Of the functions of the crash that are in its kernel, `reached` were executed and `unreached` were not;
     both are empty where nobody watched, and `unwatched` says why, where it was to be watched. `inlined` ones
@@ -96,6 +97,8 @@ class Run:
     unreached: tuple[str, ...] = ()
     configuration: str = ""
     signature: str = ""
+    host: str = ""
+    machine: str = ""
     inlined: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     idle: tuple[str, ...] = ()
@@ -132,7 +135,8 @@ class CommitResult:
     `cached` means no make was run. `absent` says why the bug cannot be in this commit at all, which
     was then neither built nor run (a fix is looked for, and the commit is older than the bug); `never`:
     that is known, and not only feared. `sources` are the paths of the lists of files that the builds
-    read, one for each configuration, with os.pathsep between them; on the machine of the session.
+    read, one for each configuration, with os.pathsep between them; on the machine of the session, whose
+    name is `host`.
     """
 
     commit: str
@@ -147,6 +151,7 @@ class CommitResult:
     absent: str = ""
     never: bool = False
     sources: str = ""
+    host: str = ""
 
 
 def merged(before: CommitResult, after: CommitResult) -> CommitResult:

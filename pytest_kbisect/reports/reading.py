@@ -137,6 +137,7 @@ def _steps(folder: Path, records: Sequence[Mapping[str, Any]]) -> tuple[Step, ..
                 build_error=str(tested.get("build_error") or ""),
                 absent=str(tested.get("absent") or ""),
                 cached=bool(tested.get("cached")),
+                host=str(tested.get("host") or ""),
                 seconds=float(tested.get("build_seconds", 0.0)) + float(tested.get("test_seconds", 0.0)),
                 seconds_by=tested.get("seconds_by")
                 or {"build": tested.get("build_seconds", 0.0), "test": tested.get("test_seconds", 0.0)},

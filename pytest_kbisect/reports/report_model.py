@@ -90,6 +90,7 @@ class Step:
     build_error: str = ""
     absent: str = ""
     cached: bool = False
+    host: str = ""
     seconds: float = 0.0
     seconds_by: Mapping[str, float] = field(default_factory=dict)
     belief: Belief | None = None

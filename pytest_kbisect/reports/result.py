@@ -70,7 +70,11 @@ class Result:
     confirmation: dict[str, Any] = field(default_factory=dict)
     """`culprit` and `parent`: crashed runs and all runs. `revert` is passed, crashed, conflict, not-built,
     unclear or not-tried, with `revert_why` and `revert_runs`. `reached` and `unreached`: functions of the
-    crash that were executed, or not, by the runs that did not crash beside the culprit."""
+    crash that were executed, or not, by the runs that did not crash beside the culprit. `hosts` are those on
+    which both were tested."""
+    hosts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By name: `sessions`, their `seconds`, `runs`, `failed` runs (for reasons of the host), and the
+    `machine`."""
     crash_report: str = ""
     """Text of that crash, with source lines where they could be had."""
     crash_commit: str = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import platform
 import re
 import shutil
 from dataclasses import replace
@@ -58,6 +59,7 @@ class Session:
         self.cache = options.cache_folder(config)
         self.fragments: dict[str, tuple[tuple[str, str], ...]] = {"": ()}
         """What the selected tests ask of each configuration, by its name (see reproducers.fragments)."""
+        self.rootdir, self.inifile = config.rootpath, config.inipath
         self.request = request_of(config)
         """What a bisection wants of this session."""
         folder = Path(self.request.folder) if self.request.folder else None
@@ -66,6 +68,9 @@ class Session:
         self.consoles = folder / "runs" if folder else None
         """Where consoles are kept; set before the first guest."""
         self.events = Events(config, folder)
+        self.host = os.environ.get(variables.HOST) or platform.node()
+        self.ran_on = ""
+        """What the latest guest ran on: accelerator and processor."""
         self._resources = contextlib.ExitStack()
         self._kernels: dict[str, KernelImage | Exception] = {}
         self._guests_by: dict[bool, Guests] = {}
@@ -296,6 +301,7 @@ class Session:
         from pytest_kbisect.guest import arguments
 
         accelerator = self.accelerator(kernel)
+        self.ran_on = f"{accelerator.name}, {parallel.processor_model()}"
         machine = replace(
             self._hardware(needs),
             kernel=kernel.image,
