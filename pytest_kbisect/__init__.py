@@ -25,12 +25,18 @@ if TYPE_CHECKING:
         InfraError,
         KbisectError,
         KernelCrash,
+        PatchError,
+        SilentRun,
+        SymptomShown,
         UsageError,
     )
+    from pytest_kbisect.evidence.by_kernel import Evidence
+    from pytest_kbisect.evidence.run_counts import RunCounts
     from pytest_kbisect.fixtures import Compile
     from pytest_kbisect.guest.console import Console
     from pytest_kbisect.guest.ssh import CommandResult, CommandTimeoutError
     from pytest_kbisect.guest.vm import Guest
+    from pytest_kbisect.history.candidates import GOOD_END, History
     from pytest_kbisect.kernel.image import KernelImage
     from pytest_kbisect.reproducer_kinds import GuestProgram, ReproducerKind
     from pytest_kbisect.strategies.strategy import (
@@ -42,11 +48,22 @@ if TYPE_CHECKING:
         StrategyKind,
         no_result,
     )
+    from pytest_kbisect.symptoms.symptom import (
+        BootFailure,
+        BuildFailure,
+        Judgement,
+        RunRecord,
+        Stage,
+        Symptom,
+        SymptomKind,
+        SymptomReport,
+    )
 
 __version__ = "0.1.0"
 
 __all__ = [
     "CALL_TRACE",
+    "GOOD_END",
     "LOST_CONNECTION",
     "NO_OUTPUT",
     "RIP",
@@ -55,7 +72,9 @@ __all__ = [
     "AnswerKind",
     "Architecture",
     "BootError",
+    "BootFailure",
     "BuildError",
+    "BuildFailure",
     "CommandResult",
     "CommandTimeoutError",
     "Compile",
@@ -64,25 +83,37 @@ __all__ = [
     "ConsoleReader",
     "CrashFormat",
     "CrashReport",
+    "Evidence",
     "Executor",
     "ExitCode",
     "Experiment",
     "Guest",
     "GuestError",
     "GuestProgram",
+    "History",
     "HostError",
     "InfraError",
+    "Judgement",
     "KbisectError",
     "KernelCrash",
     "KernelImage",
     "LocalExecutor",
     "Match",
+    "PatchError",
     "Problem",
     "ReproducerKind",
+    "RunCounts",
+    "RunRecord",
     "RunningSession",
     "SessionCommand",
+    "SilentRun",
+    "Stage",
     "Strategy",
     "StrategyKind",
+    "Symptom",
+    "SymptomKind",
+    "SymptomReport",
+    "SymptomShown",
     "UsageError",
     "anchor",
     "crash_format",
@@ -107,6 +138,16 @@ _HOMES = {
     "crash.matching": ("Match", "same_bug"),
     "crash.reader": ("ConsoleReader", "parse_console"),
     "crash.crash_report": ("LOST_CONNECTION", "NO_OUTPUT", "CrashReport"),
+    "symptoms.symptom": (
+        "BootFailure",
+        "BuildFailure",
+        "Judgement",
+        "RunRecord",
+        "Stage",
+        "Symptom",
+        "SymptomKind",
+        "SymptomReport",
+    ),
     "errors": (
         "BootError",
         "BuildError",
@@ -117,9 +158,15 @@ _HOMES = {
         "InfraError",
         "KbisectError",
         "KernelCrash",
+        "SilentRun",
+        "SymptomShown",
+        "PatchError",
         "UsageError",
     ),
+    "evidence.by_kernel": ("Evidence",),
+    "evidence.run_counts": ("RunCounts",),
     "fixtures": ("Compile",),
+    "history.candidates": ("GOOD_END", "History"),
     "guest.console": ("Console",),
     "guest.ssh": ("CommandResult", "CommandTimeoutError"),
     "guest.vm": ("Guest",),

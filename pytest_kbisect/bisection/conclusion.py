@@ -6,14 +6,17 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pytest_kbisect.bisection import known_log
 from pytest_kbisect.enrichment import attempt
 from pytest_kbisect.evidence.outcome import Outcome
 from pytest_kbisect.history.candidates import GOOD_END
 from pytest_kbisect.kernel.maintainers import Recipients, recipients
 from pytest_kbisect.reports import bisectlog
 from pytest_kbisect.reports.result import Result
+from pytest_kbisect.reports.words import short
 from pytest_kbisect.strategies.release_tags import parse_release
 from pytest_kbisect.strategies.strategy import AnswerKind
+from pytest_kbisect.symptoms.symptom import CRASH_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 def result_of(finding: Finding) -> Result:
     """The answer, and what the search has found besides; nothing is asked for it."""
     search, answer = finding.search, finding.answer
+    whole = finding.outer.search if finding.outer else search
     culprit = None if answer.culprit is None else search.found.get(answer.culprit)
     parent = search.found.get(_parent(search, answer))
     at, crash = crash_of(search, answer) or (None, None)
@@ -39,14 +43,15 @@ def result_of(finding: Finding) -> Result:
             parts.update(run.seconds_by)
     return Result(
         kind=answer.kind.value,
-        range=(search.good, search.sha(search.history.bad_end)),
-        named_good=finding.named_good,
+        range=(whole.good, whole.sha(whole.history.bad_end)),
+        named_good=finding.plan.ends.named_good,
         culprit=search.sha(answer.culprit) if answer.culprit is not None else "",
         title=search.history.title(answer.culprit) if answer.culprit is not None else "",
         confidence=answer.confidence,
         reason=reason_of(search, answer),
         candidates=tuple((search.sha(i), search.history.title(i), p) for i, p in answer.candidates),
         crash=crash.title if crash else "",
+        symptom=crash.symptom if crash else CRASH_NAME,
         crash_report=crash.report if crash else "",
         crash_commit=search.sha(at) if at is not None else "",
         crash_configuration=crash.configuration if crash else "",
@@ -63,10 +68,20 @@ def result_of(finding: Finding) -> Result:
             "test": sum(one.test_seconds for one in made),
             **{part: round(seconds, 3) for part, seconds in parts.items()},
         },
-        tested=tuple(facts_of(search, i, answer) for i in search.found),
+        tested=_all_facts(finding),
         fix=search.rules.fix,
-        commits=len(search.history),
+        commits=len(whole.history),
+        paths=finding.plan.paths,
+        first_parent=finding.plan.first_parent,
+        merge=finding.outer.search.sha(finding.outer.answer.culprit or 0) if finding.outer else "",
         confirmation=_confirmation(finding),
+        known=known_log.facts(
+            finding.plan.known,
+            finding.plan.trust,
+            search.history,
+            lambda index: _affected(search, index, answer),
+            fix=search.rules.fix,
+        ),
         hosts=_hosts(search),
     )
 
@@ -100,7 +115,8 @@ def looked_up(result: Result, tree: LinuxTree, note: Callable[[str], None]) -> R
     what = "not known whether the culprit is a release"
     tags = attempt(what, lambda: tree.tags_at(result.culprit), nothing, note)
     release = ("release",) if any(parse_release(tag) for tag in tags) else ()
-    return replace(result, parents=parents, flags=(*result.flags, *release))
+    branch = ("branch",) if result.first_parent and not result.merge and len(parents) > 1 else ()
+    return replace(result, parents=parents, flags=(*result.flags, *release, *branch))
 
 
 def addressed(result: Result, tree: LinuxTree, note: Callable[[str], None]) -> Result:
@@ -110,6 +126,19 @@ def addressed(result: Result, tree: LinuxTree, note: Callable[[str], None]) -> R
     what, nobody = "no recipients", Recipients()
     people = attempt(what, lambda: recipients(tree.path, result.culprit, note), nobody, note)
     return replace(result, recipients_to=people.to, recipients_cc=people.cc)
+
+
+def _all_facts(finding: Finding) -> tuple[dict[str, Any], ...]:
+    """What is told of each tested commit; of those of both steps, what the second one says."""
+    inner = {i: facts_of(finding.search, i, finding.answer) for i in finding.search.found}
+    told = {facts["commit"]: facts for facts in inner.values()}
+    if finding.outer is None:
+        return tuple(told.values())
+    outer = finding.outer
+    first = [facts_of(outer.search, i, outer.answer) for i in outer.search.found]
+    positions = {facts["commit"]: facts["position"] for facts in first}
+    later = [facts | {"position": positions.get(sha, outer.answer.culprit)} for sha, facts in told.items()]
+    return (*(facts for facts in first if facts["commit"] not in told), *later)
 
 
 def _confirmation(finding: Finding) -> dict[str, Any]:
@@ -181,7 +210,11 @@ def _affected(search: Search, index: int, answer: Answer) -> bool | None:
 def last_words(finding: Finding, result: Result, tree: LinuxTree, note: Callable[[str], None]) -> list[str]:
     """The answer in words: the first bad commit as git shows it, signatures, times."""
     word = "good" if result.fix else "bad"
-    lines = []
+    lines = [
+        f"# outvoted: {short(one['commit'])} is {one['verdict']} ({one['where']})"
+        for one in result.known
+        if one["outvoted"]
+    ]
     if result.culprit:
         what = "git does not show the culprit"
         shown = attempt(what, lambda: tree.describe(result.culprit).text, "", note)
@@ -217,21 +250,20 @@ def people_words(result: Result) -> list[str]:
 
 def crash_words(result: Result) -> list[str]:
     """The very end: the crash, where one was seen."""
-    return [f"crash: {result.crash}", result.crash_report] if result.crash else []
+    kind = "crash" if result.symptom == CRASH_NAME else "failure"
+    return [f"{kind}: {result.crash}", result.crash_report] if result.crash else []
 
 
 def _convinced(finding: Finding, result: Result) -> list[str]:
     """How sure the answer is, by what, and what speaks against it."""
-    found = result.confirmation
+    found, had = result.confirmation, result.words.had
     culprit, parent = (f"{crashed} of {total} runs" for crashed, total in (found["culprit"], found["parent"]))
-    lines = [
-        f"# confidence: {result.confidence:.1%}; the culprit crashed in {culprit}, its parent in {parent}"
-    ]
+    lines = [f"# confidence: {result.confidence:.1%}; the culprit {had} in {culprit}, its parent in {parent}"]
     what = "the end of the range without the culprit"
     crashed, total = found["revert_runs"]
     outcomes = {
-        "passed": f"# {what} crashed in {crashed} of {total} runs: confirmed",
-        "crashed": f"# WARNING: {what} crashed in {crashed} of {total} runs: there is more to this crash",
+        "passed": f"# {what} {had} in {crashed} of {total} runs: confirmed",
+        "crashed": f"# WARNING: {what} {had} in {crashed} of {total} runs: there is more to this {result.words.noun}",
         "unclear": f"# {what}: {found['revert_why']}",
     }
     lines.append(
@@ -240,7 +272,7 @@ def _convinced(finding: Finding, result: Result) -> list[str]:
     lines += _witnessed(finding, result)
     lines += [f"# {words}" for flag, words in _FLAGS.items() if flag in result.flags]
     if finding.search.evidence.counts(_parent(finding.search, finding.answer)).matching and not result.fix:
-        lines.append("# WARNING: the culprit's parent crashed too")
+        lines.append(f"# WARNING: the culprit's parent {had} too")
     return lines
 
 
@@ -259,7 +291,7 @@ def _witnessed(finding: Finding, result: Result) -> list[str]:
     if seen.missing:
         return [f"# WARNING: no run of {where} reached {seen.missing} ({reached}): the bug may be there too"]
     absent = f"; {', '.join(seen.absent)} is not in its kernel" if seen.absent else ""
-    return [f"# {where} does not crash, and {reached}{absent}"]
+    return [f"# {where} {result.words.has_not}, and {reached}{absent}"]
 
 
 def reason_of(search: Search, answer: Answer) -> str:
@@ -270,12 +302,12 @@ def reason_of(search: Search, answer: Answer) -> str:
         others = sorted(_crashes(search, end))
         also = f" (other crashes seen: {', '.join(others)})" if others else ""
         matching = search.evidence.counts(end).matching
-        return f"{matching} of {len(runs)} runs crashed on {search.sha(end)[:12]}: nothing to bisect{also}"
+        return f"{matching} of {len(runs)} runs {search.evidence.wording.had} on {search.sha(end)[:12]}: nothing to bisect{also}"
     if answer.kind is AnswerKind.BAD_AT_GOOD_END:
         counts = search.evidence.counts(GOOD_END)
         where = "where the branches part" if search.rules.check_good else "the good end"
         return (
-            f"{counts.matching} of {counts.total} runs crashed on {where}, {search.good[:12]}, already: "
+            f"{counts.matching} of {counts.total} runs {search.evidence.wording.had} on {where}, {search.good[:12]}, already: "
             f"name an older one{_meant(search, end, GOOD_END)}"
         )
     if answer.kind is AnswerKind.NOT_FIXED:
@@ -303,7 +335,7 @@ def crash_of(search: Search, answer: Answer) -> tuple[int, Run] | None:
     for index in reversed(order) if search.rules.fix else order:
         tested = None if index is None else search.found.get(index)
         for run in tested.runs if tested else ():
-            if index is not None and run.outcome is Outcome.CRASHED and search.evidence.count([run]).matching:
+            if index is not None and run.outcome.shows_symptom and search.evidence.count([run]).matching:
                 return index, search.evidence.known_by(run)
     return None
 
@@ -311,6 +343,7 @@ def crash_of(search: Search, answer: Answer) -> tuple[int, Run] | None:
 _FLAGS = {
     "no-op": "WARNING: the culprit builds the same kernel as its parent: it cannot be the cause",
     "merge": "note: the first bad commit is a merge: either side is good, together they are not",
+    "branch": "note: the first bad commit on the first-parent line is a merge: the cause is a commit that it brought in, or the merge itself; --kbisect-into-merge finds out",
     "release": "WARNING: the culprit is a release, which changes nothing but its name: it is unlikely to be the cause",
 }
 """What is said of an answer that is doubtful for what its commit is."""

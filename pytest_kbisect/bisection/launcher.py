@@ -18,6 +18,7 @@ from pytest_kbisect.errors import ExitCode, KbisectError, UsageError
 from pytest_kbisect.reports.consoles import session_folder
 from pytest_kbisect.session import events, session_request
 from pytest_kbisect.session.session_request import SessionRequest
+from pytest_kbisect.symptoms.symptom import CRASH_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from pytest_kbisect.bisection.commit_request import CommitRequest
     from pytest_kbisect.evidence.outcome import CommitResult
+    from pytest_kbisect.kernel.compiler_choice import Choice
 
 _POLL = 0.1
 _TOLD = (ExitCode.FOUND, ExitCode.FAILED, ExitCode.USAGE, ExitCode.INTERRUPTED)
@@ -45,8 +47,8 @@ class Selection:
     """What a bisection runs at each commit: node ids of one run, their files, what they ask for.
 
     `per_run` of the tests are repeated by run. `memory` (MiB) and `runs` are the most that any of
-    them names, 0 where none does. `modules` are the files of Python modules that are loaded and not
-    installed.
+    them names, 0 where none does. `log` are lines about their tools, `notes` are lines for the user on
+    their guests. `modules` are the files of Python modules that are loaded and not installed.
     """
 
     tests: tuple[str, ...]
@@ -56,6 +58,14 @@ class Selection:
     memory: int
     runs: int
     crash: tuple[str, ...]
+    log: tuple[str, ...] = ()
+    bad_when: tuple[str, ...] = ()
+    """Symptoms that any of them states."""
+    symptoms: tuple[str, ...] = (CRASH_NAME,)
+    """The kinds of symptoms that they look for, with those of options and defaults."""
+    selftests: tuple[str, ...] = ()
+    """kselftests that they run."""
+    notes: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
     rootdir: str = ""
     inifile: str = ""
@@ -73,6 +83,10 @@ class SessionLauncher:
         self._cache = cache
         self.folder = cache / "run"
         """Where sessions leave what they found; the bisection's, once it is known."""
+        self.compiler: Choice | None = None
+        """What they build with, once it is chosen."""
+        self.selftests = ""
+        """The commit of which kselftests are built, once the range is known."""
 
     # -- asking ------------------------------------------------------------------------------------
 
@@ -128,9 +142,13 @@ class SessionLauncher:
             stop=stop,
             watch=order.watch,
             idle=order.idle,
+            compiler=self.compiler.identity if self.compiler else "",
+            remedies=self.compiler.names if self.compiler else None,
+            selftests=self.selftests,
             strict=order.strict,
         )
-        options = (f"--kbisect-commit={commit}", f"--kbisect-runs={order.runs}", *extra)
+        tools = [self.compiler.compiler.option] if self.compiler and self.compiler.compiler.option else []
+        options = (f"--kbisect-commit={commit}", f"--kbisect-runs={order.runs}", *tools, *extra)
         private = (f"--junitxml={xml}",)
         at = Target(commit, order.title, order.host)
         running = self._start(self._executor, options, log, request, scratch=folder, private=private, at=at)
@@ -241,7 +259,7 @@ def _selection(status: int, answer: Path, log: Path) -> Selection:
     known = json.loads(answer.read_text())
     if not known["tests"]:
         raise UsageError("no reproducer selected: none of the tests uses a kernel")
-    for name in ("tests", "files", "crash", "modules"):
+    for name in ("tests", "files", "crash", "log", "bad_when", "symptoms", "selftests", "notes", "modules"):
         known[name] = tuple(known[name])
     return Selection(**known)
 

@@ -6,6 +6,7 @@ import platform
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from pytest_kbisect.bisection import merges
 from pytest_kbisect.bisection.commit_request import CommitRequest
 from pytest_kbisect.bisection.remarks import remarks
 from pytest_kbisect.bisection.search_state import SearchState
@@ -35,12 +36,13 @@ OWN_RUNS = 40
 class Rules:
     """What a search keeps to.
 
-    `runs` is how often a commit is tested that no strategy asked for; `budget` the seconds it may take
-    in all; `at_once` how many commits are tested side by side, or what `room` gives if that changes;
-    `check_good`: nobody has said that the good end is good. `absent` tells of a commit that the bug cannot
-    be in, and may have a session made to find out (a fix bisection must not take a commit older than the
-    bug for a fixed one); `reweigh` is asked once, when the crash has been seen, for a strategy that makes
-    use of what it looks like.
+    `runs` is how often a commit is tested that no strategy asked for; `budget` the seconds it may take in
+    all; `at_once` how many commits are tested side by side, or what `room` gives if that changes;
+    `check_good`: nobody has said that the good end is good. `absent` tells of a commit that the bug cannot be
+    in, and may have a session made to find out (a fix bisection must not take a commit older than the bug for
+    a fixed one); `reweigh` is asked once, when the crash has been seen, for a strategy that makes use of what
+    it looks like. `at_leisure`: a person makes the runs, who is asked once for all that a commit needs, and
+    not for the last bit of it.
     """
 
     runs: int = 10
@@ -52,6 +54,7 @@ class Rules:
     absent: Callable[[str, Evidence], CommitResult | None] | None = None
     reweigh: Callable[[Search], Strategy | None] | None = None
     phase: str = "search"
+    at_leisure: bool = False
 
 
 class Search(SearchState):
@@ -79,7 +82,9 @@ class Search(SearchState):
         self._host_for: dict[int, str] = {}
         # What was found since in a search does not change how the walk that led to it went.
         for tested in (
-            runner.of_phase("range") if rules.phase == "range" else runner.of_phase("range", "search")
+            runner.of_phase("range")
+            if rules.phase == "range"
+            else runner.of_phase("range", "search", merges.PHASE)
         ):
             if tested.commit == good or history.index(tested.commit) is not None:
                 self._take(tested)
@@ -158,7 +163,7 @@ class Search(SearchState):
             return wanted
         if self.rules.check_good and not self.rules.fix:
             reason = "where the branches part: is it good?"
-        elif any(self.evidence.counts(i).silent for i in self.evidence.tried):
+        elif self.evidence.path and any(self.evidence.counts(i).silent for i in self.evidence.tried):
             reason = f"does the end without the bug execute {self.evidence.path[0]}?"
         else:
             return wanted
@@ -216,13 +221,13 @@ class Search(SearchState):
 
     def _crash_of_the_end(self) -> Experiment | None:
         """The end said to crash still, where only others of its signature did: it may not be their kernel."""
-        own = self.evidence.own_tally(self.history.bad_end)
+        own = self.evidence.own_counts(self.history.bad_end)
         if own.matching or own.total >= OWN_RUNS:
             return None
         return Experiment(
             self.history.bad_end,
             self.rules.runs,
-            reason="not fixed: does it crash in runs of its own?",
+            reason=f"not fixed: does the {self.evidence.wording.noun} show in runs of its own?",
             own=True,
         )
 
@@ -231,7 +236,13 @@ class Search(SearchState):
         confidence = self.strategy.confidence
         if answer.culprit is None or confidence is None:
             return None
-        return Confirmation(self.evidence, answer.culprit, confidence=confidence, fix=self.rules.fix)
+        return Confirmation(
+            self.evidence,
+            answer.culprit,
+            confidence=confidence,
+            fix=self.rules.fix,
+            faint=not self.rules.at_leisure,
+        )
 
     def _cut_short(self) -> Answer:
         """The answer when the budget is spent."""
@@ -295,12 +306,15 @@ class Search(SearchState):
         index = experiment.commit
         idle = experiment.reason.startswith(_WHICH_FUNCTIONS)
         known = self.evidence.known_kernels - {self.evidence.signature(index)}
+        runs, stops = experiment.runs, experiment.stop_at_crash and not self.rules.at_leisure
+        if self.rules.at_leisure and self.evidence.counts(self.evidence.reported).matching:
+            runs = max(runs, enough_runs(crash_chance(self.evidence.counts(self.evidence.reported))))
         return CommitRequest(
             self.sha(index),
-            experiment.runs,
+            runs,
             experiment.reason,
             title=self.title(index),
-            stop=tuple(sorted(self.evidence.reference.main)) if experiment.stop_at_crash else None,
+            stop=tuple(sorted(self.evidence.reference.main)) if stops else None,
             known=() if experiment.own else tuple(sorted(known)),
             expect=self.evidence.expected_titles,
             watch=self.stack if idle else self.evidence.path,

@@ -8,7 +8,8 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from pytest_kbisect import distribution, host, options, parallel
+from pytest_kbisect import arch, distribution, host, options, parallel
+from pytest_kbisect.arch import DEFAULT
 from pytest_kbisect.doctor import Severity
 from pytest_kbisect.errors import ExitCode, HostError, UsageError
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_kbisect.doctor import Finding
+    from pytest_kbisect.kernel.rules import CompilerName
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -47,6 +49,20 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument(
         "--kbisect-cache", dest="cache", type=options.path, metavar="DIR", help="as for pytest"
     )
+    parser.add_argument("--kbisect-cc", dest="cc", default="", metavar="PROGRAM", help="as for pytest")
+    parser.add_argument(
+        "--kbisect-llvm",
+        dest="llvm",
+        nargs="?",
+        const="1",
+        default="",
+        metavar="SUFFIX",
+        help="as for pytest",
+    )
+    parser.add_argument(
+        "--kbisect-arch", dest="arch", default=DEFAULT.name, metavar="NAME", help="as for pytest"
+    )
+    parser.add_argument("--kbisect-no-remedies", dest="remedies", action="store_false", help="as for pytest")
     parser.add_argument(
         "--kbisect-scheduler",
         dest="scheduler",
@@ -126,9 +142,24 @@ def _findings(arguments: argparse.Namespace) -> Iterator[Finding]:
     yield (folder := machine.cache_folder(cache))
     path = arguments.kernel or arguments.kernel_option
     ends = [end for end in (arguments.range or "").split("..") if end]
-    yield from compiler.check(path, tuple(ends) or ("HEAD",), cache)
+    wanted = compiler.Wanted(
+        _compiler(arguments), arch.named(arguments.arch, arch.BUILT_IN), arguments.remedies
+    )
+    yield from compiler.check(path, tuple(ends) or ("HEAD",), cache, wanted)
     if folder.state is not Severity.PROBLEM:
         yield from virtualization.check(cache)
+
+
+def _compiler(arguments: argparse.Namespace) -> CompilerName:
+    from pytest_kbisect.kernel.rules import CompilerName
+
+    if arguments.cc and arguments.llvm:
+        raise UsageError("--kbisect-cc and --kbisect-llvm both choose the compiler: remove one")
+    try:
+        llvm = options.llvm(arguments.llvm) if arguments.llvm else ""
+    except ValueError as error:
+        raise UsageError(f"--kbisect-llvm: {arguments.llvm!r} cannot be used: {error}") from None
+    return CompilerName(arguments.cc, llvm)
 
 
 def _fix() -> None:

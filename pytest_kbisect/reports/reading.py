@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect.errors import UsageError
-from pytest_kbisect.evidence.journal import records_of
+from pytest_kbisect.evidence.journal import records_of, standing
 from pytest_kbisect.evidence.outcome import Outcome
 from pytest_kbisect.layout import CONFIG, JOURNAL, REPRODUCERS, RESULT
 from pytest_kbisect.reports import consoles
@@ -38,7 +38,7 @@ def read(folder: Path) -> ReportModel:
         stored = {"kind": UNFINISHED, "range": subject.get("range", ["", ""])}
     result = Result(**{f.name: _frozen(stored[f.name]) for f in fields(Result) if f.name in stored})
     fix = bool(stored.get("fix", subject.get("fix")))
-    steps = _steps(folder, [line for line in journal if line.get("kind") == "tested"])
+    steps = _steps(folder, standing(journal))
     confirmation = stored.get("confirmation") or {}
     return ReportModel(
         folder=folder,
@@ -62,6 +62,7 @@ def read(folder: Path) -> ReportModel:
         crash_report=str(stored.get("crash_report") or ""),
         sources=dict(subject.get("reproducers") or {}),
         included=dict(subject.get("included") or {}),
+        patches=dict(zip(result.patches, subject.get("patches") or (), strict=False)),
         reproducers=_copies(folder),
         config=CONFIG if (folder / CONFIG).is_file() else "",
         versions=stored.get("versions") or {},
@@ -149,7 +150,7 @@ def _steps(folder: Path, records: Sequence[Mapping[str, Any]]) -> tuple[Step, ..
 def _run(run: Mapping[str, Any], index: int, kept: Mapping[int, tuple[Path, ...]]) -> RunFacts:
     title, report = str(run.get("title") or ""), str(run.get("report") or "")
     outcome = Outcome(run["outcome"])
-    shown = run.get("reports") or ([run] if outcome is Outcome.CRASHED else [])
+    shown = run.get("reports") or ([run] if outcome.shows_symptom else [])
     return RunFacts(
         outcome,
         title=title,
@@ -187,12 +188,12 @@ def _titled(revision: Revision, result: Result, *, fix: bool) -> Revision:
     """The end of the range that is in no history has no title of its own."""
     if revision.commit != result.range[0]:
         return revision
-    return replace(revision, title="the end that crashes" if fix else "the good end")
+    return replace(revision, title=f"the end that {result.words.has}" if fix else "the good end")
 
 
 def _revision(commit: str, steps: Sequence[Step], facts: Mapping[str, Any]) -> Revision:
     outcomes = Counter(run.outcome for step in steps for run in step.runs)
-    crashed = int(facts.get("crashed", outcomes[Outcome.CRASHED]))
+    crashed = int(facts.get("crashed", outcomes[Outcome.CRASHED] + outcomes[Outcome.FAILED]))
     ok = int(facts.get("ok", outcomes[Outcome.OK]))
     if facts.get("verdict") == "skip" or not crashed + ok:
         state = State.UNTESTABLE

@@ -100,7 +100,7 @@ class Step:
         """What these runs alone show; None where nothing was run."""
         if not self.runs:
             return State.UNTESTABLE if self.build_error or self.absent else None
-        if any(run.outcome is Outcome.CRASHED for run in self.runs):
+        if any(run.outcome.shows_symptom for run in self.runs):
             return State.CRASHES
         works = any(run.outcome is Outcome.OK for run in self.runs)
         return State.WORKS if works else State.UNTESTABLE
@@ -183,8 +183,10 @@ class ReportModel:
     """The reproducers' files when the bisection began, and the beginning of the sha256 of each."""
     included: Mapping[str, str] = field(default_factory=dict)
     """The same of what they include, but for the system's headers."""
+    patches: Mapping[str, str] = field(default_factory=dict)
+    """The same of the patches that were applied to each commit."""
     reproducers: tuple[str, ...] = ()
-    """The copies of both, and the configuration, in the folder."""
+    """The copies of all these in the folder."""
     config: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
 

@@ -40,6 +40,20 @@ def install(place: Place, name: str) -> str:
 
 
 @pytest.mark.bisection
+def test_a_symptom(tmp_path) -> None:
+    place = Place(tmp_path)
+    module = install(place, "output_symptom.py")
+    (place.path / "crash.sh").write_text("# kbisect-bad-when: output slow: [0-9]+\n")
+    place.grow(1, "before")
+    culprit = place.play("The culprit", "print slow: 118 ms")
+    place.grow(1, "after")
+    done = place.bisect("-p", module, PYTHONPATH=str(place.path))
+    assert done.code == ExitCode.FOUND, done.out + done.err
+    told = place.result()
+    assert (told["culprit"], told["symptom"], told["crash"]) == (culprit, "output", "output: /slow: [0-9]+/")
+
+
+@pytest.mark.bisection
 def test_a_strategy(place) -> None:
     module = install(place, "oldest_first.py")
     words = ("-p", module, "--kbisect-strategy=oldest-first", "--kbisect-runs=2")
@@ -142,7 +156,7 @@ def test_an_entry_that_is_none(place, hook) -> None:
     done = place.bisect("-p", "careless", PYTHONPATH=str(place.path))
     assert done.code == ExitCode.USAGE
     (line,) = done.err.splitlines()
-    assert line.startswith(f"ERROR: the hook {hook} returned 'mine', which is no ")
+    assert line.startswith(f"ERROR: the hook {hook} returned 'mine', which is not of type ")
     assert line.endswith(": fix or remove that plugin")
 
 
