@@ -72,7 +72,8 @@ class DaskExecutor(Executor):
         self._dispatch = Dispatch(client, workload, files, scratch, architecture.name, own)
         started = clusters.count(address)
         self._dispatch.call(self._dispatch.open(_STARTED if started else FIRST, started or 1))
-        names = ", ".join(worker.name for worker in self._dispatch.crew.workers.values() if worker.takes_part)
+        taking_part = (worker.name for worker in self._dispatch.crew.workers.values() if worker.takes_part)
+        names = ", ".join(sorted(taking_part))
         workload.note(f"sessions run on {names} ({client.dashboard_link or address})")
 
     def close(self) -> None:
