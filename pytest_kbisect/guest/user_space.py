@@ -30,10 +30,13 @@ _FOLDERS: Final = ("usr/sbin", "sbin", "usr/bin", "bin", ".")
 
 @dataclass(frozen=True, slots=True)
 class UserSpace:
-    """Where guests' programs come from. `root` is the folder of another architecture's; None: the host."""
+    """Where guests' programs come from. `root` is the folder of another architecture's; None: the host.
+
+    `dropbear` is None if nobody logs in to the guest.
+    """
 
     busybox: Path
-    dropbear: Path
+    dropbear: Path | None
     root: Path | None = None
 
     def applets(self) -> list[str]:
@@ -45,6 +48,8 @@ class UserSpace:
 
     def libraries(self) -> dict[str, Path]:
         """The shared libraries of dropbear, the dynamic loader among them: paths in the guest, and here."""
+        if self.dropbear is None:
+            return {}
         if self.root is None:
             listing = subprocess.run(["ldd", self.dropbear], capture_output=True, text=True, check=False)
             return {name: Path(name) for name in re.findall(r"(/\S+)(?= \(0x)", listing.stdout)}
@@ -56,17 +61,21 @@ def folder(architecture: Architecture, cache: Path) -> Path:
     return cache / "user-space" / architecture.name
 
 
-def of(architecture: Architecture, cache: Path | None) -> UserSpace:
-    """The programs for guests. Raises HostError where one is missing or is of another architecture."""
+def of(architecture: Architecture, cache: Path | None, *, login: bool = True) -> UserSpace:
+    """The programs for guests; without `login` busybox alone.
+
+    Raises HostError if one is missing or is of another architecture.
+    """
     if architecture.is_native():
-        return UserSpace(_own_busybox(), Path(_own("dropbear")))
+        return UserSpace(_own_busybox(), Path(_own("dropbear")) if login else None)
     root = folder(architecture, cache) if cache else None
     if root is None or not root.is_dir():
         raise HostError(
             f"guests of {architecture.name} need programs of that architecture:"
             f" run kbisect setup --arch {architecture.name}"
         )
-    return UserSpace(_found(root, "busybox", architecture), _found(root, "dropbear", architecture), root)
+    dropbear = _found(root, "dropbear", architecture) if login else None
+    return UserSpace(_found(root, "busybox", architecture), dropbear, root)
 
 
 def is_there(architecture: Architecture, cache: Path) -> bool:
