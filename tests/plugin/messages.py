@@ -57,13 +57,14 @@ def messages() -> dict[str, str]:
 
 
 def _named(scope: ast.AST) -> dict[str, list[str]]:
-    """The literals that a function gives names."""
+    """The literals that a function gives names; those that begin with another text add to that."""
     found: dict[str, list[str]] = {}
     for node in ast.walk(scope) if isinstance(scope, ast.FunctionDef) else ():
         if (
             isinstance(node, ast.Assign)
             and isinstance(node.targets[0], ast.Name)
             and (text := _text(node.value))
+            and not text.startswith("…")
         ):
             found.setdefault(node.targets[0].id, []).append(text)
     return found
