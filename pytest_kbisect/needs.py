@@ -36,6 +36,8 @@ _HEADER_LINES = 100
 _AROUND_TITLE = re.compile(r"^(?:(?:[Rr][Ee]: ?)?\[(?:syzbot|[\w-]{1,40}\?)\] ?)+|\s\(\d{1,3}\)$")
 _NAME = re.compile(r"[A-Za-z0-9_.]+")
 _ARGUMENTS = ("cmdline", "qemu")
+_OF_KINDS = frozenset({"syzkaller-commit"})
+"""Lines that a kind of reproducer reads itself."""
 _NUMBERS: dict[str, Callable[[Any], float]] = {"timeout": float, "memory": int, "cpus": int, "runs": int}
 
 
@@ -65,6 +67,8 @@ def from_source(text: str, name: str) -> Needs:
         found = _LINE.search(line)
         if found:
             key, variant, value = found.groups()
+            if key in _OF_KINDS and variant is None:
+                continue
             needs = _with(needs, key, variant, value, f"{name}:{number}")
     return needs
 
@@ -82,7 +86,7 @@ def _with(needs: Needs, key: str, variant: str | None, value: str, where: str) -
     if key == "config":
         return replace(needs, config=(*needs.config, value))
     if key == "crash":
-        return replace(needs, crash=(*needs.crash, _plain_title(value)))
+        return replace(needs, crash=(*needs.crash, plain_title(value)))
     if key in _ARGUMENTS:
         return _with_arguments(needs, key, (value,))
     if key in _NUMBERS:
@@ -114,7 +118,7 @@ def _marked(needs: Needs, key: str, value: Any, where: str) -> Needs:
         added = {_checked_name(variant, where): _lines(key, lines, where) for variant, lines in value.items()}
         return replace(needs, configs={**needs.configs, **added})
     if key == "crash":
-        return replace(needs, crash=tuple(map(_plain_title, _lines(key, value, where))))
+        return replace(needs, crash=tuple(map(plain_title, _lines(key, value, where))))
     if key in _ARGUMENTS:
         return _with_arguments(needs, key, _lines(key, value, where))
     if key in _NUMBERS:
@@ -129,7 +133,7 @@ def _with_arguments(needs: Needs, key: str, texts: tuple[str, ...]) -> Needs:
     return replace(needs, **changed)
 
 
-def _plain_title(title: str) -> str:
+def plain_title(title: str) -> str:
     """A title without what syzbot's mails and pages put around it: "[syzbot] [fs?] WARNING in foo (2)"."""
     return _AROUND_TITLE.sub("", title.strip())
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import pytest
-
 from pytest_kbisect.arch import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pytest
 
     from pytest_kbisect.arch import Architecture
     from pytest_kbisect.kernel.rules import BuildRules
@@ -207,6 +207,18 @@ OPTIONS = (
         "TARGET",
         "with --kbisect-ask: make packages of each kernel, too: bindeb-pkg, binrpm-pkg, tarxz-pkg",
     ),
+    Option(
+        "syzkaller",
+        "DIR",
+        "a built syzkaller, or a folder with its syz-execprog and syz-executor: it runs syz programs (*.syz)",
+        parse=path,
+    ),
+    Option(
+        "syzkaller-command",
+        "CMD",
+        "shell command that builds syzkaller; it runs in a worktree of --kbisect-syzkaller, at the commit that"
+        " the syz program names",
+    ),
     Option("runs", "N", "runs of each reproducer", default=10, parse=_count),
     Option(
         "timeout",
@@ -352,7 +364,7 @@ def add(parser: pytest.Parser) -> None:
         parser.addini(option.key, f"as {option.flag}", type=kind, default=None)
     parser.addini(
         REPRODUCER_DIRS,
-        "folders whose files are reproducers: *.c, *.sh and what plugins add (default: repro, if any kbisect option is used)",
+        "folders whose files are reproducers: *.c, *.sh, *.syz and what plugins add (default: repro, if any kbisect option is used)",
         type="linelist",
         default=[],
     )
@@ -361,6 +373,13 @@ def add(parser: pytest.Parser) -> None:
 def default(name: str) -> Any:
     """The default of an option."""
     return _BY_NAME[name].default
+
+
+def _usage_error(message: str) -> Exception:
+    """Pytest's own; imported here, so that `kbisect --help` works without it."""
+    import pytest
+
+    return pytest.UsageError(message)
 
 
 def given(config: pytest.Config, name: str) -> bool:
@@ -388,11 +407,11 @@ def value(config: pytest.Config, name: str) -> Any:
 def _parsed(option: Option, raw: str, source: str, folder: Path) -> Any:
     """One value; a path is one from `folder`. Raises pytest.UsageError."""
     if raw == "" and option.name != "range":  # an empty range is none: see no_range()
-        raise pytest.UsageError(f"{source}: '' cannot be used: give a value, or remove the option")
+        raise _usage_error(f"{source}: '' cannot be used: give a value, or remove the option")
     try:
         parsed = option.parse(str(raw))
     except ValueError as error:
-        raise pytest.UsageError(f"{source}: {raw!r} cannot be used: {error}") from None
+        raise _usage_error(f"{source}: {raw!r} cannot be used: {error}") from None
     return folder / parsed if isinstance(parsed, Path) else parsed
 
 

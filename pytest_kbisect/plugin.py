@@ -51,8 +51,10 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_kbisect_reproducer_kinds() -> Sequence[ReproducerKind]:
-    return reproducer_kinds.BUILT_IN
+def pytest_kbisect_reproducer_kinds(config: pytest.Config | None) -> Sequence[ReproducerKind]:
+    from pytest_kbisect.syzkaller import syz_kind
+
+    return (*reproducer_kinds.BUILT_IN, syz_kind.of(config))
 
 
 @pytest.hookimpl(trylast=True)
@@ -203,7 +205,9 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     tree = options.value(config, "kernel")
     if tree is None:
         return None
-    text = f"kbisect: kernel {tree} at {options.value(config, 'commit')}, {options.value(config, 'runs')} runs each"
+    runs = options.value(config, "runs")
+    each = "1 run" if runs == 1 else f"{runs} runs"
+    text = f"kbisect: kernel {tree} at {options.value(config, 'commit')}, {each} of each test"
     if chosen := config.stash.get(WORKERS, None):
         text += f"\nkbisect: guests: {chosen.count} at a time, {chosen.why}"
     return text

@@ -1,4 +1,4 @@
-"""Checks before anything is built: does the selection compile, does the host have what it needs?"""
+"""Checks before the first build: whether the reproducers compile and the host has the needed tools."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def check(session: Session, items: list[pytest.Item], *, compile_: bool) -> None:
-    """Tell the session what the selected tests ask of the kernel; see that they can be run at all.
+    """Pass the configuration that the selected tests need to the session, and check that the tests can run.
 
-    `compile_` is False where tests are only listed. Raises UsageError or HostError. For a bisection
-    that only asks (the session request names a file) the answer is written there.
+    `compile_` is False if tests are only listed. Raises UsageError or HostError. If the session request names
+    a file for the selection, the bisection only needs that: it is written to the file.
     """
     session.fragments = reproducers.fragments(items)
     answer = session.request.selection
@@ -30,10 +30,11 @@ def check(session: Session, items: list[pytest.Item], *, compile_: bool) -> None
         for note in notes:
             session.events.say_once(f"note: {note}")
     sources = {file.path: file.kind for item in items if (file := item.getparent(reproducers.ReproducerFile))}
-    for source, kind in sources.items():
-        reproducer_kinds.prepare(source, kind, session.cache)
+    programs = [reproducer_kinds.prepare(source, kind, session.cache) for source, kind in sources.items()]
     if answer:
-        Path(answer).write_text(json.dumps(_selection(session, items) | {"notes": notes}))
+        log = list(dict.fromkeys(line for program in programs for line in program.log))
+        facts = _selection(session, items) | {"notes": notes, "log": log}
+        Path(answer).write_text(json.dumps(facts))
 
 
 def _selected(items: list[pytest.Item]) -> list[pytest.Item]:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from pytest_kbisect import extensions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     import pluggy
+    import pytest
+
+    from pytest_kbisect.guest.ssh import CommandResult
+
+
+def _says_nothing(_result: CommandResult, _configuration: str) -> str:
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +27,16 @@ class GuestProgram:
 
     `files` maps names in that folder to files of the host, whose executable bits are kept. A word of
     `command` that is one of these names stands for the file's path in the guest.
+
+    `log` are lines for the log of a bisection, such as the revision of a tool. `untestable` is asked after
+    a run that showed no crash, with the result of the command and the kernel's .config as text: why the run
+    says nothing of the kernel, or "" if it does.
     """
 
     files: Mapping[str, Path]
     command: Sequence[str]
+    log: Sequence[str] = ()
+    untestable: Callable[[CommandResult, str], str] = field(default=_says_nothing, compare=False)
 
     def words(self, folder: str) -> list[str]:
         """The command, with the files in this folder of the guest."""
@@ -66,6 +79,15 @@ class ReproducerKind(Protocol):
         ...
 
 
+@runtime_checkable
+class UsesTools(Protocol):
+    """A kind of reproducer that runs large programs of the host, besides being a ReproducerKind."""
+
+    def tools(self, source: Path) -> Iterable[Path]:
+        """Programs that the result depends on. A change makes another bisection; they are not copied."""
+        ...
+
+
 class _C:
     """C sources, compiled on the host into static programs."""
 
@@ -100,11 +122,14 @@ class _Shell:
 
 
 BUILT_IN: Final[tuple[ReproducerKind, ...]] = (_C(), _Shell())
+"""Those that need no options."""
 
 
-def registered(plugins: pluggy.PluginManager) -> tuple[ReproducerKind, ...]:
-    """All kinds. Raises UsageError for an entry that is none."""
-    return extensions.entries(plugins, "pytest_kbisect_reproducer_kinds", ReproducerKind)  # type: ignore[type-abstract]
+def registered(
+    plugins: pluggy.PluginManager, config: pytest.Config | None = None
+) -> tuple[ReproducerKind, ...]:
+    """All kinds, for the options of a session if there is one. Raises UsageError for what is none."""
+    return extensions.entries(plugins, "pytest_kbisect_reproducer_kinds", ReproducerKind, config=config)  # type: ignore[type-abstract]
 
 
 def kind_of(path: Path, kinds: Iterable[ReproducerKind]) -> ReproducerKind | None:

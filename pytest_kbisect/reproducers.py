@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_kbisect.guest.vm import Guest
+    from pytest_kbisect.kernel.image import KernelImage
     from pytest_kbisect.reproducer_kinds import GuestProgram, ReproducerKind
 
 OWN_FIXTURE = "kbisect_session"
@@ -39,7 +40,7 @@ _KINDS: pytest.StashKey[tuple[ReproducerKind, ...]] = pytest.StashKey()
 def kinds(config: pytest.Config) -> tuple[ReproducerKind, ...]:
     """The kinds of reproducers that plugins have registered. Raises UsageError for an entry that is none."""
     if _KINDS not in config.stash:
-        config.stash[_KINDS] = reproducer_kinds.registered(config.pluginmanager)
+        config.stash[_KINDS] = reproducer_kinds.registered(config.pluginmanager, config)
     return config.stash[_KINDS]
 
 
@@ -102,7 +103,8 @@ def _test_of(path: Path, kind: ReproducerKind) -> Callable[..., None]:
 def _run(vm: Guest, name: str, program: GuestProgram, request: pytest.FixtureRequest) -> None:
     """Run a reproducer until it ends or its time is over; either is fine, the console decides.
 
-    Raises InfraError for the exit statuses by which it says that it could not do its work.
+    Raises InfraError for the exit statuses by which it says that it could not do its work, and where its kind
+    says so.
     """
     from pytest_kbisect.errors import InfraError
 
@@ -119,6 +121,15 @@ def _run(vm: Guest, name: str, program: GuestProgram, request: pytest.FixtureReq
         )
     if result.stderr:
         print(result.stderr, end="")
+    if why := program.untestable(result, _configuration_text(request)):
+        vm.settle()
+        raise InfraError("reproducer", f"{name} cannot test this kernel: {why}")
+
+
+def _configuration_text(request: pytest.FixtureRequest) -> str:
+    """The .config of the kernel that runs."""
+    kernel: KernelImage = request.getfixturevalue("kernel")
+    return kernel.config.read_text("utf-8", "replace")
 
 
 def needs_of(item: pytest.Item) -> needs.Needs:

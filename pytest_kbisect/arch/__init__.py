@@ -1,4 +1,4 @@
-"""Architectures: everything that depends on a processor is in one table entry, in one file each."""
+"""Architectures: everything that depends on the processor, as one table entry in one file each."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ DEFAULT: Final = X86_64
 
 
 def registered(plugins: pluggy.PluginManager) -> tuple[Architecture, ...]:
-    """The architectures of all plugins, built-in ones last. Raises UsageError for an entry that is none."""
+    """The architectures of all plugins, built-in ones last. Raises UsageError for entries of another type."""
     return extensions.entries(plugins, "pytest_kbisect_architectures", Architecture)
 
 
 def named(name: str, known: Sequence[Architecture]) -> Architecture:
-    """The first of this name. Raises UsageError where there is none."""
+    """The first architecture with this name. Raises UsageError if there is none."""
     for architecture in known:
         if architecture.name == name:
             return architecture

@@ -55,19 +55,20 @@ X86_64: Final = Architecture(
         "suse": "qemu-x86",
         "alpine": "qemu-system-x86_64",
     },
-    # Its interrupts need no links of the ACPI tables, whose interpreter takes a tenth of a second for each in
-    # an emulated guest: a boot takes a sixth less than on "pc". There is no disk, so no controller for one.
+    # q35's interrupts need no link devices in the ACPI tables. The ACPI interpreter takes a tenth of a second
+    # for each in an emulated guest, so a boot takes a sixth less than on "pc". No disk controller: there is
+    # no disk.
     machine="q35,sata=off",
     kvm_cpus=("host", "qemu64"),  # "host" fails on some nested KVMs
     devices=("vmgenid,guid=auto",),
     console="ttyS0",
     second_serial="/dev/ttyS1",
-    # On a busy host an emulated guest may miss the ticks by which the kernel finds out whether its timer
-    # works, and panic: it is not asked to.
+    # On a busy host an emulated guest may miss the ticks with which the kernel checks its timer, and panic.
+    # This disables the check.
     kernel_arguments="no_timer_check",
     early_console="earlyprintk=serial",
     elf_machine="EM_X86_64",
     objdump_machine="i386:x86-64",
-    program_counter=slice(16 * 16, 17 * 16),  # after sixteen registers of eight bytes
+    program_counter=slice(16 * 16, 17 * 16),  # follows sixteen registers of eight bytes
     code_lines=_code_lines,
 )

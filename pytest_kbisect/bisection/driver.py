@@ -208,6 +208,7 @@ def _plan(
         first_parent=options.value(config, "first-parent"),
         into_merge=options.value(config, "into-merge"),
         at_leisure=options.value(config, "ask"),
+        log=selection.log,
     )
 
 

@@ -36,7 +36,8 @@ class Selection:
     """What a bisection runs at each commit: node ids of one run, their files, what they ask for.
 
     `per_run` of the tests are repeated by run. `memory` (MiB) and `runs` are the most that any of
-    them names, 0 where none does. `notes` are lines for the user on their guests.
+    them names, 0 where none does. `notes` are lines for the user on their guests, `log` are lines about
+    their tools.
     """
 
     tests: tuple[str, ...]
@@ -47,6 +48,7 @@ class Selection:
     runs: int
     crash: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    log: tuple[str, ...] = ()
 
 
 class SessionLauncher:
@@ -224,7 +226,7 @@ def _selection(status: int, answer: Path, log: Path) -> Selection:
     known = json.loads(answer.read_text())
     if not known["tests"]:
         raise UsageError("no reproducer selected: none of the tests uses a kernel")
-    for name in ("tests", "files", "crash", "notes"):
+    for name in ("tests", "files", "crash", "notes", "log"):
         known[name] = tuple(known[name])
     return Selection(**known)
 

@@ -18,6 +18,7 @@ from pytest_kbisect.evidence.outcome import CommitResult, Outcome, Run, Verdict
 from pytest_kbisect.evidence.reference import Reference
 from pytest_kbisect.evidence.related import match_crashes
 from pytest_kbisect.history.candidates import GOOD_END, History
+from pytest_kbisect.reports.terminal import ANSWER
 from pytest_kbisect.strategies.strategy import Experiment, Problem
 
 if TYPE_CHECKING:
@@ -152,11 +153,15 @@ def _conclude(
         reporter.line(f"tests of commits outside {ends.good[:12]}..{ends.bad[:12]}, left out: {outside}")
     strategy = _strategy(config, history, log, trusted=trusted)
     answer = strategy.conclude(evidence)
-    reporter.line(f"here: {answer.kind.value}, {answer.confidence:.1%} sure: {answer.reason}")
-    for i, chance in answer.candidates[:_SHOWN]:
-        reporter.line(f"  {chance:6.1%} {history.commits[i][:12]} {history.title(i)}")
-    if len(answer.candidates) > _SHOWN:
-        reporter.line(f"  and {len(answer.candidates) - _SHOWN} more")
+    reason = f": {answer.reason}" if answer.reason else ""
+    reporter.line(f"here: {answer.kind.value}, confidence {answer.confidence:.1%}{reason}", level=ANSWER)
+    candidates = answer.candidates
+    if answer.culprit is not None and not candidates:
+        candidates = ((answer.culprit, answer.confidence),)
+    for i, chance in candidates[:_SHOWN]:
+        reporter.line(f"  {chance:6.1%} {history.commits[i][:12]} {history.title(i)}", level=ANSWER)
+    if len(candidates) > _SHOWN:
+        reporter.line(f"  and {len(candidates) - _SHOWN} more")
     following = strategy.decide(evidence)
     if isinstance(following, Experiment):
         sha = ends.good if following.commit == GOOD_END else history.commits[following.commit]

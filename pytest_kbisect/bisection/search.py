@@ -181,7 +181,7 @@ class Search(SearchState):
 
     def _crash_of_the_end(self) -> Experiment | None:
         """The end said to crash still, where only others of its signature did: it may not be their kernel."""
-        own = self.evidence.own_tally(self.history.bad_end)
+        own = self.evidence.own_counts(self.history.bad_end)
         if own.matching or own.total >= OWN_RUNS:
             return None
         return Experiment(

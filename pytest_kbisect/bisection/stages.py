@@ -58,9 +58,10 @@ class Plan:
 
     `runs` of a commit where no strategy says how many; `width` runs go side by side, at each of `at_once`
     commits (more at one that is tested alone); `crash` are the titles that the reproducers name; `budget`
-    in seconds of all sessions together; `known` are verdicts of the user's, each right with probability
-    `trust`; `at_leisure`: a person makes the runs; `paths` are looked at first; `first_parent`: of merges
-    only that they are there, and with `into_merge` also what the one that is found brought in.
+    in seconds of all sessions together; `log` are lines that follow the first one of the log; `known` are
+    verdicts of the user's, each right with probability `trust`; `at_leisure`: a person makes the runs;
+    `paths` are looked at first; `first_parent`: of merges only that they are there, and with `into_merge` also
+    what the one that is found brought in.
     """
 
     ends: Range
@@ -78,6 +79,7 @@ class Plan:
     first_parent: bool = False
     into_merge: bool = False
     at_leisure: bool = False
+    log: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ class Bisection:
         """Find the answer, and check it."""
         ends = self._plan.ends
         self._say.lines(bisectlog.start(ends.good if self._plan.fix else ends.bad, fix=self._plan.fix))
+        self._say.lines(self._plan.log)
         search, answer = self._between(ends.good) if ends.good else self._from_a_release()
         outer = None
         if self._plan.into_merge:

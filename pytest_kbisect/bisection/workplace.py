@@ -12,7 +12,7 @@ from pytest_kbisect import options, reproducers
 from pytest_kbisect.errors import UsageError
 from pytest_kbisect.guest import disk
 from pytest_kbisect.kernel import signature
-from pytest_kbisect.reproducer_kinds import kind_of
+from pytest_kbisect.reproducer_kinds import UsesTools, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -54,6 +54,7 @@ def subject_of(config: pytest.Config, selection: Selection, plan: Plan) -> dict[
         "tests": list(selection.tests),
         "reproducers": {name: _digest(Path(name)) for name in selection.files},
         "included": _included(selection.files, reproducers.kinds(config)),
+        "tools": _tools(selection.files, reproducers.kinds(config)),
         "fragments": selection.fragments,
         "config": [_digest(path) for path in options.value(config, "config")],
         "crash": sorted(plan.crash),
@@ -94,6 +95,16 @@ def _included(files: Iterable[str], kinds: Sequence[ReproducerKind]) -> dict[str
     known = ((Path(name), kind_of(Path(name), kinds)) for name in files)
     found = {related for path, kind in known if kind for related in kind.related_files(path)}
     return {str(header): _digest(header) for header in sorted(found)}
+
+
+def _tools(files: Iterable[str], kinds: Sequence[ReproducerKind]) -> dict[str, str]:
+    """The programs of the host that kinds of reproducers use, and the digest of each."""
+    known = ((Path(name), kind_of(Path(name), kinds)) for name in files)
+    found: set[Path] = set()
+    for path, kind in known:
+        if isinstance(kind, UsesTools):
+            found.update(kind.tools(path))
+    return {tool.name: _digest(tool) for tool in sorted(found)}
 
 
 def _digest(path: Path) -> str:

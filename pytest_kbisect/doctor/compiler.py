@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def check(path: Path | None, revisions: tuple[str, ...], cache: Path) -> Iterator[Finding]:
-    """Look at a tree and at the compiler: at these revisions, or without a tree in general."""
+    """Check a tree and whether the compiler can build these revisions; without a tree the compiler only."""
     if not host.find("git") or path is None:
         if versions := _versions():
             yield _in_general(versions)
@@ -43,16 +43,18 @@ def check(path: Path | None, revisions: tuple[str, ...], cache: Path) -> Iterato
 def _tree(tree: LinuxTree, commits: Mapping[str, str]) -> Iterator[Finding]:
     found = []
     if tree.shallow:
-        text = f"{tree.path} is a shallow clone: no range that reaches behind its end can be bisected"
+        text = (
+            f"{tree.path} is a shallow clone: ranges that begin before its oldest commit cannot be bisected"
+        )
         found.append(Finding("tree", Severity.WARNING, text, f"git -C {tree.path} fetch --unshallow"))
     if _git(tree, "config", "--get-regexp", r"^remote\..*\.promisor$"):
         remedy = f"git -C {tree.path} fetch --refetch --no-filter (git 2.36 or newer)"
-        text = f"{tree.path} is a partial clone: what it has not fetched cannot be built"
+        text = f"{tree.path} is a partial clone: commits with missing objects cannot be built"
         lacking = [name for name, commit in commits.items() if _lacks_objects(tree, commit)]
         state = Severity.PROBLEM if lacking else Severity.WARNING
         found.append(Finding("tree", state, f"{text}{': ' if lacking else ''}{', '.join(lacking)}", remedy))
     if any(b"filter=lfs" in (contents(tree, commit, ".gitattributes") or b"") for commit in commits.values()):
-        text = f"{tree.path} keeps files in git LFS: worktrees have pointers in their place"
+        text = f"{tree.path} stores files in git LFS: worktrees contain only pointers to them"
         found.append(Finding("tree", Severity.WARNING, text, f"git -C {tree.path} lfs fetch --all"))
     yield from found or [Finding("tree", Severity.OK, str(tree.path))]
 
@@ -68,7 +70,7 @@ def contents(tree: LinuxTree, commit: str, path: str) -> bytes | None:
 
 
 def _git(tree: LinuxTree, *words: str) -> bytes | None:
-    """What git says; None if it fails."""
+    """The output of git; None if it fails."""
     status, output, _ = tree.ask(*words)
     return None if status else output
 
@@ -77,7 +79,7 @@ def _git(tree: LinuxTree, *words: str) -> bytes | None:
 
 
 def _versions() -> dict[ToolName, Version]:
-    """Those of gcc and ld; empty unless both are there."""
+    """The versions of gcc and ld; empty unless both are installed."""
     tools: tuple[ToolName, ...] = ("gcc", "ld")
     if not all(host.find(tool) for tool in tools):
         return {}
@@ -96,11 +98,11 @@ def _written(versions: Mapping[ToolName, Version]) -> str:
 def _in_general(versions: Mapping[ToolName, Version]) -> Finding:
     oldest = compilers.oldest_kernel(versions["gcc"], versions["ld"])
     refused = compilers.first_refused(versions["gcc"])
-    words = f"Linux {compilers.written(oldest)} and later" if oldest else "Linux of any age"
+    words = f"Linux {compilers.written(oldest)} and later" if oldest else "any version of Linux"
     words += f", before {compilers.written(refused)}" if refused else ""
-    why = "; stable releases may reach further back" if oldest else ""
+    why = "; some older stable releases may build, too" if oldest else ""
     return Finding(
-        "compiler", Severity.OK, f"{_written(versions)}: {words}{why} (name a KERNEL to look into it)"
+        "compiler", Severity.OK, f"{_written(versions)}: {words}{why} (name a KERNEL to check its source)"
     )
 
 
@@ -115,19 +117,19 @@ def _at(
         this = f"{tool} {compilers.written(version)}"
         if version < (needed := compilers.minimum(tool, read)):
             builds = False
-            text = f"{this} is too old for {revision}, which wants {compilers.written(needed)}"
+            text = f"{this} is too old for {revision}, which requires {compilers.written(needed)}"
             yield Finding("compiler", Severity.PROBLEM, text, _another(tool, needed[0], newer=True))
         for trouble in compilers.troubles(tool, version, read):
             builds = builds and not trouble.fatal
-            text = f"{this} is too new for {revision}: {trouble.words}; {trouble.repair} repairs it"
+            text = f"{this} is too new for {revision}: {trouble.words}; commit {trouble.repair} fixes this"
             state = Severity.PROBLEM if trouble.fatal else Severity.WARNING
             yield Finding("compiler", state, text, _another(tool, trouble.since[0] - 1, newer=False))
     if builds:
-        yield Finding("compiler", Severity.OK, f"{_written(versions)}: nothing known against {revision}")
+        yield Finding("compiler", Severity.OK, f"{_written(versions)}: no known problem with {revision}")
 
 
 def _another(tool: ToolName, major: int, *, newer: bool) -> str:
-    """How builds are made to use another one: they take the first gcc (ld) of PATH."""
+    """How to use another compiler or linker: builds use the first gcc (ld) in PATH."""
     if tool == "ld":
         return f"use a distribution with {'newer' if newer else 'older'} binutils, in a container for example"
     here = [number for number in range(4, 40) if host.find(f"gcc-{number}")]

@@ -30,6 +30,7 @@ _LATER: Final[Mapping[str, Any]] = {
     "cmdline": [],
     "qemu": [],
     "ask": False,
+    "tools": {},
 }
 """Facts that journals had not from the beginning, and what one without stands for; None: any."""
 

@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 _KERNEL_ARGUMENTS = "ignore_loglevel panic=-1 nokaslr net.ifnames=0 random.trust_cpu=on sysctl.kernel.hung_task_timeout_secs=10"
 
 
+_HELD = frozenset({"debug", "paused"})
+"""What QEMU calls a guest that a debugger has stopped."""
+
+
 def qemu_identity(qemu: str) -> str:
     """Which QEMU this is: another version does not understand what this one froze."""
     path = shutil.which(qemu)
@@ -228,9 +232,9 @@ class Qemu:
     def _connections(self) -> str:
         return str(self.execute("human-monitor-command", {"command-line": "info usernet"}))
 
-    def stopped_by_disk(self) -> bool:
-        """Whether QEMU has stopped the guest because it cannot read or write what its disk is made of."""
-        return bool(self.execute("query-status")["status"] == "io-error")
+    def status(self) -> str:
+        """QEMU's word for what the guest does (RunState in qapi/run-state.json). Raises as `execute`."""
+        return str(self.execute("query-status")["status"])
 
     # -- debugging -----------------------------------------------------------------------------------
 
@@ -242,11 +246,23 @@ class Qemu:
             raise InfraError("qemu", f"QEMU does not listen for gdb: {said.strip()}")
 
     def held(self) -> bool:
-        """Whether a debugger has stopped the guest."""
+        """Whether a debugger has stopped the guest: at a breakpoint, or when it connected."""
         try:
-            return not self.execute("query-status")["running"]
+            return self.status() in _HELD
         except InfraError:
             return False
+
+    def let_go(self, timeout: float = 5.0) -> None:
+        """Have a guest that a debugger has left run on.
+
+        Raises InfraError where it does not within `timeout` seconds, or stands still for another reason.
+        """
+        deadline = time.monotonic() + timeout
+        while (status := self.status()) != "running":
+            if status not in _HELD or time.monotonic() > deadline:
+                raise InfraError("qemu", f"QEMU does not let the guest run on: it is {status}")
+            self.execute("cont")
+            time.sleep(0.01)
 
     def lend(self, descriptor: int, name: str) -> None:
         """Give QEMU a descriptor under a name. Raises InfraError where it does not take it."""

@@ -4,7 +4,7 @@ A pytest plugin (`-p played_guests`). Everything else is real: the driver, its s
 miniature Linux, the store, the reports. A kernel that has `plays:WORD` among its data plays: `crash` crashes
 in each run, `crash/2` in every other one, `no-boot` does not come up, `console` prints what the file named by
 PLAYED_CONSOLE holds. `crash+ARGUMENT` crashes only where the kernel's or QEMU's arguments have that. One
-without runs well.
+without runs well. Commands print PLAYED_STDERR.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Guest:
     def run(self, command, *, timeout=30.0, may_time_out=False):
         self.unsettled = True
         words = command if isinstance(command, str) else " ".join(command)
-        return CommandResult(words, 0, f"played: {words}\n", "", 0.01)
+        return CommandResult(words, 0, f"played: {words}\n", os.environ.get("PLAYED_STDERR", ""), 0.01)
 
     def settle(self):
         self.unsettled = False

@@ -145,7 +145,7 @@ def test_environment_variables_that_it_names_exist(page: pages.Page) -> None:
 
 @every_text
 def test_verbs_that_it_names_exist(page: pages.Page) -> None:
-    named = set(re.findall(r"`kbisect ([a-z]+)", page.text)) | set(
+    named = set(re.findall(r"`kbisect ([a-z][a-z0-9]+)", page.text)) | set(
         re.findall(r"python3 -m pytest_kbisect ([a-z]+)", page.text)
     )
     assert named <= {*VERBS, "test"}
@@ -229,7 +229,7 @@ def test_every_verb_and_option_is_in_the_reference() -> None:
     listed = {}
     for cells in table("commands"):
         for command in pages.quoted(cells[0]):
-            if found := re.match(r"kbisect ([a-z]+)", command):
+            if found := re.match(r"kbisect ([a-z][a-z0-9]+)", command):
                 listed[found[1]] = set(
                     re.findall(r"--[a-z][a-z-]*", " ".join(pages.quoted(cells[0] + cells[1])))
                 )
@@ -322,7 +322,7 @@ def test_what_users_copy_imports_public_names_only() -> None:
 
 REMEDY = re.compile(
     r"(?:^|[:;,.(]|\band|\bor|-) (?:then )?`?(?:add|answer|build|check|choose|convert|create|decompress|did you mean|drop"
-    r"|fetch|free|get|give|git|install|kbisect|leave|lower|move|name|pass|put|raise|remove|run|see|set|start|stop|take"
+    r"|fetch|free|get|give|git|install|kbisect|leave|lower|move|name|pass|put|raise|remove|run|save|see|set|start|stop|take"
     r"|try|unpack|update|use|wait|write)\b"
 )
 """The next step in a message, in the imperative."""

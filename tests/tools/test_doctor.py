@@ -269,7 +269,7 @@ def test_both_ends_of_a_range_are_looked_at(
     tree.git("tag", "v2")
     tree.commit("repaired", {helper: "void *ret = realloc(ptr, size);\n"})
     assert main(["doctor", str(tree.path), "--kbisect-range", "v1..HEAD"]) == ExitCode.FOUND
-    assert "gcc 12.2.0, ld 2.35: nothing known against v1" in capsys.readouterr().out
+    assert "gcc 12.2.0, ld 2.35: no known problem with v1" in capsys.readouterr().out
     assert (
         main(["doctor", "--kbisect-kernel", str(tree.path), "--kbisect-range", "v2..HEAD"]) == ExitCode.USAGE
     )
