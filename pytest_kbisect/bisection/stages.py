@@ -60,8 +60,8 @@ class Plan:
     commits (more at one that is tested alone); `crash` are the titles that the reproducers name; `budget`
     in seconds of all sessions together; `log` are lines that follow the first one of the log; `known` are
     verdicts of the user's, each right with probability `trust`; `at_leisure`: a person makes the runs;
-    `paths` are looked at first; `first_parent`: of merges only that they are there, and with `into_merge` also
-    what the one that is found brought in.
+    `paths` are looked at first; `first_parent`: of merges only that they are there, and with `into_merge`
+    also what the one that is found brought in.
     """
 
     ends: Range
