@@ -26,6 +26,8 @@ if TYPE_CHECKING:
         KbisectError,
         KernelCrash,
         PatchError,
+        SilentRun,
+        SymptomShown,
         UsageError,
     )
     from pytest_kbisect.evidence.by_kernel import Evidence
@@ -46,6 +48,16 @@ if TYPE_CHECKING:
         StrategyKind,
         no_result,
     )
+    from pytest_kbisect.symptoms.symptom import (
+        BootFailure,
+        BuildFailure,
+        Judgement,
+        RunRecord,
+        Stage,
+        Symptom,
+        SymptomKind,
+        SymptomReport,
+    )
 
 __version__ = "0.1.0"
 
@@ -60,7 +72,9 @@ __all__ = [
     "AnswerKind",
     "Architecture",
     "BootError",
+    "BootFailure",
     "BuildError",
+    "BuildFailure",
     "CommandResult",
     "CommandTimeoutError",
     "Compile",
@@ -79,6 +93,7 @@ __all__ = [
     "History",
     "HostError",
     "InfraError",
+    "Judgement",
     "KbisectError",
     "KernelCrash",
     "KernelImage",
@@ -88,10 +103,17 @@ __all__ = [
     "Problem",
     "ReproducerKind",
     "RunCounts",
+    "RunRecord",
     "RunningSession",
     "SessionCommand",
+    "SilentRun",
+    "Stage",
     "Strategy",
     "StrategyKind",
+    "Symptom",
+    "SymptomKind",
+    "SymptomReport",
+    "SymptomShown",
     "UsageError",
     "anchor",
     "crash_format",
@@ -116,6 +138,16 @@ _HOMES = {
     "crash.matching": ("Match", "same_bug"),
     "crash.reader": ("ConsoleReader", "parse_console"),
     "crash.crash_report": ("LOST_CONNECTION", "NO_OUTPUT", "CrashReport"),
+    "symptoms.symptom": (
+        "BootFailure",
+        "BuildFailure",
+        "Judgement",
+        "RunRecord",
+        "Stage",
+        "Symptom",
+        "SymptomKind",
+        "SymptomReport",
+    ),
     "errors": (
         "BootError",
         "BuildError",
@@ -126,6 +158,8 @@ _HOMES = {
         "InfraError",
         "KbisectError",
         "KernelCrash",
+        "SilentRun",
+        "SymptomShown",
         "PatchError",
         "UsageError",
     ),

@@ -31,7 +31,7 @@ _TESTS = {
     "tests on real kernels (the first one takes minutes to build; it is kept)": (
         "-v",
         "-m",
-        "guest or kernel",
+        "(guest or kernel) and not foreign",
         "--durations=20",
     ),
 }

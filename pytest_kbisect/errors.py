@@ -8,8 +8,10 @@ KbisectError                  3  base class; raised itself, it means a bug in th
 │   └── PatchError            4  a patch does not apply to a commit (a bisection skips it)
 ├── GuestError                -  a guest cannot be used
 │   ├── BootError             -  the kernel did not boot (no evidence for a bisection)
-│   └── InfraError            -  the host failed: QEMU, ssh, disk
-└── KernelCrash               -  the console shows a crash; the run failed
+│   ├── InfraError            -  the host failed: QEMU, ssh, disk
+│   └── SilentRun             -  the run says nothing of what the reproducer looks for
+├── KernelCrash               -  the console shows a crash; the run failed
+└── SymptomShown              -  the run failed by another symptom that the reproducer states
 
 Errors marked "-" become the outcome of a run; they do not end the process.
 """
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_kbisect.crash import CrashReport
+    from pytest_kbisect.symptoms.symptom import SymptomReport
 
 
 class ExitCode(IntEnum):
@@ -116,6 +119,30 @@ class InfraError(GuestError):
     """The host failed: QEMU died, the ssh connection was lost without a crash, the disk is full."""
 
 
+class SilentRun(GuestError):  # noqa: N818 - a result
+    """The run is no evidence: it was skipped, or cut short. `cleared`: see SymptomShown."""
+
+    def __init__(self, message: str, *, cleared: Sequence[str] = ()) -> None:
+        super().__init__("silent", message)
+        self.cleared = tuple(cleared)
+
+
+class SymptomShown(KbisectError):  # noqa: N818 - a result
+    """The run shows symptoms that its reproducer states, besides or instead of a crash.
+
+    `reports` are what it shows, in order, at least one. `cleared` are titles of what it would have shown and
+    did not.
+    """
+
+    def __init__(self, reports: Sequence[SymptomReport], *, cleared: Sequence[str] = ()) -> None:
+        super().__init__(reports[0].said or reports[0].title)
+        self.reports = tuple(reports)
+        self.cleared = tuple(cleared)
+
+    def __str__(self) -> str:
+        return "\n\n".join("\n".join(filter(None, [one.said or one.title, one.text])) for one in self.reports)
+
+
 class KernelCrash(KbisectError):  # noqa: N818 - a crash is a result, not a mistake of ours
     """The console shows a crash. Raised in the call phase, so that it is a `failure` in JUnit XML.
 
@@ -137,6 +164,10 @@ class KernelCrash(KbisectError):  # noqa: N818 - a crash is a result, not a mist
         self.reports = tuple(reports) or (report,)
         self.whole = whole
         self.setting = setting
+        self.looked_for = True
+        """Whether the reproducer looks for crashes; if not, this one has cut the run short."""
+        self.shown: tuple[SymptomReport, ...] = ()
+        """Other symptoms that the reproducer looks for, and the run shows."""
 
     def __str__(self) -> str:
         parts = [f"{self.report.title}\n\n{self.report.report}"]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from pytest_kbisect import options, properties
-from pytest_kbisect.errors import BuildError, ConfigError, PatchError, UsageError
-from pytest_kbisect.reproducers import needs_of
+from pytest_kbisect import judging, options, properties
+from pytest_kbisect.errors import BootError, BuildError, ConfigError, PatchError, UsageError
+from pytest_kbisect.reproducers import needs_of, own_boot
 from pytest_kbisect.session.expectation import Expectation
 from pytest_kbisect.session.session_request import request_of
 from pytest_kbisect.stash import GUEST, session_of
@@ -62,11 +63,14 @@ def kernel(
     if kbisect_configuration:
         record((properties.CONFIGURATION, kbisect_configuration))
     record((properties.COMMIT, kbisect_session.commit))
+    record((properties.HOST, kbisect_session.host))
     for title in needs_of(request.node).crash:
         record((properties.EXPECTED, title))
     try:
         built = kbisect_session.kernel(kbisect_configuration)
     except BuildError as error:
+        if not isinstance(error, ConfigError) and (shown := judging.of_build(request.node, error)):
+            raise shown from error
         bisecting = kbisect_session.bisecting
         if isinstance(error, ConfigError | PatchError) and (not bisecting or asked.strict):
             raise UsageError(str(error)) from None
@@ -113,12 +117,16 @@ def vm(
     record((properties.RUN, str(kbisect_run)))
     record((properties.BEGAN, f"{time.time():.3f}"))
     record((properties.CONSOLE, str(kbisect_session.console_folder(request.node.nodeid) / "console.log")))
-    with kbisect_session.guest(kernel, needs_of(request.node), request.node.nodeid) as guest:
+    with _booted(request, kernel, kbisect_session) as guest:
         record((properties.BOOT_SECONDS, f"{guest.boot_seconds:.3f}"))
         record((properties.RESTORE_SECONDS, f"{guest.restore_seconds:.3f}"))
+        if kbisect_session.ran_on:
+            record((properties.MACHINE, kbisect_session.ran_on))
         record((properties.BOOT, "fresh" if guest.boot_number is None else str(guest.boot_number)))
         for report in guest.boot_reports:
             record((properties.BOOT_CRASH, report.title))
+        if shown := judging.of_guest(request.node, guest):
+            raise shown
         request.node.stash[GUEST] = guest
         wanted = Expectation(frozenset([*needs_of(request.node).crash, *request_of(request.config).expect]))
         guest.expect(wanted.met_by)
@@ -144,6 +152,20 @@ def vm(
     record((properties.TEARDOWN_SECONDS, f"{time.monotonic() - ended:.3f}"))
 
 
+@contextlib.contextmanager
+def _booted(request: pytest.FixtureRequest, kernel: KernelImage, session: Session) -> Iterator[Guest]:
+    """A guest of a kernel. Raises what a boot that failed is."""
+    with contextlib.ExitStack() as held:
+        name = request.node.nodeid
+        booting = session.guest(kernel, needs_of(request.node), name, own_boot=own_boot(request.node))
+        try:
+            guest = held.enter_context(booting)
+        except BootError as error:
+            console = session.console_folder(name) / "console.log"
+            raise judging.of_boot(request.node, error, console) or error from error.__cause__
+        yield guest
+
+
 @pytest.fixture(scope="session")
 def program(request: pytest.FixtureRequest) -> Compile:
     """Compile a C source (a path, or the text itself) into a static program, once per content."""
@@ -152,6 +174,7 @@ def program(request: pytest.FixtureRequest) -> Compile:
     folder = options.cache_folder(request.config) / "programs"
 
     def compile_(source: Path | str, *, name: str = "", flags: tuple[str, ...] = ()) -> Path:
-        return programs.compile_static(source, folder, name=name, flags=flags)
+        compiler = programs.compiler(options.architecture(request.config))
+        return programs.compile_static(source, folder, name=name, flags=flags, compiler=compiler)
 
     return compile_

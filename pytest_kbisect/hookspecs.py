@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_kbisect.reports.result import Result
     from pytest_kbisect.reproducer_kinds import ReproducerKind
     from pytest_kbisect.strategies.strategy import StrategyKind
+    from pytest_kbisect.symptoms.symptom import SymptomKind
 
 # -- reproducers -------------------------------------------------------------------------------------------
 
@@ -31,6 +32,13 @@ def pytest_kbisect_reproducer_kinds(config: pytest.Config | None) -> Sequence[Re
     `config` is None in commands that run outside pytest, such as `kbisect report`. An implementation may
     leave it out.
     """
+
+
+# -- symptoms ----------------------------------------------------------------------------------------------
+
+
+def pytest_kbisect_symptoms() -> Sequence[SymptomKind]:  # type: ignore[empty-body]
+    """Kinds of symptoms: what makes a run bad. The first word of `kbisect-bad-when:` names one of them."""
 
 
 # -- crashes -----------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import subprocess
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pytest_kbisect import distribution
 from pytest_kbisect.arch import DEFAULT
@@ -21,7 +21,7 @@ from pytest_kbisect.distribution import Family
 from pytest_kbisect.errors import HostError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pytest_kbisect.arch import Architecture
 
@@ -105,9 +105,9 @@ def _full(name: str) -> Callable[[], bool]:
     return present
 
 
-def _static_libc() -> bool:
+def _static_libc(compiler: str = "gcc") -> bool:
     """Whether a static C library exists. gcc prints only the file name if it does not find the file."""
-    gcc = find("gcc")
+    gcc = find(compiler)
     if gcc is None:
         return False
     answer = subprocess.run([gcc, "-print-file-name=libc.a"], capture_output=True, text=True, check=False)
@@ -254,11 +254,37 @@ TOOLS: tuple[Tool, ...] = (
 )
 
 
+_OF_GUESTS: Final = frozenset({"libc.a", "linux/types.h", "busybox", "dropbear"})
+"""What guests of another architecture do not take from the host (see guest.user_space)."""
+
+
+def tools(architecture: Architecture = DEFAULT) -> tuple[Tool, ...]:
+    """The table for guests of an architecture."""
+    table = [_qemu(architecture) if tool.name == DEFAULT.qemu else tool for tool in TOOLS]
+    if architecture.is_native():
+        return tuple(table)
+    return (*(tool for tool in table if tool.name not in _OF_GUESTS), *_cross(architecture))
+
+
+def _cross(architecture: Architecture) -> Iterator[Tool]:
+    """What builds kernels and reproducers for another architecture; Debian's names of packages."""
+    gcc = f"{architecture.cross_prefix}gcc"
+    compiler, *libraries = architecture.cross_packages or (gcc,)
+    where = f"a cross compiler for {architecture.name}"
+    for name in ("gcc", "ld"):
+        program = f"{architecture.cross_prefix}{name}"
+        yield Tool(program, Purpose.BUILD, {Family.DEBIAN: compiler}, _program(program), elsewhere=where)
+    library = f"libc.a for {architecture.name}"
+    packages = {Family.DEBIAN: libraries[0]} if libraries else {}
+    yield Tool(library, Purpose.GUEST, packages, lambda: _static_libc(gcc), elsewhere=where)
+
+
 def missing(*purposes: Purpose, architecture: Architecture = DEFAULT) -> tuple[Tool, ...]:
     """The missing tools for these purposes (default: all purposes)."""
-    table = (_qemu(architecture) if tool.name == DEFAULT.qemu else tool for tool in TOOLS)
     return tuple(
-        tool for tool in table if tool.purpose in (purposes or tuple(Purpose)) and not tool.present()
+        tool
+        for tool in tools(architecture)
+        if tool.purpose in (purposes or tuple(Purpose)) and not tool.present()
     )
 
 
@@ -273,8 +299,11 @@ def install_command(tools: Iterable[Tool], of: Family) -> str:
     return distribution.install_command(packages, of) if packages else ""
 
 
-def remedy(tools: Sequence[Tool]) -> str:
-    """How to install these tools on this host; for all known distributions if the host's is unknown."""
+def remedy(tools: Sequence[Tool], architecture: Architecture = DEFAULT) -> str:
+    """How to install these tools on this host; for all known distributions if the host's is unknown.
+
+    `architecture` is that of the guests.
+    """
     here = distribution.family()
     if here is None:
         return "; ".join(
@@ -284,6 +313,7 @@ def remedy(tools: Sequence[Tool]) -> str:
     if here is Family.DEBIAN and command:
         demo = any(tool.purpose is Purpose.DEMO for tool in tools)
         command += f", or kbisect setup{' --demo' if demo else ''}"
+        command += "" if architecture.is_native() else f" --arch {architecture.name}"
     return "; ".join(filter(None, (command, *notes(tools, here))))
 
 
@@ -325,10 +355,12 @@ def require(*names: str) -> None:
     require_tools(table[name] for name in names)
 
 
-def require_tools(tools: Iterable[Tool]) -> None:
+def require_tools(tools: Iterable[Tool], *, architecture: Architecture = DEFAULT) -> None:
     """Raise HostError with the missing packages unless all these tools are installed."""
     absent = [tool for tool in tools if not tool.present()]
     if not absent:
         return
     verb = "is" if len(absent) == 1 else "are"
-    raise HostError(f"{', '.join(tool.name for tool in absent)} {verb} not installed: {remedy(absent)}")
+    raise HostError(
+        f"{', '.join(tool.name for tool in absent)} {verb} not installed: {remedy(absent, architecture)}"
+    )

@@ -13,9 +13,12 @@ In `name.c` and `name.sh`, anywhere in the first 100 lines:
     kbisect-memory: 1024                   MiB
     kbisect-cpus: 4
     kbisect-runs: 20                       runs, where --kbisect-runs is not given
+    kbisect-bad-when: exit-status          what makes a run bad (repeatable): see symptoms
+    kbisect-selftest: timers/posix_timers  a kselftest to run, in a shell file
 
 In Python the same words: @pytest.mark.kbisect(config=[...], configs={"kasan": [...]}, timeout=20,
-crash="WARNING in foo", cmdline="slub_debug=P", qemu="-device edu", memory=1024, cpus=4, runs=20).
+crash="WARNING in foo", cmdline="slub_debug=P", qemu="-device edu", memory=1024, cpus=4, runs=20,
+bad_when=["console link is down"]).
 """
 
 from __future__ import annotations
@@ -35,9 +38,9 @@ _LINE = re.compile(r"\bkbisect-([a-z-]+)(?:\[([^\]]*)\])?:[ \t]*(.*?)[ \t]*(?:\*
 _HEADER_LINES = 100
 _AROUND_TITLE = re.compile(r"^(?:(?:[Rr][Ee]: ?)?\[(?:syzbot|[\w-]{1,40}\?)\] ?)+|\s\(\d{1,3}\)$")
 _NAME = re.compile(r"[A-Za-z0-9_.]+")
-_ARGUMENTS = ("cmdline", "qemu")
 _OF_KINDS = frozenset({"syzkaller-commit"})
 """Lines that a kind of reproducer reads itself."""
+_ARGUMENTS = ("cmdline", "qemu")
 _NUMBERS: dict[str, Callable[[Any], float]] = {"timeout": float, "memory": int, "cpus": int, "runs": int}
 
 
@@ -45,8 +48,8 @@ _NUMBERS: dict[str, Callable[[Any], float]] = {"timeout": float, "memory": int, 
 class Needs:
     """What one reproducer asks for; None where it leaves the choice to the options.
 
-    `config` are lines of configuration; `configs` further ones by the name of a configuration: with
-    any, the reproducer runs under each of them. `timeout` is in seconds, `memory` in MiB.
+    `config` are lines of configuration; `configs` further ones by the name of a configuration: with any, the
+    reproducer runs under each of them. `timeout` is in seconds, `memory` in MiB. `bad_when` are symptoms.
     """
 
     config: tuple[str, ...] = ()
@@ -58,6 +61,8 @@ class Needs:
     memory: int | None = None
     cpus: int | None = None
     runs: int | None = None
+    bad_when: tuple[str, ...] = ()
+    selftest: str = ""
 
 
 def from_source(text: str, name: str) -> Needs:
@@ -87,11 +92,17 @@ def _with(needs: Needs, key: str, variant: str | None, value: str, where: str) -
         return replace(needs, config=(*needs.config, value))
     if key == "crash":
         return replace(needs, crash=(*needs.crash, plain_title(value)))
+    if key == "selftest":
+        if not where.rpartition(":")[0].endswith(".sh"):
+            raise UsageError(f"{where}: kbisect-selftest is for shell files only: write one (NAME.sh)")
+        return replace(needs, selftest=value)
+    if key == "bad-when":
+        return replace(needs, bad_when=(*needs.bad_when, value))
     if key in _ARGUMENTS:
         return _with_arguments(needs, key, (value,))
     if key in _NUMBERS:
         return _with_number(needs, key, value, where)
-    known = ", ".join(("config", "crash", *_ARGUMENTS, *_NUMBERS))
+    known = ", ".join(("config", "crash", "bad-when", "selftest", *_ARGUMENTS, *_NUMBERS))
     raise UsageError(f"{where}: unknown line kbisect-{key} (known: {known})")
 
 
@@ -119,11 +130,15 @@ def _marked(needs: Needs, key: str, value: Any, where: str) -> Needs:
         return replace(needs, configs={**needs.configs, **added})
     if key == "crash":
         return replace(needs, crash=tuple(map(plain_title, _lines(key, value, where))))
+    if key == "bad_when":
+        return replace(needs, bad_when=_lines(key, value, where))
+    if key == "selftest" and isinstance(value, str):  # of a shell file, whose lines become a marker
+        return replace(needs, selftest=value)
     if key in _ARGUMENTS:
         return _with_arguments(needs, key, _lines(key, value, where))
     if key in _NUMBERS:
         return _with_number(needs, key, value, where)
-    known = ", ".join(("config", "configs", "crash", *_ARGUMENTS, *_NUMBERS))
+    known = ", ".join(("config", "configs", "crash", "bad_when", *_ARGUMENTS, *_NUMBERS))
     raise UsageError(f"{where}: unknown keyword {key!r} (known: {known})")
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pytest
 
     from pytest_kbisect.arch import Architecture
-    from pytest_kbisect.kernel.rules import BuildRules
+    from pytest_kbisect.kernel.rules import BuildRules, CompilerName
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -36,6 +36,8 @@ class Option:
     parse: Callable[[str], Any] = str
     many: bool = False
     switch: bool = False
+    bare: str = ""
+    """The value of the option where it is given without one; "" if it must have one."""
 
     @property
     def flag(self) -> str:
@@ -77,10 +79,26 @@ def _fraction(text: str) -> float:
     return number
 
 
+def _cluster(text: str) -> str:
+    from pytest_kbisect.cluster_address import check
+
+    return check(text)
+
+
 def _truth(text: str) -> bool:
     if text.lower() not in ConfigParser.BOOLEAN_STATES:
         raise ValueError("must be true or false")
     return ConfigParser.BOOLEAN_STATES[text.lower()]
+
+
+def llvm(text: str) -> str:
+    """The suffix of LLVM's tools, with its dash; 1 for none; a folder ends with a slash."""
+    if text == "1" or text.endswith("/"):
+        return os.path.expanduser(text)
+    number = text.removeprefix("-")
+    if not number.isdigit() or int(number) < 10:
+        raise ValueError("must be a suffix (-19), or a folder that ends with a slash; before a path write =1")
+    return f"-{number}"
 
 
 def _one_of(*words: str) -> Callable[[str], Any]:
@@ -184,10 +202,42 @@ OPTIONS = (
     ),
     Option("arch", "NAME", "architecture of kernels and guests", default=DEFAULT.name),
     Option(
+        "cc",
+        "PROGRAM",
+        "compiler of kernels: gcc-11, clang-19, a path (default: the newest gcc that builds all of the range)",
+    ),
+    Option(
+        "llvm",
+        "SUFFIX",
+        "build with LLVM's compiler and tools: those with this suffix (-19), or without one",
+        parse=llvm,
+        bare="1",
+    ),
+    Option(
+        "no-remedies",
+        "",
+        "build old commits as they are, without the small changes that make them build and boot with new tools",
+        default=False,
+        parse=_truth,
+        switch=True,
+    ),
+    Option(
         "image",
         "FILE",
         "disk image (raw or qcow2, only read) with the user space of guests (default: the host's busybox)",
         parse=path,
+    ),
+    Option(
+        "syzkaller",
+        "DIR",
+        "a built syzkaller, or a folder with its syz-execprog and syz-executor: it runs syz programs (*.syz)",
+        parse=path,
+    ),
+    Option(
+        "syzkaller-command",
+        "CMD",
+        "shell command that builds syzkaller; it runs in a worktree of --kbisect-syzkaller, at the commit that"
+        " the syz program names",
     ),
     Option(
         "ask",
@@ -207,19 +257,15 @@ OPTIONS = (
         "TARGET",
         "with --kbisect-ask: make packages of each kernel, too: bindeb-pkg, binrpm-pkg, tarxz-pkg",
     ),
-    Option(
-        "syzkaller",
-        "DIR",
-        "a built syzkaller, or a folder with its syz-execprog and syz-executor: it runs syz programs (*.syz)",
-        parse=path,
-    ),
-    Option(
-        "syzkaller-command",
-        "CMD",
-        "shell command that builds syzkaller; it runs in a worktree of --kbisect-syzkaller, at the commit that"
-        " the syz program names",
-    ),
     Option("runs", "N", "runs of each reproducer", default=10, parse=_count),
+    Option(
+        "bad-when",
+        "SYMPTOM",
+        "what makes a run bad, unless the reproducer states it: crash, exit-status, 'subtest PATTERN', timeout, "
+        "'console REGEX', boot, 'build [REGEX]' (repeatable; default: crash)",
+        default=(),
+        many=True,
+    ),
     Option(
         "timeout",
         "SECONDS",
@@ -315,8 +361,14 @@ OPTIONS = (
     Option(
         "executor",
         "NAME",
-        "where the sessions of a bisection run: local is this machine; plugins add others",
-        default="local",
+        "where the sessions of a bisection run: local is this machine, dask a cluster; plugins add others"
+        " (default: dask if a scheduler is named, else local)",
+    ),
+    Option(
+        "scheduler",
+        "ADDRESS",
+        "run sessions on a Dask cluster: tcp://HOST:PORT, tls://HOST:PORT, ssh:HOST,HOST or local:N",
+        parse=_cluster,
     ),
     Option(
         "shell",
@@ -357,7 +409,9 @@ def add(parser: pytest.Parser) -> None:
                 else f" (default: {option.default})"
             )
         kind_of: dict[str, Any] = {"action": "store_const", "const": "true"}
-        if not option.switch:
+        if option.bare:
+            kind_of = {"action": "store", "metavar": option.metavar, "nargs": "?", "const": option.bare}
+        elif not option.switch:
             kind_of = {"action": "append" if option.many else "store", "metavar": option.metavar}
         group.addoption(option.flag, dest=option.key, default=None, help=text.replace("%", "%%"), **kind_of)
         kind: Literal["linelist", "string"] = "linelist" if option.many else "string"
@@ -453,6 +507,7 @@ def architecture(config: pytest.Config) -> Architecture:
 
 
 def build_rules(config: pytest.Config) -> BuildRules:
+    """What holds for each build, of a session's kernel or anything else; compiler_choice says with what."""
     """What holds for each build, of a session's kernel or anything else.
 
     Raises UsageError for a patch that cannot be read.
@@ -465,6 +520,20 @@ def build_rules(config: pytest.Config) -> BuildRules:
         full=value(config, "full-build"),
         patches=tuple(patch for path in value(config, "patch") for patch in patches.read(path)),
     )
+
+
+def compiler(config: pytest.Config) -> CompilerName:
+    """The compiler that the user names; empty where kbisect chooses. Raises UsageError for two."""
+    from pytest_kbisect.kernel.rules import CompilerName
+
+    cc, llvm = value(config, "cc") or "", value(config, "llvm") or ""
+    if cc and llvm:
+        if given(config, "cc") == given(config, "llvm"):
+            raise _usage_error("--kbisect-cc and --kbisect-llvm both choose the compiler: remove one")
+        cc, llvm = (cc, "") if given(config, "cc") else ("", llvm)
+    if os.sep in cc:  # builds run elsewhere
+        cc = str(config.invocation_params.dir / path(cc))
+    return CompilerName(cc, llvm)
 
 
 def cache_folder(config: pytest.Config) -> Path:

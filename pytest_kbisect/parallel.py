@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import platform
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from pytest_kbisect import cgroup
 from pytest_kbisect.errors import HostError
@@ -31,6 +35,14 @@ def processors() -> int:
     """The number of processors that this process may use, limited by its affinity and its control group."""
     allowed = len(os.sched_getaffinity(0))
     return min(allowed, cgroup.processors() or allowed)
+
+
+@functools.cache
+def processor_model() -> str:
+    """The processor's model, as /proc/cpuinfo names it; the machine's kind where it names none."""
+    text = Path("/proc/cpuinfo").read_text("utf-8", "replace")
+    found = re.search(r"^(?:model name|Processor|cpu model|uarch)\s*:\s*(.+)$", text, re.MULTILINE)
+    return found[1].strip() if found else platform.machine()
 
 
 def workers(processors: int, available: int, memory: int) -> Workers:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_kbisect.guest.vm import Guest
     from pytest_kbisect.reproducer_kinds import ReproducerKind
     from pytest_kbisect.strategies.strategy import StrategyKind
+    from pytest_kbisect.symptoms import SymptomKind
 
 
 __all__ = ["kbisect_configuration", "kbisect_run", "kbisect_session", "kernel", "program", "vm"]
@@ -34,9 +35,9 @@ _ASKING = (
 """pytest's options that only print something and run no test."""
 
 _MARKER = (
-    "kbisect(config, configs, timeout, crash, cmdline, qemu, memory, cpus, runs): what a reproducer needs "
-    "(kernel configuration lines, named configurations, seconds, expected title, kernel arguments, QEMU "
-    "arguments, MiB, processors, runs)"
+    "kbisect(config, configs, timeout, crash, cmdline, qemu, memory, cpus, runs, bad_when): what a reproducer "
+    "needs (kernel configuration lines, named configurations, seconds, expected title, kernel arguments, QEMU "
+    "arguments, MiB, processors, runs, symptoms)"
 )
 
 
@@ -55,6 +56,13 @@ def pytest_kbisect_reproducer_kinds(config: pytest.Config | None) -> Sequence[Re
     from pytest_kbisect.syzkaller import syz_kind
 
     return (*reproducer_kinds.BUILT_IN, syz_kind.of(config))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_kbisect_symptoms() -> Sequence[SymptomKind]:
+    from pytest_kbisect import symptoms
+
+    return symptoms.BUILT_IN
 
 
 @pytest.hookimpl(trylast=True)
@@ -80,10 +88,11 @@ def pytest_kbisect_strategies() -> list[StrategyKind]:
 
 
 @pytest.hookimpl
-def pytest_kbisect_executors() -> list[Executor]:
+def pytest_kbisect_executors(config: pytest.Config) -> list[Executor]:
     from pytest_kbisect.bisection.executor import LocalExecutor
+    from pytest_kbisect.farm.dask_executor import DaskExecutor
 
-    return [LocalExecutor()]
+    return [LocalExecutor(), DaskExecutor(config)]
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -177,6 +186,7 @@ def _use_entries(config: pytest.Config) -> None:
 
     try:
         reproducers.kinds(config)
+        reproducers.check_symptoms(config)
         options.architecture(config)
         if len(config.hook.pytest_kbisect_crash_formats.get_hookimpls()) > 1:  # some besides ours
             from pytest_kbisect.crash import known
@@ -289,12 +299,30 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """A crash on the console fails the test in its call phase, whatever the test itself came to."""
-    from pytest_kbisect.errors import GuestError, KbisectError, KernelCrash
-
+    """The console, and the symptoms that a reproducer states, fail the test in its call phase."""
     guest = item.stash.get(GUEST, None)
     if guest is None:
         return (yield)
+    from pytest_kbisect import judging
+
+    try:
+        result = yield from _with_console(item, guest)
+    except Exception as error:
+        judged = judging.of_run(item, guest, error)
+        if judged is error:
+            raise
+        if judged is None:
+            return None
+        raise _in_sight(item, judged, guest) from error
+    if judged := judging.of_run(item, guest, None):
+        raise _in_sight(item, judged, guest)
+    return result
+
+
+def _with_console(item: pytest.Item, guest: Guest) -> Generator[None, Any, Any]:
+    """A crash on the console fails the test, whatever the test itself came to."""
+    from pytest_kbisect.errors import GuestError, KbisectError, KernelCrash
+
     try:
         result = yield
     except GuestError as error:

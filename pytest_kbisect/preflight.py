@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,11 +33,16 @@ def check(session: Session, items: list[pytest.Item], *, compile_: bool) -> None
         for note in notes:
             session.events.say_once(f"note: {note}")
     sources = {file.path: file.kind for item in items if (file := item.getparent(reproducers.ReproducerFile))}
-    programs = [reproducer_kinds.prepare(source, kind, session.cache) for source, kind in sources.items()]
+    programs = [
+        reproducer_kinds.prepare(source, kind, session.cache, session.architecture)
+        for source, kind in sources.items()
+    ]
+    if compile_:
+        for name in sorted({need for item in items if (need := reproducers.needs_of(item).selftest)}):
+            session.selftest(name)
     if answer:
         log = list(dict.fromkeys(line for program in programs for line in program.log))
-        facts = _selection(session, items) | {"notes": notes, "log": log}
-        Path(answer).write_text(json.dumps(facts))
+        Path(answer).write_text(json.dumps({**_selection(session, items), "log": log, "notes": notes}))
 
 
 def _selected(items: list[pytest.Item]) -> list[pytest.Item]:
@@ -51,5 +59,24 @@ def _selection(session: Session, items: list[pytest.Item]) -> dict[str, Any]:
         "per_run": sum("kbisect_run" in getattr(item, "fixturenames", ()) for item in selected),
         "memory": max((need.memory or 0 for need in needs), default=0),
         "runs": max((need.runs or 0 for need in needs), default=0),
+        "bad_when": sorted({text for need in needs for text in need.bad_when}),
+        "selftests": sorted({need.selftest for need in needs if need.selftest}),
+        "symptoms": sorted({symptom.kind for item in selected for symptom in reproducers.symptoms_of(item)}),
         "crash": sorted({title for need in needs for title in need.crash}),
+        "modules": _modules(),
+        "rootdir": str(session.rootdir),
+        "inifile": str(session.inifile or ""),
     }
+
+
+def _modules() -> list[str]:
+    """The files of Python modules that are loaded and not installed: test modules, conftest.py, plugins."""
+    libraries = {f"{prefix}/{name}" for prefix in (sys.prefix, sys.base_prefix) for name in ("lib", "lib64")}
+    own = {*sysconfig.get_paths().values(), *libraries, os.path.dirname(__file__)}
+    installed = tuple(f"{os.path.realpath(folder)}{os.sep}" for folder in own)
+    files = {str(getattr(module, "__file__", None) or "") for module in list(sys.modules.values())}
+    return sorted(
+        os.path.abspath(file)
+        for file in files
+        if file.endswith(".py") and os.path.isfile(file) and not os.path.realpath(file).startswith(installed)
+    )

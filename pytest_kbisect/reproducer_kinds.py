@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
-from pytest_kbisect import extensions
+from pytest_kbisect import extensions, needs
+from pytest_kbisect.arch import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     import pluggy
     import pytest
 
+    from pytest_kbisect.arch import Architecture
     from pytest_kbisect.guest.ssh import CommandResult
+    from pytest_kbisect.needs import Needs
 
 
 def _says_nothing(_result: CommandResult, _configuration: str) -> str:
@@ -70,7 +73,8 @@ class ReproducerKind(Protocol):
         """Make a source ready on the host. Called once before the first build, and again for each run.
 
         `cache` is a folder for what takes time to make; whoever fills it chooses names that depend on the
-        content. Raises UsageError where the source cannot be used, HostError where the host lacks something.
+        content. A kind that compiles has one more argument, keyword-only: `architecture`, that of the guests.
+        Raises UsageError where the source cannot be used, HostError where the host lacks something.
         """
         ...
 
@@ -88,6 +92,15 @@ class UsesTools(Protocol):
         ...
 
 
+@runtime_checkable
+class KernelSuite(Protocol):
+    """What a kind has, besides, whose reproducers are part of the kernel and run while it boots."""
+
+    def needs(self, text: str, name: str) -> Needs:
+        """What a source asks for; its comment lines are not read besides. Raises UsageError."""
+        ...
+
+
 class _C:
     """C sources, compiled on the host into static programs."""
 
@@ -95,10 +108,10 @@ class _C:
     suffixes = (".c",)
     requires = ("gcc",)
 
-    def prepare(self, source: Path, cache: Path) -> GuestProgram:
-        from pytest_kbisect.programs import compile_static
+    def prepare(self, source: Path, cache: Path, *, architecture: Architecture = DEFAULT) -> GuestProgram:
+        from pytest_kbisect.programs import compile_static, compiler
 
-        program = compile_static(source, cache)
+        program = compile_static(source, cache, compiler=compiler(architecture))
         return GuestProgram({program.name: program}, (program.name,))
 
     def related_files(self, source: Path) -> Iterable[Path]:
@@ -121,8 +134,47 @@ class _Shell:
         return ()
 
 
-BUILT_IN: Final[tuple[ReproducerKind, ...]] = (_C(), _Shell())
+class _KUnit:
+    """Suites of KUnit tests: configurations with which a kernel runs them when it boots."""
+
+    name = "KUnit"
+    suffixes = (".kunitconfig",)
+    requires: tuple[str, ...] = ()
+
+    def prepare(self, source: Path, cache: Path) -> GuestProgram:  # noqa: ARG002 - the protocol's
+        return GuestProgram({}, ("true",))
+
+    def related_files(self, source: Path) -> Iterable[Path]:  # noqa: ARG002 - the protocol's
+        return ()
+
+    def needs(self, text: str, name: str) -> Needs:
+        """Each line that is no comment is one of configuration; a subtest that fails or crashes is bad."""
+        own = needs.from_source(text, name)
+        lines = (line.strip() for line in text.splitlines())
+        config = tuple(line for line in lines if line and (line[0] != "#" or line.endswith(" is not set")))
+        return replace(
+            own, config=(*_KUNIT, *own.config, *config), bad_when=own.bad_when or ("boot", "subtest *")
+        )
+
+
+_KUNIT: Final = ("CONFIG_KUNIT=y",)
+BUILT_IN: Final[tuple[ReproducerKind, ...]] = (_C(), _Shell(), _KUnit())
 """Those that need no options."""
+
+
+def needs_of(kind: ReproducerKind, source: Path) -> Needs:
+    """What a source asks for. Raises OSError, or UsageError naming file and line."""
+    text = source.read_text("utf-8", "replace")
+    return (
+        kind.needs(text, source.name)
+        if isinstance(kind, KernelSuite)
+        else needs.from_source(text, source.name)
+    )
+
+
+def runs_at_boot(kind: ReproducerKind) -> bool:
+    """Whether reproducers of a kind run while the kernel boots, so that each run needs a boot."""
+    return isinstance(kind, KernelSuite)
 
 
 def registered(
@@ -137,8 +189,11 @@ def kind_of(path: Path, kinds: Iterable[ReproducerKind]) -> ReproducerKind | Non
     return next((kind for kind in kinds if path.name.endswith(kind.suffixes)), None)
 
 
-def prepare(source: Path, kind: ReproducerKind, cache: Path) -> GuestProgram:
+def prepare(
+    source: Path, kind: ReproducerKind, cache: Path, architecture: Architecture = DEFAULT
+) -> GuestProgram:
     """Make a source ready; `cache` is the cache folder. Raises UsageError or HostError."""
+    import inspect
     import shutil
 
     from pytest_kbisect.errors import HostError
@@ -146,4 +201,7 @@ def prepare(source: Path, kind: ReproducerKind, cache: Path) -> GuestProgram:
     absent = [program for program in kind.requires if shutil.which(program) is None]
     if absent:
         raise HostError(f"{source.name} needs {', '.join(absent)} on this host: install it")
-    return kind.prepare(source, cache / "programs")
+    folder = cache / "programs"
+    if "architecture" in inspect.signature(kind.prepare).parameters:
+        return kind.prepare(source, folder, architecture=architecture)  # type: ignore[call-arg]
+    return kind.prepare(source, folder)

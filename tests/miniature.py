@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAKEFILE = """\
+# A young kernel, to which no remedy applies: -fno-PIE -fzero-init-padding-bits=all
 VERSION = 6
 PATCHLEVEL = 1
 SUBLEVEL = 7

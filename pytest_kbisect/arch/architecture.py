@@ -8,31 +8,10 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Callable, Mapping
 
+    from pytest_kbisect.arch.trouble import Trouble
     from pytest_kbisect.kernel.loaded import Loaded
-
-Version = tuple[int, ...]
-ToolName = Literal["gcc", "ld"]
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """A tool of version `since` or later cannot build a tree in whose file `path` the pattern `sign` matches.
-
-    `repaired` is the first mainline version without the trouble, `repair` is the commit that fixed it, and
-    `words` describe it. Not `fatal`: it affects only some configurations.
-    """
-
-    tool: ToolName
-    since: Version
-    repaired: Version
-    repair: str
-    path: str
-    sign: re.Pattern[bytes]
-    words: str
-    fatal: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +20,8 @@ class Architecture:
 
     name: str
     """The output of `uname -m`; also the value of --kbisect-arch."""
+    aliases: tuple[str, ...] = ()
+    """Other names that --kbisect-arch accepts."""
     host_machines: tuple[str, ...]
     """The output of `uname -m` on hosts that need no cross compiler and no emulation."""
 
@@ -61,8 +42,20 @@ class Architecture:
     """Prefix of the compiler and the linker on other hosts."""
     cross_packages: tuple[str, ...] = ()
     """Debian's packages of the cross tools."""
+    debian: str = ""
+    """Debian's name of it. Guests on other hosts get their user space from Debian's packages; "" for none."""
+    debian_suite: str = ""
+    """The first suite of Debian that has it, if it is a recent one."""
+    macro: str = ""
+    """A macro that compilers for it predefine; "" to accept any compiler."""
+    compiler_flags: tuple[str, ...] = ()
+    """Flags that a compiler for several architectures needs."""
+    clang_target: str = ""
+    """--target= of clang, which generates code for all architectures."""
     config: str = ""
     """Configuration lines that guests need only on this architecture. They are checked after configuring."""
+    wanted_config: str = ""
+    """Configuration lines that improve guests, if a kernel has them. They are not checked."""
     compiler_troubles: tuple[Trouble, ...] = ()
 
     # -- QEMU
@@ -83,6 +76,8 @@ class Architecture:
     """The first serial port, as named in console=."""
     second_serial: str
     """The device file of the second serial port."""
+    second_serial_device: str = ""
+    """The -device that adds it, if the machine has only one port."""
     kernel_arguments: str = ""
     early_console: str = ""
     """Kernel arguments that make a kernel print before its console is initialized."""

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import pytest
 
     from pytest_kbisect.bisection.commit_request import CommitRequest
+    from pytest_kbisect.kernel.compiler_choice import Choice
     from pytest_kbisect.kernel.config import ConfigRequest
     from pytest_kbisect.kernel.image import KernelImage
     from pytest_kbisect.kernel.packages import Packaged
@@ -89,6 +90,10 @@ class AskLauncher:
         self._read = read
         self.folder = session.cache / "run"
         """The bisection's, once it is known."""
+        self.compiler: Choice | None = None
+        """What kernels are built with, once it is chosen."""
+        self.selftests = ""
+        """Nothing is run, so nobody needs them."""
 
     @contextlib.contextmanager
     def selecting(self) -> Iterator[Callable[[], Selection]]:
@@ -119,7 +124,7 @@ class AskLauncher:
             with provide(
                 *(self._tree, order.commit, self._request),
                 jobs=self._jobs,
-                rules=self._rules,
+                rules=self.compiler.rules(self._rules) if self.compiler else self._rules,
                 progress=progress,
             ) as kernel:
                 built = CommitResult(

@@ -16,6 +16,7 @@ from pytest_kbisect.reports.result import Result
 from pytest_kbisect.reports.words import short
 from pytest_kbisect.strategies.release_tags import parse_release
 from pytest_kbisect.strategies.strategy import AnswerKind
+from pytest_kbisect.symptoms.symptom import CRASH_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +51,7 @@ def result_of(finding: Finding) -> Result:
         reason=reason_of(search, answer),
         candidates=tuple((search.sha(i), search.history.title(i), p) for i, p in answer.candidates),
         crash=crash.title if crash else "",
+        symptom=crash.symptom if crash else CRASH_NAME,
         crash_report=crash.report if crash else "",
         crash_commit=search.sha(at) if at is not None else "",
         crash_configuration=crash.configuration if crash else "",
@@ -80,7 +82,27 @@ def result_of(finding: Finding) -> Result:
             lambda index: _affected(search, index, answer),
             fix=search.rules.fix,
         ),
+        hosts=_hosts(search),
     )
+
+
+def _hosts(search: Search) -> dict[str, dict[str, Any]]:
+    """What each host did: sessions, their seconds, runs, those that failed because of the host, and on
+    what.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for one in search.runner.made:
+        if not one.host:
+            continue
+        facts = found.setdefault(
+            one.host, {"sessions": 0, "seconds": 0.0, "runs": 0, "failed": 0, "machine": ""}
+        )
+        facts["sessions"] += 1
+        facts["seconds"] = round(facts["seconds"] + one.build_seconds + one.test_seconds, 3)
+        facts["runs"] += len(one.runs)
+        facts["failed"] += sum(run.outcome is Outcome.INFRA_FAILED for run in one.runs)
+        facts["machine"] = next((run.machine for run in one.runs if run.machine), facts["machine"])
+    return found
 
 
 def looked_up(result: Result, tree: LinuxTree, note: Callable[[str], None]) -> Result:
@@ -135,8 +157,18 @@ def _confirmation(finding: Finding) -> dict[str, Any]:
         "parent": counts(_parent(search, answer)),
         "reached": list(seen.reached),
         "unreached": list(seen.unreached),
+        "hosts": _hosts_of_both(search, answer.culprit, _parent(search, answer)),
         **known,
     }
+
+
+def _hosts_of_both(search: Search, *commits: int) -> list[str]:
+    """The hosts on which all of these commits had runs of their own."""
+    each = [
+        {run.host for run in search.found[i].runs if run.host} if i in search.found else set()
+        for i in commits
+    ]
+    return sorted(set.intersection(*each))
 
 
 def facts_of(search: Search, index: int, answer: Answer) -> dict[str, Any]:
@@ -158,6 +190,7 @@ def facts_of(search: Search, index: int, answer: Answer) -> dict[str, Any]:
         "seconds_by": {part: round(seconds, 3) for part, seconds in tested.seconds_by.items()},
         "cached": tested.cached,
         "position": max(index, GOOD_END),
+        "hosts": dict(Counter(run.host for run in tested.runs if run.host)),
         "build_error": tested.build_error,
         "absent": tested.absent,
         "affected": _affected(search, index, answer),
@@ -217,21 +250,20 @@ def people_words(result: Result) -> list[str]:
 
 def crash_words(result: Result) -> list[str]:
     """The very end: the crash, where one was seen."""
-    return [f"crash: {result.crash}", result.crash_report] if result.crash else []
+    kind = "crash" if result.symptom == CRASH_NAME else "failure"
+    return [f"{kind}: {result.crash}", result.crash_report] if result.crash else []
 
 
 def _convinced(finding: Finding, result: Result) -> list[str]:
     """How sure the answer is, by what, and what speaks against it."""
-    found = result.confirmation
+    found, had = result.confirmation, result.words.had
     culprit, parent = (f"{crashed} of {total} runs" for crashed, total in (found["culprit"], found["parent"]))
-    lines = [
-        f"# confidence: {result.confidence:.1%}; the culprit crashed in {culprit}, its parent in {parent}"
-    ]
+    lines = [f"# confidence: {result.confidence:.1%}; the culprit {had} in {culprit}, its parent in {parent}"]
     what = "the end of the range without the culprit"
     crashed, total = found["revert_runs"]
     outcomes = {
-        "passed": f"# {what} crashed in {crashed} of {total} runs: confirmed",
-        "crashed": f"# WARNING: {what} crashed in {crashed} of {total} runs: there is more to this crash",
+        "passed": f"# {what} {had} in {crashed} of {total} runs: confirmed",
+        "crashed": f"# WARNING: {what} {had} in {crashed} of {total} runs: there is more to this {result.words.noun}",
         "unclear": f"# {what}: {found['revert_why']}",
     }
     lines.append(
@@ -240,7 +272,7 @@ def _convinced(finding: Finding, result: Result) -> list[str]:
     lines += _witnessed(finding, result)
     lines += [f"# {words}" for flag, words in _FLAGS.items() if flag in result.flags]
     if finding.search.evidence.counts(_parent(finding.search, finding.answer)).matching and not result.fix:
-        lines.append("# WARNING: the culprit's parent crashed too")
+        lines.append(f"# WARNING: the culprit's parent {had} too")
     return lines
 
 
@@ -259,7 +291,7 @@ def _witnessed(finding: Finding, result: Result) -> list[str]:
     if seen.missing:
         return [f"# WARNING: no run of {where} reached {seen.missing} ({reached}): the bug may be there too"]
     absent = f"; {', '.join(seen.absent)} is not in its kernel" if seen.absent else ""
-    return [f"# {where} does not crash, and {reached}{absent}"]
+    return [f"# {where} {result.words.has_not}, and {reached}{absent}"]
 
 
 def reason_of(search: Search, answer: Answer) -> str:
@@ -270,12 +302,12 @@ def reason_of(search: Search, answer: Answer) -> str:
         others = sorted(_crashes(search, end))
         also = f" (other crashes seen: {', '.join(others)})" if others else ""
         matching = search.evidence.counts(end).matching
-        return f"{matching} of {len(runs)} runs crashed on {search.sha(end)[:12]}: nothing to bisect{also}"
+        return f"{matching} of {len(runs)} runs {search.evidence.wording.had} on {search.sha(end)[:12]}: nothing to bisect{also}"
     if answer.kind is AnswerKind.BAD_AT_GOOD_END:
         counts = search.evidence.counts(GOOD_END)
         where = "where the branches part" if search.rules.check_good else "the good end"
         return (
-            f"{counts.matching} of {counts.total} runs crashed on {where}, {search.good[:12]}, already: "
+            f"{counts.matching} of {counts.total} runs {search.evidence.wording.had} on {where}, {search.good[:12]}, already: "
             f"name an older one{_meant(search, end, GOOD_END)}"
         )
     if answer.kind is AnswerKind.NOT_FIXED:
@@ -303,7 +335,7 @@ def crash_of(search: Search, answer: Answer) -> tuple[int, Run] | None:
     for index in reversed(order) if search.rules.fix else order:
         tested = None if index is None else search.found.get(index)
         for run in tested.runs if tested else ():
-            if index is not None and run.outcome is Outcome.CRASHED and search.evidence.count([run]).matching:
+            if index is not None and run.outcome.shows_symptom and search.evidence.count([run]).matching:
                 return index, search.evidence.known_by(run)
     return None
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pytest_kbisect.evidence.outcome import Outcome
 from pytest_kbisect.reports.live import Status, remaining
 
 if TYPE_CHECKING:
@@ -180,7 +181,10 @@ class ExperimentRunner:
             self._say.hear(event, order.commit)
             if self._ahead is None or "outcome" not in event:
                 return
-            if order.stop is None or event["outcome"] != "crashed":  # else that was the last run
+            if order.stop is None or event["outcome"] not in {
+                Outcome.CRASHED,
+                Outcome.FAILED,
+            }:  # else that was the last run
                 self._ahead.start(foresee())
 
         self._began[order] = self._clock()

@@ -41,6 +41,8 @@ Since 2021 the first test of a log makes 20; nothing in a log says which it was.
 _OUTCOMES = (
     ("OK", Outcome.OK),
     ("crashed: ", Outcome.CRASHED),
+    ("bad: ", Outcome.FAILED),
+    ("no evidence: ", Outcome.SILENT),
     ("boot failed: ", Outcome.BOOT_FAILED),
     ("basic kernel testing failed: ", Outcome.BOOT_FAILED),
     ("infra problem: ", Outcome.INFRA_FAILED),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from pytest_kbisect.bisection import merges
 from pytest_kbisect.bisection.commit_request import CommitRequest
 from pytest_kbisect.bisection.remarks import remarks
 from pytest_kbisect.bisection.search_state import SearchState
+from pytest_kbisect.evidence.by_host import hosts_of
 from pytest_kbisect.evidence.verdict import crash_chance, enough_runs
 from pytest_kbisect.history.candidates import GOOD_END
 from pytest_kbisect.reports import bisectlog
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     from pytest_kbisect.bisection.experiment_runner import ExperimentRunner
     from pytest_kbisect.evidence.by_kernel import Evidence
-    from pytest_kbisect.evidence.outcome import CommitResult
+    from pytest_kbisect.evidence.outcome import CommitResult, Run
     from pytest_kbisect.history.candidates import History
     from pytest_kbisect.reports.terminal import TerminalReporter
     from pytest_kbisect.strategies.strategy import Strategy
@@ -34,17 +36,19 @@ OWN_RUNS = 40
 class Rules:
     """What a search keeps to.
 
-    `runs` is how often a commit is tested that no strategy asked for; `budget` the seconds it may take
-    in all; `at_once` how many commits are tested side by side; `check_good`: nobody has said that the
-    good end is good. `absent` tells of a commit that the bug cannot be in, and may have a session made to
-    find out (a fix bisection must not take a commit older than the bug for a fixed one); `reweigh` is asked
-    once, when the crash has been seen, for a strategy that makes use of what it looks like. `at_leisure`: a
-    person makes the runs, who is asked once for all that a commit needs, and not for the last bit of it.
+    `runs` is how often a commit is tested that no strategy asked for; `budget` the seconds it may take in
+    all; `at_once` how many commits are tested side by side, or what `room` gives if that changes;
+    `check_good`: nobody has said that the good end is good. `absent` tells of a commit that the bug cannot be
+    in, and may have a session made to find out (a fix bisection must not take a commit older than the bug for
+    a fixed one); `reweigh` is asked once, when the crash has been seen, for a strategy that makes use of what
+    it looks like. `at_leisure`: a person makes the runs, who is asked once for all that a commit needs, and
+    not for the last bit of it.
     """
 
     runs: int = 10
     budget: float | None = None
     at_once: int = 1
+    room: Callable[[], int] | None = None
     fix: bool = False
     check_good: bool = False
     absent: Callable[[str, Evidence], CommitResult | None] | None = None
@@ -75,6 +79,7 @@ class Search(SearchState):
         self._say = reporter
         self._names = names or {}
         self._weighed = rules.reweigh is None
+        self._host_for: dict[int, str] = {}
         # What was found since in a search does not change how the walk that led to it went.
         for tested in (
             runner.of_phase("range")
@@ -142,7 +147,8 @@ class Search(SearchState):
 
     def _asked(self) -> tuple[Experiment, ...] | Answer:
         """What the strategy says."""
-        return self.strategy.batch(self.evidence, self.rules.at_once, tuple(self._pending()))
+        at_once = self.rules.at_once if self.rules.room is None else self.rules.room()
+        return self.strategy.batch(self.evidence, at_once, tuple(self._pending()))
 
     def _good_end_first(self, wanted: tuple[Experiment, ...]) -> tuple[Experiment, ...]:
         """A good end that nobody vouches for is tested as soon as the bad end has crashed.
@@ -157,7 +163,7 @@ class Search(SearchState):
             return wanted
         if self.rules.check_good and not self.rules.fix:
             reason = "where the branches part: is it good?"
-        elif any(self.evidence.counts(i).silent for i in self.evidence.tried):
+        elif self.evidence.path and any(self.evidence.counts(i).silent for i in self.evidence.tried):
             reason = f"does the end without the bug execute {self.evidence.path[0]}?"
         else:
             return wanted
@@ -175,9 +181,43 @@ class Search(SearchState):
         runs = self.rules.runs
         if confirmation is not None:
             runs = min(runs, enough_runs(crash_chance(self.evidence.counts(self.evidence.reported))))
+        doubt = confirmation.decide(runs) if confirmation else None
         if parent is not None and parent not in self.found:
-            return Experiment(parent, runs, reason="the culprit's parent", own=confirmation is not None)
-        return confirmation.decide(runs) if confirmation else None
+            doubt = Experiment(parent, runs, reason="the culprit's parent", own=confirmation is not None)
+        if confirmation is None or answer.culprit is None:
+            return doubt
+        return self._on_one_host(doubt, answer.culprit, confirmation.parents, runs)
+
+    def _on_one_host(
+        self, doubt: Experiment | None, culprit: int, parents: tuple[int, ...], runs: int
+    ) -> Experiment | None:
+        """Have culprit and parents tested on one host: what differs between them must not be the host.
+
+        `doubt` is what is tested anyway, and then where that is best. Otherwise one more experiment, asked
+        for once: the host may be gone.
+        """
+        self._host_for.clear()
+        hosts = hosts_of(self._own_runs(culprit), self.evidence.count)
+        if not hosts:
+            return doubt
+        first = next(iter(hosts))
+        if doubt is not None:
+            self._host_for[doubt.commit] = first
+            return doubt
+        asked = {record.get("reason") for record in self.runner.journal.records}
+        for parent in parents:
+            there = hosts_of(self._own_runs(parent), self.evidence.count)
+            if not there or not hosts.keys().isdisjoint(there):
+                continue
+            reason = f"the culprit's parent on {first}, where the culprit was tested"
+            if reason not in asked:
+                self._host_for[parent] = first
+                return Experiment(parent, max(runs, *there.values()), reason=reason, own=True)
+        return None
+
+    def _own_runs(self, index: int) -> tuple[Run, ...]:
+        tested = self.found.get(index)
+        return tested.runs if tested else ()
 
     def _crash_of_the_end(self) -> Experiment | None:
         """The end said to crash still, where only others of its signature did: it may not be their kernel."""
@@ -187,7 +227,7 @@ class Search(SearchState):
         return Experiment(
             self.history.bad_end,
             self.rules.runs,
-            reason="not fixed: does it crash in runs of its own?",
+            reason=f"not fixed: does the {self.evidence.wording.noun} show in runs of its own?",
             own=True,
         )
 
@@ -282,6 +322,7 @@ class Search(SearchState):
             strict=index == self.evidence.reported,
             phase=self.rules.phase,
             at_once=at_once,
+            host=self._host_for.get(index, ""),
         )
 
     def _take(self, tested: CommitResult) -> None:
@@ -293,6 +334,9 @@ class Search(SearchState):
         index = self.index(tested.commit)
         if index in self._names:
             self._say.line(f"testing release {self._names[index]}")
+        if tested.host and tested.host != platform.node():
+            machine = next((run.machine for run in tested.runs if run.machine), "")
+            self._say.line(f"# on {tested.host}" + (f" ({machine})" if machine else ""))
         known = replace(tested, runs=tuple(map(self.evidence.known_by, tested.runs)))
         self._say.lines(bisectlog.commit(known, same_as=self.twin(tested, index)))
         if took := bisectlog.took([tested]):

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from pytest_kbisect import properties
 from pytest_kbisect.errors import HostError, UsageError
 from pytest_kbisect.evidence.outcome import UNREPORTED, CommitResult, Outcome, Report, Run
+from pytest_kbisect.symptoms.build_failure import NAME as BUILD
+from pytest_kbisect.symptoms.symptom import CRASH_NAME as CRASH
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +29,15 @@ _REPORT_LIMIT = 20_000
 """Characters of a crash's text that are kept."""
 
 # Where tests of the same run end differently (several reproducers at once), the worst one counts.
-_WORST = (Outcome.CRASHED, Outcome.BUILD_FAILED, Outcome.BOOT_FAILED, Outcome.INFRA_FAILED, Outcome.OK)
+_WORST = (
+    Outcome.FAILED,
+    Outcome.CRASHED,
+    Outcome.BUILD_FAILED,
+    Outcome.BOOT_FAILED,
+    Outcome.INFRA_FAILED,
+    Outcome.SILENT,
+    Outcome.OK,
+)
 _MISSING = Run(Outcome.INFRA_FAILED, title=UNREPORTED)
 
 _BUILD = "build"
@@ -52,7 +62,7 @@ def read(xml: Path, commit: str, *, runs: int, per_run: int, seconds: float) -> 
         given = _given_of(case)
         if given.get(properties.USAGE):
             raise UsageError(given[properties.USAGE][0])
-        for name in (properties.SIGNATURE, properties.COMPILER, properties.SOURCES):
+        for name in (properties.SIGNATURE, properties.COMPILER, properties.SOURCES, properties.HOST):
             facts[name].update(given.get(name, ()))
         _add_costs(had, given)
         if given.get(properties.SAME_KERNEL):
@@ -74,6 +84,8 @@ def read(xml: Path, commit: str, *, runs: int, per_run: int, seconds: float) -> 
             if len(groups[number]) < per_run:
                 groups[number].append((_MISSING, False))
     found = [_worst(group) for _, group in sorted(groups.items()) if group]
+    if any(report.symptom == BUILD for run in found for report in run.shown):
+        facts[properties.SIGNATURE].clear()  # of the other configurations; it does not stand for this commit
     by = {part: sum(costs[part] for costs in had.values()) for part in properties.KERNEL_PARTS}
     build_seconds = min(sum(costs[_BUILD] for costs in had.values()), seconds)
     guests = max((end for _, end in spans), default=0.0) - min((began for began, _ in spans), default=0.0)
@@ -89,6 +101,7 @@ def read(xml: Path, commit: str, *, runs: int, per_run: int, seconds: float) -> 
         seconds_by=by
         | {"guests": guests, "overhead": max(0.0, seconds - build_seconds - by["wait"] - guests)},
         sources=os.pathsep.join(sorted(facts[properties.SOURCES])),
+        host="+".join(sorted(facts[properties.HOST])),
     )
 
 
@@ -119,13 +132,13 @@ def _worst(group: list[tuple[Run, bool]]) -> Run:
     return replace(
         worst,
         reports=shown if len(shown) > 1 else (),
-        whole=worst.outcome is Outcome.CRASHED
-        and all(run.whole or run.outcome is Outcome.OK for run in runs),
+        whole=worst.outcome.shows_symptom and all(run.whole or run.outcome is Outcome.OK for run in runs),
         reached=reached,
         unreached=tuple(name for name in functions("unreached") if name not in reached),
         inlined=functions("inlined"),
         absent=functions("absent"),
         idle=functions("idle"),
+        cleared=functions("cleared"),
     )
 
 
@@ -180,7 +193,9 @@ def _run(case: TestCase, given: _Properties) -> Run:
         tuple(given.get(properties.ALT_TITLE, ())),
         first(properties.CRASH_TYPE),
         first(properties.FRAME),
-        words.removeprefix(title).lstrip("\n")[:_REPORT_LIMIT] if outcome is Outcome.CRASHED else "",
+        words.removeprefix(title).lstrip("\n")[:_REPORT_LIMIT] if outcome.shows_symptom else "",
+        first(properties.SYMPTOM) or CRASH,
+        first(properties.SAID),
     )
     return Run(
         outcome,
@@ -201,8 +216,13 @@ def _run(case: TestCase, given: _Properties) -> Run:
         absent=tuple(given.get(properties.ABSENT, ())),
         idle=tuple(given.get(properties.IDLE, ())),
         unwatched=first(properties.UNWATCHED),
+        symptom=known_by.symptom,
+        said=known_by.said,
+        cleared=tuple(given.get(properties.CLEARED, ())),
         configuration=first(properties.CONFIGURATION),
         signature=first(properties.SIGNATURE),
+        host=first(properties.HOST),
+        machine=first(properties.MACHINE),
     )
 
 
@@ -215,4 +235,6 @@ def _report(given: str) -> Report:
         type=facts["type"],
         frame=facts["frame"],
         report=facts["text"][:_REPORT_LIMIT],
+        symptom=facts.get("symptom", CRASH),
+        said=facts.get("said", ""),
     )

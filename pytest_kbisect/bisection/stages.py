@@ -29,6 +29,8 @@ from pytest_kbisect.strategies.bayes.testable import boot_failures
 from pytest_kbisect.strategies.release_tags import pick, releases
 from pytest_kbisect.strategies.release_walk import ReleaseWalk
 from pytest_kbisect.strategies.strategy import AnswerKind, Problem
+from pytest_kbisect.symptoms.symptom import CRASH_NAME
+from pytest_kbisect.symptoms.wording import Wording, wording_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,11 +59,12 @@ class Plan:
     """What is wanted of a bisection.
 
     `runs` of a commit where no strategy says how many; `width` runs go side by side, at each of `at_once`
-    commits (more at one that is tested alone); `crash` are the titles that the reproducers name; `budget`
-    in seconds of all sessions together; `log` are lines that follow the first one of the log; `known` are
-    verdicts of the user's, each right with probability `trust`; `at_leisure`: a person makes the runs;
-    `paths` are looked at first; `first_parent`: of merges only that they are there, and with `into_merge`
-    also what the one that is found brought in.
+    commits (more at one that is tested alone); `room` gives how many commits that is now, if it changes;
+    `crash` are the titles that the reproducers name, `symptoms` the kinds of symptoms that they look for;
+    `budget` in seconds of all sessions together; `log` are lines that follow the first one of the log.
+    `known` are verdicts of the user's, each right with probability `trust`; `at_leisure`: a person makes the
+    runs; `paths` are looked at first; `first_parent`: of merges only that they are there, and with
+    `into_merge` also what the one that is found brought in.
     """
 
     ends: Range
@@ -71,15 +74,17 @@ class Plan:
     runs: int = 10
     width: int = 1
     at_once: int = 1
+    room: Callable[[], int] | None = None
     budget: float | None = None
     crash: frozenset[str] = field(default_factory=frozenset)
+    log: tuple[str, ...] = ()
+    symptoms: frozenset[str] = frozenset({CRASH_NAME})
     known: tuple[Known, ...] = ()
     trust: float = 0.9
     paths: tuple[str, ...] = ()
     first_parent: bool = False
     into_merge: bool = False
     at_leisure: bool = False
-    log: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +127,11 @@ class Bisection:
         return Finding(search, after_revert(answer, check), check, self._plan, outer)
 
     @property
+    def _words(self) -> Wording:
+        """How to speak of what is looked for."""
+        return wording_of(self._plan.symptoms)
+
+    @property
     def _trusted(self) -> bool:
         """Whether the user knows the good end."""
         return bool(self._plan.ends.good) and not self._plan.ends.named_good
@@ -144,7 +154,9 @@ class Bisection:
             search, answer = self._between(good)
             if answer.kind is not AnswerKind.BAD_AT_GOOD_END:
                 return search, answer
-            self._say.line(f"# {walk.title(found.culprit)} crashes too: on to an older release")
+            self._say.line(
+                f"# {walk.title(found.culprit)} {walk.evidence.wording.has} too: on to an older release"
+            )
             self._runner.journal.note(_BAD_RELEASE, {"commit": good})
 
     def _walk(self) -> Search:
@@ -165,7 +177,12 @@ class Bisection:
         return Search(
             "",
             history,
-            Evidence(history, matcher=match_crashes, reference=Reference(self._plan.crash)),
+            Evidence(
+                history,
+                matcher=match_crashes,
+                reference=Reference(self._plan.crash),
+                looked_for=self._plan.symptoms,
+            ),
             ReleaseWalk(history, chosen, self._strategy(history, trusted=self._trusted), bad_ones),
             self._runner,
             self._say,
@@ -191,7 +208,7 @@ class Bisection:
         for mended in history.repairs:
             self._say.line(f"note: {mended}", log=False)
         self._say.line(
-            f"{len(history)} commits between {good[:12]} ({'crashes' if plan.fix else 'good'}) and "
+            f"{len(history)} commits between {good[:12]} ({self._words.has if plan.fix else 'good'}) and "
             f"{bad[:12]} ({'fixed' if plan.fix else 'bad'}){' on the first-parent line' if line else ''}",
             log=False,
         )
@@ -201,6 +218,7 @@ class Bisection:
             history,
             matcher=match_crashes,
             reference=Reference(plan.crash),
+            looked_for=plan.symptoms,
             reported=GOOD_END if plan.fix else history.bad_end,
             trusted=trusted,
         )
@@ -222,6 +240,7 @@ class Bisection:
                 runs=plan.runs,
                 budget=plan.budget,
                 at_once=plan.at_once,
+                room=plan.room,
                 fix=plan.fix,
                 check_good=bool(plan.ends.named_good),
                 absent=(lambda commit, seen: self._test_base(good, commit, seen)) if plan.fix else None,
@@ -283,7 +302,7 @@ class Bisection:
         if prior is None:
             return None
         if note["stack"]:
-            self._say.line(f"# files of the crash: {' '.join(note['stack'])}")
+            self._say.line(f"# files of the {self._words.noun}: {' '.join(note['stack'])}")
         return strategy(prior)
 
     def _hints(self, search: Search, *, line: bool) -> dict[str, Any]:
@@ -328,7 +347,8 @@ class Bisection:
         dark = [base for base in bases if base not in good]
         never = not dark and all(self._chance_at_base(base, evidence) <= doubt for base in bases)
         which = " and ".join(base[:12] for base in dark or good)
-        why = "cannot be tested" if dark else "does not crash" if len(good) == 1 else "do not crash"
+        words = evidence.wording
+        why = "cannot be tested" if dark else words.has_not if len(good) == 1 else words.have_not
         return CommitResult(commit, absent=f"it branched off at {which}, which {why}", never=never)
 
     def _has_base_the_bug(self, base: str, commit: str, evidence: Evidence, doubt: float) -> Verdict:

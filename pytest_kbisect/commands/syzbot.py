@@ -263,9 +263,13 @@ def _missing(
     if is_syz and arguments.syzkaller is None:
         found.append("a built syzkaller for this syz program: put its path for SYZKALLER")
     if facts.only_clang:
-        found.append(f"clang: gcc has no CONFIG_{facts.only_clang}, and the bug may not show without it")
+        found.append(
+            f"clang: gcc has no CONFIG_{facts.only_clang}, and the bug may not show without it; add --kbisect-llvm=1"
+        )
     elif facts.compiler == "clang":
-        found.append("clang, with which syzbot built the kernel: with gcc the bug may not show, or elsewhere")
+        found.append(
+            "clang, with which syzbot built the kernel: with gcc the bug may not show; add --kbisect-llvm=1"
+        )
     if facts.compat and not is_syz:
         found.append(
             "i386: the reproducer was a 32-bit process; kbisect compiles for 64 bits, where system calls differ"

@@ -22,9 +22,11 @@ from pytest_kbisect.evidence.reference import Match, Matcher, Reference, known_b
 from pytest_kbisect.evidence.run_counts import RunCounts, chance_of, count_runs, likelier_apart
 from pytest_kbisect.evidence.witness import path_of
 from pytest_kbisect.history.candidates import GOOD_END
+from pytest_kbisect.symptoms.symptom import CRASH_NAME
+from pytest_kbisect.symptoms.wording import Wording, wording_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from pytest_kbisect.evidence.outcome import Report
     from pytest_kbisect.history.candidates import History
@@ -78,10 +80,13 @@ class Evidence:
         reference: Reference | None = None,
         reported: int | None = None,
         trusted: bool = False,
+        looked_for: Collection[str] = (CRASH_NAME,),
     ) -> None:
+        """`looked_for` are the kinds of symptoms that reproducers state."""
         self.history = history
         self.reported = history.bad_end if reported is None else reported
         self._matcher = matcher
+        self._looked_for = looked_for
         self._trusted = trusted and self.reported != GOOD_END
         self._clean = history.bad_end if self.reported == GOOD_END else GOOD_END if trusted else None
         self._expected = reference or Reference()
@@ -284,6 +289,12 @@ class Evidence:
     @property
     def reference(self) -> Reference:
         return self._reference
+
+    @property
+    def wording(self) -> Wording:
+        """How to speak of the failure: as of what was seen, before that as of what is looked for."""
+        shown = {one.symptom for one in self._reference.examples if one.title in self._reference.main}
+        return wording_of(shown or self._looked_for)
 
     @property
     def trusted(self) -> bool:

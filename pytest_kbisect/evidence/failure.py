@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pytest_kbisect.symptoms.symptom import OTHER_NAME as OTHER
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
@@ -76,5 +78,6 @@ def _titles(run: Run, without: Collection[str]) -> list[str]:
 
 def naming_a_bug(reports: Collection[Report]) -> tuple[Report, ...]:
     """Those of a run's reports that name a bug: what may only follow from others does not, beside them."""
-    own = tuple(report for report in reports if report.type not in _BY_ITSELF_ONLY)
-    return own or tuple(reports)
+    wanted = tuple(report for report in reports if report.symptom != OTHER)
+    own = tuple(report for report in wanted if report.type not in _BY_ITSELF_ONLY)
+    return own or wanted

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_kbisect.errors import UsageError
 from pytest_kbisect.evidence.outcome import SKIPPED, CommitResult, Outcome, Report, Run
+from pytest_kbisect.symptoms.identity import of_words
+from pytest_kbisect.symptoms.symptom import TEST_NAME as TEST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,13 +28,21 @@ _LATER: Final[Mapping[str, Any]] = {
     "included": None,
     "full_build": False,
     "modules": False,
+    "tools": {},
+    "compiler": None,
+    "remedies": [],
+    "bad_when": [],
     "patches": [],
     "cmdline": [],
     "qemu": [],
     "ask": False,
-    "tools": {},
 }
 """Facts that journals had not from the beginning, and what one without stands for; None: any."""
+_CHOSEN: Final = {
+    "compiler": "choose that one (--kbisect-cc, --kbisect-llvm), or ",
+    "remedies": "--kbisect-no-remedies builds without, or ",
+}
+"""What helps where something else was chosen than the last time."""
 
 
 class Journal:
@@ -171,7 +181,7 @@ def _compare(found: Mapping[str, Any], wanted: Mapping[str, Any], path: Path) ->
         if known != wanted[key] and not (known is None and key in _LATER and key not in found):
             raise UsageError(
                 f"{path} belongs to another bisection: its {key} is {_short(known)}, now it is "
-                f"{_short(wanted[key])}; give another --kbisect-dir or move the folder away"
+                f"{_short(wanted[key])}; {_CHOSEN.get(key, '')}give another --kbisect-dir or move the folder away"
             )
 
 
@@ -180,7 +190,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-_NAMES: Final = ("alt_titles", "reached", "unreached", "inlined", "absent", "idle")
+_NAMES: Final = ("alt_titles", "reached", "unreached", "inlined", "absent", "idle", "cleared")
 """Facts of a run that are lists of names; journals of older versions have not all of them."""
 
 
@@ -190,6 +200,7 @@ def tested_of(record: Mapping[str, Any]) -> CommitResult:
         Run(
             **{
                 **run,
+                **_identity_of(run),
                 "outcome": Outcome(run["outcome"]),
                 "reports": tuple(map(_report_of, run.get("reports", ()))),
                 **{name: tuple(run.get(name, ())) for name in _NAMES},
@@ -207,7 +218,15 @@ def tested_of(record: Mapping[str, Any]) -> CommitResult:
 
 
 def _report_of(record: Mapping[str, Any]) -> Report:
-    return Report(**{**record, "alt_titles": tuple(record.get("alt_titles", ()))})
+    return Report(**{**record, **_identity_of(record), "alt_titles": tuple(record.get("alt_titles", ()))})
+
+
+def _identity_of(record: Mapping[str, Any]) -> dict[str, str]:
+    """What a failed assertion is known by, where an older version wrote it down as it was said."""
+    if record.get("type") != "TEST" or "symptom" in record:
+        return {}
+    title = str(record.get("title", ""))
+    return {"title": of_words(title), "said": title, "symptom": TEST}
 
 
 _KINDS: Final[dict[str, type | tuple[type, ...]]] = {

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
+from pytest_kbisect.symptoms.symptom import CRASH_NAME as CRASH
+
 UNREPORTED: Final = "the run was never reported: its worker died"
 """Title of a run of which the session's XML has nothing."""
 
@@ -15,13 +17,23 @@ SKIPPED: Final = "skipped: a person has said so"
 
 
 class Outcome(StrEnum):
-    """How a run ended; BUILD_FAILED is a commit's, not a run's."""
+    """How a run ended; BUILD_FAILED is a commit's, not a run's.
+
+    CRASHED and FAILED runs have shown a symptom: a crash, or another one. A SILENT one says nothing of the
+    bug, by the reproducer's own words: it was skipped, say.
+    """
 
     OK = "ok"
     CRASHED = "crashed"
+    FAILED = "failed"
+    SILENT = "silent"
     BOOT_FAILED = "boot-failed"
     INFRA_FAILED = "infra-failed"
     BUILD_FAILED = "build-failed"
+
+    @property
+    def shows_symptom(self) -> bool:
+        return self in {Outcome.CRASHED, Outcome.FAILED}
 
 
 class Verdict(StrEnum):
@@ -34,9 +46,11 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One report in a run: of the kernel on the console, or of a test that failed by its own words.
+    """One report in a run: of the kernel on the console, or of another symptom that the reproducer looks for.
 
-    `report` is its text, `frame` the function it is titled by.
+    `report` is its text, `frame` the function it is titled by. `symptom` is the name of its kind of symptom:
+    OTHER of a crash that the reproducer does not look for. `said` is what this run said, where the title
+    leaves out what differs between runs.
     """
 
     title: str = ""
@@ -44,18 +58,22 @@ class Report:
     type: str = ""
     frame: str = ""
     report: str = ""
+    symptom: str = CRASH
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """One execution of a reproducer in a pristine guest.
 
-    Of a crash, `title` to `report` are of the report that the run is known by, and `reports` are all, in
-    order, where there are several. `whole`: it crashed and went to its end all the same. `cut_short` is the
-    kernel's setting that made a panic of a report.
+    Of one that shows a symptom, `title` to `report`, `symptom` and `said` are of the report that the run is
+    known by, and `reports` are all, in order, where there are several. `whole`: it crashed and went to its
+    end all the same. `cut_short` is the kernel's setting that made a panic of a report. `cleared` are titles
+    of failures that the run would have shown and did not.
 
     `configuration` is the name of its kernel's (empty where the reproducer names none), `signature` that
-    kernel's own. `seconds` is boot and run together, `seconds_by` by part.
+    kernel's own. `host` is where it was made, and `machine` the accelerator and the processor there.
+    `seconds` is boot and run together, `seconds_by` by part.
 
     Of the functions of the crash that are in its kernel, `reached` were executed and `unreached` were not;
     both are empty where nobody watched, and `unwatched` says why, where it was to be watched. `inlined` ones
@@ -79,17 +97,22 @@ class Run:
     unreached: tuple[str, ...] = ()
     configuration: str = ""
     signature: str = ""
+    host: str = ""
+    machine: str = ""
     inlined: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     idle: tuple[str, ...] = ()
     unwatched: str = ""
+    symptom: str = CRASH
+    said: str = ""
+    cleared: tuple[str, ...] = ()
 
     @property
     def shown(self) -> tuple[Report, ...]:
-        """All reports of a run that crashed, in order."""
-        if self.outcome is not Outcome.CRASHED:
+        """All reports of a run that shows a symptom, in order."""
+        if not self.outcome.shows_symptom:
             return ()
-        own = Report(self.title, self.alt_titles, self.type, self.frame, self.report)
+        own = Report(self.title, self.alt_titles, self.type, self.frame, self.report, self.symptom, self.said)
         return self.reports or (own,)
 
     @property
@@ -112,7 +135,8 @@ class CommitResult:
     `cached` means no make was run. `absent` says why the bug cannot be in this commit at all, which
     was then neither built nor run (a fix is looked for, and the commit is older than the bug); `never`:
     that is known, and not only feared. `sources` are the paths of the lists of files that the builds
-    read, one for each configuration, with os.pathsep between them; on the machine of the session.
+    read, one for each configuration, with os.pathsep between them; on the machine of the session, whose
+    name is `host`.
     """
 
     commit: str
@@ -127,6 +151,7 @@ class CommitResult:
     absent: str = ""
     never: bool = False
     sources: str = ""
+    host: str = ""
 
 
 def merged(before: CommitResult, after: CommitResult) -> CommitResult:

@@ -6,7 +6,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from pytest_kbisect.crash.kinds import kind_of
+from pytest_kbisect.evidence.outcome import Outcome
 from pytest_kbisect.evidence.reference import function_of
+from pytest_kbisect.symptoms.subtest import NAME as SUBTEST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,3 +85,20 @@ def went_past_statement(run: Run, reference: Reference) -> bool:
         and all(report.type in _STATEMENTS for report in run.shown)
         and went_past_other_bugs(run, reference)
     )
+
+
+def is_cleared(run: Run, reference: Reference) -> bool:
+    """Whether a run shows that the bug is not there, whatever else it shows: the bug's own subtest is ok."""
+    return not reference.main.isdisjoint(run.cleared)
+
+
+def is_not_heard(run: Run, reference: Reference) -> bool:
+    """Whether a run that ended well says what it was good for, and the bug is none of that.
+
+    The bug's own subtest is not among those that ran: it may not have been written yet.
+    """
+    known = [report for report in reference.examples if report.title in reference.main]
+    if run.outcome is not Outcome.OK or not run.cleared or not known:
+        return False
+    names = {title for report in known for title in (report.title, *report.alt_titles)}
+    return all(report.symptom == SUBTEST for report in known) and names.isdisjoint(run.cleared)

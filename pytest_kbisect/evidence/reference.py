@@ -1,4 +1,4 @@
-"""The crashes a bisection is about, and whether another crash is the same bug."""
+"""The failures a bisection is about, and whether another one is the same bug."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, TypeAlias
+
+from pytest_kbisect.symptoms.boot_failure import NAME as BOOT
+from pytest_kbisect.symptoms.exit_status import NAME as EXIT_STATUS
+from pytest_kbisect.symptoms.symptom import CRASH_NAME as CRASH
+from pytest_kbisect.symptoms.symptom import OTHER_NAME as OTHER
+from pytest_kbisect.symptoms.symptom import TEST_NAME as TEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -242,6 +248,8 @@ def known_by(run: Run, reference: Reference, matcher: Matcher) -> Run:
         type=best.type,
         frame=best.frame,
         report=best.report,
+        symptom=best.symptom,
+        said=best.said,
     )
 
 
@@ -251,10 +259,14 @@ def match_names(run: Report | Run, reference: Reference) -> Match:
     Of 139 crashes of other bugs that had been taken for the bug by syzbot 8 still are, against 10 with exact
     titles and 81 with any crash at all; six of the 8 are other bugs of the very same title.
     """
+    if run.symptom == OTHER:
+        return Match.UNRELATED
     if not reference:
         return Match.MATCH
     if run.title in reference.others:
         return Match.UNRELATED
+    if not has_trace(run):
+        return _match_stated(run, reference)
     names = {run.title, *run.alt_titles}
     if not names.isdisjoint(reference.main | reference.alt_titles):
         return Match.MATCH if names_a_place(run.title) or not _placed(reference) else Match.UNRELATED
@@ -271,6 +283,26 @@ def match_names(run: Report | Run, reference: Reference) -> Match:
     if subsystem and (subsystem, class_of(run.title)) in reference.places:
         return Match.RELATED
     return Match.RELATED if reference.hangs and _HANG.search(run.title) else Match.UNRELATED
+
+
+_OTHERWISE_THE_SAME: Final = (BOOT, EXIT_STATUS)
+"""Symptoms that one bug may show in several ways: which report a boot ends with, or which exit status."""
+
+
+def has_trace(run: Report | Run) -> bool:
+    """Whether it is known by a kernel's words, or a test's: by more than an identity, and they may drift."""
+    return run.symptom in {CRASH, TEST}
+
+
+def _match_stated(run: Report | Run, reference: Reference) -> Match:
+    """By its identity alone: that of a subtest, say, is its name, and no other name is like it."""
+    names = {run.title, *run.alt_titles}
+    if not names.isdisjoint(reference.main | reference.alt_titles):
+        return Match.MATCH
+    if run.title in reference.titles:
+        return Match.RELATED
+    known = {example.symptom for example in reference.examples if example.title in reference.main}
+    return Match.RELATED if run.symptom in _OTHERWISE_THE_SAME and run.symptom in known else Match.UNRELATED
 
 
 def _kind(title: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pytest_kbisect.crash import CrashReport, parse_console, same_bug
 from pytest_kbisect.crash.cleaning import clean_title
 from pytest_kbisect.crash.matching import oops_line
-from pytest_kbisect.evidence.reference import Match, match_names, names_a_place
+from pytest_kbisect.evidence.reference import Match, has_trace, match_names, names_a_place
 
 if TYPE_CHECKING:
     from pytest_kbisect.evidence.outcome import Report, Run
@@ -26,7 +26,9 @@ def match_crashes(run: Report | Run, reference: Reference) -> Match:
     nothing but the titles is known, and knows kinships that no trace shows.
     """
     named = match_names(run, reference)
-    if named is Match.MATCH or not names_a_place(run.title) or run.title in reference.others:
+    if named is Match.MATCH or not has_trace(run) or not names_a_place(run.title):
+        return named
+    if run.title in reference.others:
         return named
     best = named
     for kind, _ in _compared(run, reference):
@@ -47,9 +49,11 @@ def _compared(run: Report | Run, reference: Reference) -> list[tuple[Match, str]
 
     Of one that a reproducer expects and no run has shown, the title alone is known.
     """
+    if not has_trace(run):
+        return []
     report = _report(run.title, run.alt_titles, run.type, run.frame, run.report)
     found = []
-    shown = [known for known in reference.examples if known.title in reference.main]
+    shown = [known for known in reference.examples if known.title in reference.main and has_trace(known)]
     for known in shown:
         other = _report(known.title, known.alt_titles, known.type, known.frame, known.report)
         kind, why = same_bug(report, other)

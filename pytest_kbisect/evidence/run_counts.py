@@ -8,7 +8,14 @@ from math import lgamma, log, pi
 from typing import TYPE_CHECKING
 
 from pytest_kbisect.evidence.outcome import Outcome
-from pytest_kbisect.evidence.reach import Reach, reach_of, went_past_other_bugs, went_past_statement
+from pytest_kbisect.evidence.reach import (
+    Reach,
+    is_cleared,
+    is_not_heard,
+    reach_of,
+    went_past_other_bugs,
+    went_past_statement,
+)
 from pytest_kbisect.evidence.reference import (
     Match,
     Matcher,
@@ -28,7 +35,8 @@ if TYPE_CHECKING:
 class RunCounts:
     """Counted runs of one kernel. Only `matching` and `ok` are evidence.
 
-    `silent` runs ended well without executing the code that the bug is in: they could not have shown it.
+    `silent` runs could not have shown the bug: they ended well without executing the code that it is in, or
+    say so themselves (a subtest was skipped).
     """
 
     matching: int = 0
@@ -76,24 +84,29 @@ def count_runs(runs: Iterable[Run], reference: Reference, matcher: Matcher = mat
     crashes: Counter[Match] = Counter()
     outcomes: Counter[Outcome] = Counter()
     reached: Counter[Reach] = Counter()
+    said_nothing = 0
     for run in runs:
-        if run.outcome is Outcome.CRASHED:
+        if run.outcome.shows_symptom:
             match = match_of(run, reference, matcher)
             if match is not Match.MATCH and is_of_the_harness(run):
                 outcomes[Outcome.INFRA_FAILED] += 1
-            elif (match is Match.UNRELATED and went_past_other_bugs(run, reference)) or (
-                match is Match.RELATED and went_past_statement(run, reference)
+            elif (
+                (match is Match.UNRELATED and went_past_other_bugs(run, reference))
+                or (match is Match.RELATED and went_past_statement(run, reference))
+                or (match is not Match.MATCH and is_cleared(run, reference))
             ):
                 outcomes[Outcome.OK] += 1
                 reached[Reach.REACHED] += 1
             else:
                 crashes[match] += 1
+        elif run.outcome is Outcome.SILENT or is_not_heard(run, reference):
+            said_nothing += 1
         else:
             outcomes[run.outcome] += 1
             if run.outcome is Outcome.OK:
                 reached[reach_of(run, reference.path)] += 1
     silent = _silent(reached)
-    if 2 * outcomes[Outcome.INFRA_FAILED] > crashes.total() + outcomes.total():
+    if 2 * outcomes[Outcome.INFRA_FAILED] > crashes.total() + outcomes.total() + said_nothing:
         outcomes[Outcome.INFRA_FAILED] += outcomes.pop(Outcome.OK, 0)
         silent = 0
     return RunCounts(
@@ -103,7 +116,7 @@ def count_runs(runs: Iterable[Run], reference: Reference, matcher: Matcher = mat
         unrelated=crashes[Match.UNRELATED],
         boot_failed=outcomes[Outcome.BOOT_FAILED],
         infra_failed=outcomes[Outcome.INFRA_FAILED],
-        silent=silent,
+        silent=silent + said_nothing,
     )
 
 

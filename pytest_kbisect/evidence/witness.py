@@ -15,6 +15,7 @@ from pytest_kbisect.crash.frames import is_generic
 from pytest_kbisect.crash.stack import function_name, stacks
 from pytest_kbisect.evidence.outcome import Outcome
 from pytest_kbisect.evidence.reference import Match, known_by, match_of
+from pytest_kbisect.symptoms.symptom import CRASH_NAME as CRASH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -54,6 +55,8 @@ class Witness:
 
 def watched_functions(crash: Report | Run) -> tuple[str, ...]:
     """The functions of a crash to watch for: what it is titled by, then its callers up to the entry."""
+    if crash.symptom != CRASH:
+        return ()
     traces = stacks(crash.report.splitlines())
     first = function_name(crash.frame) or next(iter(traces[0]), "") if traces else function_name(crash.frame)
     if not first:
@@ -72,7 +75,7 @@ def path_of(runs: Sequence[Run], reference: Reference, matcher: Matcher) -> tupl
     watched and did not, where there are any: not those that are called only once all is lost. A guest in
     which no reproducer runs does not execute them. Empty as long as no run has shown all that.
     """
-    crashed = [run for run in runs if run.outcome is Outcome.CRASHED]
+    crashed = [run for run in runs if run.outcome.shows_symptom]
     crashed = [run for run in crashed if match_of(run, reference, matcher) is Match.MATCH]
     looked_at = [run for run in crashed if run.idle]
     if not looked_at:

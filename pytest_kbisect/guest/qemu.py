@@ -120,7 +120,7 @@ class Machine:
                 "-serial",
                 "chardev:console",
             ),
-            *(("-chardev", f"socket,id=line,fd={line_fd}", "-serial", "chardev:line") if ram else ()),
+            *(self._second_serial(line_fd) if ram else ()),
             *("-device", "virtio-rng-pci"),
             *(word for device in self.architecture.devices for word in ("-device", device)),
             *("-netdev", "user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:0-:22"),
@@ -130,6 +130,11 @@ class Machine:
             # What a guest writes to a drive of the user's is thrown away.
             *((*self.extra, "-snapshot") if self.extra else ()),
         ]
+
+    def _second_serial(self, line_fd: int) -> list[str]:
+        line = ["-chardev", f"socket,id=line,fd={line_fd}"]
+        device = self.architecture.second_serial_device
+        return [*line, *(("-device", f"{device},chardev=line") if device else ("-serial", "chardev:line"))]
 
     def _boots(self) -> list[str]:
         initrd = ["-initrd", str(self.initramfs)] if self.initramfs else []

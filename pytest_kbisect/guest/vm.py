@@ -73,6 +73,8 @@ class Guest:
         self.boot_number: int | None = None
         """Which frozen boot it was restored from; None if it booted for itself."""
         self.boot_reports: tuple[CrashReport, ...] = ()
+        self.printed = ""
+        """What all commands have printed to their standard output."""
         with contextlib.ExitStack() as until_started:
             layers = None
             try:
@@ -231,11 +233,13 @@ class Guest:
         except InfraError as error:
             raise self._diagnosis.explain(error) from error
         if result.timed_out and not may_time_out:
+            self.printed += result.stdout
             self._check_alive()
             raise CommandTimeoutError(
                 f"{result.command!r} still ran after {timeout:g} s", console=self.console.tail()
             )
         self.unsettled = True
+        self.printed += result.stdout
         return result
 
     def run_program(

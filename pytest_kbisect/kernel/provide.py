@@ -14,11 +14,13 @@ from pytest_kbisect.kernel import (
     host_limits,
     modules,
     patches,
+    remedies,
     reuse,
     signature,
     sources,
     toolchain,
 )
+from pytest_kbisect.kernel.config import remedied
 from pytest_kbisect.kernel.image import KernelImage, Spent
 from pytest_kbisect.kernel.prebuilt.package import package_at
 from pytest_kbisect.kernel.store import Store
@@ -73,7 +75,7 @@ def provide(
         with _packaged(store, package, commit, config, tree.cache, progress) as kernel:
             yield kernel
         return
-    tools = toolchain.find(config.architecture)
+    tools, config = prepared(config, rules)
     source = patches.to_build(tree, commit, rules.patches)
     key = key_of(tree.tree_hash(source), config, tools, rules)
 
@@ -120,6 +122,16 @@ def provide(
         held.enter_context(entry)
         image = _image(entry, commit, config.architecture, cached=cached, seconds=seconds)
         yield replace(image, source=source)
+
+
+def prepared(config: ConfigRequest, rules: BuildRules) -> tuple[Toolchain, ConfigRequest]:
+    """The toolchain that the rules name, and the configuration with their remedies.
+
+    Raises HostError or UsageError, as toolchain.find and remedies.named.
+    """
+    found = remedies.combined(remedies.named(rules.remedies, config.architecture))
+    tools = toolchain.find(config.architecture, rules.compiler, found)
+    return tools, remedied(config, found.settings)
 
 
 @contextlib.contextmanager
@@ -173,7 +185,7 @@ def family_of(config: ConfigRequest, tools: Toolchain, rules: BuildRules) -> str
 
 def _constant(config: ConfigRequest, tools: Toolchain, rules: BuildRules) -> tuple[str, ...]:
     recipe = (str(toolchain.RECIPE), f"signature {signature.FORMAT}")
-    facts = (config.fingerprint, tools.identity, tools.architecture.name, *recipe)
+    facts = (config.fingerprint, tools.fingerprint, tools.architecture.name, *recipe)
     return (*facts, "full") if rules.full else facts
 
 

@@ -96,11 +96,13 @@ def end_of(run: Run) -> str:
         return "OK"
     word = {
         Outcome.CRASHED: "crashed",
+        Outcome.FAILED: "bad",
+        Outcome.SILENT: "no evidence",
         Outcome.BOOT_FAILED: "boot failed",
         Outcome.INFRA_FAILED: "infra problem",
         Outcome.BUILD_FAILED: "failed",
     }[run.outcome]
-    return f"{word}: {one_line(run.title) or 'no title'}"
+    return f"{word}: {one_line(run.said or run.title) or 'no title'}"
 
 
 def go_list(addresses: Iterable[str]) -> str:

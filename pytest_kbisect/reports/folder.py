@@ -16,13 +16,14 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_kbisect import arch, needs
+from pytest_kbisect import arch
 from pytest_kbisect.atomic import replacing
 from pytest_kbisect.enrichment import attempt
 from pytest_kbisect.layout import CONFIG, REPRODUCERS
 from pytest_kbisect.reports import consoles, gitlog, junit, mail, page, repeat
 from pytest_kbisect.reports.reading import read
-from pytest_kbisect.reproducer_kinds import BUILT_IN, kind_of, prepare
+from pytest_kbisect.reproducer_kinds import BUILT_IN, kind_of, needs_of, prepare
+from pytest_kbisect.symptoms.build_failure import NAME as BUILD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -163,15 +164,16 @@ def _repeat(
     included = {f"{REPRODUCERS}/{_as_included(name, story.sources)}" for name in story.included}
     copies = (story.folder / name for name in story.reproducers if name not in included)
     known = ((path, kind_of(path, kinds)) for path in copies)
-    programs = [_program(path, kind, cache) for path, kind in known if kind is not None]
+    programs = [_program(path, kind, cache, architecture) for path, kind in known if kind is not None]
+    if story.result.symptom == BUILD or any(program.needs.selftest for program in programs):
+        programs = []  # there is no kernel, or more to run than a guest by itself has
     image = kernel / architecture.image_name if kernel is not None else None
-    repeat.write(story, programs, image, architecture)
+    repeat.write(story, programs, image, architecture, cache)
 
 
-def _program(path: Path, kind: ReproducerKind, cache: Path) -> repeat.Program:
+def _program(path: Path, kind: ReproducerKind, cache: Path, architecture: Architecture) -> repeat.Program:
     """How a copy of a reproducer becomes what a guest runs."""
-    needed = needs.from_source(path.read_text("utf-8", "replace"), path.name)
-    return repeat.Program(path.name, prepare(path, kind, cache), needed)
+    return repeat.Program(path.name, prepare(path, kind, cache, architecture), needs_of(kind, path))
 
 
 def _junit(path: Path, story: ReportModel) -> None:

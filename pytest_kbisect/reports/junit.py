@@ -104,6 +104,7 @@ def _result_suite(result: Result) -> Any:
         "title": result.title,
         "confidence": f"{result.confidence:.3f}",
         "crash": result.crash,
+        "symptom": result.symptom,
         "culprit_signature": result.culprit_signature,
         "parent_signature": result.parent_signature,
     }

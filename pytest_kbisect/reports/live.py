@@ -7,6 +7,7 @@ import unicodedata
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from pytest_kbisect.evidence.outcome import Outcome
 from pytest_kbisect.reports.text import one_line
 from pytest_kbisect.reports.words import halvings, short
 
@@ -23,18 +24,21 @@ _RECENT = 5
 class Status:
     """A step in progress, and the state of the search.
 
-    `done` of `runs` tests have ended; `crash` is the title of the latest crash. `left` is the number of
-    candidates, `likely` are (hash, probability), most likely first. `spent` is the time before this step in
-    seconds, `remaining` the expected time after it, or None if it is unknown.
+    `host` is where the session runs, if not on this machine. `done` of `runs` tests have ended; `crash` is
+    the title of the latest crash, or of what else was `bad`. `left` is the number of candidates, `likely` are
+    (hash, probability), most likely first. `spent` is the time before this step in seconds, `remaining` the
+    expected time after it, or None if it is unknown.
     """
 
     commit: str
     title: str = ""
+    host: str = ""
     stage: str = ""
     percent: int | None = None
     done: int = 0
     runs: int = 0
     crash: str = ""
+    bad: str = "crashed"
     left: int | None = None
     likely: tuple[tuple[str, float], ...] = ()
     builds: int = 0
@@ -59,9 +63,13 @@ def heard(status: Status, event: Mapping[str, Any]) -> Status:
         percent = event.get("percent")
         stage = _STEPS.sub("", one_line(str(event["stage"])))
         return replace(status, stage=stage, percent=None if percent is None else int(percent))
+    if "host" in event:
+        return replace(status, host=one_line(str(event["host"])))
     if "outcome" in event:
-        crash = one_line(str(event.get("title") or "")) if event["outcome"] == "crashed" else status.crash
-        return replace(status, stage="run", percent=None, done=status.done + 1, crash=crash)
+        bad = event["outcome"] in {Outcome.CRASHED, Outcome.FAILED}
+        crash = one_line(str(event.get("title") or "")) if bad else status.crash
+        word = "crashed" if event["outcome"] == Outcome.CRASHED else "bad"
+        return replace(status, stage="run", percent=None, done=status.done + 1, crash=crash, bad=word)
     return status
 
 
@@ -70,7 +78,9 @@ def event_line(before: Status, now: Status) -> str:
     name = short(now.commit)
     if now.done != before.done:
         crashed = now.crash if now.crash != before.crash else ""
-        return f"{name}: run {now.done} of {now.runs}" + (f", crashed: {crashed}" if crashed else "")
+        return f"{name}: run {now.done} of {now.runs}" + (f", {now.bad}: {crashed}" if crashed else "")
+    if now.host != before.host:
+        return f"{name}: on {now.host}"
     return f"{name}: {now.stage}" if now.stage != before.stage else ""
 
 
@@ -101,7 +111,8 @@ def render(steps: Sequence[Status], width: int, *, elapsed: float = 0.0) -> str:
 
 def _step(status: Status) -> str:
     stage = f" {status.stage}" if status.stage else ""
-    return short(status.commit) + stage + ("" if status.percent is None else f" {status.percent}%")
+    host = f" on {status.host}" if status.host else ""
+    return short(status.commit) + host + stage + ("" if status.percent is None else f" {status.percent}%")
 
 
 def _runs(status: Status) -> str:

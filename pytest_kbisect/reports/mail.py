@@ -126,8 +126,7 @@ def _text(story: ReportModel, attached: list[str]) -> str:
         f'  {short(story.result.culprit)} ("{one_line(story.result.title)}")',
         regzbot(story),
         *map(_wrapped, _findings(story)),
-        _at(story) if story.crash else "",
-        story.crash[:_CRASH].strip("\n"),
+        *_shown(story),
         _compiler(story),
         _wrapped(sentence(story)),
         f"Attached: {', '.join(attached)}" if attached else "",
@@ -137,8 +136,13 @@ def _text(story: ReportModel, attached: list[str]) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _at(story: ReportModel) -> str:
-    return f"The crash, at {short(story.crashing.commit)}:" if story.crashing else "The crash:"
+def _shown(story: ReportModel) -> Iterator[str]:
+    """The text of the failure; what has none is said by the subject."""
+    text = story.crash[:_CRASH].strip("\n")
+    if text:
+        noun = story.result.words.noun
+        yield f"The {noun}, at {short(story.crashing.commit)}:" if story.crashing else f"The {noun}:"
+        yield text
 
 
 def _wrapped(text: str) -> str:
@@ -149,10 +153,9 @@ def _findings(story: ReportModel) -> Iterator[str]:
     """The outcomes, how often they occurred, and the confidence."""
     seen, what = story.confirmation, "fix" if story.fix else "culprit"
     at = seen.culprit or (story.culprit and (story.culprit.crashed, story.culprit.crashed + story.culprit.ok))
-    shown = "A person saw the bug" if story.result.asked else "The reproducer crashed the kernel"
-    tries = "try" if story.result.asked else "run"
-    plural = "tries" if story.result.asked else ""
-    words = f"{shown} in {at[0]} of {count(at[1], tries, plural)} at this commit" if at else ""
+    shown = "A person saw the bug" if story.result.asked else story.result.words.reproducer
+    tries = ("try", "tries") if story.result.asked else ("run",)
+    words = f"{shown} in {at[0]} of {count(at[1], *tries)} at this commit" if at else ""
     if at and seen.parent:
         words += f" and in {seen.parent[0]} of {seen.parent[1]} at its parent"
     if words:
@@ -177,9 +180,13 @@ def _findings(story: ReportModel) -> Iterator[str]:
 
 def _compiler(story: ReportModel) -> str:
     compiler = story.culprit.compiler if story.culprit else ""
-    return (
-        f"Built with {one_line(compiler)}; run in QEMU ({one_line(story.result.arch)})." if compiler else ""
-    )
+    if not compiler:
+        return ""
+    words = f"Built with {one_line(compiler)}; run in QEMU ({one_line(story.result.arch)})."
+    if story.result.remedies:
+        kept = "; ".join(map(one_line, story.result.remedies))
+        words = _wrapped(f"{words} So that old commits build and boot, all were built with: {kept}.")
+    return words
 
 
 # -- attachments -------------------------------------------------------------------------------------

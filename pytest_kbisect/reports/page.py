@@ -16,6 +16,7 @@ from pytest_kbisect.reports.conditions import conditions
 from pytest_kbisect.reports.report_model import UNFINISHED, State
 from pytest_kbisect.reports.text import plain
 from pytest_kbisect.reports.trailers import fixes, regzbot, without
+from pytest_kbisect.symptoms.symptom import CRASH_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
     from pytest_kbisect.reports.report_model import ReportModel, Revision, RunFacts
+    from pytest_kbisect.reports.result import Result
 
 CONSOLES = 3 << 20
 """Bytes of consoles in one page: with this a page of 60 commits with 20 runs each opens within a second."""
@@ -36,20 +38,24 @@ _NUMBERS = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{2,}\b|\d+")
 _OUTCOMES = {
     Outcome.OK: "ran to its end",
     Outcome.CRASHED: "crashed",
+    Outcome.FAILED: "failed",
+    Outcome.SILENT: "no evidence",
     Outcome.BOOT_FAILED: "did not boot",
     Outcome.INFRA_FAILED: "host failure",
     Outcome.BUILD_FAILED: "did not build",
 }
 _KINDS = {
     "candidates": "The answer is one of several commits",
-    "not-reproduced": "The crash was not reproduced at the bad end",
-    "bad-at-good-end": "The good end crashes already",
-    "bad-at-oldest": "The oldest release that can be tested crashes already",
-    "good-release": "A release that does not crash",
+    "not-reproduced": "The {noun} was not reproduced at the bad end",
+    "bad-at-good-end": "The good end {has} already",
+    "bad-at-oldest": "The oldest release that can be tested {has} already",
+    "good-release": "A release that {has_not}",
     "untestable": "The ends of the range cannot be tested",
-    "not-fixed": "The crash is not fixed in this range",
+    "not-fixed": "The {noun} is not fixed in this range",
     UNFINISHED: "This bisection has not finished",
 }
+_SILENT = {CRASH_NAME: "did not reach the bug's code"}
+_ALL_SILENT = {CRASH_NAME: "no run reached the bug's code"}
 _DOUBTS = {
     "merge": "The commit is a merge: each side is good, the combination is not.",
     "no-op": "The commit builds the same kernel as its parent, so it cannot be the cause.",
@@ -142,9 +148,10 @@ def _context(story: ReportModel) -> dict[str, Any]:
     return {
         "story": story,
         "result": result,
+        "said": result.words,
         "found": found,
         "first": "first good commit" if story.fix else "first bad commit",
-        "title": result.title if found else _KINDS.get(result.kind, result.kind),
+        "title": result.title if found else _kind(result),
         "sure": _sure(story),
         "doubts": _doubts(story),
         "conditions": tuple(conditions(story)),
@@ -163,6 +170,13 @@ def _context(story: ReportModel) -> dict[str, Any]:
         "names": sorted({name.rpartition("/")[2] for name in story.reproducers}),
         "State": State,
     }
+
+
+def _kind(result: Result) -> str:
+    """What came of a bisection without a culprit."""
+    words = result.words
+    text = _KINDS.get(result.kind, result.kind)
+    return text.format(noun=words.noun, has=words.has, has_not=words.has_not)
 
 
 def _sure(story: ReportModel) -> str:
@@ -220,11 +234,12 @@ def _revisions(story: ReportModel) -> list[RevisionView]:
 def _view(story: ReportModel, revision: Revision, budget: _Budget) -> RevisionView:
     counts = ""
     if revision.crashed + revision.ok:
-        counts = f"{revision.crashed} of {revision.crashed + revision.ok} runs crashed"
+        had = story.result.words.had
+        counts = f"{revision.crashed} of {revision.crashed + revision.ok} runs {had}"
         if silent := revision.facts.get("silent"):
-            counts += f", {silent} more did not reach the bug's code"
+            counts += f", {silent} more {_SILENT.get(story.result.symptom, 'say nothing of it')}"
     elif revision.facts.get("silent"):
-        counts = "no run reached the bug's code"
+        counts = _ALL_SILENT.get(story.result.symptom, "no run says anything of it")
     elif revision.build_error:
         counts = "does not build"
     elif revision.runs:

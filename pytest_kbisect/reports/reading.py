@@ -137,6 +137,7 @@ def _steps(folder: Path, records: Sequence[Mapping[str, Any]]) -> tuple[Step, ..
                 build_error=str(tested.get("build_error") or ""),
                 absent=str(tested.get("absent") or ""),
                 cached=bool(tested.get("cached")),
+                host=str(tested.get("host") or ""),
                 seconds=float(tested.get("build_seconds", 0.0)) + float(tested.get("test_seconds", 0.0)),
                 seconds_by=tested.get("seconds_by")
                 or {"build": tested.get("build_seconds", 0.0), "test": tested.get("test_seconds", 0.0)},
@@ -149,7 +150,7 @@ def _steps(folder: Path, records: Sequence[Mapping[str, Any]]) -> tuple[Step, ..
 def _run(run: Mapping[str, Any], index: int, kept: Mapping[int, tuple[Path, ...]]) -> RunFacts:
     title, report = str(run.get("title") or ""), str(run.get("report") or "")
     outcome = Outcome(run["outcome"])
-    shown = run.get("reports") or ([run] if outcome is Outcome.CRASHED else [])
+    shown = run.get("reports") or ([run] if outcome.shows_symptom else [])
     return RunFacts(
         outcome,
         title=title,
@@ -187,12 +188,12 @@ def _titled(revision: Revision, result: Result, *, fix: bool) -> Revision:
     """The end of the range that is in no history has no title of its own."""
     if revision.commit != result.range[0]:
         return revision
-    return replace(revision, title="the end that crashes" if fix else "the good end")
+    return replace(revision, title=f"the end that {result.words.has}" if fix else "the good end")
 
 
 def _revision(commit: str, steps: Sequence[Step], facts: Mapping[str, Any]) -> Revision:
     outcomes = Counter(run.outcome for step in steps for run in step.runs)
-    crashed = int(facts.get("crashed", outcomes[Outcome.CRASHED]))
+    crashed = int(facts.get("crashed", outcomes[Outcome.CRASHED] + outcomes[Outcome.FAILED]))
     ok = int(facts.get("ok", outcomes[Outcome.OK]))
     if facts.get("verdict") == "skip" or not crashed + ok:
         state = State.UNTESTABLE

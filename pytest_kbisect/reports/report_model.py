@@ -90,6 +90,7 @@ class Step:
     build_error: str = ""
     absent: str = ""
     cached: bool = False
+    host: str = ""
     seconds: float = 0.0
     seconds_by: Mapping[str, float] = field(default_factory=dict)
     belief: Belief | None = None
@@ -99,7 +100,7 @@ class Step:
         """What these runs alone show; None where nothing was run."""
         if not self.runs:
             return State.UNTESTABLE if self.build_error or self.absent else None
-        if any(run.outcome is Outcome.CRASHED for run in self.runs):
+        if any(run.outcome.shows_symptom for run in self.runs):
             return State.CRASHES
         works = any(run.outcome is Outcome.OK for run in self.runs)
         return State.WORKS if works else State.UNTESTABLE

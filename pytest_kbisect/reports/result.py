@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect import atomic
 from pytest_kbisect.arch import DEFAULT
+from pytest_kbisect.symptoms.symptom import CRASH_NAME
+from pytest_kbisect.symptoms.wording import Wording, wording
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +36,9 @@ class Result:
     candidates: tuple[tuple[str, str, float], ...] = ()
     """(hash, title, probability), most likely first."""
     crash: str = ""
-    """Title of the crash at `crash_commit`."""
+    """Title of the crash, or other failure, at `crash_commit`."""
+    symptom: str = CRASH_NAME
+    """The kind of symptom that it is."""
     culprit_signature: str = ""
     """64 hex digits."""
     parent_signature: str = ""
@@ -66,7 +70,11 @@ class Result:
     confirmation: dict[str, Any] = field(default_factory=dict)
     """`culprit` and `parent`: crashed runs and all runs. `revert` is passed, crashed, conflict, not-built,
     unclear or not-tried, with `revert_why` and `revert_runs`. `reached` and `unreached`: functions of the
-    crash that were executed, or not, by the runs that did not crash beside the culprit."""
+    crash that were executed, or not, by the runs that did not crash beside the culprit. `hosts` are those on
+    which both were tested."""
+    hosts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By name: `sessions`, their `seconds`, `runs`, `failed` runs (for reasons of the host), and the
+    `machine`."""
     crash_report: str = ""
     """Text of that crash, with source lines where they could be had."""
     crash_commit: str = ""
@@ -81,6 +89,10 @@ class Result:
     """Words that repeat the bisection."""
     full_build: bool = False
     """Whether each commit was built in full (`--kbisect-full-build`)."""
+    compiler: str = ""
+    """The compiler and the linker of all kernels: the first lines of their --version."""
+    remedies: tuple[str, ...] = ()
+    """Small changes with which all commits were built, in words; those of files where a commit needs them."""
     image: str = ""
     """Path of the guests' disk image, where they had one."""
     arch: str = DEFAULT.name
@@ -95,6 +107,11 @@ class Result:
     """The same for QEMU (`--kbisect-qemu`)."""
     guest: dict[str, float] = field(default_factory=dict)
     """What guests had where a reproducer named nothing: `memory` (MiB), `cpus`, `timeout` (seconds)."""
+
+    @property
+    def words(self) -> Wording:
+        """How to speak of the failure."""
+        return wording(self.symptom)
 
 
 def versions() -> dict[str, str]:

@@ -18,12 +18,17 @@ from pytest_kbisect.errors import (
     HostError,
     KbisectError,
     KernelCrash,
+    SilentRun,
+    SymptomShown,
     UsageError,
 )
+from pytest_kbisect.evidence.outcome import Outcome
 from pytest_kbisect.guest.ssh import CommandTimeoutError
 from pytest_kbisect.reproducers import ReproducerFile
 from pytest_kbisect.session.session_request import request_of
 from pytest_kbisect.stash import session_of
+from pytest_kbisect.symptoms.identity import of_words
+from pytest_kbisect.symptoms.symptom import CRASH_NAME, OTHER_NAME, TEST_NAME, SymptomReport
 
 _TEST, _TEST_FAILED = "TEST", "test failed: "
 """Type and beginning of the title of a failure that a test's own expectation is the reason of."""
@@ -50,10 +55,18 @@ def _tell(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
     if isinstance(error, KernelCrash) or dict(item.user_properties).get(properties.OUTCOME) == "ok":
         _forget_what_was_no_crash(item)
     if isinstance(error, KernelCrash):
-        _add(item, properties.OUTCOME, "crashed")
+        _add(item, properties.OUTCOME, Outcome.CRASHED)
         _tell_crash(item, error, failed=_own_failure(item, call), whole=error.whole and not error.__cause__)
         if any(_is_waited_for(report, item.config) for report in error.reports):
             item.session.shouldstop = "a run crashed, as was waited for"
+    elif isinstance(error, SymptomShown):
+        _tell_symptoms(item, error)
+        if any(_is_waited_for(report, item.config) for report in error.reports):
+            item.session.shouldstop = "a run failed, as was waited for"
+    elif isinstance(error, SilentRun):
+        _add(item, properties.OUTCOME, Outcome.SILENT)
+        _add(item, properties.TITLE, _first_line(error))
+        item.user_properties += [(properties.CLEARED, title) for title in error.cleared]
     elif isinstance(error, BootError):
         _add(item, properties.OUTCOME, "boot-failed")
         _add(item, properties.TITLE, error.args[0].removeprefix("boot failed: "))
@@ -68,9 +81,12 @@ def _tell(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
         call.when == "call" and not isinstance(error, KbisectError) and _expects_something(item)
     ):
         # The test's own expectation failed: to the test this kernel is bad, console or not.
-        _add(item, properties.OUTCOME, "crashed")
-        _add(item, properties.TITLE, f"{_TEST_FAILED}{_first_line(error)}")
+        _add(item, properties.OUTCOME, Outcome.FAILED)
+        said = f"{_TEST_FAILED}{_first_line(error)}"
+        _add(item, properties.TITLE, of_words(said))
+        _add(item, properties.SAID, said)
         _add(item, properties.CRASH_TYPE, _TEST)
+        _add(item, properties.SYMPTOM, TEST_NAME)
     else:
         _add(item, properties.OUTCOME, "infra-failed")
         _add(item, properties.TITLE, _first_line(error))
@@ -93,12 +109,12 @@ def _expects_something(item: pytest.Item) -> bool:
 
 def _forget_what_was_no_crash(item: pytest.Item) -> None:
     """A test that went well may crash the kernel while its fixtures clean up, or they may fail at that."""
-    if dict(item.user_properties).get(properties.OUTCOME) != "crashed":
+    if dict(item.user_properties).get(properties.OUTCOME) not in {Outcome.CRASHED, Outcome.FAILED}:
         own = (properties.OUTCOME, properties.TITLE)
         item.user_properties[:] = [one for one in item.user_properties if one[0] not in own]
 
 
-def _is_waited_for(report: CrashReport, config: pytest.Config) -> bool:
+def _is_waited_for(report: CrashReport | SymptomReport, config: pytest.Config) -> bool:
     """Whether a bisection wants no more runs of this commit after this crash."""
     titles = request_of(config).stop
     if titles is None:
@@ -122,8 +138,14 @@ def _tell_crash(item: pytest.Item, crash: KernelCrash, *, failed: str, whole: bo
     titles = [one.title for one in crash.reports]
     # What is reported a hundred times has its text once.
     shown = [_as_json(one, text=one.title not in titles[:i]) for i, one in enumerate(crash.reports)]
+    if not crash.looked_for:
+        shown = [_as_json(one, symptom=OTHER_NAME) for one in crash.reports]
+        _add(item, properties.SYMPTOM, OTHER_NAME)
     if failed and all(fatality(one) is Fatality.NONE for one in crash.reports):  # else that is why it failed
-        shown.append(_as_json(CrashReport(f"{_TEST_FAILED}{failed}", type=_TEST)))
+        said = f"{_TEST_FAILED}{failed}"
+        own_failure = CrashReport(of_words(said), type=_TEST)
+        shown.append(_as_json(own_failure, symptom=TEST_NAME, said=said))
+    shown += map(_symptom_as_json, crash.shown)
     # All that a run has shown, where a fixture's clean-up shows more.
     own = (properties.REPORT, properties.WHOLE)
     item.user_properties[:] = [one for one in item.user_properties if one[0] not in own]
@@ -133,15 +155,33 @@ def _tell_crash(item: pytest.Item, crash: KernelCrash, *, failed: str, whole: bo
     _add(item, properties.CUT_SHORT, crash.setting)
 
 
-def _as_json(report: CrashReport, *, text: bool = True) -> str:
+def _tell_symptoms(item: pytest.Item, error: SymptomShown) -> None:
+    """Add what a run has shown that is no crash."""
+    first = error.reports[0]
+    _add(item, properties.OUTCOME, Outcome.FAILED)
+    _add(item, properties.TITLE, first.title)
+    _add(item, properties.SAID, first.said)
+    _add(item, properties.CRASH_TYPE, first.type)
+    _add(item, properties.SYMPTOM, first.symptom)
+    item.user_properties += [(properties.REPORT, _symptom_as_json(one)) for one in error.reports]
+    item.user_properties += [(properties.CLEARED, title) for title in error.cleared]
+
+
+def _as_json(report: CrashReport, *, text: bool = True, symptom: str = CRASH_NAME, said: str = "") -> str:
     facts = {"title": report.title, "alt_titles": report.alt_titles, "type": report.type}
-    return json.dumps({**facts, "frame": report.frame, "text": report.report if text else ""})
+    facts |= {"frame": report.frame, "text": report.report if text else "", "symptom": symptom, "said": said}
+    return json.dumps(facts)
+
+
+def _symptom_as_json(report: SymptomReport) -> str:
+    crash = CrashReport(report.title, report.alt_titles, report.type, report=report.text)
+    return _as_json(crash, symptom=report.symptom, said=report.said)
 
 
 def _add(item: pytest.Item, name: str, text: str) -> None:
     """Properties are told once: the first phase that fails says what happened."""
     if text and name not in dict(item.user_properties):
-        item.user_properties.append((name, text))
+        item.user_properties.append((name, str(text)))
 
 
 def worded(report: pytest.TestReport, call: pytest.CallInfo[Any]) -> pytest.TestReport:
@@ -158,6 +198,8 @@ def worded(report: pytest.TestReport, call: pytest.CallInfo[Any]) -> pytest.Test
     console = dict(report.user_properties).get(properties.CONSOLE)
     if console and isinstance(error, KernelCrash | GuestError):
         report.sections.append(("kernel console", f"the whole console: {console}"))
+    if isinstance(error, SymptomShown):
+        report.when = "call"  # to JUnit a failure, also of a boot or a build
     if isinstance(error, GuestError) and not isinstance(error, CommandTimeoutError):
         report.when = "setup"  # to JUnit an error: the guest failed, and not the kernel under test
     report.longrepr = ReprExceptionInfo(

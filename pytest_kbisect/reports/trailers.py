@@ -38,8 +38,12 @@ def without(story: ReportModel) -> str:
             else ""
         )
     gone = (seen.revert == "passed") != story.fix
-    what = "the crash is gone" if gone else "the crash is back" if story.fix else "the crash is still there"
+    words = story.result.words
+    became = "gone" if gone else "back" if story.fix else "still there"
+    what = f"the {words.noun} is {became}"
     runs = (
-        f"{seen.revert_runs[0]} of {count(seen.revert_runs[1], 'run')} crashed: " if seen.revert_runs else ""
+        f"{seen.revert_runs[0]} of {count(seen.revert_runs[1], 'run')} {words.had}: "
+        if seen.revert_runs
+        else ""
     )
     return f"With the commit reverted on top of {short(story.result.range[1])}, {runs}{what}."

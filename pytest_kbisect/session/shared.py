@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import platform
 import re
 import shutil
 from dataclasses import replace
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from pytest_kbisect.guest.vm import Guest
     from pytest_kbisect.kernel.config import ConfigRequest
     from pytest_kbisect.kernel.image import KernelImage
+    from pytest_kbisect.kernel.rules import BuildRules
+    from pytest_kbisect.kernel.selftests import Selftest
     from pytest_kbisect.kernel.tree import LinuxTree
     from pytest_kbisect.needs import Needs
     from pytest_kbisect.session.watching import Places, Watched
@@ -56,6 +59,7 @@ class Session:
         self.cache = options.cache_folder(config)
         self.fragments: dict[str, tuple[tuple[str, str], ...]] = {"": ()}
         """What the selected tests ask of each configuration, by its name (see reproducers.fragments)."""
+        self.rootdir, self.inifile = config.rootpath, config.inipath
         self.request = request_of(config)
         """What a bisection wants of this session."""
         folder = Path(self.request.folder) if self.request.folder else None
@@ -64,8 +68,13 @@ class Session:
         self.consoles = folder / "runs" if folder else None
         """Where consoles are kept; set before the first guest."""
         self.events = Events(config, folder)
+        self.host = os.environ.get(variables.HOST) or platform.node()
+        self.ran_on = ""
+        """What the latest guest ran on: accelerator and processor."""
         self._resources = contextlib.ExitStack()
         self._kernels: dict[str, KernelImage | Exception] = {}
+        self._guests_by: dict[bool, Guests] = {}
+        self._selftests: dict[str, Selftest] = {}
         self._places: dict[tuple[str, tuple[str, ...]], Places] = {}
         self.collection_error: KbisectError | None = None
         """Found while tests were collected, raised by the first of them: a worker cannot end a session."""
@@ -76,6 +85,7 @@ class Session:
     def check_host(self, *, guests: bool = True) -> None:
         """Check what would fail at the first kernel, or guest. Raises HostError or UsageError."""
         from pytest_kbisect import host
+        from pytest_kbisect.guest import user_space
         from pytest_kbisect.kernel import host_limits
 
         _ = self.disk  # raises where it cannot be used
@@ -83,7 +93,9 @@ class Session:
         purposes = [host.Purpose.BUILD] if not options.value(self._config, "prebuilt") else []
         purposes += [host.Purpose.GUEST] if guests else []
         absent = host.missing(*purposes, architecture=self.architecture)
-        host.require_tools(tool for tool in absent if not tool.optional)
+        host.require_tools((tool for tool in absent if not tool.optional), architecture=self.architecture)
+        if guests and not self.architecture.is_native():
+            user_space.of(self.architecture, self.cache)
         try:
             self.cache.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -149,10 +161,48 @@ class Session:
                 self.config_request(configuration),
                 jobs=options.jobs(self._config),
                 progress=lambda message: self.events.progress(self.commit, message),
-                rules=options.build_rules(self._config),
+                rules=self.rules(configuration),
                 owner=os.environ.get("PYTEST_XDIST_TESTRUNUID", ""),
             )
         )
+
+    def rules(self, configuration: str) -> BuildRules:
+        """What builds are made with: as the bisection says, else chosen for this commit."""
+        from pytest_kbisect.kernel import compiler_choice, toolchain
+
+        rules, named = options.build_rules(self._config), options.compiler(self._config)
+        if options.value(self._config, "prebuilt"):
+            return rules
+        if self.request.remedies is not None:
+            tools = toolchain.find(self.architecture, named)
+            if self.request.compiler not in {"", tools.identity}:
+                raise HostError(
+                    f"this machine's compiler is {tools.identity}, the bisection builds with"
+                    f" {self.request.compiler}: install that one here, or begin a new bisection"
+                )
+            return replace(rules, compiler=named, remedies=self.request.remedies)
+        ends = compiler_choice.Ends(((options.value(self._config, "commit"), self.commit),))
+        chosen = compiler_choice.choose(
+            self.tree,
+            ends,
+            [self.config_request(configuration)],
+            named,
+            with_remedies=not options.value(self._config, "no-remedies"),
+        )
+        for words in chosen.remarks:
+            self.events.say_once(f"note: {words}")
+        return chosen.rules(rules)
+
+    def selftest(self, name: str) -> Selftest:
+        """The kselftest DIR/TEST, of the commit that the bisection names, else of this one; built once."""
+        from pytest_kbisect.kernel import selftests, toolchain
+
+        commit = self.request.selftests or self.commit
+        if name not in self._selftests:
+            found = toolchain.find(self.architecture, options.compiler(self._config))
+            folder = self.cache / "selftests"
+            self._selftests[name] = selftests.build(self.tree, commit, name, found, folder)
+        return self._selftests[name]
 
     # -- guests ----------------------------------------------------------------------------------------
 
@@ -201,15 +251,19 @@ class Session:
         from pytest_kbisect.guest import initramfs
 
         with FileLock(self.share() / "image.lock"):
-            return initramfs.build(self.share() / "image", self.disk, self.architecture)
+            return initramfs.build(self.share() / "image", self.disk, self.architecture, self.cache)
 
-    @cached_property
-    def _guests(self) -> Guests:
+    def _guests(self, *, own_boot: bool) -> Guests:
+        if own_boot not in self._guests_by:
+            self._guests_by[own_boot] = self._make_guests(own_boot=own_boot)
+        return self._guests_by[own_boot]
+
+    def _make_guests(self, *, own_boot: bool) -> Guests:
         from pytest_kbisect.guest.guests import Guests
         from pytest_kbisect.guest.pool import Pool
         from pytest_kbisect.kernel.host_limits import memory_available
 
-        fresh = options.value(self._config, "fresh-boot")
+        fresh = own_boot or options.value(self._config, "fresh-boot")
         return Guests(
             None if fresh else Pool(self.share() / "frozen", memory_available),
             self.image,
@@ -221,10 +275,11 @@ class Session:
     def _resume(self) -> Path | None:
         """The program that a restored guest runs first, where the host can compile it."""
         from pytest_kbisect.guest import RESUME_SOURCE
-        from pytest_kbisect.programs import compile_static
+        from pytest_kbisect.programs import compile_static, compiler
 
         try:
-            return compile_static(RESUME_SOURCE, self.cache / "programs", name="resume")
+            gcc = compiler(self.architecture)
+            return compile_static(RESUME_SOURCE, self.cache / "programs", name="resume", compiler=gcc)
         except (UsageError, HostError):
             self.events.say_once(
                 "note: this host cannot compile static C programs, so restored guests of kernels before 5.18 share random numbers"
@@ -246,6 +301,7 @@ class Session:
         from pytest_kbisect.guest import arguments
 
         accelerator = self.accelerator(kernel)
+        self.ran_on = f"{accelerator.name}, {parallel.processor_model()}"
         machine = replace(
             self._hardware(needs),
             kernel=kernel.image,
@@ -316,13 +372,19 @@ class Session:
         return path
 
     @contextlib.contextmanager
-    def guest(self, kernel: KernelImage, needs: Needs, name: str) -> Iterator[Guest]:
-        """A guest that runs commands; gone after the block. Its console stays where `console_folder` says."""
+    def guest(
+        self, kernel: KernelImage, needs: Needs, name: str, *, own_boot: bool = False
+    ) -> Iterator[Guest]:
+        """A guest that runs commands; gone after the block. Its console stays where `console_folder` says.
+
+        With `own_boot` it is not restored from another's.
+        """
         parallel.require_memory(needs.memory or options.value(self._config, "memory"))
         machine = self.machine(kernel, needs, self.image.initramfs)
         folder = self.console_folder(name)
         shutil.rmtree(folder, ignore_errors=True)
-        with self._guests.guest(machine, folder, boot=bool(self.devices(needs).fixed)) as guest:
+        fixed = bool(self.devices(needs).fixed)
+        with self._guests(own_boot=own_boot).guest(machine, folder, boot=fixed) as guest:
             yield guest
 
     def watch(self, guest: Guest, kernel: KernelImage) -> Watched | None:

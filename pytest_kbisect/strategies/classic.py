@@ -79,14 +79,16 @@ class Classic(Strategy):
         judged = self.judged(evidence)
         runs = FIRST_RUNS if judged.flaky else self.runs
         if end not in judged.verdicts:
-            return Experiment(end, FIRST_RUNS, reason=f"does the crash reproduce on the {_name(end)}?")
+            return Experiment(
+                end, FIRST_RUNS, reason=f"does the {evidence.wording.noun} reproduce on the {_name(end)}?"
+            )
         if judged.verdicts[end] is not Verdict.BAD:
             return self._not_bad(evidence)
         if other not in judged.verdicts:
             return Experiment(other, runs, reason=f"is the {_name(other)} good?")
         if judged.verdicts[other] is Verdict.BAD:
             kind = AnswerKind.NOT_FIXED if self.fix else AnswerKind.BAD_AT_GOOD_END
-            return Answer(kind, reason=f"the {_name(other)} crashes too")
+            return Answer(kind, reason=f"the {_name(other)} {evidence.wording.has} too")
         if self.fix and judged.verdicts[other] is Verdict.SKIP:
             return Answer(AnswerKind.UNTESTABLE, reason=f"the {_name(other)} cannot be tested")
         step = self.step(judged)
@@ -156,7 +158,7 @@ class Classic(Strategy):
             return no_result(evidence, evidence.reported, end)
         return Answer(
             AnswerKind.NOT_REPRODUCED,
-            reason=f"{counts.matching} of {counts.total} runs crashed on the {end}: nothing to bisect",
+            reason=f"{counts.matching} of {counts.total} runs {evidence.wording.had} on the {end}: nothing to bisect",
         )
 
     def _answer(self, step: Step, judged: Judged) -> Answer:

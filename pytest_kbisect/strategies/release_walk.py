@@ -53,12 +53,12 @@ class ReleaseWalk(Strategy):
         step = self.step(evidence)
         if step.test is not None:
             return self._experiment(step.test, evidence)
-        return self._answer(step)
+        return self._answer(step, evidence)
 
     def conclude(self, evidence: Evidence) -> Answer:
         """The answer so far, if the search must stop early."""
         bad = self.step(evidence).bad if evidence.counts(self.history.bad_end).matching else None
-        seen = f"{bad} crashes too" if bad else "none was tested"
+        seen = f"{bad} {evidence.wording.has} too" if bad else "none was tested"
         return Answer(AnswerKind.UNTESTABLE, reason=f"stopped before a good release was found; {seen}")
 
     def step(self, evidence: Evidence) -> Walk:
@@ -88,20 +88,25 @@ class ReleaseWalk(Strategy):
         index = self._index[tag]
         counts = evidence.counts(index)
         runs = enough_runs(crash_chance(evidence.counts(self.history.bad_end)))
-        so_far = f" ({counts.matching} of {counts.total} runs crashed so far)" if counts.total else ""
+        so_far = (
+            f" ({counts.matching} of {counts.total} runs {evidence.wording.had} so far)"
+            if counts.total
+            else ""
+        )
         reason = f"release {tag}: is it good?{so_far}"
         return Experiment(index, min(runs, MOST_RUNS - counts.total), stop_at_crash=True, reason=reason)
 
-    def _answer(self, step: Walk) -> Answer:
+    def _answer(self, step: Walk, evidence: Evidence) -> Answer:
+        words = evidence.wording
         if step.end is WalkEnd.FOUND and step.good is not None:
             good = self._index[step.good]
-            return Answer(AnswerKind.GOOD_RELEASE, good, 1.0, reason=f"{step.good} does not crash")
+            return Answer(AnswerKind.GOOD_RELEASE, good, 1.0, reason=f"{step.good} {words.has_not}")
         if step.end is WalkEnd.OLDEST_BAD:
-            reason = f"{step.bad}, the oldest release to test, already crashes"
+            reason = f"{step.bad}, the oldest release to test, {words.has} already"
             return Answer(AnswerKind.BAD_AT_OLDEST, reason=reason)
         if step.end is WalkEnd.NO_TAGS:
             reason = "the bad end contains no release tags to search for a good end: name a good end (A..B)"
             return Answer(AnswerKind.UNTESTABLE, reason=reason)
-        seen = f"{step.bad} crashes, " if step.bad else ""
+        seen = f"{step.bad} {words.has}, " if step.bad else ""
         reason = f"{seen}no older release can be tested: name a good end (A..B)"
         return Answer(AnswerKind.UNTESTABLE, reason=reason)

@@ -46,6 +46,18 @@ NOT_RUN = {
         ),
         "waits for a person; tests/plugin/test_asking.py has one",
     ),
+    "pip install 'pytest-kbisect[farm]'": "would install it",
+    "kbisect worker tls://10.0.0.1:8786 --listen 10.0.0.2 --kbisect-kernel ~/linux": "wants another machine",
+    "kbisect doctor --kbisect-scheduler tls://10.0.0.1:8786": "wants another machine",
+    "pytest --kbisect-kernel ~/linux --kbisect-range v6.1..HEAD --kbisect-scheduler tls://10.0.0.1:8786 -n auto repro/crash.c": (
+        "wants another machine"
+    ),
+    "pytest --kbisect-kernel ~/linux --kbisect-range v6.1..HEAD --kbisect-scheduler ssh:host1,host2 repro/crash.c": (
+        "wants other machines"
+    ),
+    "pytest --kbisect-kernel ~/linux --kbisect-range v6.1..HEAD --kbisect-scheduler local:2 repro/crash.c": (
+        "takes minutes; tests/farm does the same with a miniature Linux"
+    ),
 }
 """What is not run as it stands, and why. That pytest knows its options is tested all the same."""
 

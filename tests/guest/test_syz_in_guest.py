@@ -112,4 +112,5 @@ def test_a_bisection_of_the_seeds_bug(linux_clone, configuration, tmp_path) -> N
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads((tmp_path / "result" / "result.json").read_text())["culprit"] == demo.culprit
     log = (tmp_path / "result" / "bisect.log").read_text().splitlines()
-    assert log[1] == f"building syzkaller on {syzkaller_pair.REVISION}"
+    begins = next(n for n, line in enumerate(log) if line.startswith("bisecting cause commit"))
+    assert log[begins + 1] == f"building syzkaller on {syzkaller_pair.REVISION}"

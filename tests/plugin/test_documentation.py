@@ -122,7 +122,8 @@ def test_options_that_it_names_exist(page: pages.Page) -> None:
 @every_text
 def test_comment_lines_that_it_names_exist(page: pages.Page) -> None:
     keys = {field.name for field in dataclasses.fields(needs.Needs)}
-    assert set(re.findall(r"(?<![\w.-])kbisect-([a-z]+)(?:\[\w+\])?:", page.text)) <= keys
+    named = re.findall(r"(?<![\w.-])kbisect-([a-z-]+)(?:\[\w+\])?:", page.text)
+    assert {name.replace("-", "_") for name in named} <= keys
 
 
 @every_text
@@ -180,7 +181,7 @@ def test_every_keyword_of_the_marker_is_in_the_reference() -> None:
     fields = {field.name for field in dataclasses.fields(needs.Needs)}
     assert first(table("reproducers", "Marker")) == fields
     lines = {
-        re.split(r"\W", name.removeprefix("kbisect-"))[0]
+        re.split(r"\W", name.removeprefix("kbisect-").replace("-", "_"))[0]
         for name in first(table("reproducers", "Comment lines"))
     }
     assert lines == fields - {"configs"}
@@ -268,7 +269,7 @@ def test_every_public_name_and_member_is_in_the_reference() -> None:
     assert set(rows) == set(pytest_kbisect.__all__)
     for name, cells in rows.items():
         thing = getattr(pytest_kbisect, name)
-        if not isinstance(thing, type) or name in {"ExitCode", "Compile", "AnswerKind"}:
+        if not isinstance(thing, type) or name in {"ExitCode", "Compile", "AnswerKind", "Stage"}:
             continue
         words = pages.quoted(cells[1])
         if name == "Guest":
@@ -366,7 +367,8 @@ def test_ci_examples_fit_their_schemas(schema: str, tmp_path: Path) -> None:
 def test_ci_examples_do_what_they_say() -> None:
     from ruamel.yaml import YAML
 
-    gitlab, github = (YAML(typ="safe").load(block.text) for block in pages.blocks("yaml"))
+    examples = [block for block in pages.blocks("yaml") if block.mark.startswith("schema: ")]
+    gitlab, github = (YAML(typ="safe").load(block.text) for block in examples)
     for job in ("reproducers", "bisect"):
         assert gitlab[job]["extends"] in gitlab
         report = gitlab[job]["artifacts"]["reports"]["junit"]
@@ -384,6 +386,30 @@ def test_ci_examples_do_what_they_say() -> None:
     assert [step["with"]["path"] for step in steps if "cache" in step.get("uses", "")] == [
         github["env"]["KBISECT_CACHE"].rpartition("/")[2]
     ]
+
+
+def test_cluster_examples_name_what_exists() -> None:
+    """Those that nobody has tried: their syntax, and the names in them that are ours."""
+    from ruamel.yaml import YAML
+
+    from pytest_kbisect.farm.clusters import WORKER_CLASS
+
+    (slurm,) = [block.text for block in pages.blocks("python") if block.mark == "checked: python"]
+    calls = [node for node in ast.walk(ast.parse(slurm)) if isinstance(node, ast.Call)]
+    (cluster,) = [call for call in calls if getattr(call.func, "id", "") == "SLURMCluster"]
+    given = {keyword.arg: keyword.value for keyword in cluster.keywords}
+    assert WORKER_CLASS in ast.literal_eval(given["worker_extra_args"])
+    examples = {block.mark: YAML(typ="safe").load(block.text) for block in pages.blocks("yaml")}
+    kubernetes = examples["checked: kubernetes"]
+    assert kubernetes["kind"] == "DaskCluster"
+    (worker,) = kubernetes["spec"]["worker"]["spec"]["containers"]
+    assert WORKER_CLASS in worker["args"]
+    assert {variable["name"] for variable in worker["env"]} == {"KBISECT_CACHE"}
+    tls = examples["checked: dask"]["distributed"]["comm"]["tls"]
+    assert tls.keys() == {"ca-file", "scheduler", "worker", "client"}
+    module, _, name = WORKER_CLASS.rpartition(".")
+    pytest.importorskip("distributed")
+    assert hasattr(importlib.import_module(module), name)
 
 
 def test_the_ini_example_is_read(pytester: pytest.Pytester) -> None:

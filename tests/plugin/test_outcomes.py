@@ -50,7 +50,7 @@ CONFTEST = """
 
     class Session:
         def console_folder(self, name): return __import__("pathlib").Path(name)
-        def guest(self, kernel, needs, name): return contextlib.nullcontext(Guest())
+        def guest(self, kernel, needs, name, **_): return contextlib.nullcontext(Guest())
         def watch(self, guest, kernel): return None
 
     @pytest.fixture
@@ -73,10 +73,10 @@ CONFTEST = """
         ("pass", "/at-once", Outcome.CRASHED, "BUG: in umount"),
         ("pass", "/later", Outcome.CRASHED, "BUG: in umount"),
         ("pass", "/busy", Outcome.INFRA_FAILED, "busy"),
-        ("pass", "/stuck", Outcome.CRASHED, "test failed: 'umount' still ran after 30 s"),
+        ("pass", "/stuck", Outcome.FAILED, "test failed: 'umount' still ran after NUM s"),
         ("pass", "/well", Outcome.OK, ""),
-        ("assert 1 == 2", "/busy", Outcome.CRASHED, "test failed: assert 1 == 2"),
-        ("assert 1 == 2", "/well", Outcome.CRASHED, "test failed: assert 1 == 2"),
+        ("assert 1 == 2", "/busy", Outcome.FAILED, "test failed: assert NUM == NUM"),
+        ("assert 1 == 2", "/well", Outcome.FAILED, "test failed: assert NUM == NUM"),
         ("vm.run('umount /at-once')", "/well", Outcome.CRASHED, "BUG: in umount"),
     ],
 )
@@ -102,7 +102,7 @@ def test_a_crash_while_a_fixture_cleans_up_is_the_runs(
     ("name", "text", "outcome"),
     [
         ("slow.sh", "sleep 20", Outcome.INFRA_FAILED),
-        ("test_slow.py", "def test_it(vm): vm.run('sleep 20')", Outcome.CRASHED),
+        ("test_slow.py", "def test_it(vm): vm.run('sleep 20')", Outcome.FAILED),
     ],
 )
 def test_what_a_plugin_fails_in_a_shell_reproducer_is_no_crash(
@@ -119,7 +119,7 @@ def test_what_a_plugin_fails_in_a_shell_reproducer_is_no_crash(
     pytester.runpytest(name, "--kbisect-runs", "1", "--junitxml", str(xml))
     (run,) = read(xml, "c0ffee", runs=1, per_run=1, seconds=1.0).runs
     assert run.outcome is outcome
-    assert "Timeout (>12.0s) from pytest-timeout." in run.title
+    assert "Timeout (>12.0s) from pytest-timeout." in (run.said or run.title)
 
 
 CONSOLE = """
@@ -170,7 +170,7 @@ CONSOLE = """
     class Session:
         folder = Path("consoles")
         def console_folder(self, name): return self.folder
-        def guest(self, kernel, needs, name):
+        def guest(self, kernel, needs, name, **_):
             self.folder.mkdir(exist_ok=True)
             return contextlib.nullcontext(Guest(self.folder / "console.log"))
         def watch(self, guest, kernel): return None
@@ -252,10 +252,10 @@ def test_a_panic_ends_a_run_and_the_setting_that_made_it_one_is_told(pytester, s
 @pytest.mark.parametrize(
     ("end", "more"),
     [
-        ("assert 1 == 2", ["test failed: assert 1 == 2"]),
+        ("assert 1 == 2", ["test failed: assert NUM == NUM"]),
         (
             "raise CommandTimeoutError('it still ran after 30 s')",
-            ["test failed: it still ran after 30 s"],
+            ["test failed: it still ran after NUM s"],
         ),
         ("pytest.skip('no')", []),
         ("pass", []),

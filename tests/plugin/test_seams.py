@@ -40,6 +40,20 @@ def install(place: Place, name: str) -> str:
 
 
 @pytest.mark.bisection
+def test_a_symptom(tmp_path) -> None:
+    place = Place(tmp_path)
+    module = install(place, "output_symptom.py")
+    (place.path / "crash.sh").write_text("# kbisect-bad-when: output slow: [0-9]+\n")
+    place.grow(1, "before")
+    culprit = place.play("The culprit", "print slow: 118 ms")
+    place.grow(1, "after")
+    done = place.bisect("-p", module, PYTHONPATH=str(place.path))
+    assert done.code == ExitCode.FOUND, done.out + done.err
+    told = place.result()
+    assert (told["culprit"], told["symptom"], told["crash"]) == (culprit, "output", "output: /slow: [0-9]+/")
+
+
+@pytest.mark.bisection
 def test_a_strategy(place) -> None:
     module = install(place, "oldest_first.py")
     words = ("-p", module, "--kbisect-strategy=oldest-first", "--kbisect-runs=2")

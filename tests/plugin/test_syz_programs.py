@@ -505,7 +505,8 @@ def test_a_bisection_with_a_syz_program(place: Place) -> None:
     assert done.code == ExitCode.FOUND, done.out + done.err
     assert place.result()["culprit"] == culprit
     log = (place.path / "result" / "bisect.log").read_text().splitlines()
-    assert log[1] == f"building syzkaller on {syzkaller_pair.REVISION}"
+    begins = next(n for n, line in enumerate(log) if line.startswith("bisecting cause commit"))
+    assert log[begins + 1] == f"building syzkaller on {syzkaller_pair.REVISION}"
     assert set(place.journal()[0]["tools"]) == {"syz-execprog", "syz-executor"}
     assert [path.name for path in (place.path / "result" / "repro").iterdir()] == ["crash.syz"]
     initramfs = (place.path / "result" / "repeat" / "initramfs.cpio").read_bytes()

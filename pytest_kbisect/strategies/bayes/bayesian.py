@@ -101,7 +101,7 @@ class Bayes(Strategy):
             )
         if machine_fails([evidence.counts(i) for i in evidence.tried]):
             return self._unsure(state, "most runs fail because of the test machine, not the kernel: ")
-        answer = self._sure(state)
+        answer = self._sure(state, evidence)
         choice = best(state)
         if choice is None:
             return answer or self._unsure(state)
@@ -115,9 +115,11 @@ class Bayes(Strategy):
         if isinstance(first, Answer):
             return first
         if first is not None and not evidence.counts(evidence.reported).matching:
-            return Answer(AnswerKind.UNTESTABLE, reason="stopped before the crash was seen")
+            return Answer(
+                AnswerKind.UNTESTABLE, reason=f"stopped before the {evidence.wording.noun} was seen"
+            )
         state = self._inference.state(evidence)
-        return self._sure(state) or self._unsure(state, "stopped early: ")
+        return self._sure(state, evidence) or self._unsure(state, "stopped early: ")
 
     def batch(
         self, evidence: Evidence, count: int, running: Sequence[int] = ()
@@ -222,14 +224,16 @@ class Bayes(Strategy):
             least = max(self.guess.width, FIRST_CRASHES, 0 if counts.matching else counts.total)
             runs = min(least, FIRST_RUNS - counts.total)
             so_far = f" ({counts.matching} of {counts.total} runs so far)" if counts.total else ""
-            return Experiment(end, runs, reason=f"how often does the {name} crash?{so_far}")
+            return Experiment(
+                end, runs, reason=f"how often does the {name} {evidence.wording.plain}?{so_far}"
+            )
         if counts.matching:
             return None
         if not counts.informative:
             return no_result(evidence, end, name)
         return Answer(
             AnswerKind.NOT_REPRODUCED,
-            reason=f"0 of {counts.total} runs crashed on the {name}: nothing to bisect",
+            reason=f"0 of {counts.total} runs {evidence.wording.had} on the {name}: nothing to bisect",
         )
 
     def _pays(self, choice: Choice, answer: Answer, posterior: Posterior, spent: float) -> bool:
@@ -245,15 +249,16 @@ class Bayes(Strategy):
         saved = doubt * choice.rate / max(posterior.unknown, 1e-9)  # wrong answers avoided per second
         return saved * (1 + WRONG) * spent > 1
 
-    def _sure(self, state: State) -> Answer | None:
+    def _sure(self, state: State, evidence: Evidence) -> Answer | None:
+        has = evidence.wording.has
         posterior = state.posterior
         if posterior.outside >= self.confidence and self.fix:
             return Answer(
-                AnswerKind.NOT_FIXED, confidence=posterior.outside, reason="the bad end still crashes"
+                AnswerKind.NOT_FIXED, confidence=posterior.outside, reason=f"the bad end still {has}"
             )
         if posterior.outside >= self.confidence:
             return Answer(
-                AnswerKind.BAD_AT_GOOD_END, confidence=posterior.outside, reason="the good end crashes too"
+                AnswerKind.BAD_AT_GOOD_END, confidence=posterior.outside, reason=f"the good end {has} too"
             )
         k = int(np.argmax(posterior.each))
         if posterior.each[k] < self.confidence:

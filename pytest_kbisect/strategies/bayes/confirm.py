@@ -58,6 +58,11 @@ class Confirmation:
         parents = tuple(p for p in parents if p not in evidence.never)  # those never had a bug to fix
         self._claims = ((culprit, not fix), *((p, fix) for p in parents))
 
+    @property
+    def parents(self) -> tuple[int, ...]:
+        """The commits that must not crash (of a fix: that must)."""
+        return tuple(commit for commit, _ in self._claims[1:])
+
     def odds(self) -> tuple[OwnOdds, ...]:
         """The own odds of the culprit, then those of its parents."""
         return tuple(OwnOdds(i, crash, self._probability(i, should_crash=crash)) for i, crash in self._claims)
