@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_kbisect.evidence.failure import failure_of
 from pytest_kbisect.evidence import journal
+from pytest_kbisect.evidence.failure import failure_of
 from pytest_kbisect.evidence.outcome import Outcome, Report, Run
 from pytest_kbisect.evidence.reference import Match, Reference
 from pytest_kbisect.evidence.related import match_crashes
