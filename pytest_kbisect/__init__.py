@@ -25,14 +25,18 @@ if TYPE_CHECKING:
         InfraError,
         KbisectError,
         KernelCrash,
+        PatchError,
         SilentRun,
         SymptomShown,
         UsageError,
     )
+    from pytest_kbisect.evidence.by_kernel import Evidence
+    from pytest_kbisect.evidence.run_counts import RunCounts
     from pytest_kbisect.fixtures import Compile
     from pytest_kbisect.guest.console import Console
     from pytest_kbisect.guest.ssh import CommandResult, CommandTimeoutError
     from pytest_kbisect.guest.vm import Guest
+    from pytest_kbisect.history.candidates import GOOD_END, History
     from pytest_kbisect.kernel.image import KernelImage
     from pytest_kbisect.reproducer_kinds import GuestProgram, ReproducerKind
     from pytest_kbisect.strategies.strategy import (
@@ -59,6 +63,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CALL_TRACE",
+    "GOOD_END",
     "LOST_CONNECTION",
     "NO_OUTPUT",
     "RIP",
@@ -78,12 +83,14 @@ __all__ = [
     "ConsoleReader",
     "CrashFormat",
     "CrashReport",
+    "Evidence",
     "Executor",
     "ExitCode",
     "Experiment",
     "Guest",
     "GuestError",
     "GuestProgram",
+    "History",
     "HostError",
     "InfraError",
     "Judgement",
@@ -92,8 +99,10 @@ __all__ = [
     "KernelImage",
     "LocalExecutor",
     "Match",
+    "PatchError",
     "Problem",
     "ReproducerKind",
+    "RunCounts",
     "RunRecord",
     "RunningSession",
     "SessionCommand",
@@ -151,9 +160,13 @@ _HOMES = {
         "KernelCrash",
         "SilentRun",
         "SymptomShown",
+        "PatchError",
         "UsageError",
     ),
+    "evidence.by_kernel": ("Evidence",),
+    "evidence.run_counts": ("RunCounts",),
     "fixtures": ("Compile",),
+    "history.candidates": ("GOOD_END", "History"),
     "guest.console": ("Console",),
     "guest.ssh": ("CommandResult", "CommandTimeoutError"),
     "guest.vm": ("Guest",),

@@ -1,6 +1,6 @@
-"""`python3 -m pytest_kbisect VERB`: what a clone is started with. See `checkout`.
+"""`python3 -m pytest_kbisect VERB`: starts kbisect in a clone. See `checkout`.
 
-Old Pythons can read it, 2.7 too: it prints one line: they are too old.
+Old versions of Python, including 2.7, can parse this module. It then prints that they are too old.
 """
 
 import sys
@@ -9,7 +9,7 @@ _USAGE = 4
 
 
 def main(arguments):  # type: (list[str]) -> int
-    """Check Python's version, then hand over."""
+    """Check the version of Python, then call `checkout`."""
     if sys.version_info < (3, 11):
         version = ".".join(map(str, sys.version_info[:3]))
         sys.stderr.write(

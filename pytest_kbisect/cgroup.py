@@ -1,4 +1,4 @@
-"""What control groups leave to this process: CPUs and memory (cgroup v2, as containers and CI use it)."""
+"""CPUs and memory that control groups leave to this process (cgroup v2, as used by containers and CI)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MEMBERSHIP = Path("/proc/self/cgroup")
 
 
 def processors(root: Path = _ROOT, membership: Path = _MEMBERSHIP) -> int | None:
-    """CPUs that the quotas allow, at least 1; None where there is no quota."""
+    """The number of CPUs that the quotas allow, at least 1; None without a quota."""
     allowed = []
     for group in _groups(root, membership):
         try:
@@ -26,10 +26,10 @@ def processors(root: Path = _ROOT, membership: Path = _MEMBERSHIP) -> int | None
 
 
 def memory(root: Path = _ROOT, membership: Path = _MEMBERSHIP) -> int | None:
-    """Bytes that the limits leave; None where there is no limit.
+    """The number of bytes that the limits leave; None without a limit.
 
-    The page cache that the kernel would reclaim first (inactive_file) counts as left: a build fills it
-    up to any limit.
+    The page cache that the kernel would reclaim first (inactive_file) counts as free, because a build fills
+    it up to any limit.
     """
     left = []
     for group in _groups(root, membership):
@@ -45,10 +45,10 @@ def memory(root: Path = _ROOT, membership: Path = _MEMBERSHIP) -> int | None:
 
 
 def _groups(root: Path, membership: Path) -> Iterator[Path]:
-    """The folder of this process' group, and those above it, whose limits hold as well."""
+    """The folder of this process's group, and the folders above it, whose limits apply as well."""
     for line in membership.read_text().splitlines():
         hierarchy, _, path = line.partition("::")
-        if hierarchy == "0":  # others are of cgroup v1
+        if hierarchy == "0":  # the others are cgroup v1
             folder = root / path.lstrip("/")
             yield folder
             yield from (above for above in folder.parents if above.is_relative_to(root))

@@ -1,7 +1,7 @@
-"""`python3 -m pytest_kbisect VERB` in a clone: makes a virtual environment, then runs `kbisect VERB`.
+"""`python3 -m pytest_kbisect VERB` in a clone: creates a virtual environment, then runs `kbisect VERB`.
 
-Standard library only: this is the first thing to run on a machine that has Python and git and no more.
-`test` is the verb of the checkout itself: it installs what the tests need and runs them all.
+It uses only the standard library, because it is the first thing to run on a machine that has only Python and
+git. The verb `test` is implemented here: it installs the dependencies of the tests and runs all tests.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _KBISECT = ("-m", "pytest_kbisect.commands")
 _SETUP = (*_KBISECT, "setup", "--yes")
 
 _TEST_SOURCE = "KBISECT_TEST_SOURCE"
-"""A tarball or tree of Linux for the tests, in place of the distribution's kernel source."""
+"""A tarball or tree of Linux for the tests, instead of the distribution's kernel source."""
 
 _TESTS = {
     "quick tests": ("-q", "-n", "2", "-m", "not guest and not kernel and not bisection"),
@@ -31,18 +31,18 @@ _TESTS = {
     "tests on real kernels (the first one takes minutes to build; it is kept)": (
         "-v",
         "-m",
-        "guest or kernel",
+        "(guest or kernel) and not foreign",
         "--durations=20",
     ),
 }
 
 
 class _StopError(Exception):
-    """Why nothing more can be done, in one line."""
+    """Stops the command. The message is one line that states the reason."""
 
 
 def main(arguments: list[str]) -> int:
-    """Prepare `.venv`, then hand over."""
+    """Prepare `.venv`, then run the command in it."""
     if not (_ROOT / "pyproject.toml").exists():  # installed: nothing to prepare
         from pytest_kbisect.commands import main as kbisect
 
@@ -60,12 +60,19 @@ def _start(arguments: list[str]) -> int:
     verb = arguments[0] if arguments else ""
     if verb == "test":
         setup = _setup(os.environ.get(_TEST_SOURCE, ""))
-        print("kbisect: install what the tests need, then run ruff, mypy and pytest", flush=True)
+        print("kbisect: install the tests' dependencies, then run ruff, mypy and pytest", flush=True)
         return _test(_environment("dev"), setup, arguments[1:])
-    demo = verb == "demo" and not {"-h", "--help"}.intersection(arguments)
+    if not arguments or {"-h", "--help", "--version"}.intersection(arguments):
+        from pytest_kbisect.commands import main as kbisect  # needs no packages to print this
+
+        return kbisect(arguments)
+    demo = verb == "demo"
     if demo:
         setup = _setup(_given(arguments[1:]))
-        print("kbisect: install what the demo needs, make a history of Linux, bisect it in QEMU", flush=True)
+        print(
+            "kbisect: install the demo's dependencies, create a history of Linux, bisect it in QEMU",
+            flush=True,
+        )
     python = _environment("")
     if demo and (status := _run(python, *setup)):
         return status
@@ -73,7 +80,7 @@ def _start(arguments: list[str]) -> int:
 
 
 def _given(arguments: list[str]) -> str:
-    """The kernel source that the demo's arguments name; empty if they name none."""
+    """The kernel source that the arguments of the demo name, or ""."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--tarball", "--tree", dest="source", default="")
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
@@ -81,7 +88,7 @@ def _given(arguments: list[str]) -> str:
 
 
 def _setup(source: str) -> tuple[str, ...]:
-    """The arguments that install what is needed; the kernel source is, unless there is another one."""
+    """The arguments that install the host's dependencies, with a kernel source unless `source` is one."""
     if source and not Path(source).exists():
         raise _StopError(f"{source}: no such file or folder")
     return _SETUP if source else (*_SETUP, "--demo")
@@ -95,7 +102,7 @@ def _environment(extra: str) -> Path:
     if python.exists() and stamp.exists() and stamp.stat().st_mtime >= project.stat().st_mtime:
         return python
     if not (python.exists() and python.with_name("pip").exists()):
-        print(f"kbisect: making a virtual environment in {_VENV}", flush=True)
+        print(f"kbisect: creating a virtual environment in {_VENV}", flush=True)
         if not _can_make_environments():
             _install_venv()
         _quietly("Python's venv", [sys.executable, "-m", "venv", _VENV])
@@ -124,7 +131,7 @@ def _quietly(name: str, command: list[str | Path]) -> None:
 
 
 def _can_make_environments() -> bool:
-    # Debian ships venv without ensurepip, its own half, in a package of its own.
+    # Debian has ensurepip, which venv needs, in a separate package.
     probe = [sys.executable, "-c", "import ensurepip, venv"]
     return subprocess.run(probe, capture_output=True, check=False).returncode == 0
 
@@ -139,7 +146,9 @@ def _install_venv() -> None:
         )
     apt.run(["update"])
     if not apt.run(apt.install_words([package])):
-        raise _StopError(f"cannot install {package}, which {sys.executable} needs: apt-get's output is above")
+        raise _StopError(
+            f"cannot install {package}, which {sys.executable} needs: see apt-get's output above"
+        )
 
 
 def _run(python: Path, *words: str) -> int:
@@ -147,10 +156,10 @@ def _run(python: Path, *words: str) -> int:
 
 
 def _test(python: Path, setup: tuple[str, ...], arguments: list[str]) -> int:
-    """Lint, types, and every test; with arguments, pytest with these alone."""
+    """Run the linters, the type checker and all tests; with arguments, pytest only with these."""
     os.chdir(_ROOT)
     steps = [
-        ("installing what guests and builds need", setup),
+        ("installing the dependencies of guests and builds", setup),
         ("ruff", ("-m", "ruff", "check", ".")),
         ("ruff format", ("-m", "ruff", "format", "--check", ".")),
         ("mypy", ("-m", "mypy")),
@@ -165,5 +174,5 @@ def _test(python: Path, setup: tuple[str, ...], arguments: list[str]) -> int:
     if failed:
         print(f"kbisect: failed: {', '.join(failed)}", file=sys.stderr)
     else:
-        print(f"kbisect: all {len(steps)} steps have passed")
+        print(f"kbisect: all {len(steps)} steps passed")
     return bool(failed)

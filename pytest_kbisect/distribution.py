@@ -1,4 +1,4 @@
-"""Which distribution this host runs, and how its packages are installed."""
+"""The distribution of this host, and how to install its packages."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ _REPOSITORIES: Mapping[Family, tuple[frozenset[str], str]] = {
         f"{DEFAULT.qemu_packages['alpine']} is in the repository community: see /etc/apk/repositories",
     ),
 }
-"""Packages in repositories that a fresh installation may not have enabled, and what to do then."""
+"""Packages in repositories that may be disabled in a fresh installation, and how to enable these."""
 
-# ID and ID_LIKE of os-release(5). A derivative names the distribution it resembles most first: Rocky and
-# AlmaLinux say "rhel centos fedora", Leap "suse opensuse", Manjaro and EndeavourOS "arch".
+# ID and ID_LIKE of os-release(5). A derivative lists the distribution that it resembles most first: Rocky and
+# AlmaLinux have "rhel centos fedora", Leap has "suse opensuse", Manjaro and EndeavourOS have "arch".
 _FAMILIES: Mapping[str, Family] = {
     "debian": Family.DEBIAN,
     "ubuntu": Family.DEBIAN,
     "fedora": Family.FEDORA,
     "rhel": Family.RHEL,
     "centos": Family.RHEL,
-    "ol": Family.RHEL,  # Oracle Linux says ID_LIKE=fedora, and is a RHEL
+    "ol": Family.RHEL,  # Oracle Linux has ID_LIKE=fedora, but is a RHEL
     "arch": Family.ARCH,
     "suse": Family.SUSE,
     "opensuse": Family.SUSE,
@@ -68,7 +68,7 @@ _OS_RELEASE = (Path("/etc/os-release"), Path("/usr/lib/os-release"))
 def family(os_release: Sequence[Path] = _OS_RELEASE) -> Family | None:
     """The family of this host's distribution; None if it is unknown.
 
-    `os_release`: where to look; the first file that can be read counts, see os-release(5).
+    `os_release`: the files to read; the first readable one counts, see os-release(5).
     """
     for path in os_release:
         try:
@@ -82,11 +82,11 @@ def family(os_release: Sequence[Path] = _OS_RELEASE) -> Family | None:
 
 
 def install_command(packages: Iterable[str], of: Family) -> str:
-    """What to type, as root, to install these packages."""
+    """The command that installs these packages; it must be run as root."""
     return " ".join([_INSTALL[of], *packages])
 
 
 def repository_note(packages: Iterable[str], of: Family) -> str:
-    """Which of these packages are in a repository that may not be enabled; empty if none is."""
+    """A note on the packages that are in a repository that may be disabled; empty if none of these is."""
     affected, note = _REPOSITORIES.get(of, (frozenset[str](), ""))
     return note if affected.intersection(packages) else ""

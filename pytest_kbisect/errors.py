@@ -4,7 +4,8 @@ KbisectError                  3  base class; raised itself, it means a bug in th
 ├── UsageError                4  an option, file or argument cannot be used; nothing was changed
 ├── HostError                 4  the host lacks a tool, memory or disk space
 ├── BuildError                -  a commit does not build (a bisection skips it)
-│   └── ConfigError           4  a commit lacks requested configuration (a bisection skips it)
+│   ├── ConfigError           4  a commit lacks requested configuration (a bisection skips it)
+│   └── PatchError            4  a patch does not apply to a commit (a bisection skips it)
 ├── GuestError                -  a guest cannot be used
 │   ├── BootError             -  the kernel did not boot (no evidence for a bisection)
 │   ├── InfraError            -  the host failed: QEMU, ssh, disk
@@ -86,6 +87,15 @@ class ConfigError(BuildError):
     def __init__(self, message: str, *, symbols: tuple[str, ...] = (), log: str = "") -> None:
         super().__init__(message, log=log)
         self.symbols = symbols
+
+
+class PatchError(BuildError):
+    """A patch of the user's conflicts with a commit (`--kbisect-patch`).
+
+    In a bisection the commit is skipped, as for any BuildError; in an ordinary run this is a usage error.
+    """
+
+    exit_code = ExitCode.USAGE
 
 
 class GuestError(KbisectError):

@@ -1,4 +1,7 @@
-"""Entries that plugins return for a hook of hookspecs.py, checked. Imports nothing that a hook is about."""
+"""Collects and checks the entries that plugins return for a hook of hookspecs.py.
+
+This module imports none of the types that hooks return.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +18,22 @@ _Entry = TypeVar("_Entry")
 def entries(
     plugins: pluggy.PluginManager, hook: str, protocol: type[_Entry], **arguments: object
 ) -> tuple[_Entry, ...]:
-    """What all plugins return for a hook called with these arguments; the last registered one comes first.
+    """The entries that all plugins return for a hook with these arguments; last registered plugin first.
 
-    Raises UsageError for an entry that is no `protocol`: a frozen class, or a protocol that can be checked
-    at run time.
+    Raises UsageError for an entry that is not an instance of `protocol`, which is a frozen class or a
+    protocol that can be checked at run time.
     """
-    found = [entry for answer in getattr(plugins.hook, hook)(**arguments) for entry in answer]
+    found: list[_Entry] = []
+    for answer in getattr(plugins.hook, hook)(**arguments):
+        if not isinstance(answer, list | tuple):
+            raise UsageError(
+                f"the hook {hook} returned {answer!r}, which is no list: fix or remove that plugin"
+            )
+        found += answer
     for entry in found:
         if not isinstance(entry, protocol):
             raise UsageError(
-                f"the hook {hook} returned {entry!r}, which is no {protocol.__name__}"
+                f"the hook {hook} returned {entry!r}, which is not of type {protocol.__name__}"
                 f"{_lacks(entry, protocol)}: fix or remove that plugin"
             )
     return tuple(found)

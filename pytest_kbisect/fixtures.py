@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from pytest_kbisect import judging, options, properties
-from pytest_kbisect.errors import BootError, BuildError, ConfigError, UsageError
+from pytest_kbisect.errors import BootError, BuildError, ConfigError, PatchError, UsageError
 from pytest_kbisect.reproducers import needs_of, own_boot
 from pytest_kbisect.session.expectation import Expectation
 from pytest_kbisect.session.session_request import request_of
@@ -63,6 +63,7 @@ def kernel(
     if kbisect_configuration:
         record((properties.CONFIGURATION, kbisect_configuration))
     record((properties.COMMIT, kbisect_session.commit))
+    record((properties.HOST, kbisect_session.host))
     for title in needs_of(request.node).crash:
         record((properties.EXPECTED, title))
     try:
@@ -71,7 +72,7 @@ def kernel(
         if not isinstance(error, ConfigError) and (shown := judging.of_build(request.node, error)):
             raise shown from error
         bisecting = kbisect_session.bisecting
-        if isinstance(error, ConfigError) and (not bisecting or asked.strict):
+        if isinstance(error, ConfigError | PatchError) and (not bisecting or asked.strict):
             raise UsageError(str(error)) from None
         if not bisecting:
             raise
@@ -119,6 +120,8 @@ def vm(
     with _booted(request, kernel, kbisect_session) as guest:
         record((properties.BOOT_SECONDS, f"{guest.boot_seconds:.3f}"))
         record((properties.RESTORE_SECONDS, f"{guest.restore_seconds:.3f}"))
+        if kbisect_session.ran_on:
+            record((properties.MACHINE, kbisect_session.ran_on))
         record((properties.BOOT, "fresh" if guest.boot_number is None else str(guest.boot_number)))
         for report in guest.boot_reports:
             record((properties.BOOT_CRASH, report.title))
@@ -171,6 +174,7 @@ def program(request: pytest.FixtureRequest) -> Compile:
     folder = options.cache_folder(request.config) / "programs"
 
     def compile_(source: Path | str, *, name: str = "", flags: tuple[str, ...] = ()) -> Path:
-        return programs.compile_static(source, folder, name=name, flags=flags)
+        compiler = programs.compiler(options.architecture(request.config))
+        return programs.compile_static(source, folder, name=name, flags=flags, compiler=compiler)
 
     return compile_

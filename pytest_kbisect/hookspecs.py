@@ -26,8 +26,12 @@ if TYPE_CHECKING:
 # -- reproducers -------------------------------------------------------------------------------------------
 
 
-def pytest_kbisect_reproducer_kinds() -> Sequence[ReproducerKind]:  # type: ignore[empty-body]
-    """Kinds of reproducers: files that become tests. The first kind that has a file's suffix collects it."""
+def pytest_kbisect_reproducer_kinds(config: pytest.Config | None) -> Sequence[ReproducerKind]:  # type: ignore[empty-body]
+    """Kinds of reproducers: files that become tests. The first kind that has a file's suffix collects it.
+
+    `config` is None in commands that run outside pytest, such as `kbisect report`. An implementation may
+    leave it out.
+    """
 
 
 # -- symptoms ----------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
-"""What must be installed on the host, how to check that it is, and which package has it.
+"""The programs and files that the host needs, checks for them, and their packages.
 
-One table serves everybody: `kbisect setup` installs from it, and whoever is about to start a tool
-asks `require` for it, so that a missing one is a line with its package and not a traceback.
+There is one table for all uses. `kbisect setup` installs its packages. Code that starts a tool calls
+`require` first, so that a missing tool gives one line with its package instead of a traceback.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import subprocess
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pytest_kbisect import distribution
 from pytest_kbisect.arch import DEFAULT
@@ -21,11 +21,11 @@ from pytest_kbisect.distribution import Family
 from pytest_kbisect.errors import HostError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pytest_kbisect.arch import Architecture
 
-# dropbear and depmod live in /usr/sbin, which is not in everybody's PATH.
+# dropbear and depmod are in /usr/sbin, which is not in every user's PATH.
 _SEARCH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"))
 
 
@@ -33,7 +33,7 @@ _INCLUDE = (Path("/usr/local/include"), Path("/usr/include"))
 
 
 class Purpose(StrEnum):
-    """What a tool is for."""
+    """The purpose of a tool."""
 
     BUILD = "build kernels"
     GUEST = "run guests"
@@ -42,10 +42,10 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """Something the host must have. `packages` lacks the families that do not ship it.
+    """A program or file that the host needs. `packages` has no entry for families that do not ship it.
 
-    `optional`: things are only slower without it, so `require` is never asked for it. `elsewhere`: where to
-    get it on a distribution that has no package of it.
+    `optional`: bisections are only slower without it, so `require` is never called for it. `elsewhere`: where
+    to get it if the distribution has no package.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Tool:
 
 
 def find(program: str) -> str | None:
-    """The path of a program, also where root's programs live."""
+    """The path of a program. The folders of root's programs are searched, too."""
     return shutil.which(program, path=_SEARCH)
 
 
@@ -68,16 +68,16 @@ def _program(name: str) -> Callable[[], bool]:
 def _header(name: str) -> Callable[[], bool]:
     def present() -> bool:
         folders = [*map(Path, filter(None, os.environ.get("CPATH", "").split(os.pathsep))), *_INCLUDE]
-        # openssl keeps some of its headers in the multiarch folder, so a glob in addition to the plain name.
+        # openssl has some headers in the multiarch folder, so both the plain name and a glob are tried.
         return any((folder / name).exists() or any(folder.glob(f"*-linux-gnu/{name}")) for folder in folders)
 
     return present
 
 
 def static_busybox() -> str | None:
-    """The path of a busybox without an interpreter: the guest has no C library for a dynamic one.
+    """The path of a statically linked busybox. The guest has no C library for a dynamic one.
 
-    Alpine and openSUSE have one of another name next to the dynamic one.
+    Alpine and openSUSE have a static busybox with another name in addition to the dynamic one.
     """
     return next(filter(_is_static, filter(None, map(find, _BUSYBOXES))), None)
 
@@ -96,7 +96,7 @@ def _is_static(program: str) -> bool:
 
 
 def _full(name: str) -> Callable[[], bool]:
-    """Whether a program is there that is more than busybox's of that name."""
+    """A check whether a program exists and is not busybox's."""
 
     def present() -> bool:
         path = find(name)
@@ -105,9 +105,9 @@ def _full(name: str) -> Callable[[], bool]:
     return present
 
 
-def _static_libc() -> bool:
-    """Whether there is one: gcc answers with the bare name where it does not find the file."""
-    gcc = find("gcc")
+def _static_libc(compiler: str = "gcc") -> bool:
+    """Whether a static C library exists. gcc prints only the file name if it does not find the file."""
+    gcc = find(compiler)
     if gcc is None:
         return False
     answer = subprocess.run([gcc, "-print-file-name=libc.a"], capture_output=True, text=True, check=False)
@@ -115,9 +115,9 @@ def _static_libc() -> bool:
 
 
 def _packages(debian: str, **other: str) -> Mapping[Family, str]:
-    """Package names by family; what is not given is called as in Debian, "-" means there is none.
+    """Package names by family. The default is Debian's name; "-" means that there is no package.
 
-    RHEL has Fedora's names.
+    The default for RHEL is Fedora's name.
     """
     other.setdefault("rhel", other.get("fedora", debian))
     names = {member: other.pop(member.name.lower(), debian) for member in Family}
@@ -126,10 +126,10 @@ def _packages(debian: str, **other: str) -> Mapping[Family, str]:
 
 
 def source_tarball(folder: Path = Path("/usr/src")) -> Path | None:
-    """The newest kernel source that the distribution has installed; None if there is none.
+    """The newest kernel source tarball that the distribution has installed; None if there is none.
 
-    Debian and Ubuntu have packages linux-source-X.Y and linux-source-X.Y.Z. Both put a tarball into /usr/src;
-    Ubuntu's is a link into a folder of the same name, which holds the file.
+    Debian and Ubuntu have packages linux-source-X.Y and linux-source-X.Y.Z, which install a tarball in
+    /usr/src. Ubuntu's is a link to the file, which is in a folder of the same name.
     """
     found: dict[tuple[int, ...], Path] = {}
     for place in (folder, *folder.glob("linux-source-*/")):
@@ -169,7 +169,7 @@ TOOLS: tuple[Tool, ...] = (
     Tool("bc", Purpose.BUILD, _packages("bc"), _full("bc")),
     Tool("perl", Purpose.BUILD, _packages("perl"), _program("perl")),
     Tool("bash", Purpose.BUILD, _packages("bash"), _program("bash")),
-    # The kernel's scripts use options that busybox's programs of these names lack.
+    # The kernel's scripts use options that busybox's versions of these programs lack.
     Tool("env", Purpose.BUILD, _packages("coreutils"), _full("env")),
     Tool("find", Purpose.BUILD, _packages("findutils"), _full("find")),
     Tool("cmp", Purpose.BUILD, _packages("diffutils"), _full("cmp")),
@@ -246,7 +246,7 @@ TOOLS: tuple[Tool, ...] = (
     Tool(
         SOURCE,
         Purpose.DEMO,
-        # Both Debian and Ubuntu have this metapackage: it depends on the release's linux-source-X.Y.
+        # Debian and Ubuntu both have this metapackage, which depends on the release's linux-source-X.Y.
         {Family.DEBIAN: "linux-source"},
         lambda: source_tarball() is not None,
         elsewhere="https://kernel.org (linux-X.Y.tar.xz), then: kbisect demo --tarball FILE",
@@ -254,27 +254,56 @@ TOOLS: tuple[Tool, ...] = (
 )
 
 
+_OF_GUESTS: Final = frozenset({"libc.a", "linux/types.h", "busybox", "dropbear"})
+"""What guests of another architecture do not take from the host (see guest.user_space)."""
+
+
+def tools(architecture: Architecture = DEFAULT) -> tuple[Tool, ...]:
+    """The table for guests of an architecture."""
+    table = [_qemu(architecture) if tool.name == DEFAULT.qemu else tool for tool in TOOLS]
+    if architecture.is_native():
+        return tuple(table)
+    return (*(tool for tool in table if tool.name not in _OF_GUESTS), *_cross(architecture))
+
+
+def _cross(architecture: Architecture) -> Iterator[Tool]:
+    """What builds kernels and reproducers for another architecture; Debian's names of packages."""
+    gcc = f"{architecture.cross_prefix}gcc"
+    compiler, *libraries = architecture.cross_packages or (gcc,)
+    where = f"a cross compiler for {architecture.name}"
+    for name in ("gcc", "ld"):
+        program = f"{architecture.cross_prefix}{name}"
+        yield Tool(program, Purpose.BUILD, {Family.DEBIAN: compiler}, _program(program), elsewhere=where)
+    library = f"libc.a for {architecture.name}"
+    packages = {Family.DEBIAN: libraries[0]} if libraries else {}
+    yield Tool(library, Purpose.GUEST, packages, lambda: _static_libc(gcc), elsewhere=where)
+
+
 def missing(*purposes: Purpose, architecture: Architecture = DEFAULT) -> tuple[Tool, ...]:
-    """The tools of these purposes (of all, where none is given) that are not there."""
-    table = (_qemu(architecture) if tool.name == DEFAULT.qemu else tool for tool in TOOLS)
+    """The missing tools for these purposes (default: all purposes)."""
     return tuple(
-        tool for tool in table if tool.purpose in (purposes or tuple(Purpose)) and not tool.present()
+        tool
+        for tool in tools(architecture)
+        if tool.purpose in (purposes or tuple(Purpose)) and not tool.present()
     )
 
 
 def package_names(tools: Iterable[Tool], of: Family) -> list[str]:
-    """The packages that bring these tools, each once, in the table's order."""
+    """The packages of these tools, without duplicates, in the order of the table."""
     return list(dict.fromkeys(tool.packages[of] for tool in tools if of in tool.packages))
 
 
 def install_command(tools: Iterable[Tool], of: Family) -> str:
-    """What to type to install these tools; empty where no package brings them."""
+    """The command that installs these tools; empty if no package contains them."""
     packages = package_names(tools, of)
     return distribution.install_command(packages, of) if packages else ""
 
 
-def remedy(tools: Sequence[Tool]) -> str:
-    """How to install these tools here; where the distribution is not known, on each that is."""
+def remedy(tools: Sequence[Tool], architecture: Architecture = DEFAULT) -> str:
+    """How to install these tools on this host; for all known distributions if the host's is unknown.
+
+    `architecture` is that of the guests.
+    """
     here = distribution.family()
     if here is None:
         return "; ".join(
@@ -284,11 +313,12 @@ def remedy(tools: Sequence[Tool]) -> str:
     if here is Family.DEBIAN and command:
         demo = any(tool.purpose is Purpose.DEMO for tool in tools)
         command += f", or kbisect setup{' --demo' if demo else ''}"
+        command += "" if architecture.is_native() else f" --arch {architecture.name}"
     return "; ".join(filter(None, (command, *notes(tools, here))))
 
 
 def notes(tools: Iterable[Tool], here: Family) -> list[str]:
-    """What an install command for these tools does not say: other repositories, and other places."""
+    """Additions to the install command for these tools: other repositories, and tools without a package."""
     tools = [*tools]
     found = [distribution.repository_note(package_names(tools, here), here)]
     places: dict[str, list[str]] = {}
@@ -302,11 +332,11 @@ def notes(tools: Iterable[Tool], here: Family) -> list[str]:
 
 
 def version(program: str) -> str:
-    """What a program says its version is, "12.2.0" for example; empty if it is missing or does not say."""
+    """The version that a program prints, for example "12.2.0"; empty if it is missing or prints none."""
     path = find(program)
     if path is None:
         return ""
-    # busybox prints its version when it is asked nothing.
+    # busybox prints its version if it is called without arguments.
     done = subprocess.run(
         [path] if program == "busybox" else [path, "--version"],
         stdin=subprocess.DEVNULL,
@@ -320,15 +350,17 @@ def version(program: str) -> str:
 
 
 def require(*names: str) -> None:
-    """Raise HostError, with the packages, unless all these tools of the table are there."""
+    """Raise HostError with the missing packages unless all these tools of the table are installed."""
     table = {tool.name: tool for tool in TOOLS}
     require_tools(table[name] for name in names)
 
 
-def require_tools(tools: Iterable[Tool]) -> None:
-    """Raise HostError, with the packages, unless all these tools are there."""
+def require_tools(tools: Iterable[Tool], *, architecture: Architecture = DEFAULT) -> None:
+    """Raise HostError with the missing packages unless all these tools are installed."""
     absent = [tool for tool in tools if not tool.present()]
     if not absent:
         return
     verb = "is" if len(absent) == 1 else "are"
-    raise HostError(f"{', '.join(tool.name for tool in absent)} {verb} not installed: {remedy(absent)}")
+    raise HostError(
+        f"{', '.join(tool.name for tool in absent)} {verb} not installed: {remedy(absent, architecture)}"
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import select
 import shlex
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_kbisect import options
+from pytest_kbisect.guest.login import ssh_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,15 +24,17 @@ if TYPE_CHECKING:
 
 SHELL, GDB = "shell", "gdb"
 _POLL = 0.2
-"""Seconds between two looks at a guest that is being looked at."""
+"""Seconds between two checks whether the guest still runs, while waiting for Enter."""
 
 
 def check(config: pytest.Config) -> None:
-    """Raise UsageError where interactive access is asked for and there is no terminal."""
+    """Raise UsageError if interactive access is requested but there is no terminal."""
     wanted = [f"--kbisect-{name}" for name in (SHELL, GDB) if options.value(config, name)]
     if wanted and (getattr(config.option, "numprocesses", None) or hasattr(config, "workerinput")):
         raise pytest.UsageError(f"{wanted[0]} needs a terminal and cannot be combined with -n: remove -n")
     wanted += ["--pdb"] if options.debugs(config) else []
+    if options.value(config, "ask") and wanted == [f"--kbisect-{SHELL}"]:
+        return  # a guest of each kernel for the person who tests it
     if wanted and options.value(config, "range"):
         raise pytest.UsageError(
             f"{wanted[0]} is for one kernel: use --kbisect-commit instead of --kbisect-range"
@@ -40,7 +42,7 @@ def check(config: pytest.Config) -> None:
 
 
 def in_sight(error: BaseException, guest: Guest) -> BaseException:
-    """The same error, its traceback cut after the frame that has `vm`: there a debugger starts."""
+    """The same error, its traceback cut after the frame that has `vm`, so that a debugger starts there."""
     last, tb = None, error.__traceback__
     while tb is not None:
         if tb.tb_frame.f_locals.get("vm") is guest:
@@ -57,19 +59,19 @@ def _cut(tb: TracebackType) -> None:
 
 
 def _raised_beside(error: BaseException, vm: Guest) -> BaseException:
-    """The test is over and its frame gone: raise the error again from a frame of ours that has `vm`."""
+    """Raise the error again in a frame of ours that has `vm`: the frame of the finished test is gone."""
     try:
         _raise(error, vm)
-    except BaseException as again:  # noqa: BLE001 - it is handed back
+    except BaseException as again:  # noqa: BLE001 - it is returned
         return again
 
 
-def _raise(error: BaseException, vm: Guest) -> NoReturn:  # noqa: ARG001 - for the debugger's eyes
+def _raise(error: BaseException, vm: Guest) -> NoReturn:  # noqa: ARG001 - visible in the debugger
     raise error.with_traceback(None)
 
 
 def before_run(config: pytest.Config, guest: Guest, socket: Path) -> None:
-    """Let gdb in at `socket`, print gdb's line, and let the run begin when Enter is pressed."""
+    """Accept gdb at `socket`, print the gdb command, and start the run when Enter is pressed."""
     socket.unlink(missing_ok=True)
     guest.debug(socket)
     with _terminal(config) as say:
@@ -83,7 +85,7 @@ def before_run(config: pytest.Config, guest: Guest, socket: Path) -> None:
 def after_failure(
     config: pytest.Config, guest: Guest, report: pytest.CollectReport | pytest.TestReport
 ) -> None:
-    """Print what failed and how to get into the guest; wait for Enter or the guest's end."""
+    """Print the failure and how to log in to the guest. Wait for Enter or the end of the guest."""
     with _terminal(config) as say:
         say("")
         say(report.longreprtext)
@@ -105,30 +107,15 @@ def after_failure(
             say("kbisect: the guest has ended")
 
 
-def ssh_command(guest: Guest) -> list[str]:
-    """What to type to be root in the guest; the user's own ssh settings and keys play no part."""
-    image, port = guest.image, guest.ssh_port()
-    known = guest.directory / "known_hosts"
-    if image.disk is None:
-        key = base64.b64encode(image.host_key).decode()
-        known.write_text(f"[127.0.0.1]:{port} {image.host_key_type} {key}\n")
-    settings = [
-        *("IdentitiesOnly=yes", f"UserKnownHostsFile={known}", "GlobalKnownHostsFile=/dev/null"),
-        *(["StrictHostKeyChecking=accept-new"] if image.disk else []),
-    ]
-    words = [word for setting in settings for word in ("-o", setting)]
-    return ["ssh", "-F", "none", "-i", str(image.client_key), "-p", str(port), *words, "root@127.0.0.1"]
-
-
 def gdb_command(guest: Guest, socket: Path) -> str:
-    """What to type to debug the guest's kernel."""
+    """The command that debugs the guest's kernel."""
     vmlinux = guest.machine.kernel.with_name("vmlinux")  # in the same folder of the store
     return shlex.join(["gdb", str(vmlinux), "-ex", f"target remote {socket}"])
 
 
 @contextlib.contextmanager
 def _terminal(config: pytest.Config) -> Iterator[Callable[[str], None]]:
-    """Write to the terminal and read from it, past pytest's capture."""
+    """Write to the terminal and read from it, bypassing pytest's capture."""
     capture = config.pluginmanager.getplugin("capturemanager")
     if capture:
         capture.suspend(in_=True)
@@ -140,11 +127,11 @@ def _terminal(config: pytest.Config) -> Iterator[Callable[[str], None]]:
 
 
 def _wait(guest: Guest) -> None:
-    """Until a line, or the end, of standard input; or until the guest ends."""
+    """Wait for a line or the end of standard input, or for the end of the guest."""
     while guest.running():
         try:
             ready, _, _ = select.select([sys.stdin], [], [], _POLL)
-        except (OSError, ValueError):  # closed, or no file at all
+        except (OSError, ValueError):  # stdin is closed or not a file
             return
         if ready:
             sys.stdin.readline()

@@ -1,9 +1,10 @@
-"""File locks that filelock does not have: shared ones, and those that children inherit.
+"""File locks that filelock does not offer: shared locks, and locks that children inherit.
 
-The kernel lets go of a flock(2) when the last descriptor of its open file is closed. So a lock that is
-handed to make through `pass_fds` is held until the last compiler is gone, and one that QEMU inherits until
-that has ended, even where we are killed. filelock's descriptor is its own, its file is truncated by whoever
-waits (holders sign in ours), and it has no shared lock by flock. Where none of this matters filelock is used.
+The kernel releases a flock(2) when the last descriptor of the open file is closed. A lock that make gets
+through `pass_fds` is therefore held until the last compiler has ended, and a lock that QEMU inherits until
+QEMU has ended, even if we are killed. filelock does not expose its descriptor, a waiting process truncates
+the file (into which our holders write who they are), and it has no shared locks with flock. If none of this
+matters, filelock is used.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def _open(path: Path) -> int:
 
 
 def _is_current(fd: int, path: Path) -> bool:
-    """Whether the locked file still has that name: a lock on a file since removed locks nothing."""
+    """Whether the locked file still has that name. A lock on a removed file locks nothing."""
     try:
         there = path.stat()
     except FileNotFoundError:
@@ -34,7 +35,7 @@ def _is_current(fd: int, path: Path) -> bool:
 
 
 def take(path: Path, *, shared: bool = False, wait: bool = True) -> int | None:
-    """Lock `path` (made if need be) and return the descriptor that holds the lock; close it to let go.
+    """Lock `path`, created if needed. Returns the descriptor that holds the lock; close it to release.
 
     None if it is taken and `wait` is false.
     """
@@ -56,7 +57,7 @@ def take(path: Path, *, shared: bool = False, wait: bool = True) -> int | None:
 
 @contextlib.contextmanager
 def held(path: Path, *, shared: bool = False) -> Iterator[int]:
-    """Hold a lock for a block of code, waiting for it; yields its descriptor."""
+    """Wait for a lock and hold it for a block of code. Yields the descriptor."""
     fd = take(path, shared=shared)
     assert fd is not None
     try:

@@ -8,6 +8,8 @@ In `name.c` and `name.sh`, anywhere in the first 100 lines:
     kbisect-timeout: 20                    seconds a run may take
     kbisect-crash: WARNING in foo          the expected title (repeatable), or the subject of syzbot's
                                            mail; others do not count
+    kbisect-cmdline: slub_debug=P          arguments for the kernel's command line (repeatable)
+    kbisect-qemu: -device nvme,...         arguments for QEMU, quoted as in a shell (repeatable)
     kbisect-memory: 1024                   MiB
     kbisect-cpus: 4
     kbisect-runs: 20                       runs, where --kbisect-runs is not given
@@ -15,7 +17,8 @@ In `name.c` and `name.sh`, anywhere in the first 100 lines:
     kbisect-selftest: timers/posix_timers  a kselftest to run, in a shell file
 
 In Python the same words: @pytest.mark.kbisect(config=[...], configs={"kasan": [...]}, timeout=20,
-crash="WARNING in foo", memory=1024, cpus=4, runs=20, bad_when=["console link is down"]).
+crash="WARNING in foo", cmdline="slub_debug=P", qemu="-device edu", memory=1024, cpus=4, runs=20,
+bad_when=["console link is down"]).
 """
 
 from __future__ import annotations
@@ -35,6 +38,9 @@ _LINE = re.compile(r"\bkbisect-([a-z-]+)(?:\[([^\]]*)\])?:[ \t]*(.*?)[ \t]*(?:\*
 _HEADER_LINES = 100
 _AROUND_TITLE = re.compile(r"^(?:(?:[Rr][Ee]: ?)?\[(?:syzbot|[\w-]{1,40}\?)\] ?)+|\s\(\d{1,3}\)$")
 _NAME = re.compile(r"[A-Za-z0-9_.]+")
+_OF_KINDS = frozenset({"syzkaller-commit"})
+"""Lines that a kind of reproducer reads itself."""
+_ARGUMENTS = ("cmdline", "qemu")
 _NUMBERS: dict[str, Callable[[Any], float]] = {"timeout": float, "memory": int, "cpus": int, "runs": int}
 
 
@@ -49,6 +55,8 @@ class Needs:
     config: tuple[str, ...] = ()
     configs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     crash: tuple[str, ...] = ()
+    cmdline: tuple[str, ...] = ()
+    qemu: tuple[str, ...] = ()
     timeout: float | None = None
     memory: int | None = None
     cpus: int | None = None
@@ -64,6 +72,8 @@ def from_source(text: str, name: str) -> Needs:
         found = _LINE.search(line)
         if found:
             key, variant, value = found.groups()
+            if key in _OF_KINDS and variant is None:
+                continue
             needs = _with(needs, key, variant, value, f"{name}:{number}")
     return needs
 
@@ -81,18 +91,19 @@ def _with(needs: Needs, key: str, variant: str | None, value: str, where: str) -
     if key == "config":
         return replace(needs, config=(*needs.config, value))
     if key == "crash":
-        return replace(needs, crash=(*needs.crash, _plain_title(value)))
+        return replace(needs, crash=(*needs.crash, plain_title(value)))
     if key == "selftest":
         if not where.rpartition(":")[0].endswith(".sh"):
             raise UsageError(f"{where}: kbisect-selftest is for shell files only: write one (NAME.sh)")
         return replace(needs, selftest=value)
     if key == "bad-when":
         return replace(needs, bad_when=(*needs.bad_when, value))
+    if key in _ARGUMENTS:
+        return _with_arguments(needs, key, (value,))
     if key in _NUMBERS:
         return _with_number(needs, key, value, where)
-    raise UsageError(
-        f"{where}: unknown line kbisect-{key} (known: config, crash, bad-when, selftest, {', '.join(_NUMBERS)})"
-    )
+    known = ", ".join(("config", "crash", "bad-when", "selftest", *_ARGUMENTS, *_NUMBERS))
+    raise UsageError(f"{where}: unknown line kbisect-{key} (known: {known})")
 
 
 def from_markers(markers: Iterable[pytest.Mark], name: str) -> Needs:
@@ -118,19 +129,26 @@ def _marked(needs: Needs, key: str, value: Any, where: str) -> Needs:
         added = {_checked_name(variant, where): _lines(key, lines, where) for variant, lines in value.items()}
         return replace(needs, configs={**needs.configs, **added})
     if key == "crash":
-        return replace(needs, crash=tuple(map(_plain_title, _lines(key, value, where))))
+        return replace(needs, crash=tuple(map(plain_title, _lines(key, value, where))))
     if key == "bad_when":
         return replace(needs, bad_when=_lines(key, value, where))
     if key == "selftest" and isinstance(value, str):  # of a shell file, whose lines become a marker
         return replace(needs, selftest=value)
+    if key in _ARGUMENTS:
+        return _with_arguments(needs, key, _lines(key, value, where))
     if key in _NUMBERS:
         return _with_number(needs, key, value, where)
-    raise UsageError(
-        f"{where}: unknown keyword {key!r} (known: config, configs, crash, bad_when, {', '.join(_NUMBERS)})"
-    )
+    known = ", ".join(("config", "configs", "crash", "bad_when", *_ARGUMENTS, *_NUMBERS))
+    raise UsageError(f"{where}: unknown keyword {key!r} (known: {known})")
 
 
-def _plain_title(title: str) -> str:
+def _with_arguments(needs: Needs, key: str, texts: tuple[str, ...]) -> Needs:
+    """Arguments add up: those of a file's lines, and of a class's marker and a function's."""
+    changed: dict[str, Any] = {key: (*getattr(needs, key), *texts)}
+    return replace(needs, **changed)
+
+
+def plain_title(title: str) -> str:
     """A title without what syzbot's mails and pages put around it: "[syzbot] [fs?] WARNING in foo (2)"."""
     return _AROUND_TITLE.sub("", title.strip())
 

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import pytest
-
 from pytest_kbisect.arch import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import pytest
+
     from pytest_kbisect.arch import Architecture
-    from pytest_kbisect.kernel.rules import BuildRules
+    from pytest_kbisect.kernel.rules import BuildRules, CompilerName
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -25,8 +25,8 @@ _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 class Option:
     """`--kbisect-NAME` and the ini key `kbisect_NAME`.
 
-    `many` may be given several times; a `switch` has no value on the command line, and is true or false in
-    the ini file. `parse` raises ValueError for what cannot be used.
+    `many` may be given several times (in the ini file: a line each); a `switch` has no value on the command
+    line, and is true or false in the ini file. `parse` raises ValueError for what cannot be used.
     """
 
     name: str
@@ -36,6 +36,8 @@ class Option:
     parse: Callable[[str], Any] = str
     many: bool = False
     switch: bool = False
+    bare: str = ""
+    """The value of the option where it is given without one; "" if it must have one."""
 
     @property
     def flag(self) -> str:
@@ -77,10 +79,26 @@ def _fraction(text: str) -> float:
     return number
 
 
+def _cluster(text: str) -> str:
+    from pytest_kbisect.cluster_address import check
+
+    return check(text)
+
+
 def _truth(text: str) -> bool:
     if text.lower() not in ConfigParser.BOOLEAN_STATES:
         raise ValueError("must be true or false")
     return ConfigParser.BOOLEAN_STATES[text.lower()]
+
+
+def llvm(text: str) -> str:
+    """The suffix of LLVM's tools, with its dash; 1 for none; a folder ends with a slash."""
+    if text == "1" or text.endswith("/"):
+        return os.path.expanduser(text)
+    number = text.removeprefix("-")
+    if not number.isdigit() or int(number) < 10:
+        raise ValueError("must be a suffix (-19), or a folder that ends with a slash; before a path write =1")
+    return f"-{number}"
 
 
 def _one_of(*words: str) -> Callable[[str], Any]:
@@ -126,6 +144,44 @@ OPTIONS = (
         "build nothing; show the conclusion from a journal, a bisection log or a git bisect log",
         parse=path,
     ),
+    Option(
+        "known",
+        "LOG",
+        "verdicts that are known already: a git bisect log, a journal, or lines: good COMMIT 3 runs (repeatable)",
+        default=(),
+        parse=path,
+        many=True,
+    ),
+    Option(
+        "known-trust",
+        "P",
+        "probability that a known verdict is right: runs can outvote it",
+        default=0.9,
+        parse=_fraction,
+    ),
+    Option(
+        "paths",
+        "PATH",
+        "search the commits that touch this file or folder first; the others remain candidates (repeatable)",
+        default=(),
+        many=True,
+    ),
+    Option(
+        "first-parent",
+        "",
+        "search the first-parent line only: the answer may be a merge",
+        default=False,
+        parse=_truth,
+        switch=True,
+    ),
+    Option(
+        "into-merge",
+        "",
+        "with --kbisect-first-parent: if the answer is a merge, search the commits that it brought in, too",
+        default=False,
+        parse=_truth,
+        switch=True,
+    ),
     Option("kernel", "DIR", "git tree of Linux to build from; it is only read", parse=path),
     Option("commit", "REV", "the commit to build in an ordinary run", default="HEAD"),
     Option(
@@ -136,12 +192,70 @@ OPTIONS = (
         parse=path,
         many=True,
     ),
+    Option(
+        "patch",
+        "FILE",
+        "apply a patch to each commit before it is built: a mail as git am takes it, or a diff (repeatable)",
+        default=(),
+        parse=path,
+        many=True,
+    ),
     Option("arch", "NAME", "architecture of kernels and guests", default=DEFAULT.name),
+    Option(
+        "cc",
+        "PROGRAM",
+        "compiler of kernels: gcc-11, clang-19, a path (default: the newest gcc that builds all of the range)",
+    ),
+    Option(
+        "llvm",
+        "SUFFIX",
+        "build with LLVM's compiler and tools: those with this suffix (-19), or without one",
+        parse=llvm,
+        bare="1",
+    ),
+    Option(
+        "no-remedies",
+        "",
+        "build old commits as they are, without the small changes that make them build and boot with new tools",
+        default=False,
+        parse=_truth,
+        switch=True,
+    ),
     Option(
         "image",
         "FILE",
         "disk image (raw or qcow2, only read) with the user space of guests (default: the host's busybox)",
         parse=path,
+    ),
+    Option(
+        "syzkaller",
+        "DIR",
+        "a built syzkaller, or a folder with its syz-execprog and syz-executor: it runs syz programs (*.syz)",
+        parse=path,
+    ),
+    Option(
+        "syzkaller-command",
+        "CMD",
+        "shell command that builds syzkaller; it runs in a worktree of --kbisect-syzkaller, at the commit that"
+        " the syz program names",
+    ),
+    Option(
+        "ask",
+        "",
+        "a person is the test: build each kernel, and ask at the terminal whether it shows the bug",
+        default=False,
+        parse=_truth,
+        switch=True,
+    ),
+    Option(
+        "deliver",
+        "CMD",
+        "with --kbisect-ask: a shell command that takes the kernel (KBISECT_IMAGE, ...) to the machine that runs it",
+    ),
+    Option(
+        "package",
+        "TARGET",
+        "with --kbisect-ask: make packages of each kernel, too: bindeb-pkg, binrpm-pkg, tarxz-pkg",
     ),
     Option("runs", "N", "runs of each reproducer", default=10, parse=_count),
     Option(
@@ -170,6 +284,20 @@ OPTIONS = (
     ),
     Option("memory", "MIB", "memory of a guest, unless the reproducer sets it", default=512, parse=_count),
     Option("cpus", "N", "processors of a guest, unless the reproducer sets them", default=2, parse=_count),
+    Option(
+        "cmdline",
+        "ARGS",
+        "arguments for the kernel's command line, besides those of the reproducer (repeatable)",
+        default=(),
+        many=True,
+    ),
+    Option(
+        "qemu",
+        "ARGS",
+        "arguments for QEMU, quoted as in a shell: devices, for example (repeatable)",
+        default=(),
+        many=True,
+    ),
     Option(
         "accel",
         "NAME",
@@ -233,8 +361,14 @@ OPTIONS = (
     Option(
         "executor",
         "NAME",
-        "where the sessions of a bisection run: local is this machine; plugins add others",
-        default="local",
+        "where the sessions of a bisection run: local is this machine, dask a cluster; plugins add others"
+        " (default: dask if a scheduler is named, else local)",
+    ),
+    Option(
+        "scheduler",
+        "ADDRESS",
+        "run sessions on a Dask cluster: tcp://HOST:PORT, tls://HOST:PORT, ssh:HOST,HOST or local:N",
+        parse=_cluster,
     ),
     Option(
         "shell",
@@ -275,14 +409,16 @@ def add(parser: pytest.Parser) -> None:
                 else f" (default: {option.default})"
             )
         kind_of: dict[str, Any] = {"action": "store_const", "const": "true"}
-        if not option.switch:
+        if option.bare:
+            kind_of = {"action": "store", "metavar": option.metavar, "nargs": "?", "const": option.bare}
+        elif not option.switch:
             kind_of = {"action": "append" if option.many else "store", "metavar": option.metavar}
         group.addoption(option.flag, dest=option.key, default=None, help=text.replace("%", "%%"), **kind_of)
         kind: Literal["linelist", "string"] = "linelist" if option.many else "string"
         parser.addini(option.key, f"as {option.flag}", type=kind, default=None)
     parser.addini(
         REPRODUCER_DIRS,
-        "folders whose files are reproducers: *.c, *.sh and what plugins add (default: repro, if any kbisect option is used)",
+        "folders whose files are reproducers: *.c, *.sh, *.syz and what plugins add (default: repro, if any kbisect option is used)",
         type="linelist",
         default=[],
     )
@@ -291,6 +427,13 @@ def add(parser: pytest.Parser) -> None:
 def default(name: str) -> Any:
     """The default of an option."""
     return _BY_NAME[name].default
+
+
+def _usage_error(message: str) -> Exception:
+    """Pytest's own; imported here, so that `kbisect --help` works without it."""
+    import pytest
+
+    return pytest.UsageError(message)
 
 
 def given(config: pytest.Config, name: str) -> bool:
@@ -303,19 +446,27 @@ def value(config: pytest.Config, name: str) -> Any:
     option = _BY_NAME[name]
     raw, source = config.getoption(option.key), option.flag
     folder = config.invocation_params.dir
-    if raw == "" and name != "range":  # an empty range is none: see no_range()
-        raise pytest.UsageError(f"{source}: '' cannot be used: give a value, or remove the option")
+    if raw == "" and name != "range":
+        return _parsed(option, raw, source, folder)  # which says so
     if raw is None:
         raw, source = config.getini(option.key), f"ini key {option.key}"
         folder = config.inipath.parent if config.inipath else folder
     if raw in (None, "", []):
         return option.default
+    if option.many:
+        return tuple(_parsed(option, one, source, folder) for one in raw)
+    return _parsed(option, raw, source, folder)
+
+
+def _parsed(option: Option, raw: str, source: str, folder: Path) -> Any:
+    """One value; a path is one from `folder`. Raises pytest.UsageError."""
+    if raw == "" and option.name != "range":  # an empty range is none: see no_range()
+        raise _usage_error(f"{source}: '' cannot be used: give a value, or remove the option")
     try:
-        parsed = [option.parse(str(text)) for text in (raw if option.many else [raw])]
+        parsed = option.parse(str(raw))
     except ValueError as error:
-        raise pytest.UsageError(f"{source}: {raw!r} cannot be used: {error}") from None
-    found = tuple(folder / one if isinstance(one, Path) else one for one in parsed)
-    return found if option.many else found[0]
+        raise _usage_error(f"{source}: {raw!r} cannot be used: {error}") from None
+    return folder / parsed if isinstance(parsed, Path) else parsed
 
 
 def no_range(config: pytest.Config) -> bool:
@@ -356,10 +507,33 @@ def architecture(config: pytest.Config) -> Architecture:
 
 
 def build_rules(config: pytest.Config) -> BuildRules:
-    """What holds for each build, of a session's kernel or anything else."""
+    """What holds for each build, of a session's kernel or anything else; compiler_choice says with what."""
+    """What holds for each build, of a session's kernel or anything else.
+
+    Raises UsageError for a patch that cannot be read.
+    """
+    from pytest_kbisect.kernel import patches
     from pytest_kbisect.kernel.rules import BuildRules
 
-    return BuildRules(value(config, "store-size") << 30, full=value(config, "full-build"))
+    return BuildRules(
+        value(config, "store-size") << 30,
+        full=value(config, "full-build"),
+        patches=tuple(patch for path in value(config, "patch") for patch in patches.read(path)),
+    )
+
+
+def compiler(config: pytest.Config) -> CompilerName:
+    """The compiler that the user names; empty where kbisect chooses. Raises UsageError for two."""
+    from pytest_kbisect.kernel.rules import CompilerName
+
+    cc, llvm = value(config, "cc") or "", value(config, "llvm") or ""
+    if cc and llvm:
+        if given(config, "cc") == given(config, "llvm"):
+            raise _usage_error("--kbisect-cc and --kbisect-llvm both choose the compiler: remove one")
+        cc, llvm = (cc, "") if given(config, "cc") else ("", llvm)
+    if os.sep in cc:  # builds run elsewhere
+        cc = str(config.invocation_params.dir / path(cc))
+    return CompilerName(cc, llvm)
 
 
 def cache_folder(config: pytest.Config) -> Path:

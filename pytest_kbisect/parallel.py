@@ -1,57 +1,70 @@
-"""How many guests run side by side, and at how many commits of a bisection: processors and memory."""
+"""The number of parallel guests, and of commits tested in parallel, from processors and memory."""
 
 from __future__ import annotations
 
+import functools
 import os
+import platform
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from pytest_kbisect import cgroup
 from pytest_kbisect.errors import HostError
 
 GUEST_OVERHEAD = 128
-"""MiB that QEMU and its pytest worker need besides the guest's memory."""
+"""MiB that QEMU and its pytest worker need in addition to the guest's memory."""
 _RESERVE = 512
-"""MiB for the driver, for frozen guests, and for everybody else."""
+"""MiB for the driver, for snapshots, and for other processes."""
 GUESTS_EACH = 8
-"""Guests at a time that one commit's session can make use of: most commits are decided by a dozen runs."""
+"""One commit's session can use this many parallel guests: a dozen runs decide most commits."""
 MOST_AT_ONCE = 4
-"""Commits tested at a time: each further one says less, and needs a worktree and memory for a build."""
+"""Maximum number of commits tested at a time. Each further one is less informative, and needs a worktree and
+memory for a build."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """`count` guests at a time, and `why` no more, in words."""
+    """The number of parallel guests (`count`), and the reason for this number (`why`)."""
 
     count: int
     why: str
 
 
 def processors() -> int:
-    """Processors this process may use: those of its affinity, less where its control group has a quota."""
+    """The number of processors that this process may use, limited by its affinity and its control group."""
     allowed = len(os.sched_getaffinity(0))
     return min(allowed, cgroup.processors() or allowed)
 
 
-def workers(processors: int, available: int, memory: int) -> Workers:
-    """As many guests of `memory` MiB as there are processors, if `available` MiB are enough for them.
+@functools.cache
+def processor_model() -> str:
+    """The processor's model, as /proc/cpuinfo names it; the machine's kind where it names none."""
+    text = Path("/proc/cpuinfo").read_text("utf-8", "replace")
+    found = re.search(r"^(?:model name|Processor|cpu model|uarch)\s*:\s*(.+)$", text, re.MULTILINE)
+    return found[1].strip() if found else platform.machine()
 
-    A restored guest takes far less than its memory as a rule; it is counted in full, because a
-    reproducer may use all of it.
+
+def workers(processors: int, available: int, memory: int) -> Workers:
+    """One guest of `memory` MiB for each processor, if `available` MiB are enough.
+
+    A restored guest usually uses far less than its memory. It is counted in full, because a reproducer may
+    use all of it.
     """
     fitting = max(1, (available - _RESERVE) // (memory + GUEST_OVERHEAD))
     each = f"{memory} MiB each, {available} MiB free"
     if fitting < processors:
-        return Workers(fitting, f"memory is enough for no more ({each}; {processors} processors)")
-    return Workers(processors, f"one for each processor (memory is enough for {fitting}: {each})")
+        return Workers(fitting, f"limited by memory ({each}; {processors} processors)")
+    return Workers(processors, f"one per processor (memory is enough for {fitting}: {each})")
 
 
 def commits_at_once(guests: int) -> int:
-    """How many commits are tested at a time, where so many guests may run."""
+    """The number of commits to test at a time, if this many guests may run."""
     return max(1, min(guests // GUESTS_EACH, MOST_AT_ONCE))
 
 
 def require_memory(guest: int) -> None:
-    """Raise HostError where the host has no memory for one more guest of so many MiB."""
+    """Raise HostError if the host has no memory for one more guest of this many MiB."""
     from pytest_kbisect.kernel.host_limits import MIB, memory_available
 
     free = memory_available() // MIB

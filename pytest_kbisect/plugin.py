@@ -35,8 +35,9 @@ _ASKING = (
 """pytest's options that only print something and run no test."""
 
 _MARKER = (
-    "kbisect(config, configs, timeout, crash, memory, cpus, runs, bad_when): what a reproducer needs (kernel "
-    "configuration lines, named configurations, seconds, expected title, MiB, processors, runs, symptoms)"
+    "kbisect(config, configs, timeout, crash, cmdline, qemu, memory, cpus, runs, bad_when): what a reproducer "
+    "needs (kernel configuration lines, named configurations, seconds, expected title, kernel arguments, QEMU "
+    "arguments, MiB, processors, runs, symptoms)"
 )
 
 
@@ -51,8 +52,10 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_kbisect_reproducer_kinds() -> Sequence[ReproducerKind]:
-    return reproducer_kinds.BUILT_IN
+def pytest_kbisect_reproducer_kinds(config: pytest.Config | None) -> Sequence[ReproducerKind]:
+    from pytest_kbisect.syzkaller import syz_kind
+
+    return (*reproducer_kinds.BUILT_IN, syz_kind.of(config))
 
 
 @pytest.hookimpl(trylast=True)
@@ -85,10 +88,11 @@ def pytest_kbisect_strategies() -> list[StrategyKind]:
 
 
 @pytest.hookimpl
-def pytest_kbisect_executors() -> list[Executor]:
+def pytest_kbisect_executors(config: pytest.Config) -> list[Executor]:
     from pytest_kbisect.bisection.executor import LocalExecutor
+    from pytest_kbisect.farm.dask_executor import DaskExecutor
 
-    return [LocalExecutor()]
+    return [LocalExecutor(), DaskExecutor(config)]
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -109,8 +113,9 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
             "--kbisect-commit and --kbisect-range exclude each other: remove --kbisect-commit to bisect"
         )
     if not (options.value(config, "range") or options.value(config, "replay")):
-        if options.given(config, "fix") and not options.given(config, "range"):
-            raise pytest.UsageError("--kbisect-fix needs a range: add --kbisect-range A..B")
+        for name in ("fix", "ask"):
+            if options.given(config, name) and not options.given(config, "range"):
+                raise pytest.UsageError(f"--kbisect-{name} needs a range: add --kbisect-range A..B")
         return None
     _check_looking(config)
     from pytest_kbisect.bisection.driver import main
@@ -210,7 +215,9 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     tree = options.value(config, "kernel")
     if tree is None:
         return None
-    text = f"kbisect: kernel {tree} at {options.value(config, 'commit')}, {options.value(config, 'runs')} runs each"
+    runs = options.value(config, "runs")
+    each = "1 run" if runs == 1 else f"{runs} runs"
+    text = f"kbisect: kernel {tree} at {options.value(config, 'commit')}, {each} of each test"
     if chosen := config.stash.get(WORKERS, None):
         text += f"\nkbisect: guests: {chosen.count} at a time, {chosen.why}"
     return text

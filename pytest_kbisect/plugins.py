@@ -1,6 +1,6 @@
 """Plugins for commands that run outside pytest: `kbisect crash` and `kbisect report`.
 
-In pytest, pytest itself loads plugins. Here only those count that can add to this project: this project's
+Inside pytest, pytest itself loads plugins. Here only plugins that can extend this project are loaded: its
 own, installed ones whose distribution requires pytest-kbisect, and modules named in $PYTEST_PLUGINS.
 """
 
@@ -22,7 +22,7 @@ _REQUIREMENT = re.compile(r"[A-Za-z0-9._-]+")
 
 
 def load() -> pytest.PytestPluginManager:
-    """The plugins, registered. Raises UsageError for one that cannot be imported."""
+    """Load and register the plugins. Raises UsageError for one that cannot be imported."""
     import pytest
 
     from pytest_kbisect import hookspecs, plugin
@@ -41,7 +41,7 @@ def load() -> pytest.PytestPluginManager:
 
 
 def others() -> tuple[str, ...]:
-    """The modules of other plugins that count, each once."""
+    """The modules of the other plugins to load, without duplicates."""
     installed = (entry.module for entry in metadata.entry_points(group=_GROUP) if _adds_to_us(entry))
     named = (name.strip() for name in os.environ.get("PYTEST_PLUGINS", "").split(","))
     return tuple(dict.fromkeys([*installed, *filter(None, named)]))

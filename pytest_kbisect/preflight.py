@@ -1,8 +1,11 @@
-"""Checks before anything is built: does the selection compile, does the host have what it needs?"""
+"""Checks before the first build: whether the reproducers compile and the host has the needed tools."""
 
 from __future__ import annotations
 
 import json
+import os
+import sys
+import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,28 +18,39 @@ if TYPE_CHECKING:
 
 
 def check(session: Session, items: list[pytest.Item], *, compile_: bool) -> None:
-    """Tell the session what the selected tests ask of the kernel; see that they can be run at all.
+    """Pass the configuration that the selected tests need to the session, and check that the tests can run.
 
-    `compile_` is False where tests are only listed. Raises UsageError or HostError. For a bisection
-    that only asks (the session request names a file) the answer is written there.
+    `compile_` is False if tests are only listed. Raises UsageError or HostError. If the session request names
+    a file for the selection, the bisection only needs that: it is written to the file.
     """
     session.fragments = reproducers.fragments(items)
     answer = session.request.selection
     if not compile_ and not answer:
         return
     session.check_host()
+    notes = session.examine(map(reproducers.needs_of, _selected(items)))
+    if not (answer or session.bisecting):  # the bisection has said so once
+        for note in notes:
+            session.events.say_once(f"note: {note}")
     sources = {file.path: file.kind for item in items if (file := item.getparent(reproducers.ReproducerFile))}
-    for source, kind in sources.items():
-        reproducer_kinds.prepare(source, kind, session.cache)
+    programs = [
+        reproducer_kinds.prepare(source, kind, session.cache, session.architecture)
+        for source, kind in sources.items()
+    ]
     if compile_:
         for name in sorted({need for item in items if (need := reproducers.needs_of(item).selftest)}):
             session.selftest(name)
     if answer:
-        Path(answer).write_text(json.dumps(_selection(session, items)))
+        log = list(dict.fromkeys(line for program in programs for line in program.log))
+        Path(answer).write_text(json.dumps({**_selection(session, items), "log": log, "notes": notes}))
+
+
+def _selected(items: list[pytest.Item]) -> list[pytest.Item]:
+    return [item for item in items if reproducers.OWN_FIXTURE in getattr(item, "fixturenames", ())]
 
 
 def _selection(session: Session, items: list[pytest.Item]) -> dict[str, Any]:
-    selected = [item for item in items if reproducers.OWN_FIXTURE in getattr(item, "fixturenames", ())]
+    selected = _selected(items)
     needs = [reproducers.needs_of(item) for item in selected]
     return {
         "tests": [item.nodeid for item in selected],
@@ -49,4 +63,20 @@ def _selection(session: Session, items: list[pytest.Item]) -> dict[str, Any]:
         "selftests": sorted({need.selftest for need in needs if need.selftest}),
         "symptoms": sorted({symptom.kind for item in selected for symptom in reproducers.symptoms_of(item)}),
         "crash": sorted({title for need in needs for title in need.crash}),
+        "modules": _modules(),
+        "rootdir": str(session.rootdir),
+        "inifile": str(session.inifile or ""),
     }
+
+
+def _modules() -> list[str]:
+    """The files of Python modules that are loaded and not installed: test modules, conftest.py, plugins."""
+    libraries = {f"{prefix}/{name}" for prefix in (sys.prefix, sys.base_prefix) for name in ("lib", "lib64")}
+    own = {*sysconfig.get_paths().values(), *libraries, os.path.dirname(__file__)}
+    installed = tuple(f"{os.path.realpath(folder)}{os.sep}" for folder in own)
+    files = {str(getattr(module, "__file__", None) or "") for module in list(sys.modules.values())}
+    return sorted(
+        os.path.abspath(file)
+        for file in files
+        if file.endswith(".py") and os.path.isfile(file) and not os.path.realpath(file).startswith(installed)
+    )

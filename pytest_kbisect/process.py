@@ -1,8 +1,8 @@
-"""The one place that starts and kills programs: none of them outlives us.
+"""The only place that starts and kills programs. No program outlives us.
 
-A child gets its own process group and a parent-death signal, so that SIGINT, SIGTERM and even
-`kill -9` of any of our processes leave nothing running. A program that has children of its own
-(make) is started under a shell that passes the signal on to its group.
+A child gets its own process group and a parent-death signal, so that nothing keeps running after SIGINT,
+SIGTERM or even `kill -9` of one of our processes. A program with children of its own (make) is started by a
+shell that passes the signal on to its process group.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 _PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
 
-# The shell is the group's leader: TERM (also sent when our process dies) takes the group with it.
+# The shell is the leader of the group. TERM, which it also gets when our process dies, kills the whole group.
 _GROUP_LEADER = 'trap "kill -9 0" TERM; "$@" & wait $!'
 
 
 def die_with_parent(sig: signal.Signals = signal.SIGKILL) -> None:
-    """Have this process killed when its parent dies (xdist workers, per-commit sessions)."""
+    """Arrange that this process is killed when its parent dies (xdist workers, per-commit sessions)."""
     parent = os.getppid()
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(sig), 0, 0, 0)
     if os.getppid() != parent:  # the parent died before the signal was armed
@@ -49,15 +49,15 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Start a program that is killed when the calling *thread* ends.
 
-    So call it from a thread that lives as long as the child should (the parent-death signal is that of a
-    thread, see prctl(2)). `group`: the program starts others, and its process group is killed. Raises
-    HostError when the program is not there.
+    Call this from a thread that lives as long as the child should: the parent-death signal refers to a
+    thread, see prctl(2). `group`: the program starts other programs, so its process group is killed. Raises
+    HostError if the program is not installed.
     """
     argv = [str(word) for word in command]
     if shutil.which(argv[0], path=(os.environ if env is None else env).get("PATH")) is None:
         raise HostError(f"cannot start {argv[0]}: not installed (run: kbisect setup)")
     if group:
-        # Under nohup SIGHUP is ignored, make inherits that, and could no longer be stopped in order.
+        # nohup ignores SIGHUP. make would inherit that, and could then not be stopped cleanly.
         leader = ["env", "--default-signal=HUP", "setpriv", "--pdeathsig", "TERM", "--"]
         argv = [*leader, "sh", "-c", _GROUP_LEADER, "sh", *argv]
     else:
@@ -80,7 +80,7 @@ def start(
 
 
 def kill(child: subprocess.Popen[bytes]) -> None:
-    """End a child and its group now, and reap it."""
+    """Kill a child and its group, and reap it."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
@@ -95,10 +95,10 @@ def run(
     timeout: float | None = None,
     check: bool = True,
 ) -> bytes:
-    """Run a short program and return what it printed (stdout and stderr together).
+    """Run a short program and return its output (stdout and stderr together).
 
-    Raises HostError if it is missing, subprocess.CalledProcessError (with .output) if it fails and
-    `check`, subprocess.TimeoutExpired after `timeout` seconds.
+    Raises HostError if the program is missing, subprocess.CalledProcessError (with .output) if it fails and
+    `check` is true, and subprocess.TimeoutExpired after `timeout` seconds.
     """
     child = start(
         command,
@@ -110,7 +110,7 @@ def run(
     try:
         output, _ = child.communicate(stdin, timeout)
     except subprocess.TimeoutExpired as error:
-        error.cmd = [str(word) for word in command]  # without what start() has put before it
+        error.cmd = [str(word) for word in command]  # without the words that start() puts before it
         raise
     finally:
         if child.returncode is None:
@@ -123,17 +123,17 @@ def run(
 
 
 def tail(text: bytes | str, lines: int = 30) -> str:
-    """The last lines of some output as text, for an error message."""
+    """The last lines of an output as text, for error messages."""
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")
     return "\n".join(text.replace("\r", "").rstrip("\n").split("\n")[-lines:])
 
 
 def bytecode(folder: Path) -> dict[str, str]:
-    """The environment in which Pythons of ours keep their bytecode, where this one keeps none.
+    """Environment variables that make our Python processes store bytecode if this one must not.
 
-    Images of containers set PYTHONDONTWRITEBYTECODE; every session would compile all modules anew,
-    a second each time. Nothing is written next to anybody's sources: `folder` takes it.
+    Container images set PYTHONDONTWRITEBYTECODE. Every session would then compile all modules again, which
+    takes a second each time. The bytecode is stored in `folder`, not next to the sources.
     """
     if not sys.dont_write_bytecode:
         return {}

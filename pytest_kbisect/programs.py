@@ -6,12 +6,17 @@ import hashlib
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_kbisect import process
-from pytest_kbisect.errors import UsageError
+from pytest_kbisect.errors import HostError, UsageError
+
+if TYPE_CHECKING:
+    from pytest_kbisect.arch import Architecture
 
 # syzbot's reproducers are written for -w -fpermissive compilers: warnings are not ours to judge.
 _FLAGS = ("-std=gnu11", "-O2", "-static", "-pthread", "-w")
@@ -19,7 +24,21 @@ _FLAGS = ("-std=gnu11", "-O2", "-static", "-pthread", "-w")
 _INCLUDED = re.compile(rb"#[ \t]*include\b[ \t]*(?:<([^>\n]*)>)?")
 
 
-def compile_static(source: Path | str, folder: Path, *, name: str = "", flags: tuple[str, ...] = ()) -> Path:
+def compiler(architecture: Architecture) -> str:
+    """The compiler of programs for guests. Raises HostError where it is missing."""
+    name = "gcc" if architecture.is_native() else f"{architecture.cross_prefix}gcc"
+    if shutil.which(name) is None:
+        packages = " ".join(architecture.cross_packages)
+        raise HostError(
+            f"{name} is not installed, and reproducers for {architecture.name} are compiled with it:"
+            f" apt-get install {packages}, or kbisect setup --arch {architecture.name}"
+        )
+    return name
+
+
+def compile_static(
+    source: Path | str, folder: Path, *, name: str = "", flags: tuple[str, ...] = (), compiler: str = "gcc"
+) -> Path:
     """The program made of a C source and what it includes: a path, or the text (then give it a `name`).
 
     Raises UsageError with the compiler's words where it does not compile.
@@ -34,7 +53,7 @@ def compile_static(source: Path | str, folder: Path, *, name: str = "", flags: t
         include = ["-I", str(folder_of_source)]
     else:
         text, origin, folder_of_source, include = source.encode(), name or "program", None, []
-    command = ["gcc", *_FLAGS, *include, *flags]
+    command = [compiler, *_FLAGS, *include, *flags]
     digest = hashlib.sha256("\0".join(command).encode() + b"\0" + text)
     # The compiler knows what is included, and takes 20 ms to say so: too much for each run of most sources.
     if any(flag.startswith(("-I", "-i")) for flag in flags) or _may_include(text, folder_of_source):

@@ -1,6 +1,7 @@
-"""The names of what a test tells in its JUnit `<properties>`.
+"""The names of the JUnit `<properties>` of a test.
 
-One place, because the writer (fixtures) and the reader (session_report) may be on different machines.
+They are in one place, because the writer (fixtures) and the reader (session_report) may be on different
+machines.
 """
 
 from __future__ import annotations
@@ -11,80 +12,86 @@ from typing import Final
 OUTCOME: Final = "kbisect.outcome"
 """One of ok, crashed, failed, silent, boot-failed, infra-failed, build-failed."""
 TITLE: Final = "kbisect.title"
-"""Of the failure that was looked for, else of the first; of a boot failure its reason."""
+"""The title of the failure that matches the reference, else of the first failure; the reason of a boot
+failure."""
 SYMPTOM: Final = "kbisect.symptom"
-"""The kind of symptom that this failure is, where it is no crash."""
+"""The kind of symptom that this failure is, unless it is a crash."""
 SAID: Final = "kbisect.said"
-"""What this run said, where the title leaves out what differs between runs."""
+"""What this run printed, if the title leaves out what differs between runs."""
 CLEARED: Final = "kbisect.cleared"
-"""A failure that the run would have shown and did not, by its title (repeated)."""
+"""The title of a failure that the run would have shown and did not (repeated)."""
 ALT_TITLE: Final = "kbisect.alt_title"
-"""Repeated: other titles under which the same crash may be known."""
+"""Another title under which the same crash may be known (repeated)."""
 CRASH_TYPE: Final = "kbisect.type"
 FRAME: Final = "kbisect.frame"
-"""The function the crash is told by."""
+"""The key frame: the function that the title of the crash names."""
 REPORT: Final = "kbisect.report"
 """One report of the run (repeated, in order), as JSON: `title`, `alt_titles`, `type`, `frame`, `text`,
 `symptom`, `said`."""
 WHOLE: Final = "kbisect.whole"
-"""Set where a run crashed and went on to its end: no report has ended or killed anything."""
+"""Set if a run crashed but continued to its end: no report has stopped the kernel or killed a task."""
 CUT_SHORT: Final = "kbisect.cut_short"
-"""The kernel's setting that turned a report into a panic (`panic_on_warn`)."""
+"""The kernel setting that turned a report into a panic (`panic_on_warn`)."""
 EXPECTED: Final = "kbisect.expected"
-"""A title the reproducer names (repeated)."""
+"""A crash title that the reproducer names (repeated)."""
 COMMIT: Final = "kbisect.commit"
 RUN: Final = "kbisect.run"
 """The number of the run, from 0."""
 SAME_KERNEL: Final = "kbisect.same_kernel"
-"""Set where nothing was run because a kernel of this signature had been tested."""
+"""Set if nothing was run because a kernel with this signature had already been tested."""
 BOOT_CRASH: Final = "kbisect.boot_crash"
-"""Title of a crash that was printed before the run began (repeated); it belongs to no run."""
+"""The title of a crash that was printed before the run began (repeated). It belongs to no run."""
 SIGNATURE: Final = "kbisect.signature"
 COMPILER: Final = "kbisect.compiler"
 CONFIGURATION: Final = "kbisect.configuration"
-"""The name of the configuration, where the reproducer names any."""
+"""The name of the configuration, if the reproducer names configurations."""
 BUILD_SECONDS: Final = "kbisect.build_seconds"
-"""What the build of this kernel took in this session; 0 where it came from the store."""
+"""The time that this session spent on building the kernel; 0 if the kernel came from the store."""
 CHECKOUT_SECONDS: Final = "kbisect.checkout_seconds"
 CONFIGURE_SECONDS: Final = "kbisect.configure_seconds"
 MAKE_SECONDS: Final = "kbisect.make_seconds"
-"""The three parts of that."""
+"""Checkout, configure and make are the three parts of the build time."""
 WAIT_SECONDS: Final = "kbisect.wait_seconds"
-"""Before a build, or instead of one: for another process that built this kernel, or held all slots."""
+"""The time spent waiting before or instead of a build: for another process that built this kernel or held all
+slots."""
 SAME_AS: Final = "kbisect.same_as"
-"""The commit whose kernel this one took, because nothing differs that was read for it."""
+"""The commit whose kernel this commit uses, because none of the files that were read for it differ."""
 CCACHE: Final = "kbisect.ccache"
-"""Of the build that was made: compilations that the compiler cache had, of all; `12/345`."""
+"""Compilations of this build that were in the compiler cache, and all compilations: `12/345`."""
 SOURCES: Final = "kbisect.sources"
-"""Path of the list of files that the build read, on the machine of the run."""
+"""The path of the list of files that the build read, on the machine of the run."""
 BEGAN: Final = "kbisect.began"
-"""When the run's guest was asked for, in seconds since the epoch."""
+"""The time at which the run requested its guest, in seconds since the epoch."""
 BOOT_SECONDS: Final = "kbisect.boot_seconds"
-"""What booting and freezing a guest took, where that was done for this run; else 0."""
+"""The time for booting a guest and taking its snapshot, if that was done for this run; else 0."""
 RESTORE_SECONDS: Final = "kbisect.restore_seconds"
-"""What restoring the frozen guest took until it ran commands; 0 where it was booted."""
+"""The time for restoring the snapshot until the guest ran commands; 0 if the guest was booted."""
 BOOT: Final = "kbisect.boot"
-"""Which frozen boot of the kernel the run began from: "0", "1", or "fresh" where it had one of its own."""
+"""The snapshot that the run started from: "0", "1", or "fresh" if a guest was booted for this run."""
 TEARDOWN_SECONDS: Final = "kbisect.teardown_seconds"
-"""From the end of the test to the end of its guest."""
+"""The time from the end of the test to the end of its guest."""
 RUN_SECONDS: Final = "kbisect.run_seconds"
 REACHED: Final = "kbisect.reached"
 """A function of the crash that was executed in this run (repeated)."""
 UNREACHED: Final = "kbisect.unreached"
-"""A function of the crash that is in this kernel and was not executed in this run (repeated)."""
+"""A function of the crash that is in this kernel but was not executed in this run (repeated)."""
 INLINED: Final = "kbisect.inlined"
-"""A function of the crash that the kernel's source names and its image does not have (repeated)."""
+"""A function of the crash that is in the kernel's source but not in its image (repeated)."""
 ABSENT: Final = "kbisect.absent"
-"""A function of the crash that is named nowhere in this kernel's source (repeated)."""
+"""A function of the crash that does not occur in this kernel's source (repeated)."""
 IDLE: Final = "kbisect.idle"
-"""A function of the crash that the guest executed before the reproducer began (repeated); empty where that
-was looked at and there was none."""
+"""A function of the crash that the guest executed before the reproducer began (repeated); empty if this was
+checked and there was none."""
 UNWATCHED: Final = "kbisect.unwatched"
-"""Why a run that was to be watched was not: what it executed is not known."""
+"""Why the functions that a run executed are not known although it should have been watched."""
+HOST: Final = "kbisect.host"
+"""The name of the session's host; on a cluster, of the worker."""
+MACHINE: Final = "kbisect.machine"
+"""The accelerator of the run's guest, and the processor's model."""
 CONSOLE: Final = "kbisect.console"
-"""Path of the whole console, on the machine of the run."""
+"""The path of the whole console, on the machine of the run."""
 USAGE: Final = "kbisect.usage"
-"""Set where a usage or host error ended the run; the session's exit code is 4."""
+"""Set if a usage error or host error ended the run. The session's exit code is 4."""
 
 KERNEL_PARTS: Final = {
     "checkout": CHECKOUT_SECONDS,
@@ -92,20 +99,20 @@ KERNEL_PARTS: Final = {
     "make": MAKE_SECONDS,
     "wait": WAIT_SECONDS,
 }
-"""What having a kernel took, by part."""
+"""The parts of the time for providing a kernel."""
 RUN_PARTS: Final = {
     "boot": BOOT_SECONDS,
     "restore": RESTORE_SECONDS,
     "run": RUN_SECONDS,
     "teardown": TEARDOWN_SECONDS,
 }
-"""What a run took, by part."""
+"""The parts of the time of a run."""
 
 RUN_IN_NAME: Final = re.compile(r"[\[-]run(\d+)(?=[-\]])")
 
 
 def run_number(told: str, name: str) -> int | None:
-    """The number of the run a test belongs to, by its RUN; where its worker died, by the test's name."""
+    """The number of the run that a test belongs to, from its RUN, or from its name if the worker died."""
     if told:
         return int(told)
     found = RUN_IN_NAME.search(name)

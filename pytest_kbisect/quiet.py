@@ -1,6 +1,6 @@
-"""Run a long command whose output matters only if it fails.
+"""Runs long commands whose output matters only if they fail.
 
-Standard library only: the checkout runs pip with it, before anything is installed.
+It uses only the standard library: the checkout runs pip with it, before anything is installed.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _REFRESH = 0.5
-"""Seconds between two looks at the output."""
+"""Seconds between two reads of the output."""
 _LINE_EVERY = 30.0
-"""Seconds between two progress lines where stdout is no terminal."""
+"""Seconds between two progress lines if stdout is not a terminal."""
 _TAIL = 4096
-"""Bytes of the output that are searched for its last line."""
+"""Bytes at the end of the output that are searched for the last line."""
 
 
 def run(command: Sequence[str | Path]) -> int:
-    """Run it and return its exit status; print its output if that is not 0.
+    """Run a command and return its exit status. Print its output if the status is not 0.
 
-    Meanwhile a line of progress shows the seconds that have passed and what the command printed last: on a
-    terminal always the same line, elsewhere a new one every half a minute. sudo can ask for a password,
-    because the command stays in the terminal's foreground.
+    Meanwhile a progress line shows the elapsed seconds and the last line that the command printed. A terminal
+    always shows it on the same line; otherwise a new line is printed every half a minute. sudo can ask for a
+    password, because the command stays in the foreground of the terminal.
     """
     with tempfile.TemporaryFile() as output:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
         try:
             status = _wait(child, output)
         except KeyboardInterrupt:
-            child.wait()  # the terminal has sent it the same signal
+            child.wait()  # the terminal has sent the same signal to it
             raise
         if status:
             output.seek(0)
@@ -70,7 +70,7 @@ def _show(text: str, *, terminal: bool) -> None:
 
 
 def _last_line(output: IO[bytes]) -> str:
-    """What was printed last; the position in the file, which the command shares, stays as it is."""
+    """The last line printed. Does not move the file position, which the command shares."""
     size = os.fstat(output.fileno()).st_size
     tail = os.pread(output.fileno(), _TAIL, max(0, size - _TAIL)).decode(errors="replace")
     words = (line.strip() for line in reversed(tail.replace("\r", "\n").split("\n")))

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from pytest_kbisect import extensions, needs
+from pytest_kbisect.arch import DEFAULT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     import pluggy
+    import pytest
 
+    from pytest_kbisect.arch import Architecture
+    from pytest_kbisect.guest.ssh import CommandResult
     from pytest_kbisect.needs import Needs
+
+
+def _says_nothing(_result: CommandResult, _configuration: str) -> str:
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +30,16 @@ class GuestProgram:
 
     `files` maps names in that folder to files of the host, whose executable bits are kept. A word of
     `command` that is one of these names stands for the file's path in the guest.
+
+    `log` are lines for the log of a bisection, such as the revision of a tool. `untestable` is asked after
+    a run that showed no crash, with the result of the command and the kernel's .config as text: why the run
+    says nothing of the kernel, or "" if it does.
     """
 
     files: Mapping[str, Path]
     command: Sequence[str]
+    log: Sequence[str] = ()
+    untestable: Callable[[CommandResult, str], str] = field(default=_says_nothing, compare=False)
 
     def words(self, folder: str) -> list[str]:
         """The command, with the files in this folder of the guest."""
@@ -59,12 +73,22 @@ class ReproducerKind(Protocol):
         """Make a source ready on the host. Called once before the first build, and again for each run.
 
         `cache` is a folder for what takes time to make; whoever fills it chooses names that depend on the
-        content. Raises UsageError where the source cannot be used, HostError where the host lacks something.
+        content. A kind that compiles has one more argument, keyword-only: `architecture`, that of the guests.
+        Raises UsageError where the source cannot be used, HostError where the host lacks something.
         """
         ...
 
     def related_files(self, source: Path) -> Iterable[Path]:
         """Further files that the result depends on, such as headers: noted, and copied into the results."""
+        ...
+
+
+@runtime_checkable
+class UsesTools(Protocol):
+    """A kind of reproducer that runs large programs of the host, besides being a ReproducerKind."""
+
+    def tools(self, source: Path) -> Iterable[Path]:
+        """Programs that the result depends on. A change makes another bisection; they are not copied."""
         ...
 
 
@@ -84,10 +108,10 @@ class _C:
     suffixes = (".c",)
     requires = ("gcc",)
 
-    def prepare(self, source: Path, cache: Path) -> GuestProgram:
-        from pytest_kbisect.programs import compile_static
+    def prepare(self, source: Path, cache: Path, *, architecture: Architecture = DEFAULT) -> GuestProgram:
+        from pytest_kbisect.programs import compile_static, compiler
 
-        program = compile_static(source, cache)
+        program = compile_static(source, cache, compiler=compiler(architecture))
         return GuestProgram({program.name: program}, (program.name,))
 
     def related_files(self, source: Path) -> Iterable[Path]:
@@ -135,6 +159,7 @@ class _KUnit:
 
 _KUNIT: Final = ("CONFIG_KUNIT=y",)
 BUILT_IN: Final[tuple[ReproducerKind, ...]] = (_C(), _Shell(), _KUnit())
+"""Those that need no options."""
 
 
 def needs_of(kind: ReproducerKind, source: Path) -> Needs:
@@ -152,9 +177,11 @@ def runs_at_boot(kind: ReproducerKind) -> bool:
     return isinstance(kind, KernelSuite)
 
 
-def registered(plugins: pluggy.PluginManager) -> tuple[ReproducerKind, ...]:
-    """All kinds. Raises UsageError for an entry that is none."""
-    return extensions.entries(plugins, "pytest_kbisect_reproducer_kinds", ReproducerKind)  # type: ignore[type-abstract]
+def registered(
+    plugins: pluggy.PluginManager, config: pytest.Config | None = None
+) -> tuple[ReproducerKind, ...]:
+    """All kinds, for the options of a session if there is one. Raises UsageError for what is none."""
+    return extensions.entries(plugins, "pytest_kbisect_reproducer_kinds", ReproducerKind, config=config)  # type: ignore[type-abstract]
 
 
 def kind_of(path: Path, kinds: Iterable[ReproducerKind]) -> ReproducerKind | None:
@@ -162,8 +189,11 @@ def kind_of(path: Path, kinds: Iterable[ReproducerKind]) -> ReproducerKind | Non
     return next((kind for kind in kinds if path.name.endswith(kind.suffixes)), None)
 
 
-def prepare(source: Path, kind: ReproducerKind, cache: Path) -> GuestProgram:
+def prepare(
+    source: Path, kind: ReproducerKind, cache: Path, architecture: Architecture = DEFAULT
+) -> GuestProgram:
     """Make a source ready; `cache` is the cache folder. Raises UsageError or HostError."""
+    import inspect
     import shutil
 
     from pytest_kbisect.errors import HostError
@@ -171,4 +201,7 @@ def prepare(source: Path, kind: ReproducerKind, cache: Path) -> GuestProgram:
     absent = [program for program in kind.requires if shutil.which(program) is None]
     if absent:
         raise HostError(f"{source.name} needs {', '.join(absent)} on this host: install it")
-    return kind.prepare(source, cache / "programs")
+    folder = cache / "programs"
+    if "architecture" in inspect.signature(kind.prepare).parameters:
+        return kind.prepare(source, folder, architecture=architecture)  # type: ignore[call-arg]
+    return kind.prepare(source, folder)

@@ -60,7 +60,7 @@ _NO_PROGRAM = re.compile(r"(?:^|: )(?P<program>[^\s:]+): (?:not found|[Nn]o such
 def kinds(config: pytest.Config) -> tuple[ReproducerKind, ...]:
     """The kinds of reproducers that plugins have registered. Raises UsageError for an entry that is none."""
     if _KINDS not in config.stash:
-        config.stash[_KINDS] = reproducer_kinds.registered(config.pluginmanager)
+        config.stash[_KINDS] = reproducer_kinds.registered(config.pluginmanager, config)
     return config.stash[_KINDS]
 
 
@@ -194,7 +194,9 @@ def _test_of(path: Path, kind: ReproducerKind, stage: Stage) -> Callable[..., No
         """That there is a guest is all; it must still answer, as after each run."""
 
     def reproduce(vm: Guest, request: pytest.FixtureRequest) -> None:
-        program = reproducer_kinds.prepare(path, kind, options.cache_folder(request.config))
+        program = reproducer_kinds.prepare(
+            path, kind, options.cache_folder(request.config), options.architecture(request.config)
+        )
         if name := needs_of(request.node).selftest:
             selftest = session_of(request.config).selftest(name)
             request.node.stash[_SECONDS] = selftest.seconds
@@ -209,7 +211,7 @@ def _run(vm: Guest, name: str, program: GuestProgram, request: pytest.FixtureReq
     """Run a reproducer until it ends or its time is over; the console and the symptoms it states decide.
 
     Raises InfraError for the exit statuses by which it says that it could not do its work, unless these are
-    a symptom.
+    a symptom, and if its kind finds that it cannot test this kernel.
     """
     from pytest_kbisect.errors import InfraError
 
@@ -233,6 +235,15 @@ def _run(vm: Guest, name: str, program: GuestProgram, request: pytest.FixtureReq
         )
     if result.stderr:
         print(result.stderr, end="")
+    if why := program.untestable(result, _configuration_text(request)):
+        vm.settle()
+        raise InfraError(CANNOT_TEST, f"{name} cannot test this kernel: {why}")
+
+
+def _configuration_text(request: pytest.FixtureRequest) -> str:
+    """The .config of the kernel that runs."""
+    kernel: KernelImage = request.getfixturevalue("kernel")
+    return kernel.config.read_text("utf-8", "replace")
 
 
 def _require_program(vm: Guest, name: str, program: str, result: CommandResult) -> None:

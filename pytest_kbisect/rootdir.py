@@ -1,8 +1,8 @@
-"""Whether pytest took the value of one of our options for a test path, and so missed its ini file.
+"""Detects that pytest has treated the value of one of our options as a test path and so missed its ini file.
 
-pytest looks for its ini file before it loads any plugin. At that time, the second word of
-`--kbisect-kernel ~/linux` is a test path to it, so it looks in ~/linux instead of the tests' folder. A value
-that is joined with `=` avoids that.
+pytest searches for its ini file before it loads plugins. At that time it treats the second word of
+`--kbisect-kernel ~/linux` as a test path, so it searches in ~/linux instead of the tests' folder. Joining the
+value with `=` avoids that.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _OWN_FILES = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini")
-"""Those that pytest reads whatever is in them, and then no other."""
+"""The files that pytest reads regardless of their content. If one exists, pytest reads no other file."""
 _INI_FILES = (*_OWN_FILES, "pyproject.toml", "tox.ini", "setup.cfg")
 
 
 def check(config: pytest.Config) -> None:
-    """Raise UsageError where an ini file with our options is not read, or the tree has pytest's cache."""
+    """Raise UsageError if an ini file with our options is not read, or if the cache would be in the tree."""
     here = config.invocation_params.dir
     behind = _behind_options(config, here)
     if behind is None or config.option.rootdir or config.option.inifilename:
@@ -51,7 +51,7 @@ def check(config: pytest.Config) -> None:
 
 
 def _behind_options(config: pytest.Config, here: Path) -> tuple[str, str] | None:
-    """The first of our options whose value is a word of its own and a path, and that word."""
+    """The first of our options whose value is a separate word and an existing path, and that word."""
     flags = {option.flag for option in options.OPTIONS if option.parse is options.path or option.many}
     words = [*shlex.split(os.environ.get("PYTEST_ADDOPTS", "")), *map(str, config.invocation_params.args)]
     found = ((flag, word) for flag, word in pairwise(words) if flag in flags and os.path.exists(here / word))
@@ -59,7 +59,7 @@ def _behind_options(config: pytest.Config, here: Path) -> tuple[str, str] | None
 
 
 def _passed_over(folders: Iterable[Path], read: Path | None) -> Path | None:
-    """The nearest ini file with options of ours, where it is not the one that was read."""
+    """The nearest ini file with our options, if pytest has read another file."""
     for file in (folder / name for folder in folders for name in _INI_FILES):
         if file == read:
             return None

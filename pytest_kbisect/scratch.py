@@ -1,4 +1,4 @@
-"""Folders that belong to one living process; what a killed one left behind is swept by the next."""
+"""Temporary folders of one running process. The next process removes those that a killed process has left."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 
 _LOCK: Final = ".lock"
 _YOUNG: Final = 5.0
-"""Seconds in which a process that has made its folder has locked it, too."""
+"""Seconds within which a process locks the folder that it has created."""
 
 
 @contextlib.contextmanager
 def scratch_folder(parent: Path) -> Iterator[Path]:
-    """A fresh folder below `parent`, removed after the block.
+    """A new folder below `parent`, which is removed after the block.
 
-    It is locked meanwhile: a folder without a lock belongs to a process that was killed, and is swept.
+    The folder is locked meanwhile. A folder without a lock belongs to a process that was killed, and is
+    removed.
     """
     parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=parent, prefix="session-"))
@@ -40,7 +41,7 @@ def _sweep(parent: Path, *, keep: Path) -> None:
         if folder == keep:
             continue
         with contextlib.suppress(OSError, Timeout):
-            made = folder.stat().st_mtime  # locking one that nobody has locked makes a file in it
+            made = folder.stat().st_mtime  # before the lock: locking may create a file in the folder
             with FileLock(folder / _LOCK, timeout=0):
                 if made < now - _YOUNG:
                     shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The environment variable that our first process sets for those it starts. It is not for users to set."""
+"""Environment variables that our first process sets for those it starts. They are not for users to set."""
 
 from __future__ import annotations
 
@@ -6,3 +6,5 @@ from typing import Final
 
 SHARED: Final = "KBISECT_SHARED"
 """Folder of the guests' keys, image and frozen guests."""
+HOST: Final = "KBISECT_HOST"
+"""Name of the worker on which a session runs."""

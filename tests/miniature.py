@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAKEFILE = """\
+# A young kernel, to which no remedy applies: -fno-PIE -fzero-init-padding-bits=all
 VERSION = 6
 PATCHLEVEL = 1
 SUBLEVEL = 7
@@ -38,6 +39,16 @@ $(o)/vmlinux: init/main.c $(wildcard include/*/*.h) $(o)/.config
 	@echo once >>$(BUILDS)
 	@mkdir -p $(o)/init && sh scripts/fixdep.sh init/main.c >$(o)/init/.main.o.cmd
 	@gcc -g -Iinclude $(UBSAN) -nostdlib -static -Wl,--build-id -Wl,-e,start -o $@ init/main.c
+modules:
+	@echo '  CC [M]  init/module.o' && touch $(o)/init/module.ko
+
+modules_install:
+	@mkdir -p $(INSTALL_MOD_PATH)/lib/modules/6.1.0-kbisect
+	@cp $(o)/init/module.ko $(INSTALL_MOD_PATH)/lib/modules/6.1.0-kbisect
+
+bindeb-pkg:
+	@cp $(o)/vmlinux linux-image-6.1.0-kbisect_1_amd64.deb
+
 .DELETE_ON_ERROR:
 """
 
@@ -76,7 +87,7 @@ class FakeLinux:
         self.git("init", "-q", "--template=", "-b", "master")
         symbols = [symbol for symbol, _ in config.for_guest().settings]
         kconfig = "".join(
-            f"config {symbol}\n\tbool\n\n" for symbol in [*symbols, "TUN", "VIRTIO_BLK", "UBSAN"]
+            f"config {symbol}\n\tbool\n\n" for symbol in [*symbols, "TUN", "VIRTIO_BLK", "UBSAN", "MODULES"]
         )
         self.base = self.commit(
             "Linux 6.1",

@@ -1,4 +1,4 @@
-"""Architectures: everything that depends on a processor is in one table entry, in one file each."""
+"""Architectures: everything that depends on the processor, as one table entry in one file each."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_kbisect import extensions
 from pytest_kbisect.arch.architecture import Architecture
+from pytest_kbisect.arch.arm64 import ARM64
+from pytest_kbisect.arch.riscv64 import RISCV64
 from pytest_kbisect.arch.x86_64 import X86_64
 from pytest_kbisect.errors import UsageError
 
@@ -14,19 +16,20 @@ if TYPE_CHECKING:
 
     import pluggy
 
-BUILT_IN: Final[tuple[Architecture, ...]] = (X86_64,)
-DEFAULT: Final = X86_64
+BUILT_IN: Final[tuple[Architecture, ...]] = (X86_64, ARM64, RISCV64)
+DEFAULT: Final = next((architecture for architecture in BUILT_IN if architecture.is_native()), X86_64)
+"""The host's; where that is not known, guests are emulated."""
 
 
 def registered(plugins: pluggy.PluginManager) -> tuple[Architecture, ...]:
-    """The architectures of all plugins, built-in ones last. Raises UsageError for an entry that is none."""
+    """The architectures of all plugins, built-in ones last. Raises UsageError for entries of another type."""
     return extensions.entries(plugins, "pytest_kbisect_architectures", Architecture)
 
 
 def named(name: str, known: Sequence[Architecture]) -> Architecture:
-    """The first of this name. Raises UsageError where there is none."""
+    """The first architecture with this name. Raises UsageError if there is none."""
     for architecture in known:
-        if architecture.name == name:
+        if name in {architecture.name, *architecture.aliases}:
             return architecture
     names = ", ".join(dict.fromkeys(architecture.name for architecture in known))
     raise UsageError(f"unknown architecture {name!r} (known: {names}): give another --kbisect-arch")

@@ -1,4 +1,4 @@
-"""What depends on a processor's architecture, as one table entry."""
+"""Everything that depends on the architecture of the processor, as one table entry."""
 
 from __future__ import annotations
 
@@ -8,31 +8,10 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Callable, Mapping
 
+    from pytest_kbisect.arch.trouble import Trouble
     from pytest_kbisect.kernel.loaded import Loaded
-
-Version = tuple[int, ...]
-ToolName = Literal["gcc", "ld"]
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """A tool of version `since` and later cannot cope with a tree whose file `path` shows `sign`.
-
-    `repaired` is the mainline version without the trouble, `repair` the commit that ended it, `words` what
-    happens. Not `fatal`: only some configurations meet it.
-    """
-
-    tool: ToolName
-    since: Version
-    repaired: Version
-    repair: str
-    path: str
-    sign: re.Pattern[bytes]
-    words: str
-    fatal: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,65 +19,83 @@ class Architecture:
     """All facts of one architecture. Paths are relative to the top of a kernel tree or its O= folder."""
 
     name: str
-    """As `uname -m` prints it; the value of --kbisect-arch."""
+    """The output of `uname -m`; also the value of --kbisect-arch."""
+    aliases: tuple[str, ...] = ()
+    """Other names that --kbisect-arch accepts."""
     host_machines: tuple[str, ...]
-    """What `uname -m` prints on hosts that need no cross compiler and no emulation."""
+    """The output of `uname -m` on hosts that need no cross compiler and no emulation."""
 
     # -- kbuild
     kbuild: str
-    """ARCH= of make."""
+    """The value of ARCH= for make."""
     source_folder: str
-    """Its folder below arch/."""
+    """The architecture's folder below arch/."""
     target: str
-    """What make is asked for."""
+    """The make target."""
     image: str
     """The file that QEMU boots."""
     packed: str = ""
-    """Pattern of the files that the image has packed, of which one must be in it; "" to trust make."""
+    """Pattern of the compressed files, one of which must be contained in the image; "" to trust make."""
     boot_folders: tuple[str, ...] = ()
     """Folders whose objects are not in vmlinux."""
     cross_prefix: str = ""
-    """Of the compiler and the linker on other hosts."""
+    """Prefix of the compiler and the linker on other hosts."""
     cross_packages: tuple[str, ...] = ()
-    """Debian's packages of these."""
+    """Debian's packages of the cross tools."""
+    debian: str = ""
+    """Debian's name of it. Guests on other hosts get their user space from Debian's packages; "" for none."""
+    debian_suite: str = ""
+    """The first suite of Debian that has it, if it is a recent one."""
+    macro: str = ""
+    """A macro that compilers for it predefine; "" to accept any compiler."""
+    compiler_flags: tuple[str, ...] = ()
+    """Flags that a compiler for several architectures needs."""
+    clang_target: str = ""
+    """--target= of clang, which generates code for all architectures."""
     config: str = ""
-    """Lines of configuration that a guest needs on this architecture alone. They are checked."""
+    """Configuration lines that guests need only on this architecture. They are checked after configuring."""
+    wanted_config: str = ""
+    """Configuration lines that improve guests, if a kernel has them. They are not checked."""
     compiler_troubles: tuple[Trouble, ...] = ()
 
     # -- QEMU
     qemu: str
     qemu_packages: Mapping[str, str]
-    """Packages of QEMU: by "debian", and by another distribution's name where it differs; "-" for none."""
+    """Packages of QEMU, by "debian" and by other distributions if they differ; "-" if there is no package."""
     machine: str
-    """-machine"""
+    """-machine."""
     cpu: str = "max"
     """-cpu under TCG."""
     kvm_cpus: tuple[str, ...] = ("host",)
     """-cpu under KVM, in order of preference."""
     devices: tuple[str, ...] = ()
-    """-device, besides virtio."""
+    """-device, in addition to virtio devices."""
 
     # -- the kernel in a guest
     console: str
-    """The first serial port, as console= names it."""
+    """The first serial port, as named in console=."""
     second_serial: str
-    """The device file of the second one."""
+    """The device file of the second serial port."""
+    second_serial_device: str = ""
+    """The -device that adds it, if the machine has only one port."""
     kernel_arguments: str = ""
     early_console: str = ""
-    """Words of the command line that make a kernel print before its console is there."""
+    """Kernel arguments that make a kernel print before its console is initialized."""
 
     # -- code and registers
     elf_machine: str
-    """e_machine of vmlinux, as elftools names it."""
+    """e_machine of vmlinux, as named by elftools."""
     objdump_machine: str
-    """-m of objdump for raw code."""
+    """The value of objdump's -m for raw code."""
     program_counter: slice
-    """Where the answer to `g` of GDB's remote protocol has it, in hexadecimal digits."""
+    """Position of the program counter in the reply to `g` of GDB's remote protocol, in hexadecimal digits."""
     byte_order: Literal["little", "big"] = "little"
+    debug_registers: int = 4
+    """Breakpoints that a processor has, apart from those in memory. arm64 has two at least, most have six."""
     code_lines: Callable[[Loaded], list[tuple[int, bytes]]] | None = None
-    """Finds line numbers in code, which do not make another kernel; None if that is not known.
+    """Finds line numbers in code. They do not make a different kernel. None if not implemented.
 
-    A function of a module: other processes import it.
+    It must be a function at the top level of a module, because other processes import it.
     """
 
     @property
@@ -107,5 +104,5 @@ class Architecture:
         return PurePath(self.image).name
 
     def is_native(self) -> bool:
-        """Whether this host is of this architecture."""
+        """Whether this host has this architecture."""
         return platform.machine() in self.host_machines

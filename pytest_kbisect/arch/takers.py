@@ -1,8 +1,8 @@
-"""Functions of the kernel that are passed the line of the source that calls them, in 5.10 to 7.1.
+"""Kernel functions that take the source line of their caller as an argument, in 5.10 to 7.1.
 
-Two guards make a call count: the callee is one of these, and the argument that goes with the line is a
-constant that points to what it should name. So a kernel in which one of these functions has other
-parameters keeps its lines.
+A call counts only if the callee is one of these and the name argument that accompanies the line is a constant
+that points to a suitable name. In a kernel in which such a function has other parameters, its lines therefore
+stay.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ Named = Literal["file", "word"]
 
 
 class Taker(NamedTuple):
-    """Which arguments of a function are the name and the line, counted from 0.
+    """The positions of the name and the line among the arguments of a function, counted from 0.
 
-    `named`: the name is that of a source file, as __FILE__ gives it, or a word: a function's name
-    (__func__), or ACPICA's name of a module.
+    `named`: the name is that of a source file, as in __FILE__, or a word: a function's name (__func__), or
+    ACPICA's name of a module.
     """
 
     name: int
@@ -29,7 +29,7 @@ def _takers(named: Named, name: int, line: int, functions: str) -> dict[str, Tak
 
 
 TAKERS: Final[dict[str, Taker]] = {
-    # ___might_sleep of 5.10 is __might_resched later.
+    # ___might_sleep of 5.10 was later renamed to __might_resched.
     **_takers(
         "file",
         0,
@@ -82,6 +82,6 @@ TAKERS: Final[dict[str, Taker]] = {
 }
 
 PRINTERS: Final = ("_printk", "printk", "__warn_printk")
-"""Functions that print a format: where a %s in it is __FILE__ and the next is a number, that is the line."""
+"""Functions that print a format. If a %s is __FILE__ and a number follows, that number is the line."""
 
 __all__ = ["PRINTERS", "TAKERS", "Taker"]

@@ -5,12 +5,33 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from pytest_kbisect.arch.architecture import Architecture, Trouble
+from pytest_kbisect.arch.architecture import Architecture
+from pytest_kbisect.arch.trouble import Argument, Setting, Trouble
 
 if TYPE_CHECKING:
+    from pytest_kbisect.arch.trouble import Version
     from pytest_kbisect.kernel.loaded import Loaded
 
 _BOOT: Final = "arch/x86/boot"
+
+
+def _boot_code(
+    repair: str, repaired: Version, path: str, sign: bytes, what: str, symbols: tuple[str, ...] = ()
+) -> Trouble:
+    """A part of the kernel that is compiled with flags of its own, without a -std."""
+    return Trouble(
+        "gcc",
+        (15,),
+        repaired,
+        repair,
+        path,
+        re.compile(sign),
+        f"{what} does not compile as C23, which is this gcc's default",
+        fatal=not symbols,
+        # Those who reset KBUILD_CFLAGS keep these; elsewhere a later -std wins.
+        remedies=(Argument("KCPPFLAGS", "-std=gnu11"),),
+        symbols=symbols,
+    )
 
 
 def _code_lines(loaded: Loaded) -> list[tuple[int, bytes]]:
@@ -30,6 +51,9 @@ X86_64: Final = Architecture(
     boot_folders=(f"{_BOOT}/", "arch/x86/realmode/"),
     cross_prefix="x86_64-linux-gnu-",
     cross_packages=("gcc-x86-64-linux-gnu",),
+    macro="__x86_64__",
+    compiler_flags=("-m64",),
+    clang_target="x86_64-linux-gnu",
     config="""
         CONFIG_64BIT=y
         CONFIG_SERIAL_8250=y
@@ -37,14 +61,51 @@ X86_64: Final = Architecture(
         CONFIG_ACPI=y
     """,
     compiler_troubles=(
+        _boot_code(
+            "b3bee1e7c3f2",
+            (6, 7),
+            f"{_BOOT}/compressed/Makefile",
+            rb"(?s)\A(?!.*-std=gnu)",
+            "the code that unpacks the kernel",
+        ),
+        _boot_code(
+            "ee2ab467bddf",
+            (6, 14),
+            "arch/x86/Makefile",
+            rb"(?m)^REALMODE_CFLAGS\s*:=(?![^\n]*-std=)",
+            "the boot code",
+        ),
+        _boot_code(
+            "8ba14d9f490a",
+            (6, 14),
+            "drivers/firmware/efi/libstub/Makefile",
+            rb"(?m)^cflags-\$\(CONFIG_X86(?:_64)?\)\s*[:+]?=(?![^\n]*-std=)[^\n]*-D__KERNEL__",
+            "the EFI stub",
+            symbols=("EFI_STUB",),
+        ),
         Trouble(
             "gcc",
-            (15,),
-            (6, 14),
-            "ee2ab467bddf",
-            f"{_BOOT}/compressed/Makefile",
-            re.compile(rb"(?s)\A(?!.*-std=gnu)"),
-            "the boot code does not compile as C23, which is this gcc's default",
+            (9,),
+            (5, 3),
+            "29be86d7f9cb",
+            "Makefile",
+            re.compile(rb"(?s)\A(?=.*RETPOLINE_CFLAGS)(?!.*-fcf-protection)"),
+            "a gcc that protects branches by default refuses -mindirect-branch",
+            fatal=False,
+            remedies=(Argument("KCFLAGS", "-fcf-protection=none"),),
+            symbols=("RETPOLINE",),
+        ),
+        Trouble(
+            "clang",
+            (0,),
+            (),
+            "aaeed6ecc125",  # ClangBuiltLinux 1141 and 2083
+            "arch/x86/Kconfig",
+            re.compile(rb"(?m)^config X86_X32(?:_ABI)?$"),
+            "the vDSO for x32 does not link with LLVM's tools",
+            fatal=False,
+            remedies=(Setting("X86_X32_ABI", "n"), Setting("X86_X32", "n")),
+            symbols=("X86_X32_ABI",),
         ),
     ),
     qemu="qemu-system-x86_64",
@@ -55,19 +116,20 @@ X86_64: Final = Architecture(
         "suse": "qemu-x86",
         "alpine": "qemu-system-x86_64",
     },
-    # Its interrupts need no links of the ACPI tables, whose interpreter takes a tenth of a second for each in
-    # an emulated guest: a boot takes a sixth less than on "pc". There is no disk, so no controller for one.
+    # q35's interrupts need no link devices in the ACPI tables. The ACPI interpreter takes a tenth of a second
+    # for each in an emulated guest, so a boot takes a sixth less than on "pc". No disk controller: there is
+    # no disk.
     machine="q35,sata=off",
     kvm_cpus=("host", "qemu64"),  # "host" fails on some nested KVMs
     devices=("vmgenid,guid=auto",),
     console="ttyS0",
     second_serial="/dev/ttyS1",
-    # On a busy host an emulated guest may miss the ticks by which the kernel finds out whether its timer
-    # works, and panic: it is not asked to.
+    # On a busy host an emulated guest may miss the ticks with which the kernel checks its timer, and panic.
+    # This disables the check.
     kernel_arguments="no_timer_check",
     early_console="earlyprintk=serial",
     elf_machine="EM_X86_64",
     objdump_machine="i386:x86-64",
-    program_counter=slice(16 * 16, 17 * 16),  # after sixteen registers of eight bytes
+    program_counter=slice(16 * 16, 17 * 16),  # follows sixteen registers of eight bytes
     code_lines=_code_lines,
 )

@@ -1,20 +1,19 @@
-"""Line numbers that x86-64 code passes in calls, itself or in a structure: might_sleep(), UBSAN, KASAN.
+"""Finds line numbers that x86-64 code passes in calls, also in structures: might_sleep(), UBSAN, KASAN.
 
-vmlinux is linked, so that nothing but the code says what is passed to whom. A call counts where all of
-this holds:
+vmlinux is linked, so only the code shows which function is called with which arguments. A call counts if all
+of these conditions hold:
 
-    * the distance of its operand leads to the beginning of a function that is known to take a line (see
-      takers), or to one that prints a format in which a number follows the name of a source file
-    * objdump, going through the calling function from its beginning, finds instructions to begin
-      where the call and those before it do, and one to end where the function does
-    * between the instructions that load the constants and the call nothing but loads of other registers,
-      stores of them to the stack, and jumps that are always taken: no branch, and nothing that reads what was
-      loaded
-    * the name that goes with the line is a constant, and is what it should be
+    * the call leads to the beginning of a function that takes a line (see takers), or of a function that
+      prints a format in which a number follows the name of a source file
+    * objdump, started at the beginning of the calling function, finds instructions that begin where the call
+      and those before it begin, and one that ends where the function ends
+    * between the instructions that load the constants and the call there are only loads of other registers,
+      stores of these to the stack, and jumps that are always taken: no branch, and no read of the constants
+    * the name that accompanies the line is a constant and has the expected form
 
-The caller may not use a register after the call that the callee may overwrite, so the constant goes
-nowhere else. A line that is passed in any other way stays. UBSAN and KASAN have a column with each line:
-it goes too.
+After the call the caller cannot use a register that the callee may overwrite, so the constant has no other
+use. A line that is passed in any other way stays. UBSAN and KASAN pass a column with each line, which is
+found as well.
 """
 
 from __future__ import annotations
@@ -36,35 +35,36 @@ if TYPE_CHECKING:
     from pytest_kbisect.kernel.loaded import Loaded
 
 _UBSAN: Final = "__ubsan_handle_"
-"""The beginning of names. Their first argument points to a struct source_location (lib/ubsan.h)."""
+"""Prefix of function names. Their first argument points to a struct source_location (lib/ubsan.h)."""
 _KASAN: Final = "__asan_register_globals"
-"""Its arguments are an array of struct kasan_global (mm/kasan/kasan.h), version 5, and its length."""
+"""Its arguments are an array of struct kasan_global (mm/kasan/kasan.h, version 5) and the array's length."""
 _KASAN_GLOBAL_SIZE: Final = 64
 _KASAN_LOCATION: Final = 48
 
 _CALL_SIZE: Final = 5
-_OPCODES: Final = (0xE8, 0xE9)  # call, and jmp for one that is the last thing a function does
+_OPCODES: Final = (0xE8, 0xE9)  # call, and jmp for a tail call
 _WINDOW: Final = 16
-"""Instructions that are looked at before a call: six arguments, some of which take two, and jumps."""
+"""Instructions examined before a call: six arguments, some of which take two instructions, and jumps."""
 _MOST_WAYS: Final = 64
-"""Ways to one call that are looked at: calls that only differ in their line are made one call."""
+"""Paths to one call that are examined: the compiler merges calls that differ only in their line."""
 _PADDING: Final = b"\x90" * 16
-"""nop: longer than any instruction, so that what comes behind is read from its beginning."""
+"""nops, longer than any instruction, so that the code after them is decoded from its beginning."""
 _U32: Final = b"\xff" * 4
 _LINE_AND_COLUMN: Final = b"\xff" * 8
 
 _RSP: Final = 4
 _ARGUMENTS: Final = (7, 6, 2, 1, 8, 9)
-"""The numbers of %rdi, %rsi, %rdx, %rcx, %r8 and %r9: arguments in their order."""
-# Opcodes of most instructions between arguments: mov, movslq, lea; mov to memory; add, or, and, sub, xor of
-# registers; the same and shifts with a number, of registers (cmp counts as if it wrote one); movzx, movsx.
+"""The register numbers of the arguments in order: %rdi, %rsi, %rdx, %rcx, %r8 and %r9."""
+# Opcodes of the most frequent instructions between arguments: mov, movslq, lea; mov to memory; add, or, and,
+# sub, xor of registers; the same and shifts with an immediate operand, of registers (cmp counts as a write);
+# movzx, movsx.
 _LOADS: Final = (0x8B, 0x63, 0x8D)
 _STORES: Final = (0x88, 0x89)
 _SUMS: Final = frozenset(first + way for first in (0x00, 0x08, 0x20, 0x28, 0x30) for way in (1, 3))
 _WITH_NUMBER: Final = (0x81, 0x83, 0xC1, 0xD1)
 _EXTENDING: Final = (0xB6, 0xB7, 0xBE, 0xBF)
 _WORD: Final = re.compile(rb"[A-Za-z_]\w*")
-# A conversion of vsprintf(), and how many arguments it takes; "%%" takes none.
+# A conversion of vsprintf() and its variable arguments. "%%" takes none.
 _CONVERSION: Final = re.compile(rb"%(?:%|[-+ #0]*(\*|\d+)?(?:\.(\*|\d+))?(?:hh|h|ll|l|z|t|L)?([a-zA-Z]))")
 _BETWEEN: Final = re.compile(rb"[:( ,]{1,3}(?:line )?")
 
@@ -72,7 +72,7 @@ Kind = Taker | Literal["ubsan", "kasan", "format"]
 
 
 def lines(loaded: Loaded, objdump_machine: str) -> list[tuple[int, bytes]]:
-    """Addresses of the numbers, and the bits there that are theirs."""
+    """The addresses of the line numbers, with masks of the bits that they occupy."""
     known: list[tuple[str, str, Kind]] = [
         *((name, "", taker) for name, taker in TAKERS.items()),
         *((name, "", "format") for name in PRINTERS),
@@ -87,7 +87,7 @@ def lines(loaded: Loaded, objdump_machine: str) -> list[tuple[int, bytes]]:
 
 
 def _of_call(loaded: Loaded, kind: Kind, loads: Loads) -> Iterator[tuple[int, bytes]]:
-    """The lines of one call, by the constants that are loaded for it."""
+    """The lines of one call, from the constants loaded for it."""
     first, second = (loads.get(register) for register in _ARGUMENTS[:2])
     if isinstance(kind, Taker):
         name, line = loads.get(_ARGUMENTS[kind.name]), loads.get(_ARGUMENTS[kind.line])
@@ -114,7 +114,7 @@ def _is_named(loaded: Loaded, taker: Taker, address: int) -> bool:
 
 
 def _files_and_lines(text: bytes) -> list[tuple[int, int]]:
-    """The arguments of a printer that its format has as "%s:%d": their numbers, the format's own being 0."""
+    """The argument positions of files and lines that a format prints as "%s:%d"; the format itself is 0."""
     found = []
     argument, file, file_ends = 0, None, 0
     for conversion in _CONVERSION.finditer(text):
@@ -132,7 +132,7 @@ def _files_and_lines(text: bytes) -> list[tuple[int, int]]:
 
 
 def _of_globals(loaded: Loaded, start: int, count: int) -> list[int]:
-    """Where the lines of an array of struct kasan_global are; constants have none."""
+    """The addresses of the lines in an array of struct kasan_global. Constants have no line."""
     fields = range(start + _KASAN_LOCATION, start + count * _KASAN_GLOBAL_SIZE, _KASAN_GLOBAL_SIZE)
     locations = [loaded.number(field, 8) for field in fields]
     if any(location != 0 and not loaded.is_source(loaded.number(location or 0, 8)) for location in locations):
@@ -141,7 +141,7 @@ def _of_globals(loaded: Loaded, start: int, count: int) -> list[int]:
 
 
 def _functions(loaded: Loaded, name: str, rest: str) -> list[int]:
-    """Where they begin; those whose names two functions have are left out."""
+    """The start addresses of the functions with these names. Names of more than one function are omitted."""
     found: dict[str, set[int]] = {}
     for symbol in loaded.symbols(name, rest):
         if symbol.function:
@@ -150,11 +150,11 @@ def _functions(loaded: Loaded, name: str, rest: str) -> list[int]:
 
 
 Loads = dict[int, tuple[int, int]]
-"""By the number of the register: the address of a constant of 32 bits, and its value as 64 bits."""
+"""By register number: the address of a 32-bit constant, and its value as 64 bits."""
 
 
 def _calls(loaded: Loaded, takers: dict[int, Kind], objdump_machine: str) -> Iterator[tuple[Kind, Loads]]:
-    """Calls of these functions: what is in `takers`, and the constants loaded for it, by each way there."""
+    """Calls of these functions: the value in `takers`, and the constants loaded on each path to the call."""
     if not takers:
         return
     starts, ends = loaded.functions()
@@ -175,14 +175,14 @@ def _calls(loaded: Loaded, takers: dict[int, Kind], objdump_machine: str) -> Ite
 
 
 def _wanted(kind: Kind) -> frozenset[int]:
-    """The registers with what is to be known of a call."""
+    """The registers whose constants are needed for a call."""
     if isinstance(kind, Taker):
         return frozenset((_ARGUMENTS[kind.name], _ARGUMENTS[kind.line]))
     return frozenset(_ARGUMENTS[: {"ubsan": 1, "kasan": 2, "format": len(_ARGUMENTS)}[kind]])
 
 
 def _sites(loaded: Loaded, takers: dict[int, Kind]) -> Iterator[tuple[int, Kind]]:
-    """Where something that looks like a call of these functions begins."""
+    """The addresses of bytes that look like a call of these functions."""
     for section in loaded.code():
         data = np.frombuffer(bytes(section.data), np.uint8)
         found = np.flatnonzero(np.isin(data[: 1 - _CALL_SIZE], _OPCODES))
@@ -197,7 +197,7 @@ def _sites(loaded: Loaded, takers: dict[int, Kind]) -> Iterator[tuple[int, Kind]
 
 
 def _boundaries(loaded: Loaded, bodies: Sequence[tuple[int, int]], objdump_machine: str) -> list[set[int]]:
-    """Of each function: the addresses where instructions begin, and its end if one ends there."""
+    """For each function: the addresses where instructions begin, and its end if an instruction ends there."""
     if not bodies:
         return []
     code, offsets = bytearray(), []
@@ -233,7 +233,7 @@ class _Body:
                 self._jumps.setdefault(target, []).append(at)
 
     def ways(self, site: int, wanted: frozenset[int]) -> Iterator[Loads]:
-        """The constants that are in these registers at `site`: one Loads for each way to come there."""
+        """The constants in these registers at `site`: one Loads for each path to it."""
         pending: list[tuple[int, frozenset[int], Loads, int]] = [(site, frozenset(), {}, _WINDOW)]
         for _ in range(_MOST_WAYS):
             if not pending:
@@ -244,7 +244,7 @@ class _Body:
                 pending += [(jump, written, found, left) for jump in self._jumps.get(at, ())]
                 before = self._before.get(at)
                 step = _step(self._loaded.read(before, at - before)) if before is not None else None
-                # What was loaded before something that reads it may go elsewhere.
+                # If this instruction reads a constant, the constant may have another use.
                 if before is None or step is None or step.reads & (wanted - written):
                     break
                 if step.writes is not None and step.writes not in written:
@@ -256,7 +256,7 @@ class _Body:
 
 
 def _target(code: bytes, after: int) -> int | None:
-    """Where an instruction always goes on, if it is a jump with a distance."""
+    """The target of an instruction, if it is an unconditional relative jump."""
     if code[:1] == b"\xeb" and len(code) == 2:
         return after + int.from_bytes(code[1:], "little", signed=True)
     if code[:1] == b"\xe9" and len(code) == 5:
@@ -266,7 +266,7 @@ def _target(code: bytes, after: int) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """An instruction between arguments: the registers that it writes and reads, the constant it loads."""
+    """An instruction between arguments: the register it writes, the registers it reads, and its constant."""
 
     writes: int | None
     reads: frozenset[int] = frozenset()
@@ -274,7 +274,7 @@ class _Step:
 
 
 def _step(code: bytes) -> _Step | None:
-    """What is known to touch nothing but memory and one register as a whole; else None."""
+    """Decode an instruction that changes only memory and at most one whole register; None for all others."""
     rex = 0
     if code and code[0] & 0xF0 == 0x40:
         rex, code = code[0], code[1:]
@@ -293,7 +293,7 @@ def _step(code: bytes) -> _Step | None:
 
 
 def _of_two(opcode: int, operand: bytes, rex: int) -> _Step | None:
-    """An instruction with a register, or a number of its operation, and a register or memory."""
+    """Decode an instruction with a register or an opcode extension, and with a register or memory."""
     modrm = operand[0]
     register, field = modrm & 7 | (rex & 1) << 3, modrm >> 3 & 7 | (rex & 4) << 1
     in_memory = modrm & 0xC0 != 0xC0
@@ -309,7 +309,7 @@ def _of_two(opcode: int, operand: bytes, rex: int) -> _Step | None:
             return _Step(None, reads)
         constant = int.from_bytes(operand[1:], "little", signed=True) % (1 << 64)
         return _Step(register, constant=constant) if opcode & 1 and len(operand) == 5 and rex & 8 else None
-    if opcode == 0x31 and not in_memory and register == field:  # the way to clear a register
+    if opcode == 0x31 and not in_memory and register == field:  # the usual way to clear a register
         return _Step(register)
     if opcode in _SUMS and not in_memory:
         return _Step(register if opcode & 2 == 0 else field, reads | {field})
@@ -319,7 +319,7 @@ def _of_two(opcode: int, operand: bytes, rex: int) -> _Step | None:
 
 
 def _of_memory(operand: bytes, rex: int) -> frozenset[int]:
-    """The registers of an address, from its ModRM byte on; too many are named where one is not used."""
+    """The registers of an address, from the ModRM byte on. It may include registers that are not used."""
     base = operand[0] & 7
     if base != _RSP:
         return frozenset({base | (rex & 1) << 3})

@@ -14,8 +14,9 @@ class CommitRequest:
     `expect` are titles of the crash that is looked for: a run ends as soon as it has shown one. `watch` are
     functions of which each run tells whether it executes them, and with `idle` whether the guest does before
     the reproducer begins. `strict`: a configuration that the commit cannot have is an error, not a reason to
-    skip it. `phase` is "range" (looking for a good end), "search", "base" (does a fix bisection's commit
-    descend from the bug?) or "revert". The experiment is one of `at_once` that are made side by side.
+    skip it. `phase` is "range" (looking for a good end), "search", "merge" (into the merge that was found),
+    "base" (does a fix bisection's commit descend from the bug?) or "revert". The experiment is one of
+    `at_once` that are made side by side. `host` is where it should run: "" if any host will do.
     """
 
     commit: str
@@ -30,6 +31,7 @@ class CommitRequest:
     strict: bool = False
     phase: str = "search"
     at_once: int = 1
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)

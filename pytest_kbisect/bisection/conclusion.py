@@ -6,11 +6,14 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pytest_kbisect.bisection import known_log
 from pytest_kbisect.enrichment import attempt
+from pytest_kbisect.evidence.outcome import Outcome
 from pytest_kbisect.history.candidates import GOOD_END
 from pytest_kbisect.kernel.maintainers import Recipients, recipients
 from pytest_kbisect.reports import bisectlog
 from pytest_kbisect.reports.result import Result
+from pytest_kbisect.reports.words import short
 from pytest_kbisect.strategies.release_tags import parse_release
 from pytest_kbisect.strategies.strategy import AnswerKind
 from pytest_kbisect.symptoms.symptom import CRASH_NAME
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 def result_of(finding: Finding) -> Result:
     """The answer, and what the search has found besides; nothing is asked for it."""
     search, answer = finding.search, finding.answer
+    whole = finding.outer.search if finding.outer else search
     culprit = None if answer.culprit is None else search.found.get(answer.culprit)
     parent = search.found.get(_parent(search, answer))
     at, crash = crash_of(search, answer) or (None, None)
@@ -39,8 +43,8 @@ def result_of(finding: Finding) -> Result:
             parts.update(run.seconds_by)
     return Result(
         kind=answer.kind.value,
-        range=(search.good, search.sha(search.history.bad_end)),
-        named_good=finding.named_good,
+        range=(whole.good, whole.sha(whole.history.bad_end)),
+        named_good=finding.plan.ends.named_good,
         culprit=search.sha(answer.culprit) if answer.culprit is not None else "",
         title=search.history.title(answer.culprit) if answer.culprit is not None else "",
         confidence=answer.confidence,
@@ -64,11 +68,41 @@ def result_of(finding: Finding) -> Result:
             "test": sum(one.test_seconds for one in made),
             **{part: round(seconds, 3) for part, seconds in parts.items()},
         },
-        tested=tuple(facts_of(search, i, answer) for i in search.found),
+        tested=_all_facts(finding),
         fix=search.rules.fix,
-        commits=len(search.history),
+        commits=len(whole.history),
+        paths=finding.plan.paths,
+        first_parent=finding.plan.first_parent,
+        merge=finding.outer.search.sha(finding.outer.answer.culprit or 0) if finding.outer else "",
         confirmation=_confirmation(finding),
+        known=known_log.facts(
+            finding.plan.known,
+            finding.plan.trust,
+            search.history,
+            lambda index: _affected(search, index, answer),
+            fix=search.rules.fix,
+        ),
+        hosts=_hosts(search),
     )
+
+
+def _hosts(search: Search) -> dict[str, dict[str, Any]]:
+    """What each host did: sessions, their seconds, runs, those that failed because of the host, and on
+    what.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for one in search.runner.made:
+        if not one.host:
+            continue
+        facts = found.setdefault(
+            one.host, {"sessions": 0, "seconds": 0.0, "runs": 0, "failed": 0, "machine": ""}
+        )
+        facts["sessions"] += 1
+        facts["seconds"] = round(facts["seconds"] + one.build_seconds + one.test_seconds, 3)
+        facts["runs"] += len(one.runs)
+        facts["failed"] += sum(run.outcome is Outcome.INFRA_FAILED for run in one.runs)
+        facts["machine"] = next((run.machine for run in one.runs if run.machine), facts["machine"])
+    return found
 
 
 def looked_up(result: Result, tree: LinuxTree, note: Callable[[str], None]) -> Result:
@@ -81,7 +115,8 @@ def looked_up(result: Result, tree: LinuxTree, note: Callable[[str], None]) -> R
     what = "not known whether the culprit is a release"
     tags = attempt(what, lambda: tree.tags_at(result.culprit), nothing, note)
     release = ("release",) if any(parse_release(tag) for tag in tags) else ()
-    return replace(result, parents=parents, flags=(*result.flags, *release))
+    branch = ("branch",) if result.first_parent and not result.merge and len(parents) > 1 else ()
+    return replace(result, parents=parents, flags=(*result.flags, *release, *branch))
 
 
 def addressed(result: Result, tree: LinuxTree, note: Callable[[str], None]) -> Result:
@@ -91,6 +126,19 @@ def addressed(result: Result, tree: LinuxTree, note: Callable[[str], None]) -> R
     what, nobody = "no recipients", Recipients()
     people = attempt(what, lambda: recipients(tree.path, result.culprit, note), nobody, note)
     return replace(result, recipients_to=people.to, recipients_cc=people.cc)
+
+
+def _all_facts(finding: Finding) -> tuple[dict[str, Any], ...]:
+    """What is told of each tested commit; of those of both steps, what the second one says."""
+    inner = {i: facts_of(finding.search, i, finding.answer) for i in finding.search.found}
+    told = {facts["commit"]: facts for facts in inner.values()}
+    if finding.outer is None:
+        return tuple(told.values())
+    outer = finding.outer
+    first = [facts_of(outer.search, i, outer.answer) for i in outer.search.found]
+    positions = {facts["commit"]: facts["position"] for facts in first}
+    later = [facts | {"position": positions.get(sha, outer.answer.culprit)} for sha, facts in told.items()]
+    return (*(facts for facts in first if facts["commit"] not in told), *later)
 
 
 def _confirmation(finding: Finding) -> dict[str, Any]:
@@ -109,8 +157,18 @@ def _confirmation(finding: Finding) -> dict[str, Any]:
         "parent": counts(_parent(search, answer)),
         "reached": list(seen.reached),
         "unreached": list(seen.unreached),
+        "hosts": _hosts_of_both(search, answer.culprit, _parent(search, answer)),
         **known,
     }
+
+
+def _hosts_of_both(search: Search, *commits: int) -> list[str]:
+    """The hosts on which all of these commits had runs of their own."""
+    each = [
+        {run.host for run in search.found[i].runs if run.host} if i in search.found else set()
+        for i in commits
+    ]
+    return sorted(set.intersection(*each))
 
 
 def facts_of(search: Search, index: int, answer: Answer) -> dict[str, Any]:
@@ -132,6 +190,7 @@ def facts_of(search: Search, index: int, answer: Answer) -> dict[str, Any]:
         "seconds_by": {part: round(seconds, 3) for part, seconds in tested.seconds_by.items()},
         "cached": tested.cached,
         "position": max(index, GOOD_END),
+        "hosts": dict(Counter(run.host for run in tested.runs if run.host)),
         "build_error": tested.build_error,
         "absent": tested.absent,
         "affected": _affected(search, index, answer),
@@ -151,7 +210,11 @@ def _affected(search: Search, index: int, answer: Answer) -> bool | None:
 def last_words(finding: Finding, result: Result, tree: LinuxTree, note: Callable[[str], None]) -> list[str]:
     """The answer in words: the first bad commit as git shows it, signatures, times."""
     word = "good" if result.fix else "bad"
-    lines = []
+    lines = [
+        f"# outvoted: {short(one['commit'])} is {one['verdict']} ({one['where']})"
+        for one in result.known
+        if one["outvoted"]
+    ]
     if result.culprit:
         what = "git does not show the culprit"
         shown = attempt(what, lambda: tree.describe(result.culprit).text, "", note)
@@ -280,6 +343,7 @@ def crash_of(search: Search, answer: Answer) -> tuple[int, Run] | None:
 _FLAGS = {
     "no-op": "WARNING: the culprit builds the same kernel as its parent: it cannot be the cause",
     "merge": "note: the first bad commit is a merge: either side is good, together they are not",
+    "branch": "note: the first bad commit on the first-parent line is a merge: the cause is a commit that it brought in, or the merge itself; --kbisect-into-merge finds out",
     "release": "WARNING: the culprit is a release, which changes nothing but its name: it is unlikely to be the cause",
 }
 """What is said of an answer that is doubtful for what its commit is."""

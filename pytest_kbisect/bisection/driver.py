@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_kbisect import arch, layout, options, parallel, reproducers
-from pytest_kbisect.bisection import conclusion, registry, replaying, workplace
+from pytest_kbisect.bisection import asking, conclusion, controls, registry, replaying, workplace
 from pytest_kbisect.bisection.commit_request import Share
+from pytest_kbisect.bisection.executor import LocalExecutor
 from pytest_kbisect.bisection.experiment_runner import Ahead, ExperimentRunner
 from pytest_kbisect.bisection.launcher import Selection, SessionLauncher
 from pytest_kbisect.bisection.stages import Bisection, Plan
@@ -23,12 +24,13 @@ from pytest_kbisect.crash.symbolize import Symbolized
 from pytest_kbisect.enrichment import attempt
 from pytest_kbisect.errors import ExitCode, KbisectError, UsageError
 from pytest_kbisect.evidence.journal import Journal
-from pytest_kbisect.kernel import selftests, toolchain
+from pytest_kbisect.kernel import compiler_choice, remedies, selftests, toolchain
 from pytest_kbisect.kernel.config import request
 from pytest_kbisect.reports import folder as reports
 from pytest_kbisect.reports import result
 from pytest_kbisect.reports.terminal import ANSWER, TerminalReporter
 from pytest_kbisect.stash import WORKERS, session_of
+from pytest_kbisect.strategies.release_tags import pick, releases
 from pytest_kbisect.strategies.strategy import AnswerKind
 from pytest_kbisect.symptoms.boot_failure import NAME as BOOT
 from pytest_kbisect.symptoms.symptom import CRASH_NAME
@@ -37,8 +39,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from pytest_kbisect.bisection.executor import Executor
+    from pytest_kbisect.bisection.known_log import Known
     from pytest_kbisect.bisection.stages import Finding
     from pytest_kbisect.evidence.outcome import CommitResult
+    from pytest_kbisect.kernel.compiler_choice import Choice
     from pytest_kbisect.kernel.config import ConfigRequest
     from pytest_kbisect.kernel.tree import LinuxTree, Range
 
@@ -48,6 +53,8 @@ EXIT_CODES = {
     AnswerKind.BAD_AT_GOOD_END: ExitCode.BAD_AT_GOOD_END,
 }
 """Every other kind of answer is inconclusive."""
+MANY = 1000
+"""Commits at a time that nobody asks for."""
 
 
 def main(config: pytest.Config) -> int:
@@ -95,7 +102,13 @@ def _bisect(config: pytest.Config, reporter: TerminalReporter) -> int:
     executor = registry.executor(config)
     cache = options.cache_folder(config)
     tree = LinuxTree(path, cache)
-    session_of(config).check_host()
+    asks = options.value(config, "ask")
+    asking.check(config, asks=asks)
+    session_of(config).check_host(guests=not asks or options.value(config, "shell"))
+    if asks:
+        with asking.terminal(config) as read:
+            asker = asking.launcher(config, tree, reporter, read)
+            return _search(config, tree, asker, reporter, LocalExecutor())
     arguments = [str(argument) for argument in config.invocation_params.args]
     if options.value(config, "prebuilt"):  # sessions need not look for the packages again
         arguments.append(f"--kbisect-kernel={path}")
@@ -105,23 +118,40 @@ def _bisect(config: pytest.Config, reporter: TerminalReporter) -> int:
         cache=cache,
         executor=executor,
     )
+    return _search(config, tree, launcher, reporter, executor)
+
+
+def _search(
+    config: pytest.Config,
+    tree: LinuxTree,
+    launcher: SessionLauncher | asking.AskLauncher,
+    reporter: TerminalReporter,
+    executor: Executor,
+) -> int:
+    """The bisection, with what tests its commits, and where."""
     with launcher.selecting() as selected:  # which takes its time; so does the log of the range
         ends = tree.parse_range(options.value(config, "range"))
         if options.value(config, "fix") and not ends.good:
             raise UsageError("--kbisect-fix needs both ends: A..B, A crashes and B does not")
         selection = selected()
     _check_selection(config, selection)
+    controls.check(config, tree, ends)
+    plan = _plan(config, selection, ends, known=controls.known(config, tree, ends))
+    compiler = launcher.compiler = _compiler(config, selection, tree, ends)
     launcher.selftests = ends.bad
     for name in selection.selftests:
-        selftests.build(
-            tree, ends.bad, name, toolchain.find(options.architecture(config)), cache / "selftests"
-        )
-    plan = _plan(config, selection, ends, executor.capacity)
+        tools = toolchain.find(options.architecture(config), compiler.compiler)
+        selftests.build(tree, ends.bad, name, tools, options.cache_folder(config) / "selftests")
     folder = launcher.folder = workplace.folder_of(config, selection, ends)
-    with workplace.held(folder):
-        journal = Journal(folder / layout.JOURNAL, workplace.subject_of(config, selection, plan))
+    with workplace.held(folder), contextlib.closing(executor):
+        journal = Journal(folder / layout.JOURNAL, workplace.subject_of(config, selection, plan, compiler))
+        executor.open(workplace.workload_of(config, selection, tree, ends, journal, reporter.note))
+        plan = _at_once(plan, config, executor)
         reporter.open(folder / "bisect.log")
         reporter.line(f"results in {folder}", log=False)
+        reporter.lines(f"# {words}" for words in compiler.words)
+        for note in selection.notes:
+            reporter.note(note)
         for change in workplace.guests_otherwise(config, journal):
             reporter.line(f"note: {change}", log=False)
         if chosen := config.stash.get(WORKERS, None):
@@ -129,7 +159,7 @@ def _bisect(config: pytest.Config, reporter: TerminalReporter) -> int:
         if plan.at_once > 1:
             reporter.line(f"commits: {plan.at_once} at a time, {plan.width} guests each", log=False)
         here = executor.capacity is None
-        with _ahead(config, selection, plan, here=here) as ahead:
+        with _ahead(config, selection, plan, compiler, here=here) as ahead:
             share = _share(config, plan) if here else None
             runner = ExperimentRunner(
                 *(launcher, journal, reporter),
@@ -138,42 +168,79 @@ def _bisect(config: pytest.Config, reporter: TerminalReporter) -> int:
                 share=share,
                 observe=partial(_tested, config, reporter),
             )
-            finding = Bisection(plan, tree, runner, reporter).run()
-        final = replace(conclusion.result_of(finding), command=_command(config), **_guests(config))
+            if executor.compiler:
+                workplace.note_compiler(journal, executor.compiler)
+            finding = _found(plan, tree, runner, reporter)
+        final = replace(conclusion.result_of(finding), command=_command(config), **_guests(config, compiler))
         stored = _store(final, folder, reporter)  # what follows adds to the answer, and cannot take it away
         final = conclusion.looked_up(final, tree, reporter.note)
         reporter.lines(conclusion.last_words(finding, final, tree, reporter.note), level=ANSWER)
         final = conclusion.addressed(final, tree, reporter.note)
         reporter.lines(conclusion.people_words(final), level=ANSWER)
-        final = replace(final, crash_report=_symbolized(config, selection, tree, final, reporter))
+        final = replace(final, crash_report=_symbolized(config, selection, tree, final, compiler, reporter))
         reporter.lines(conclusion.crash_words(final), level=ANSWER)
         if _store(final, folder, reporter) or stored:
+            if final.crash_commit:
+                fetch = partial(executor.fetch_kernel, final.crash_commit, final.crash_signature)
+                attempt("the kernel that crashed was not fetched", fetch, None, reporter.note)
             _report(config, folder, reporter)
         _finished(config, final, folder, reporter)
     reporter.line(f"results: {folder}", log=False, level=ANSWER)
     return _exit_code(finding, plan, final)
 
 
-def _plan(config: pytest.Config, selection: Selection, ends: Range, capacity: int | None) -> Plan:
-    """`capacity`: sessions that have a machine of their own at a time; None: all share this one."""
-    guests, strategy = _width(config), registry.strategy(config)
-    at_once = options.value(config, "at-once") or capacity or parallel.commits_at_once(guests)
-    if capacity is not None:
-        at_once = min(at_once, capacity)
-    if not strategy.probabilistic:
-        at_once = 1  # git bisect's order, for one, has one commit next
+def _found(plan: Plan, tree: LinuxTree, runner: ExperimentRunner, reporter: TerminalReporter) -> Finding:
+    """Go on from the journal; an answer that a person takes back is not in it any more."""
+    while True:
+        try:
+            return Bisection(plan, tree, runner, reporter).run()
+        except asking.UndoError:
+            runner.journal.undo()
+            reporter.restart()
+            reporter.line("kbisect: the last answer is taken back", log=False, level=ANSWER)
+
+
+def _plan(
+    config: pytest.Config,
+    selection: Selection,
+    ends: Range,
+    *,
+    known: tuple[Known, ...],
+) -> Plan:
+    """What is wanted; how much of it at a time is not decided yet."""
     return Plan(
         ends=ends,
         fix=options.value(config, "fix"),
-        strategy=strategy,
+        strategy=registry.strategy(config),
         confidence=options.value(config, "confidence"),
         runs=_runs(config, selection),
-        width=guests if capacity is not None else max(1, guests // at_once),
-        at_once=at_once,
         budget=options.value(config, "budget"),
         crash=frozenset(selection.crash),
+        log=selection.log,
         symptoms=frozenset(selection.symptoms),
+        known=known,
+        trust=options.value(config, "known-trust"),
+        paths=options.value(config, "paths"),
+        first_parent=options.value(config, "first-parent"),
+        into_merge=options.value(config, "into-merge"),
+        at_leisure=options.value(config, "ask"),
     )
+
+
+def _at_once(plan: Plan, config: pytest.Config, executor: Executor) -> Plan:
+    """The plan with how many commits are tested at a time, and with how many guests each."""
+    guests, most = _width(config), options.value(config, "at-once")
+
+    def room() -> int:
+        """Sessions that can run now: workers come and go."""
+        return min(most or MANY, max(1, executor.capacity or 1)) if plan.strategy.probabilistic else 1
+
+    if executor.capacity is not None:
+        return replace(plan, width=guests, at_once=room(), room=room)
+    at_once = most or parallel.commits_at_once(guests)
+    if plan.at_leisure or not plan.strategy.probabilistic:
+        at_once = 1  # there is one person; git bisect's order, for one, has one commit next
+    return replace(plan, width=max(1, guests // at_once), at_once=at_once)
 
 
 def _symbolized(
@@ -181,6 +248,7 @@ def _symbolized(
     selection: Selection,
     tree: LinuxTree,
     final: result.Result,
+    compiler: Choice,
     reporter: TerminalReporter,
 ) -> str:
     """The crash with files and lines, where they can be had."""
@@ -196,7 +264,7 @@ def _symbolized(
             final.crash_commit,
             _request(config, selection.fragments[final.crash_configuration]),
             jobs=options.jobs(config),
-            rules=options.build_rules(config),
+            rules=compiler.rules(options.build_rules(config)),
             progress=lambda words: reporter.line(f"   {final.crash_commit[:12]}: {words}", log=False),
         )
 
@@ -209,6 +277,8 @@ def _symbolized(
 
 def _width(config: pytest.Config) -> int:
     """How many guests run at a time in the sessions (-n)."""
+    if options.value(config, "ask"):
+        return 1
     workers = getattr(config.option, "numprocesses", None)
     if isinstance(workers, str):  # "auto": xdist has not come to it yet
         workers = config.hook.pytest_xdist_auto_num_workers(config=config)
@@ -224,7 +294,9 @@ def _share(config: pytest.Config, plan: Plan) -> Share | None:
 
 
 @contextlib.contextmanager
-def _ahead(config: pytest.Config, selection: Selection, plan: Plan, *, here: bool) -> Iterator[Ahead | None]:
+def _ahead(
+    config: pytest.Config, selection: Selection, plan: Plan, compiler: Choice, *, here: bool
+) -> Iterator[Ahead | None]:
     """What builds while guests run, where they run `here` and leave processors for it."""
     spare = parallel.processors() - plan.width
     if not here or spare < 1 or plan.at_once > 1 or not plan.strategy.probabilistic:
@@ -237,18 +309,24 @@ def _ahead(config: pytest.Config, selection: Selection, plan: Plan, *, here: boo
         options.value(config, "kernel"),
         configs,
         cache=options.cache_folder(config),
-        rules=options.build_rules(config),
+        rules=compiler.rules(options.build_rules(config)),
     ) as builder:
         yield Ahead(builder, spare)
 
 
-def _guests(config: pytest.Config) -> dict[str, Any]:
+def _guests(config: pytest.Config, compiler: Choice) -> dict[str, Any]:
     """What guests and builds were, for those who boot one by hand."""
     named = ("memory", "cpus", "timeout")
     return {
         "full_build": options.value(config, "full-build"),
-        "arch": options.value(config, "arch"),
+        "compiler": compiler.identity,
+        "remedies": tuple(map(remedies.words, compiler.remedies)),
+        "arch": options.architecture(config).name,
         "image": str(options.value(config, "image") or ""),
+        "asked": options.value(config, "ask"),
+        "patches": tuple(map(str, options.value(config, "patch"))),
+        "cmdline": options.value(config, "cmdline"),
+        "qemu": options.value(config, "qemu"),
         "guest": {name: options.value(config, name) for name in named},
     }
 
@@ -316,6 +394,27 @@ def _runs(config: pytest.Config, selection: Selection) -> int:
 
 
 # -- what must be right ----------------------------------------------------------------------------
+
+
+def _compiler(config: pytest.Config, selection: Selection, tree: LinuxTree, ends: Range) -> Choice:
+    """One compiler, and one set of remedies, for all commits that a bisection may build."""
+    if options.value(config, "prebuilt"):
+        return compiler_choice.NOTHING
+    named, with_remedies = options.compiler(config), not options.value(config, "no-remedies")
+    names = options.value(config, "range").partition("..")
+    last = names[2] or "HEAD"
+    if ends.good:
+        both = ((names[0], ends.named_good or ends.good), (last, ends.bad))
+        what = compiler_choice.Ends(both, (ends.good, ends.bad))
+    else:  # a walk may come to any release; the history of all of them would take minutes to read
+        tags = tree.tags_before(ends.bad)
+        known = releases(tags)
+        walked = {*pick(known), *(release for release in known if not release.is_stable)}
+        what = compiler_choice.Ends(
+            ((last, ends.bad),), also=tuple(tags[release.tag] for release in sorted(walked))
+        )
+    requests = [_request(config, fragments) for fragments in selection.fragments.values()]
+    return compiler_choice.choose(tree, what, requests, named, with_remedies=with_remedies)
 
 
 def _check_selection(config: pytest.Config, selection: Selection) -> None:

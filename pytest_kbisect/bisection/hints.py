@@ -50,9 +50,18 @@ def stack_files(tree: LinuxTree, commit: str, functions: Sequence[str], sources:
     return found - frozenset(common) | files_defining(tree, commit, functions[:1], common)
 
 
-def prior(tree: LinuxTree, good: str, history: History, stack: frozenset[str], sources: Sources) -> Weights:
+def prior(
+    tree: LinuxTree,
+    good: str,
+    history: History,
+    stack: frozenset[str],
+    sources: Sources,
+    *,
+    first_parent: bool = False,
+) -> Weights:
     """The prior of each commit of the history, from the files it touches."""
-    touched = read_files(tree.files_text(good, history.commits[history.bad_end]))
+    bad = history.commits[history.bad_end]
+    touched = read_files(tree.files_text(good, bad, first_parent=first_parent))
     read = {
         path for paths in touched.values() for path in paths if sources.matters(Change(path, in_place=False))
     }

@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect import process
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from pytest_kbisect.bisection.commit_request import CommitRequest
     from pytest_kbisect.evidence.outcome import CommitResult
+    from pytest_kbisect.kernel.compiler_choice import Choice
 
 _POLL = 0.1
 _TOLD = (ExitCode.FOUND, ExitCode.FAILED, ExitCode.USAGE, ExitCode.INTERRUPTED)
@@ -33,11 +34,21 @@ _TOLD = (ExitCode.FOUND, ExitCode.FAILED, ExitCode.USAGE, ExitCode.INTERRUPTED)
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """What a session is about, for an executor: a commit, its title, and where it should run."""
+
+    commit: str = ""
+    title: str = ""
+    host: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Selection:
     """What a bisection runs at each commit: node ids of one run, their files, what they ask for.
 
     `per_run` of the tests are repeated by run. `memory` (MiB) and `runs` are the most that any of
-    them names, 0 where none does.
+    them names, 0 where none does. `log` are lines about their tools, `notes` are lines for the user on
+    their guests. `modules` are the files of Python modules that are loaded and not installed.
     """
 
     tests: tuple[str, ...]
@@ -47,12 +58,17 @@ class Selection:
     memory: int
     runs: int
     crash: tuple[str, ...]
+    log: tuple[str, ...] = ()
     bad_when: tuple[str, ...] = ()
     """Symptoms that any of them states."""
     symptoms: tuple[str, ...] = (CRASH_NAME,)
     """The kinds of symptoms that they look for, with those of options and defaults."""
     selftests: tuple[str, ...] = ()
     """kselftests that they run."""
+    notes: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    rootdir: str = ""
+    inifile: str = ""
 
 
 class SessionLauncher:
@@ -67,6 +83,8 @@ class SessionLauncher:
         self._cache = cache
         self.folder = cache / "run"
         """Where sessions leave what they found; the bisection's, once it is known."""
+        self.compiler: Choice | None = None
+        """What they build with, once it is chosen."""
         self.selftests = ""
         """The commit of which kselftests are built, once the range is known."""
 
@@ -124,12 +142,16 @@ class SessionLauncher:
             stop=stop,
             watch=order.watch,
             idle=order.idle,
+            compiler=self.compiler.identity if self.compiler else "",
+            remedies=self.compiler.names if self.compiler else None,
             selftests=self.selftests,
             strict=order.strict,
         )
-        options = (f"--kbisect-commit={commit}", f"--kbisect-runs={order.runs}", *extra)
+        tools = [self.compiler.compiler.option] if self.compiler and self.compiler.compiler.option else []
+        options = (f"--kbisect-commit={commit}", f"--kbisect-runs={order.runs}", *tools, *extra)
         private = (f"--junitxml={xml}",)
-        running = self._start(self._executor, options, log, request, scratch=folder, private=private)
+        at = Target(commit, order.title, order.host)
+        running = self._start(self._executor, options, log, request, scratch=folder, private=private, at=at)
 
         def found(status: int) -> CommitResult:
             seconds = time.monotonic() - started
@@ -150,6 +172,7 @@ class SessionLauncher:
         *,
         scratch: Path,
         private: Iterable[str] = (),
+        at: Target | None = None,
     ) -> RunningSession:
         """Start a session with the user's arguments and `extra` ones; `private` ones are not repeated."""
         # The last of several equal options wins; an empty range is none. A user's -x must not make a session
@@ -167,7 +190,10 @@ class SessionLauncher:
         # Unbuffered: what pytest says in the end (_complaint) comes after the report that it printed before.
         ours = {"PYTHONUNBUFFERED": "1", **process.bytecode(self._cache / "bytecode")}
         environment = {**os.environ, **ours}
-        return executor.start(SessionCommand(command, self._cwd, environment, folder=scratch, log=log))
+        facts = asdict(at or Target())
+        return executor.start(
+            SessionCommand(command, self._cwd, environment, folder=scratch, log=log, **facts)
+        )
 
 
 class _Events:
@@ -233,7 +259,7 @@ def _selection(status: int, answer: Path, log: Path) -> Selection:
     known = json.loads(answer.read_text())
     if not known["tests"]:
         raise UsageError("no reproducer selected: none of the tests uses a kernel")
-    for name in ("tests", "files", "crash", "bad_when", "symptoms", "selftests"):
+    for name in ("tests", "files", "crash", "log", "bad_when", "symptoms", "selftests", "notes", "modules"):
         known[name] = tuple(known[name])
     return Selection(**known)
 

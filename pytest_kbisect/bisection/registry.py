@@ -38,9 +38,14 @@ def executor(config: pytest.Config) -> Executor:
     return _chosen(config, "executor", offers)
 
 
+def _default(config: pytest.Config, option: str) -> str:
+    """The name that is meant where an option names none."""
+    return "dask" if option == "executor" and options.value(config, "scheduler") else "local"
+
+
 def _chosen(config: pytest.Config, option: str, offers: Sequence[T]) -> T:
     """Of all offers the one that an option names. Raises UsageError if none has that name, or two have."""
-    wanted: str = options.value(config, option)
+    wanted: str = options.value(config, option) or _default(config, option)
     found = [one for one in offers if one.name == wanted]
     if len(found) == 1:
         return found[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from pytest_kbisect.evidence.by_host import by_host, difference
 from pytest_kbisect.evidence.related import why_related
 from pytest_kbisect.evidence.witness import witness_of
 
@@ -20,7 +21,7 @@ def remarks(search: Search, index: int) -> list[str]:
     """What is made of the latest experiment, at `index`."""
     lines = [*_more_reports(search, index), *_reach(search, index)]
     if search.evidence.counts(search.evidence.reported).matching:
-        lines += [*_of_another_bug(search, index), *_related(search, index)]
+        lines += [*_of_another_bug(search, index), *_related(search, index), *_hosts(search, index)]
     return lines + search.strategy.explain(search.evidence, index, search.sha)
 
 
@@ -105,6 +106,18 @@ def _of_another_bug(search: Search, index: int) -> list[str]:
     shown = {report.title for run in search.evidence.runs(index) for report in run.shown}
     others = search.evidence.others
     return [f"# {title}: another bug, {others[title]}" for title in sorted(shown & others.keys())]
+
+
+def _hosts(search: Search, index: int) -> list[str]:
+    """Whether the bug shows more often on some hosts than on others, in runs of one kernel."""
+    counts = by_host(search.evidence.runs(index), search.evidence.count)
+    found = difference(counts)
+    if found is None:
+        return []
+    each = "; ".join(
+        f"{one.host} ({one.machine or 'unknown'}) {of_runs(one.crashed, one.total)}" for one in counts
+    )
+    return [f"# the crash rate differs between hosts (p = {found[1]:.1g}): {each}"]
 
 
 def _related(search: Search, index: int) -> list[str]:

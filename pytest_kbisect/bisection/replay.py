@@ -64,8 +64,8 @@ class Trial:
 class Log:
     """A bisection read back. `fix` means it looked for a fix: bad and good are exchanged in `marks`.
 
-    Of one of ours also the titles that its reproducers `expected`, its note of the `prior` (see hints), and
-    whether the good end can be `trusted`: somebody named it.
+    Of one of ours also the titles that its reproducers `expected`, its notes of the `prior` (see hints) and
+    of `known` verdicts (see known_log), and whether the good end can be `trusted`: somebody named it.
 
     `marks` are the verdicts given to git in order, the ends of the range among them; `culprit` and
     `candidates` are what the log ended with, `error` why it did not.
@@ -79,6 +79,7 @@ class Log:
     error: str = ""
     expected: frozenset[str] = frozenset()
     prior: Mapping[str, Any] | None = None
+    known: Mapping[str, Any] | None = None
     trusted: bool = True
 
     @property

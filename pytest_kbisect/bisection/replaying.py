@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect import options
-from pytest_kbisect.bisection import hints, registry
+from pytest_kbisect.bisection import hints, known_log, registry
 from pytest_kbisect.bisection.replay import Log, Trial, read_log, second_opinion
 from pytest_kbisect.errors import ExitCode, UsageError
 from pytest_kbisect.evidence.by_kernel import Evidence
@@ -18,6 +18,7 @@ from pytest_kbisect.evidence.outcome import CommitResult, Outcome, Run, Verdict
 from pytest_kbisect.evidence.reference import Reference
 from pytest_kbisect.evidence.related import match_crashes
 from pytest_kbisect.history.candidates import GOOD_END, History
+from pytest_kbisect.reports.terminal import ANSWER
 from pytest_kbisect.strategies.strategy import Experiment, Problem
 
 if TYPE_CHECKING:
@@ -79,13 +80,14 @@ def _read(path: Path) -> tuple[Log, str]:
         if not records or records[0].get("kind") != "subject":
             raise _no_bisection(path)
         subject = records[0]
-        prior, search = (_last(records, kind) for kind in ("prior", "search"))
+        prior, search, known = (_last(records, kind) for kind in ("prior", "search", known_log.NOTE))
         trials = [Trial(tested) for tested in experiments(records, path)]
         log = Log(
             trials,
             fix=bool(subject.get("fix")),
             expected=frozenset(subject.get("crash", ())),
             prior=prior,
+            known=known,
             trusted=bool((search or {}).get("trusted", (search or {}).get("vouched", True))),
         )
         good, bad = subject.get("range", ("", ""))
@@ -151,11 +153,15 @@ def _conclude(
         reporter.line(f"tests of commits outside {ends.good[:12]}..{ends.bad[:12]}, left out: {outside}")
     strategy = _strategy(config, history, log, trusted=trusted)
     answer = strategy.conclude(evidence)
-    reporter.line(f"here: {answer.kind.value}, {answer.confidence:.1%} sure: {answer.reason}")
-    for i, chance in answer.candidates[:_SHOWN]:
-        reporter.line(f"  {chance:6.1%} {history.commits[i][:12]} {history.title(i)}")
-    if len(answer.candidates) > _SHOWN:
-        reporter.line(f"  and {len(answer.candidates) - _SHOWN} more")
+    reason = f": {answer.reason}" if answer.reason else ""
+    reporter.line(f"here: {answer.kind.value}, confidence {answer.confidence:.1%}{reason}", level=ANSWER)
+    candidates = answer.candidates
+    if answer.culprit is not None and not candidates:
+        candidates = ((answer.culprit, answer.confidence),)
+    for i, chance in candidates[:_SHOWN]:
+        reporter.line(f"  {chance:6.1%} {history.commits[i][:12]} {history.title(i)}", level=ANSWER)
+    if len(candidates) > _SHOWN:
+        reporter.line(f"  and {len(candidates) - _SHOWN} more")
     following = strategy.decide(evidence)
     if isinstance(following, Experiment):
         sha = ends.good if following.commit == GOOD_END else history.commits[following.commit]
@@ -179,5 +185,6 @@ def _strategy(config: pytest.Config, history: History, log: Log, *, trusted: boo
         fix=log.fix,
         trusted=trusted,
         prior=hints.from_note(log.prior, len(history)),
+        known=known_log.from_note(log.known, history),
     )
     return registry.strategy(config).make(problem)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from pytest_kbisect.bisection import merges
 from pytest_kbisect.bisection.commit_request import CommitRequest
 from pytest_kbisect.bisection.remarks import remarks
 from pytest_kbisect.bisection.search_state import SearchState
 from pytest_kbisect.errors import UsageError
+from pytest_kbisect.evidence.by_host import hosts_of
 from pytest_kbisect.evidence.outcome import UNKNOWN, Outcome
 from pytest_kbisect.evidence.verdict import crash_chance, enough_runs
 from pytest_kbisect.history.candidates import GOOD_END
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 
     from pytest_kbisect.bisection.experiment_runner import ExperimentRunner
     from pytest_kbisect.evidence.by_kernel import Evidence
-    from pytest_kbisect.evidence.outcome import CommitResult
+    from pytest_kbisect.evidence.outcome import CommitResult, Run
     from pytest_kbisect.history.candidates import History
     from pytest_kbisect.reports.terminal import TerminalReporter
     from pytest_kbisect.strategies.strategy import Strategy
@@ -37,21 +40,25 @@ OWN_RUNS = 40
 class Rules:
     """What a search keeps to.
 
-    `runs` is how often a commit is tested that no strategy asked for; `budget` the seconds it may take
-    in all; `at_once` how many commits are tested side by side; `check_good`: nobody has said that the
-    good end is good. `absent` tells of a commit that the bug cannot be in, and may have a session made to
-    find out (a fix bisection must not take a commit older than the bug for a fixed one); `reweigh` is asked
-    once, when the crash has been seen, for a strategy that makes use of what it looks like.
+    `runs` is how often a commit is tested that no strategy asked for; `budget` the seconds it may take in
+    all; `at_once` how many commits are tested side by side, or what `room` gives if that changes;
+    `check_good`: nobody has said that the good end is good. `absent` tells of a commit that the bug cannot be
+    in, and may have a session made to find out (a fix bisection must not take a commit older than the bug for
+    a fixed one); `reweigh` is asked once, when the crash has been seen, for a strategy that makes use of what
+    it looks like. `at_leisure`: a person makes the runs, who is asked once for all that a commit needs, and
+    not for the last bit of it.
     """
 
     runs: int = 10
     budget: float | None = None
     at_once: int = 1
+    room: Callable[[], int] | None = None
     fix: bool = False
     check_good: bool = False
     absent: Callable[[str, Evidence], CommitResult | None] | None = None
     reweigh: Callable[[Search], Strategy | None] | None = None
     phase: str = "search"
+    at_leisure: bool = False
 
 
 class Search(SearchState):
@@ -76,9 +83,12 @@ class Search(SearchState):
         self._say = reporter
         self._names = names or {}
         self._weighed = rules.reweigh is None
+        self._host_for: dict[int, str] = {}
         # What was found since in a search does not change how the walk that led to it went.
         for tested in (
-            runner.of_phase("range") if rules.phase == "range" else runner.of_phase("range", "search")
+            runner.of_phase("range")
+            if rules.phase == "range"
+            else runner.of_phase("range", "search", merges.PHASE)
         ):
             if tested.commit == good or history.index(tested.commit) is not None:
                 self._take(tested)
@@ -149,7 +159,8 @@ class Search(SearchState):
 
     def _asked(self) -> tuple[Experiment, ...] | Answer:
         """What the strategy says."""
-        return self.strategy.batch(self.evidence, self.rules.at_once, tuple(self._pending()))
+        at_once = self.rules.at_once if self.rules.room is None else self.rules.room()
+        return self.strategy.batch(self.evidence, at_once, tuple(self._pending()))
 
     def _good_end_first(self, wanted: tuple[Experiment, ...]) -> tuple[Experiment, ...]:
         """A good end that nobody vouches for is tested as soon as the bad end has crashed.
@@ -182,13 +193,47 @@ class Search(SearchState):
         runs = self.rules.runs
         if confirmation is not None:
             runs = min(runs, enough_runs(crash_chance(self.evidence.counts(self.evidence.reported))))
+        doubt = confirmation.decide(runs) if confirmation else None
         if parent is not None and parent not in self.found:
-            return Experiment(parent, runs, reason="the culprit's parent", own=confirmation is not None)
-        return confirmation.decide(runs) if confirmation else None
+            doubt = Experiment(parent, runs, reason="the culprit's parent", own=confirmation is not None)
+        if confirmation is None or answer.culprit is None:
+            return doubt
+        return self._on_one_host(doubt, answer.culprit, confirmation.parents, runs)
+
+    def _on_one_host(
+        self, doubt: Experiment | None, culprit: int, parents: tuple[int, ...], runs: int
+    ) -> Experiment | None:
+        """Have culprit and parents tested on one host: what differs between them must not be the host.
+
+        `doubt` is what is tested anyway, and then where that is best. Otherwise one more experiment, asked
+        for once: the host may be gone.
+        """
+        self._host_for.clear()
+        hosts = hosts_of(self._own_runs(culprit), self.evidence.count)
+        if not hosts:
+            return doubt
+        first = next(iter(hosts))
+        if doubt is not None:
+            self._host_for[doubt.commit] = first
+            return doubt
+        asked = {record.get("reason") for record in self.runner.journal.records}
+        for parent in parents:
+            there = hosts_of(self._own_runs(parent), self.evidence.count)
+            if not there or not hosts.keys().isdisjoint(there):
+                continue
+            reason = f"the culprit's parent on {first}, where the culprit was tested"
+            if reason not in asked:
+                self._host_for[parent] = first
+                return Experiment(parent, max(runs, *there.values()), reason=reason, own=True)
+        return None
+
+    def _own_runs(self, index: int) -> tuple[Run, ...]:
+        tested = self.found.get(index)
+        return tested.runs if tested else ()
 
     def _crash_of_the_end(self) -> Experiment | None:
         """The end said to crash still, where only others of its signature did: it may not be their kernel."""
-        own = self.evidence.own_tally(self.history.bad_end)
+        own = self.evidence.own_counts(self.history.bad_end)
         if own.matching or own.total >= OWN_RUNS:
             return None
         return Experiment(
@@ -203,7 +248,13 @@ class Search(SearchState):
         confidence = self.strategy.confidence
         if answer.culprit is None or confidence is None:
             return None
-        return Confirmation(self.evidence, answer.culprit, confidence=confidence, fix=self.rules.fix)
+        return Confirmation(
+            self.evidence,
+            answer.culprit,
+            confidence=confidence,
+            fix=self.rules.fix,
+            faint=not self.rules.at_leisure,
+        )
 
     def _cut_short(self) -> Answer:
         """The answer when the budget is spent."""
@@ -267,12 +318,15 @@ class Search(SearchState):
         index = experiment.commit
         idle = experiment.reason.startswith(_WHICH_FUNCTIONS)
         known = self.evidence.known_kernels - {self.evidence.signature(index)}
+        runs, stops = experiment.runs, experiment.stop_at_crash and not self.rules.at_leisure
+        if self.rules.at_leisure and self.evidence.counts(self.evidence.reported).matching:
+            runs = max(runs, enough_runs(crash_chance(self.evidence.counts(self.evidence.reported))))
         return CommitRequest(
             self.sha(index),
-            experiment.runs,
+            runs,
             experiment.reason,
             title=self.title(index),
-            stop=tuple(sorted(self.evidence.reference.main)) if experiment.stop_at_crash else None,
+            stop=tuple(sorted(self.evidence.reference.main)) if stops else None,
             known=() if experiment.own else tuple(sorted(known)),
             expect=self.evidence.expected_titles,
             watch=self.stack if idle else self.evidence.path,
@@ -280,6 +334,7 @@ class Search(SearchState):
             strict=index == self.evidence.reported,
             phase=self.rules.phase,
             at_once=at_once,
+            host=self._host_for.get(index, ""),
         )
 
     def _take(self, tested: CommitResult) -> None:
@@ -291,6 +346,9 @@ class Search(SearchState):
         index = self.index(tested.commit)
         if index in self._names:
             self._say.line(f"testing release {self._names[index]}")
+        if tested.host and tested.host != platform.node():
+            machine = next((run.machine for run in tested.runs if run.machine), "")
+            self._say.line(f"# on {tested.host}" + (f" ({machine})" if machine else ""))
         known = replace(tested, runs=tuple(map(self.evidence.known_by, tested.runs)))
         self._say.lines(bisectlog.commit(known, same_as=self.twin(tested, index)))
         if took := bisectlog.took([tested]):

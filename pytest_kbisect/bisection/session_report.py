@@ -62,7 +62,7 @@ def read(xml: Path, commit: str, *, runs: int, per_run: int, seconds: float) -> 
         given = _given_of(case)
         if given.get(properties.USAGE):
             raise UsageError(given[properties.USAGE][0])
-        for name in (properties.SIGNATURE, properties.COMPILER, properties.SOURCES):
+        for name in (properties.SIGNATURE, properties.COMPILER, properties.SOURCES, properties.HOST):
             facts[name].update(given.get(name, ()))
         _add_costs(had, given)
         if given.get(properties.SAME_KERNEL):
@@ -101,6 +101,7 @@ def read(xml: Path, commit: str, *, runs: int, per_run: int, seconds: float) -> 
         seconds_by=by
         | {"guests": guests, "overhead": max(0.0, seconds - build_seconds - by["wait"] - guests)},
         sources=os.pathsep.join(sorted(facts[properties.SOURCES])),
+        host="+".join(sorted(facts[properties.HOST])),
     )
 
 
@@ -220,6 +221,8 @@ def _run(case: TestCase, given: _Properties) -> Run:
         cleared=tuple(given.get(properties.CLEARED, ())),
         configuration=first(properties.CONFIGURATION),
         signature=first(properties.SIGNATURE),
+        host=first(properties.HOST),
+        machine=first(properties.MACHINE),
     )
 
 

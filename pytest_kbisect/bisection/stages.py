@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
+from functools import partial
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_kbisect.bisection import hints
+from pytest_kbisect.bisection import hints, known_log, merges, path_prior
 from pytest_kbisect.bisection.commit_request import CommitRequest
 from pytest_kbisect.bisection.reverting import RevertCheck, after_revert
 from pytest_kbisect.bisection.search import Rules, Search
@@ -31,7 +33,11 @@ from pytest_kbisect.symptoms.symptom import CRASH_NAME
 from pytest_kbisect.symptoms.wording import Wording, wording_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_kbisect.bisection.experiment_runner import ExperimentRunner
+    from pytest_kbisect.bisection.known_log import Known
+    from pytest_kbisect.bisection.merges import Outer
     from pytest_kbisect.history.ancestry import Weights
     from pytest_kbisect.kernel.tree import LinuxTree, Range
     from pytest_kbisect.reports.terminal import TerminalReporter
@@ -53,8 +59,12 @@ class Plan:
     """What is wanted of a bisection.
 
     `runs` of a commit where no strategy says how many; `width` runs go side by side, at each of `at_once`
-    commits (more at one that is tested alone); `crash` are the titles that the reproducers name, `symptoms`
-    the kinds of symptoms that they look for; `budget` in seconds of all sessions together.
+    commits (more at one that is tested alone); `room` gives how many commits that is now, if it changes;
+    `crash` are the titles that the reproducers name, `symptoms` the kinds of symptoms that they look for;
+    `budget` in seconds of all sessions together; `log` are lines that follow the first one of the log.
+    `known` are verdicts of the user's, each right with probability `trust`; `at_leisure`: a person makes the
+    runs; `paths` are looked at first; `first_parent`: of merges only that they are there, and with
+    `into_merge` also what the one that is found brought in.
     """
 
     ends: Range
@@ -64,22 +74,31 @@ class Plan:
     runs: int = 10
     width: int = 1
     at_once: int = 1
+    room: Callable[[], int] | None = None
     budget: float | None = None
     crash: frozenset[str] = field(default_factory=frozenset)
+    log: tuple[str, ...] = ()
     symptoms: frozenset[str] = frozenset({CRASH_NAME})
+    known: tuple[Known, ...] = ()
+    trust: float = 0.9
+    paths: tuple[str, ...] = ()
+    first_parent: bool = False
+    into_merge: bool = False
+    at_leisure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """How a bisection ended: the search with all it knows, its answer, and the check by a revert.
 
-    `named_good` is the good end that was named, where it is on another branch.
+    `plan` is what was wanted, `outer` the first step where there was a second one into a merge.
     """
 
     search: Search
     answer: Answer
     revert: RevertCheck
-    named_good: str = ""
+    plan: Plan
+    outer: Outer | None = None
 
 
 class Bisection:
@@ -97,9 +116,15 @@ class Bisection:
         """Find the answer, and check it."""
         ends = self._plan.ends
         self._say.lines(bisectlog.start(ends.good if self._plan.fix else ends.bad, fix=self._plan.fix))
+        self._say.lines(self._plan.log)
         search, answer = self._between(ends.good) if ends.good else self._from_a_release()
+        outer = None
+        if self._plan.into_merge:
+            search, answer, outer = merges.descend(
+                *(search, answer, self._tree), begin=self._into_merge, say=self._say.line
+            )
         check = self._revert_check(search, answer)
-        return Finding(search, after_revert(answer, check), check, self._plan.ends.named_good)
+        return Finding(search, after_revert(answer, check), check, self._plan, outer)
 
     @property
     def _words(self) -> Wording:
@@ -158,7 +183,7 @@ class Bisection:
                 reference=Reference(self._plan.crash),
                 looked_for=self._plan.symptoms,
             ),
-            ReleaseWalk(history, chosen, self._strategy(history), bad_ones),
+            ReleaseWalk(history, chosen, self._strategy(history, trusted=self._trusted), bad_ones),
             self._runner,
             self._say,
             Rules(runs=self._plan.runs, budget=self._plan.budget, phase="range"),
@@ -166,74 +191,121 @@ class Bisection:
         )
 
     def _search(self, good: str) -> Search:
-        ends, plan = self._plan.ends, self._plan
-        history = History.from_log(self._tree.log_text(good, ends.bad), good=good)
+        ends = self._plan.ends
         begins = {"good": good, "trusted": self._trusted}
         if not begins.items() <= (self._runner.journal.noted(_SEARCH) or {}).items():
             self._runner.journal.note(_SEARCH, begins)
+        return self._search_between(good, ends.bad, trusted=self._trusted)
+
+    def _into_merge(self, good: str, merge: str) -> Search:
+        """The search among the commits that a merge has brought in; both ends have been tested."""
+        return self._search_between(good, merge, trusted=True, phase=merges.PHASE)
+
+    def _search_between(self, good: str, bad: str, *, trusted: bool, phase: str = "search") -> Search:
+        plan = self._plan
+        line = plan.first_parent and phase == "search"
+        history = History.from_log(self._tree.log_text(good, bad, first_parent=line), good=good)
         for mended in history.repairs:
             self._say.line(f"note: {mended}", log=False)
         self._say.line(
             f"{len(history)} commits between {good[:12]} ({self._words.has if plan.fix else 'good'}) and "
-            f"{ends.bad[:12]} ({'fixed' if plan.fix else 'bad'})",
+            f"{bad[:12]} ({'fixed' if plan.fix else 'bad'}){' on the first-parent line' if line else ''}",
             log=False,
         )
         if plan.strategy.probabilistic:  # classic says it where git would: once A has proved good
-            self._say.line(f"# git bisect start {ends.bad} {good}")
+            self._say.line(f"# git bisect start {'--first-parent ' if line else ''}{bad} {good}")
         evidence = Evidence(
             history,
             matcher=match_crashes,
             reference=Reference(plan.crash),
             looked_for=plan.symptoms,
             reported=GOOD_END if plan.fix else history.bad_end,
-            trusted=self._trusted,
+            trusted=trusted,
+        )
+        self._take_known(history, evidence)
+        strategy = partial(
+            self._strategy,
+            history,
+            trusted=trusted,
+            paths=path_prior.weights(self._tree, good, history, plan.paths, first_parent=line),
         )
         return Search(
             good,
             history,
             evidence,
-            self._strategy(history),
+            strategy(),
             self._runner,
             self._say,
             Rules(
                 runs=plan.runs,
                 budget=plan.budget,
                 at_once=plan.at_once,
+                room=plan.room,
                 fix=plan.fix,
-                check_good=bool(ends.named_good),
+                check_good=bool(plan.ends.named_good),
                 absent=(lambda commit, seen: self._test_base(good, commit, seen)) if plan.fix else None,
-                reweigh=self._reweigh if plan.strategy.probabilistic else None,
+                reweigh=partial(self._reweigh, strategy, line) if plan.strategy.probabilistic else None,
+                phase=phase,
+                at_leisure=plan.at_leisure,
             ),
         )
 
-    def _strategy(self, history: History, prior: Weights | None = None) -> Strategy:
+    def _take_known(self, history: History, evidence: Evidence) -> None:
+        """Say what the user's verdicts come to, and note them; what he skips is not tested."""
+        known = self._plan.known
+        if known:
+            self._say.lines(f"# {words}" for words in known_log.words(known, history, fix=self._plan.fix))
+        note = known_log.to_note(known, self._plan.trust)
+        if note != {name: (self._runner.journal.noted(known_log.NOTE) or {}).get(name, []) for name in note}:
+            self._runner.journal.note(known_log.NOTE, note)
+        for at, tested in known_log.skipped(known, history):
+            evidence.add(at, tested)
+
+    def _strategy(
+        self,
+        history: History,
+        prior: Weights | None = None,
+        *,
+        trusted: bool = False,
+        paths: Weights | None = None,
+    ) -> Strategy:
+        """The strategy, with a prior from what was seen, and one from the paths that the user names."""
         plan = self._plan
+        weights = [one for one in (prior, paths) if one is not None]
         problem = Problem(
             history,
             runs=plan.runs,
             confidence=plan.confidence,
             fix=plan.fix,
-            trusted=self._trusted,
+            trusted=trusted,
             prices=Prices(**_GUESS, width=plan.width),
-            prior=prior,
+            prior=prod(weights[1:], start=weights[0]) if weights else None,
+            known=known_log.verdicts(plan.known, history, plan.trust),
         )
         return plan.strategy.make(problem)
 
-    def _reweigh(self, search: Search) -> Strategy | None:
-        """The strategy with a prior from the files in the crash's stack, and those the build reads."""
+    def _reweigh(
+        self, strategy: Callable[[Weights], Strategy], line: bool, search: Search
+    ) -> Strategy | None:
+        """The strategy with a prior from the files in the crash's stack, and those the build reads.
+
+        `line`: the search is over the first-parent line.
+        """
         journal = self._runner.journal
         note = journal.noted("prior")
-        if note is None or len(note.get("of", search.history)) != len(search.history):
-            note = self._hints(search)
+        between = [search.good, search.sha(search.history.bad_end), line]
+        known = note is not None and len(note.get("of", search.history)) == len(search.history)
+        if note is None or not known or note.get("between", between) != between:
+            note = self._hints(search, line=line) | {"between": between}
             journal.note("prior", note)
         prior = hints.from_note(note, len(search.history))
         if prior is None:
             return None
         if note["stack"]:
             self._say.line(f"# files of the {self._words.noun}: {' '.join(note['stack'])}")
-        return self._strategy(search.history, prior)
+        return strategy(prior)
 
-    def _hints(self, search: Search) -> dict[str, Any]:
+    def _hints(self, search: Search, *, line: bool) -> dict[str, Any]:
         """The prior for the journal; empty where the build left no list of what it read."""
         end = search.evidence.reported
         tested = search.found[end]
@@ -243,7 +315,8 @@ class Bisection:
             return {}
         functions = hints.stack_functions(crash.report, crash.frame)
         stack = hints.stack_files(self._tree, search.sha(end), functions, sources)
-        return hints.to_note(hints.prior(self._tree, search.good, search.history, stack, sources), stack)
+        prior = hints.prior(self._tree, search.good, search.history, stack, sources, first_parent=line)
+        return hints.to_note(prior, stack)
 
     # -- what else is tested ---------------------------------------------------------------------------
 
@@ -336,7 +409,7 @@ class Bisection:
     def _without_culprit(self, search: Search, answer: Answer) -> RevertCheck:
         if answer.kind is not AnswerKind.CULPRIT or answer.culprit is None:
             return RevertCheck()
-        if answer.culprit == search.history.bad_end:
+        if search.sha(answer.culprit) == self._plan.ends.bad:
             return RevertCheck(why="the culprit is the end of the range, its parent was tested")
         if self._plan.budget is not None and self._runner.spent >= self._plan.budget:
             return RevertCheck(why="the budget is spent")

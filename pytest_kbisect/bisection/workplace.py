@@ -9,20 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect import options, reproducers
+from pytest_kbisect.bisection.executor import Workload
 from pytest_kbisect.errors import UsageError
 from pytest_kbisect.guest import disk
 from pytest_kbisect.kernel import signature
-from pytest_kbisect.reproducer_kinds import kind_of
+from pytest_kbisect.reproducer_kinds import UsesTools, kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import pytest
 
     from pytest_kbisect.bisection.launcher import Selection
     from pytest_kbisect.bisection.stages import Plan
     from pytest_kbisect.evidence.journal import Journal
-    from pytest_kbisect.kernel.tree import Range
+    from pytest_kbisect.kernel.compiler_choice import Choice
+    from pytest_kbisect.kernel.tree import LinuxTree, Range
     from pytest_kbisect.reproducer_kinds import ReproducerKind
 
 _GUEST = ("memory", "cpus", "timeout", "accel")
@@ -35,6 +37,8 @@ def folder_of(config: pytest.Config, selection: Selection, ends: Range) -> Path:
     named = options.value(config, "dir")
     if named:
         return Path(config.invocation_params.dir, named)
+    if options.value(config, "ask"):
+        return Path(config.invocation_params.dir, "kbisect-results", f"asked-{_named(ends)}")
     stems = sorted({Path(name).stem for name in selection.files})
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", "+".join(stems))[:60]
     return Path(config.invocation_params.dir, "kbisect-results", f"{name}-{_named(ends)}")
@@ -44,7 +48,7 @@ def _named(ends: Range) -> str:
     return f"{(ends.named_good or ends.good)[:8] or 'releases'}-{ends.bad[:8]}"
 
 
-def subject_of(config: pytest.Config, selection: Selection, plan: Plan) -> dict[str, Any]:
+def subject_of(config: pytest.Config, selection: Selection, plan: Plan, compiler: Choice) -> dict[str, Any]:
     """What a journal is of: another range, reproducer or configuration makes it another bisection."""
     return {
         "range": [plan.ends.good, plan.ends.bad],
@@ -52,15 +56,22 @@ def subject_of(config: pytest.Config, selection: Selection, plan: Plan) -> dict[
         "tests": list(selection.tests),
         "reproducers": {name: _digest(Path(name)) for name in selection.files},
         "included": _included(selection.files, reproducers.kinds(config)),
+        "tools": _tools(selection.files, reproducers.kinds(config)),
         "fragments": selection.fragments,
         "config": [_digest(path) for path in options.value(config, "config")],
         "crash": sorted(plan.crash),
         "bad_when": [*selection.bad_when, *options.value(config, "bad-when")],
+        "ask": options.value(config, "ask"),
+        "patches": [_digest(path) for path in options.value(config, "patch")],
+        "cmdline": list(options.value(config, "cmdline")),
+        "qemu": list(options.value(config, "qemu")),
         "image": _digest_of_image(options.value(config, "image")),
         "strategy": plan.strategy.name,
         "full_build": options.value(config, "full-build"),
+        "compiler": compiler.identity,
+        "remedies": list(compiler.names),
         "runs": plan.runs,
-        "arch": options.value(config, "arch"),
+        "arch": options.architecture(config).name,
         "modules": options.value(config, "modules"),
         # Kernels are the same where their signatures are: those of another formula never are.
         "signature format": signature.FORMAT,
@@ -91,12 +102,57 @@ def _included(files: Iterable[str], kinds: Sequence[ReproducerKind]) -> dict[str
     return {str(header): _digest(header) for header in sorted(found)}
 
 
+def _tools(files: Iterable[str], kinds: Sequence[ReproducerKind]) -> dict[str, str]:
+    """The programs of the host that kinds of reproducers use, and the digest of each."""
+    known = ((Path(name), kind_of(Path(name), kinds)) for name in files)
+    found: set[Path] = set()
+    for path, kind in known:
+        if isinstance(kind, UsesTools):
+            found.update(kind.tools(path))
+    return {tool.name: _digest(tool) for tool in sorted(found)}
+
+
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def _digest_of_image(path: Path | None) -> str | None:
     return None if path is None else disk.digest(disk.look_at(path))
+
+
+_COMPILER = "compiler"
+"""The journal's kind of note on what all commits are built with, if that is not this machine's compiler."""
+
+
+def workload_of(
+    config: pytest.Config,
+    selection: Selection,
+    tree: LinuxTree,
+    ends: Range,
+    journal: Journal,
+    note: Callable[[str], None],
+) -> Workload:
+    """What all sessions have in common."""
+    image = options.value(config, "image")
+    files = [*selection.files, *_included(selection.files, reproducers.kinds(config)), *selection.modules]
+    files += [*map(str, options.value(config, "config")), *([str(image)] if image else [])]
+    files += [*map(str, options.value(config, "patch"))]
+    files += [selection.inifile] if selection.inifile else []
+    return Workload(
+        tree=tree,
+        commits=tuple(filter(None, (ends.bad, ends.good, ends.named_good))),
+        files=tuple(map(Path, files)),
+        rootdir=Path(selection.rootdir),
+        inifile=Path(selection.inifile) if selection.inifile else None,
+        compiler=str((journal.noted(_COMPILER) or {}).get("identity", "")),
+        note=note,
+    )
+
+
+def note_compiler(journal: Journal, identity: str) -> None:
+    """Note what the commits of this range are built with, for the next time."""
+    if journal.noted(_COMPILER) is None:
+        journal.note(_COMPILER, {"identity": identity})
 
 
 @contextlib.contextmanager

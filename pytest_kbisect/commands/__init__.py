@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-VERBS = ("setup", "doctor", "demo", "crash", "report")
+VERBS = ("setup", "doctor", "demo", "syzbot", "syz2c", "crash", "report", "worker")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -17,6 +17,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         description="Recreate report.html, report.eml, git-bisect.log, junit.xml and repeat.sh of a results folder "
         "from its journal.jsonl and result.json. Nothing is built, run or sent.",
     )
+    parser.add_argument(
+        "--syzkaller", type=Path, metavar="DIR", help="the built syzkaller, for a bisection with syz programs"
+    )
     parser.add_argument("folder", type=Path, metavar="DIR", help="results folder of the bisection")
     parser.add_argument(
         "--cache",
@@ -32,9 +35,12 @@ def run(arguments: argparse.Namespace) -> int:
     from pytest_kbisect.errors import ExitCode, HostError
     from pytest_kbisect.options import default_cache
     from pytest_kbisect.reports import folder
+    from pytest_kbisect.syzkaller.syz_kind import SyzPrograms
 
     known = plugins.load()
     kinds, architectures = reproducer_kinds.registered(known), arch.registered(known)
+    if arguments.syzkaller is not None:
+        kinds = (SyzPrograms(arguments.syzkaller), *kinds)
     troubles = folder.write(arguments.folder, arguments.cache or default_cache(), kinds, architectures)
     if troubles:
         raise HostError("; ".join(troubles))

@@ -6,13 +6,17 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from pytest_kbisect import apt, distribution, host
+from pytest_kbisect import apt, arch, distribution, host, options
+from pytest_kbisect.arch import DEFAULT
 from pytest_kbisect.distribution import Family
 from pytest_kbisect.errors import ExitCode, HostError, UsageError
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+    from pathlib import Path
+
+    from pytest_kbisect.arch import Architecture
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -29,6 +33,15 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="install the kernel source too, which the demo and this project's own tests use",
     )
     parser.add_argument(
+        "--arch",
+        default=DEFAULT.name,
+        metavar="NAME",
+        help="install what guests of this architecture need: cross compiler, QEMU, and their programs",
+    )
+    parser.add_argument(
+        "--kbisect-cache", dest="cache", type=options.path, metavar="DIR", help="as for pytest"
+    )
+    parser.add_argument(
         "--dry-run", action="store_true", help="say what would be installed and install nothing"
     )
     parser.add_argument(
@@ -37,19 +50,39 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Install what is missing, as `install` does."""
-    return install(dry_run=arguments.dry_run, ask=not arguments.yes, demo=arguments.demo)
+    """Install what is missing, as `install` does, and fetch the programs of foreign guests."""
+    architecture = arch.named(arguments.arch, arch.BUILT_IN)
+    status = install(
+        dry_run=arguments.dry_run, ask=not arguments.yes, demo=arguments.demo, architecture=architecture
+    )
+    if not architecture.is_native():
+        _fetch(architecture, (arguments.cache or options.default_cache()).absolute(), arguments.dry_run)
+    return status
 
 
-def install(*, dry_run: bool = False, ask: bool = False, demo: bool = False) -> int:
+def _fetch(architecture: Architecture, cache: Path, dry_run: bool) -> None:
+    from pytest_kbisect.guest import user_space
+
+    if user_space.is_there(architecture, cache):
+        return
+    if dry_run:
+        print(f"would download busybox and dropbear for {architecture.name} to {cache}")
+        return
+    folder = user_space.fetch(architecture, cache, lambda words: print(f"kbisect setup: {words}", flush=True))
+    print(f"kbisect setup: the programs of {architecture.name} guests are in {folder}")
+
+
+def install(
+    *, dry_run: bool = False, ask: bool = False, demo: bool = False, architecture: Architecture = DEFAULT
+) -> int:
     """Install what is missing. Raises HostError where something is still missing in the end.
 
-    `dry_run` only says what would be installed. `ask` asks first, and raises UsageError where there is no
-    terminal to ask at. `demo`: install the kernel source too.
+    `architecture` is that of the guests. `dry_run` only says what would be installed. `ask` asks first, and
+    raises UsageError where there is no terminal to ask at. `demo`: install the kernel source too.
     """
     purposes = tuple(host.Purpose) if demo else (host.Purpose.BUILD, host.Purpose.GUEST)
-    absent = host.missing(*purposes)
-    total = sum(tool.purpose in purposes for tool in host.TOOLS)
+    absent = host.missing(*purposes, architecture=architecture)
+    total = sum(tool.purpose in purposes for tool in host.tools(architecture))
     if not absent:
         print(f"kbisect setup: all {total} host tools are here. {_next(demo)}")
         return ExitCode.FOUND
@@ -73,7 +106,7 @@ def install(*, dry_run: bool = False, ask: bool = False, demo: bool = False) -> 
     if ask and not _agreed(packages):
         raise HostError(f"nothing was installed; to do it yourself: {command}")
     _install(absent)
-    return _verdict(purposes, demo=demo)
+    return _verdict(purposes, architecture, demo=demo)
 
 
 def _next(demo: bool) -> str:
@@ -132,8 +165,8 @@ def _cannot_install(needed: Sequence[host.Tool]) -> str:
     return "; ".join([f"nothing was installed: apt offers no package {named}", *places])
 
 
-def _verdict(purposes: Sequence[host.Purpose], *, demo: bool) -> int:
-    absent = host.missing(*purposes)
+def _verdict(purposes: Sequence[host.Purpose], architecture: Architecture, *, demo: bool) -> int:
+    absent = host.missing(*purposes, architecture=architecture)
     if needed := [tool for tool in absent if not tool.optional]:
         names = ", ".join(f"{tool.name} (to {tool.purpose})" for tool in needed)
         raise HostError(f"still missing after the installation: {names}")

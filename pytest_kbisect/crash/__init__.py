@@ -1,7 +1,7 @@
-"""Console text in, crash reports out.
+"""Turns console text into crash reports.
 
-Pure, but for symbols: nothing else here reads a file or starts a program. What reads consoles is loaded
-when it is first asked for: pytest must not start slower for its sake.
+This package is pure, except for symbolizing: nothing else here reads a file or starts a program. The modules
+that read consoles are imported at first use, so that pytest does not start slower.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What counts for every crash of a console, wherever in it it stands."""
+"""Console messages that affect every crash on the console, wherever they appear."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final
 
 from pytest_kbisect.crash.pattern import Pattern
 
-# The guest was out of memory or its programs were broken: such a crash says nothing of the kernel.
+# The guest ran out of memory or its programs were broken. Such a crash says nothing about the kernel.
 _SUPPRESSED: Final = (
     b"*** stack smashing detected ***",
     b"panic: out of memory",
@@ -27,20 +27,20 @@ _SUPPRESSED: Final = (
     b"Kernel panic - not syncing: Out of memory",
     b"Kernel panic - not syncing: System is deadlocked on memory",
 )
-# mm/oom_kill.c: "Kill process" before 5.1. Without these programs nobody talks to the guest any more.
+# mm/oom_kill.c: "Kill process" before 5.1. Without these programs the guest can no longer be reached.
 _OOM_KILLS: Final = b" process "
 _OOM_KILLED: Final = Pattern(rb"\bKill(?:ed)? process \d{1,9} \((?:sshd|dropbear|syz-fuzzer|syz-execprog)\)")
 _PANICKED: Final = b"Kernel panic - not syncing"
-# Google Compute Engine says so on the serial port itself; what the guest said meanwhile is lost.
+# Google Compute Engine prints this on the serial port itself. What the guest printed meanwhile is lost.
 _DISCONNECTED: Final = b"serialport: VM disconnected."
 _EXECUTOR: Final = Pattern(rb" Comm: syz\.(\d{1,6})\.(\d{1,9}) ")
 
 
 class Circumstances:
-    """Under what circumstances the crashes of a console came about.
+    """The circumstances of the crashes on a console.
 
-    `suppressed`: the guest had no memory left or its programs were broken. `panicked`: the kernel did.
-    `disconnected`: the console was. `executor`: which of syzkaller's programs crashed.
+    `suppressed`: the guest ran out of memory or its programs were broken. `panicked`: the kernel panicked.
+    `disconnected`: the console was disconnected. `executor`: which of syzkaller's programs crashed.
     """
 
     __slots__ = ("disconnected", "executor", "panicked", "suppressed")
@@ -52,7 +52,7 @@ class Circumstances:
         self.executor = ""
 
     def note(self, data: bytes | bytearray, start: int, end: int) -> None:
-        """Look for them in a part of the console, of whole lines."""
+        """Look for these messages in a part of the console that consists of whole lines."""
         if not self.panicked:
             self.panicked = data.find(_PANICKED, start, end) >= 0
         if not self.disconnected:

@@ -1,4 +1,4 @@
-"""Titles that compare: numbers, addresses, lines and host names taken out."""
+"""Makes titles comparable: removes numbers, addresses, line numbers and host names."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ LONGEST_TITLE: Final = 120
 _REPLACEMENTS: Final = (
     (Pattern(r"syz-executor\d{0,10}(?:[.-]\d{1,10})?:?\d{0,10}"), "syz-executor"),
     (Pattern(r"syzkaller\d{1,12}"), "syzkaller"),
-    # A function's address within itself says nothing from one build to the next.
+    # The offset within a function differs from build to build.
     (Pattern(r"\b([A-Za-z_][\w.]{0,200})\+0x[0-9a-f]{1,16}(?:/0x[0-9a-f]{1,16})?"), r"\1"),
-    # So does an address, be it a part of a name (bpf_prog_6deef7357e7b4530).
+    # So does an address, even as part of a name (bpf_prog_6deef7357e7b4530).
     (
         Pattern(r"(?<![A-Za-z0-9])(?:0x)?[0-9a-f]{6,32}(?![A-Za-z0-9])|\b0x[0-9a-f]{1,32}\b"),
         "ADDR",
@@ -29,7 +29,7 @@ _SPACES: Final = Pattern(r" {2,}")
 
 
 def clean_title(title: str) -> str:
-    """The title as it is kept: printable ASCII, at most 120 characters, without what differs between runs."""
+    """The stored form of a title: printable ASCII, at most 120 characters, without parts that vary by run."""
     title = _UNPRINTABLE.sub(" ", title).strip()[: 4 * LONGEST_TITLE]
     for pattern, replacement in _REPLACEMENTS:
         title = pattern.sub(replacement, title)

@@ -1,4 +1,4 @@
-"""What is known about one crash: the fact that travels from a console to verdicts and reports."""
+"""All facts about one crash, as passed from the console to verdicts and reports."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Final
 class CrashReport:
     """One crash as read from a console.
 
-    `start` and `end` are byte offsets into the console the crash was read from; `report` is the
-    text of the crash's own context, from the oops line on, and `lead` what the same context printed
-    just before. `frames` are the functions of each stack trace, `frame` the one the title names.
+    `start` and `end` are byte offsets into the console that the crash was read from. `report` is the text
+    that the crash's own context printed, from the oops line on; `lead` is what the same context printed just
+    before. `frames` are the functions of each stack trace, `frame` is the function that the title names.
     """
 
     title: str
@@ -31,6 +31,6 @@ class CrashReport:
     end: int = 0
 
 
-# What no console can show, because it ended or said nothing more; in syzbot's words.
+# Crashes that no console shows, because it ended or stayed silent. The titles are syzbot's.
 NO_OUTPUT: Final = CrashReport("no output from test machine", type="NO_OUTPUT")
 LOST_CONNECTION: Final = CrashReport("lost connection to test machine", type="LOST_CONNECTION")

@@ -1,4 +1,4 @@
-"""A report's `Code:` line as instructions, the one that trapped marked (as scripts/decodecode does)."""
+"""Disassembles the `Code:` line of a report and marks the trapping instruction, like scripts/decodecode."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ _SECONDS: Final = 10.0
 
 
 def disassemble(line: str) -> list[str]:
-    """The instructions around the trapping one of an x86-64 `Code:` line; none where objdump is missing.
+    """The instructions around the trapping one of an x86-64 `Code:` line; none if objdump is missing.
 
-    The bytes before it need not begin with an instruction: of the starts that meet it, the earliest is taken.
+    The `Code:` line may begin in the middle of an instruction. Disassembly starts at the earliest byte from
+    which the instructions line up with the trapping one.
     """
     found = _CODE.search(line)
     objdump = shutil.which("objdump")

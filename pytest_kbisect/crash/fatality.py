@@ -1,4 +1,4 @@
-"""What goes on after a report: the whole kernel, all but a task or a CPU, or nothing."""
+"""What survives a report: the whole kernel, all but one task or CPU, or nothing."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
 
 
 class Fatality(StrEnum):
-    """What a report ends."""
+    """What a report stops."""
 
     NONE = "none"
-    """A warning, or a sanitizer's report: the kernel goes on."""
+    """A warning or a sanitizer report: the kernel continues."""
     TASK = "task"
-    """An oops kills the task that runs, with the locks that it holds; a stall holds up a task or a CPU."""
+    """An oops kills the running task, which keeps its locks; a stall holds up a task or a CPU."""
     KERNEL = "kernel"
     """A panic."""
 
 
 PANIC: Final = "Kernel panic - not syncing"
-"""What a kernel prints when it panics, before the reason."""
+"""A kernel that panics prints this before the reason."""
 # Every architecture's die() counts the oopses of a boot: "Oops: 0002 [#1] PREEMPT SMP".
 _OOPS: Final = Pattern(r"\[#\d{1,5}\]|(?:^|\n)(?:kernel BUG at |Unable to handle kernel )")
 _OOPS_TITLE: Final = Pattern(
@@ -31,8 +31,9 @@ _OOPS_TITLE: Final = Pattern(
     r"|(?:Internal error|divide error|invalid opcode|int3|stack segment fault) in|PANIC: double fault"
     r"|kernel stack overflow|(?:kernel )?panic:|unexpected kernel reboot|rust_kernel panicked"
 )
-# Why a report of which the kernel would have gone on made it panic (kernel/panic.c, the sanitizers, and
-# die() of each architecture). An oops in an interrupt, or in init, is always a panic.
+# Settings that turn a report that the kernel would survive into a panic, by the reason in the panic message
+# (kernel/panic.c, the sanitizers, die() of each architecture). An oops in an interrupt or in init always
+# panics.
 _SETTINGS: Final = (
     (Pattern(r"panic_on_warn set"), "panic_on_warn"),
     (Pattern(r"kasan\.fault=panic set"), "kasan.fault=panic"),
@@ -46,7 +47,7 @@ _SETTINGS: Final = (
 
 
 def fatality(report: CrashReport) -> Fatality:
-    """What this report ends."""
+    """What this report stops."""
     if report.panicked or PANIC in report.report or report.title.startswith(("panic:", "kernel panic:")):
         return Fatality.KERNEL
     if report.type == "HANG" or _OOPS.search(report.report) or _OOPS_TITLE.match(report.title):
@@ -55,7 +56,7 @@ def fatality(report: CrashReport) -> Fatality:
 
 
 def panic_setting(console: str) -> str:
-    """The setting that turned a report on this console into a panic; "" if none did."""
+    """The setting that turned a report on this console into a panic, or ""."""
     at = console.rfind(PANIC)
     if at < 0:
         return ""

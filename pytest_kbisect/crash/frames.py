@@ -1,15 +1,16 @@
-"""Which functions of a trace distinguish bugs, and which are on the way to any fault.
+"""Which functions of a trace distinguish bugs, and which are generic.
 
-A crash is titled by the function that did wrong, and that is rarely the innermost one: above it lie
-the sanitizer, the allocator, the list or lock primitive it called wrongly, the code that prints. The
-tables name those by what they are for. A word that begins with ^ is how a name must begin (leading
-underscores aside), one that begins with = is a complete name; the others may be anywhere in a name.
+The title of a crash names the function that did wrong. That is rarely the innermost function: above it are
+the sanitizer, the allocator, the list or lock primitive that it misused, and the code that prints. The tables
+list these generic functions by purpose. ^word matches the beginning of a name (leading underscores are
+ignored), =word matches a complete name, and any other word matches anywhere in a name.
 
-Titles compare with syzbot's only if both look through the same functions. So where its mails of the last
-years (tests/benchmarks/crash_mails.py reads them) name a crash by a function, that is telling here, whatever
-it does: mempool_alloc, put_page, vfree or skb_put; and what they pass over is not: ida_free, __queue_work,
-get_user_pages. A word says no more than it has to: clear_page_dirty_for_io clears no page, down_and_up_cpus
-takes no semaphore, arch_set_cpu_capacity sets no bit.
+Titles are comparable with syzbot's only if both skip the same functions. The tables therefore follow syzbot's
+mails of the last years (tests/benchmarks/crash_mails.py reads them). A function that these mails use in
+titles is distinctive here, whatever it does: mempool_alloc, put_page, vfree, skb_put. A function that they
+skip is generic: ida_free, __queue_work, get_user_pages. Words are narrow enough to spare names that only look
+generic: clear_page_dirty_for_io clears no page, down_and_up_cpus takes no semaphore, arch_set_cpu_capacity
+sets no bit.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ _GENERIC: Final[dict[str, str]] = {
 
 
 def _compile(tables: tuple[str, ...]) -> re.Pattern[str]:
-    """One expression for all names; ^ stands for "begins so, whatever number of underscores comes first"."""
+    """One expression for all names; ^ matches the beginning of a name, after any number of underscores."""
     words = re.sub(r"\s*\|\s*", "|", " ".join(tables)).split()
     heads = [word[1:] for word in words if word.startswith("^")]
     names = [word[1:] for word in words if word.startswith("=")]
@@ -125,11 +126,11 @@ def _generic() -> re.Pattern[str]:
 
 @lru_cache(maxsize=4096)
 def is_generic(function: str) -> bool:
-    """Whether a function is on the way to faults of any kind, so that it names none of them."""
+    """Whether a function appears in traces of faults of any kind, so that it cannot name a bug."""
     return _generic().search(function) is not None
 
 
-# What the build puts before a system call's name; the bug is in the call, not in one of its wrappers.
+# The build puts these before the name of a system call. The bug is in the call, not in one of its wrappers.
 _CALL_PREFIXES: Final = (
     "SYSC_",
     "SyS_",
@@ -152,15 +153,15 @@ _CALL_PREFIXES: Final = (
 
 
 def plain_names(function: str) -> tuple[str, ...]:
-    """A function's name and what is left of it without each one prefix of a system call; shortest first."""
+    """A function's name, and the name without one system-call prefix, for each prefix; shortest first."""
     shorter = {function[len(prefix) :] for prefix in _CALL_PREFIXES if function.startswith(prefix)}
     return (*sorted(shorter - {""}, key=lambda name: (len(name), name)), function)
 
 
 def spellings(function: str) -> frozenset[str]:
-    """The names that a kernel may have a function under, which is called this in a title.
+    """The names that a kernel may use for a function that a title calls `function`.
 
-    Its own, and those that lose at most two prefixes of a system call (`__x64_sys_getppid`).
+    The name itself, and the name with one or two system-call prefixes (`__x64_sys_getppid`).
     """
     once = {prefix + function for prefix in _CALL_PREFIXES}
     twice = {prefix + name for prefix in _CALL_PREFIXES for name in once}

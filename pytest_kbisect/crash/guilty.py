@@ -1,4 +1,4 @@
-"""The source file to ask about first: the one whose code did wrong, not the one that noticed."""
+"""The source file to blame first: the file whose code did wrong, not the file that noticed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pytest_kbisect.crash.pattern import Pattern
 _LONGEST_LINE: Final = 1000
 _LOCATION: Final = Pattern(r"(?P<path>[\w.-]{1,80}(?:/[\w.@+-]{1,80}){0,16}\.[chS]):\d{1,7}\b")
 
-# Lines whose locations are no part of the fault's own trace: lockdep's history of locks.
+# Locations on these lines are not part of the fault's own trace: lockdep's lock history.
 _ASIDE: Final = Pattern(r"last\s{1,4}(?:en|dis)abled|, at:|#\d{1,3}:")
 
-# Code that everybody calls: a trace passes through it without its being wrong.
+# Code that everything calls. It appears in traces without being at fault.
 _CALLED_BY_ALL: Final[dict[str, str]] = {
     "headers and libraries": r".*\.h  include/.*  lib/.*  tools/.*  rust/.*  virt/lib/.*",
     "entry, traps, unwinding": r"""
@@ -38,7 +38,7 @@ _CALLED_BY_ALL: Final[dict[str, str]] = {
     """,
 }
 
-# Where a stalled CPU was interrupted: only what lies below is its own work.
+# A stalled CPU was interrupted here. Only the frames below are its own work.
 _STALL: Final = Pattern(r"detected (?:expedited )?stall|soft lockup")
 _INTERRUPTED: Final = Pattern(r"apic_timer_interrupt\+0x|\bel1h?_(?:64_)?irq\+0x|Exception stack")
 
@@ -49,15 +49,16 @@ def _called_by_all() -> Pattern[str]:
 
 
 def is_called_by_all(path: str) -> bool:
-    """Whether a file of the tree is one that traces pass through without its being wrong."""
+    """Whether a file of the tree appears in traces without being at fault."""
     return _called_by_all().match(path) is not None
 
 
 def guilty_file(report_text: str) -> str:
     """The path (in the kernel tree) of the file to blame, from a symbolized report; "" if it names none.
 
-    The first location that is not code everybody calls; if all are, the first of all. A later file in a
-    directory below that file's own is the better guess: the directory's common code served it.
+    This is the first location outside the code that everything calls, or simply the first if there is none. A
+    later file in a subdirectory of that file's directory is a better guess: the first file is then the
+    common code that the later one uses.
     """
     if _STALL.search(report_text):
         cut = _INTERRUPTED.search(report_text)

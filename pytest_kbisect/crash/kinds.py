@@ -1,4 +1,4 @@
-"""From a title to the crash's type: what kind of fault it is, in syzbot's words."""
+"""Derives the type of a crash from its title. The types are syzbot's."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pytest_kbisect.crash.pattern import Pattern
 _BOUNDS: Final = r"(?:global-|slab-|stack-|vmalloc-)?out-of-bounds|user-memory-access|wild-memory-access"
 _REST: Final = r"(?: |$)"
 
-# The first row that fits wins. Where a sanitizer's report was cut before it said so, the access counts as
-# a read: of the two it is the claim that promises less.
+# The first matching row wins. If a sanitizer's report is cut before it states the access, the access counts
+# as a read, the weaker claim of the two.
 _KINDS: Final = (
     (Pattern(r"KASAN: (?:slab-)?use-after-free Write"), "KASAN-USE-AFTER-FREE-WRITE"),
     (Pattern(rf"KASAN: (?:slab-)?use-after-free{_REST}"), "KASAN-USE-AFTER-FREE-READ"),
@@ -77,7 +77,7 @@ _KINDS: Final = (
 
 
 def kind_of(title: str) -> str:
-    """The type of a crash with this title, "" if its title says none."""
+    """The type of a crash with this title, or "" if the title matches no row."""
     for pattern, kind in _KINDS:
         if pattern.match(title):
             return kind

@@ -1,6 +1,7 @@
-"""The crash formats that this process knows: built-in ones, and those that plugins have added.
+"""The crash formats in use in this process: the built-in ones and those of plugins.
 
-They are the same for all consoles of a process, as codecs are, and changed once, before the first console.
+They are global, as codecs are: all consoles of a process use the same formats. They change once, before the
+first console is read.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _PLACEHOLDER: Final = re.compile(r"(\{[a-z_]{1,20}\})")
 
 
 class KnownFormats:
-    """Crash formats, prepared for reading. Of several that a report fits, the first one is its own."""
+    """Crash formats, prepared for reading. If a report matches several, the first one applies."""
 
     def __init__(self, formats: Sequence[CrashFormat]) -> None:
         """Raises UsageError for a format that cannot be used."""
@@ -39,7 +40,7 @@ class KnownFormats:
         self._kinds = [(_title_pattern(entry), entry.kind) for entry in added if entry.kind]
 
     def kind_of(self, title: str) -> str:
-        """The type of a crash with this title, "" if its title says none."""
+        """The type of a crash with this title, or "" if no type is known for it."""
         return next((kind for pattern, kind in self._kinds if pattern.match(title)), "") or kind_of(title)
 
 
@@ -52,7 +53,7 @@ _current = KnownFormats(BUILT_IN)
 
 
 def current() -> KnownFormats:
-    """What this process knows now."""
+    """The formats currently in use."""
     return _current
 
 
@@ -62,6 +63,6 @@ def registered(plugins: pluggy.PluginManager) -> KnownFormats:
 
 
 def use(known: KnownFormats) -> None:
-    """Know these from now on, for consoles whose reading begins later."""
+    """Use these formats for all consoles that are opened from now on."""
     global _current  # noqa: PLW0603 - see the docstring of this module
     _current = known

@@ -1,8 +1,9 @@
-"""From addresses of a kernel image or module to source locations, inlined functions included.
+"""Translates addresses of a kernel image or module into source locations, including inlined functions.
 
-llvm-symbolizer is asked first: it reads only the compile units it needs. addr2line of binutils is asked
-where it is not installed (and for modules, where it alone takes a section's name), and pyelftools, which
-knows nothing of inlining, where there is neither. One process answers for all addresses of a file.
+llvm-symbolizer is preferred: it reads only the compile units that it needs. addr2line from binutils is used
+if llvm-symbolizer is not installed, and for modules, because only addr2line accepts a section name.
+pyelftools, which does not resolve inlining, is used if neither is installed. One process handles all
+addresses of a file.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _NOWHERE: Final = frozenset({"??", ""})
 
 
 class Place(NamedTuple):
-    """A function and where in the source it is."""
+    """A function and a location in its source."""
 
     function: str
     path: str
@@ -30,9 +31,10 @@ class Place(NamedTuple):
 
 
 def locate(image: Path, addresses: Sequence[int], section: str = "") -> dict[int, tuple[Place, ...]]:
-    """The places of each address that has any: inlined functions first, the function itself last.
+    """The places of each address: inlined functions first, the function itself last.
 
-    `section`: the addresses are offsets into this section of a relocatable file (a module).
+    Addresses without a place are omitted. `section`: the addresses are offsets into this section of a
+    relocatable file (a module).
     """
     wanted = sorted(set(addresses))
     if not wanted:
@@ -89,7 +91,7 @@ def _ask_pyelftools(image: Path, addresses: Sequence[int]) -> dict[int, tuple[Pl
 
 
 def _line_of(program: object, address: int) -> Place | None:
-    """The row of a line number program that covers an address."""
+    """The row of a line number program that covers an address, as a place."""
     before = None
     for entry in program.get_entries():  # type: ignore[attr-defined]
         state = entry.state
@@ -110,7 +112,7 @@ def _hexadecimal(addresses: Iterable[int]) -> bytes:
 
 
 def _collect(answers: Iterable[tuple[int, list[str]]]) -> dict[int, tuple[Place, ...]]:
-    """Answers are lines in pairs: a function, and file:line or file:line:column."""
+    """Parse answers. Each is pairs of lines: a function, then file:line or file:line:column."""
     found = {}
     for address, lines in answers:
         places = tuple(_places([line for line in lines if line]))

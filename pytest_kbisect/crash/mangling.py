@@ -1,7 +1,7 @@
-"""Names of Rust and C++ functions as their source has them.
+"""Demangles the names of Rust and C++ functions.
 
-Rust: the v0 scheme (RFC 2603), that kernels are built with. C++: nested names of the Itanium scheme
-without their arguments; kernels have none, but modules and test programs do.
+Rust: the v0 scheme (RFC 2603), which kernels are built with. C++: nested names of the Itanium scheme, without
+their arguments. Kernels contain no C++, but modules and test programs do.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _LONGEST: Final = 500
 
 
 class _UnreadableError(Exception):
-    """Not a name of this scheme, or more than is read of it."""
+    """The name does not follow the scheme, or uses a part of it that is not supported."""
 
 
 def demangle(name: str) -> str:
-    """The name in the source of a mangled one; what cannot be read is given back as it is."""
+    """The source name for a mangled name. A name that cannot be demangled is returned unchanged."""
     if len(name) > _LONGEST:
         return name
     try:
@@ -40,7 +40,7 @@ def demangle(name: str) -> str:
 
 
 class _Rust:
-    """A reader of one v0 name; positions of back references count from after the "_R"."""
+    """Parses one v0 name. The positions in back references count from the byte after "_R"."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -49,7 +49,7 @@ class _Rust:
         self.work = 0
 
     def path(self) -> str:
-        """<path>, the symbol's own and those within types."""
+        """Parse a <path>: that of the symbol, or one within a type."""
         self._deeper()
         tag = self._take()
         if tag == "C":
@@ -80,7 +80,7 @@ class _Rust:
         return result
 
     def type(self) -> str:
-        """<type>."""
+        """Parse a <type>."""
         self._deeper()
         tag = self._take()
         if tag in _BASIC_TYPES:
@@ -101,7 +101,7 @@ class _Rust:
         elif tag in "CNMXYI":
             self.at -= 1
             result = self.path()
-        else:  # function pointers and trait objects are not worth their grammar
+        else:  # function pointers and trait objects: too rare to be worth parsing
             raise _UnreadableError
         self.depth -= 1
         return result
@@ -175,7 +175,7 @@ class _Rust:
         end = self.text.index("_", self.at)
         digits = self.text[self.at : end]
         self.at = end + 1
-        if not digits:  # "_" alone is zero; "0_" is one
+        if not digits:  # "_" alone means zero, "0_" means one
             return 0
         value = 0
         for digit in digits:
@@ -185,7 +185,7 @@ class _Rust:
     def _identifier(self) -> str:
         if self._skip("s"):
             self._base62()
-        self._skip("u")  # punycode is left as it is
+        self._skip("u")  # punycode is not decoded
         start = self.at
         while self.text[self.at : self.at + 1].isdigit():
             self.at += 1
@@ -200,7 +200,7 @@ class _Rust:
 
 
 def _cpp(text: str) -> str:
-    """A plain or nested name, without templates, arguments and substitutions."""
+    """Parse a plain or nested name, without templates, arguments and substitutions."""
     nested = text.startswith("N")
     at = 1 if nested else 0
     while nested and text[at] in "rVKRO":

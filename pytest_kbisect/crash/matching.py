@@ -1,4 +1,4 @@
-"""Is this crash the one that is looked for?"""
+"""Decides whether two crashes are the same bug."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ if TYPE_CHECKING:
 Kind = Literal["match", "related", "unrelated"]
 
 _NEAR: Final = 4
-"""How many telling functions of a trace the key frame may move by: inlining moves it by one or two."""
+"""The key frame may move by this many distinctive functions of a trace. Inlining moves it by one or two."""
 
-# Functions are renamed more often than replaced; these beginnings and endings come and go between kernels:
-# wrappers that check, profile (6.10) or lock, halves of a function that was split (do_x is what x does when
-# its arguments are checked), endings of the compiler's.
+# Functions are renamed more often than replaced. These prefixes and suffixes come and go between kernels:
+# wrappers that check, profile (6.10) or lock; halves of a function that was split (do_x does the work after x
+# has checked its arguments); suffixes that the compiler adds.
 _DRIFT: Final = Pattern(
     r"^(?:_|do_(?=[a-z]))+|(?:_checked|_saturate|_warn_saturate|_noprof|_nested|_locked|_unlocked|_common|_slow(?:path)?|_fast(?:path)?"
     r"|_internal|_inner|_one|_core|_nolock|_reason|_or_report|_sync|_rcu|_node|_cold|_func|_fn)+$|_(?=_)"
 )
 _COMPILERS: Final = Pattern(r"\.(?:part|isra|constprop|cold|llvm|lto_priv)\b.*$")
-# A page became a folio in most names between 5.16 and 6.12; pages without a count are frozen since 6.14.
+# "page" became "folio" in most names between 5.16 and 6.12; pages without a refcount are "frozen" since 6.14.
 _REWORDED: Final = (
     (Pattern(r"(?<![a-z])(?:pages|folios|page)(?![a-z])"), "folio"),
     (Pattern(r"(?<![a-z])frozen_(?=folio)"), ""),
 )
 _NUMBERS: Final = Pattern(r"(?:\d|ADDR|NUM)+")
 _SAME_WORDS: Final = 3
-"""Words that two names of a function have to share where one has a word more."""
+"""Two names of a function must share at least this many words if one has an additional word."""
 
-# A CPU that stalls lets no grace period end and no lock go that it holds.
+# While a CPU stalls, no grace period ends and the locks that it holds are not released.
 _STALLED: Final = Pattern(r"INFO: rcu detected stall|BUG: (?:soft|hard) lockup")
 _BLOCKED_BY_IT: Final = Pattern(
     r"INFO: task (?:hung|can't die) in (?:synchronize_\w+|rcu_barrier|rtnl_lock)$|no output from test machine$"
 )
 
 _CYCLE: Final = Pattern(r"possible deadlock in (?!corrupted)")
-# A function in an address of a report.
+# A function with an offset, as reports print addresses.
 _FUNCTION: Final = Pattern(r"\b(?P<func>[A-Za-z_][\w.]{1,200})\+0x[0-9a-f]{1,8}/0x[0-9a-f]{1,8}")
 _OOPS_LINES: Final = 80
-"""Lines of a report in which its key frame stands, and all that the fault went through above it."""
+"""The key frame and the functions above it are within this many lines of a report."""
 
 _CLASSES: Final = (
     ("memory access", Pattern(r"K(?:ASAN|FENCE|MSAN)|MEMORY_SAFETY|NULL-POINTER|REFCOUNT")),
@@ -62,24 +62,24 @@ _CLASSES: Final = (
 _MANY_HEADLINES: Final = frozenset({"memory access", "hang"})
 _FAULT_TITLE: Final = Pattern(
     r"general protection fault|Unhandled fault|stack segment|BUG: unable to handle|bad-access"
-    # What is freed while it is in use, or was never made, is found by whoever uses it next.
+    # An object that is freed while in use, or was never initialized, is noticed by its next user.
     r"|ODEBUG bug|non-static key"
 )
 
 
 class Match(NamedTuple):
-    """How a crash relates to the one looked for, and why, in words for a person."""
+    """How a crash relates to the reference, and why, in words for a person."""
 
     kind: Kind
     reason: str
 
 
 def same_bug(report: CrashReport, reference: CrashReport) -> Match:
-    """Whether `report` is the crash of `reference`, of which only the title need be known.
+    """Compare `report` with `reference`, of which only the title is required.
 
-    "match": both have a title or an alternative title in common. "related": they may well be one bug
-    seen by two kernels: a title that drifted, a key frame moved by inlining, a report cut short.
-    "unrelated": somebody else's crash, which speaks neither for good nor for bad.
+    "match": they share a title or an alternative title. "related": they may be one bug on two kernels, for
+    example if the title drifted, inlining moved the key frame, or a report was cut short.
+    "unrelated": another crash, which is evidence neither of good nor of bad.
     """
     if _is_cut(report) or _is_cut(reference):
         return _compare_cut(report, reference)
@@ -93,8 +93,8 @@ def same_bug(report: CrashReport, reference: CrashReport) -> Match:
     return _compare_frames(report, reference)
 
 
-# Titles of one fault that come from different kernels: lockdep said INFO and BUG before 4.13, syzbot's old
-# titles named both ways to free wrongly.
+# Titles of one fault on different kernels: lockdep printed INFO and BUG before 4.13, and syzbot's old titles
+# named both kinds of wrong free.
 _RENAMED: Final = (
     (
         Pattern(
@@ -106,7 +106,7 @@ _RENAMED: Final = (
     (Pattern(r"KASAN: double-free(?: or invalid-free)? in (?P<frame>\S+)$"), "invalid-free in {frame}"),
 )
 _PLACEHOLDER: Final = re.compile(r"(\{[a-z]{1,20}\})")
-# What may stand in a title for the sign of its format found.
+# The values that the groups of a format's sign can have in a title.
 _SAID: Final = {
     "{kind}": r"[a-z-]{1,40}",
     "{access}": r"(?:[Rr]ead|[Ww]rite)",
@@ -117,9 +117,11 @@ _SAID: Final = {
 
 @cache
 def _stands_for(known: KnownFormats) -> tuple[tuple[Pattern[str], str], ...]:
-    """What titles stand for of which no report is known, and so no alternatives.
+    """The alternative titles of a title that comes without a report.
 
-    Which of two accesses comes first, or which detector, is chance: their formats say so by an alternative.
+    Which of two accesses comes first, or which detector notices a fault, is random. The formats of such
+    crashes therefore have an alternative title. Each pattern matches the titles of one format; the string is
+    the alternative title of that format.
     """
     found = {}
     for entry in known.formats:
@@ -151,16 +153,16 @@ def _compare_frames(report: CrashReport, reference: CrashReport) -> Match:
         if oops_line(one) == other.title:
             return Match("related", f'"{one.title}" began with "{other.title}"')
         if _STALLED.match(one.title) and _BLOCKED_BY_IT.match(other.title):
-            return Match("related", f'"{other.title}" is what a stall like "{one.title}" leads to')
+            return Match("related", f'a stall such as "{one.title}" can cause "{other.title}"')
     if alike:
         if ours and theirs and _reworded(ours, theirs):
             return Match("related", f"{ours} may be {theirs} by another name; both {our_class}")
         for one, other in ((report, reference), (reference, report)):
             if _frame(other) and _root(_frame(other)) in map(_root, _functions_above(one)):
                 return Match(
-                    "related", f"{_frame(other)} is on the way to the fault in {one.title}; both {our_class}"
+                    "related", f"{_frame(other)} is above the key frame of {one.title}; both {our_class}"
                 )
-            # Which lock of a cycle is asked for last is chance; the others' places are in its chain.
+            # Which lock of a cycle is taken last is random. The chain lists where the others were taken.
             if _CYCLE.match(one.title) and _CYCLE.match(other.title) and f" {_frame(other)}+0x" in one.report:
                 return Match("related", f"{_frame(other)} is in the cycle of {one.title}")
         if theirs and _root(theirs) in map(_root, _near_functions(report)):
@@ -175,17 +177,20 @@ def _compare_frames(report: CrashReport, reference: CrashReport) -> Match:
             )
         our_file, their_file = guilty_file(report.report), guilty_file(reference.report)
         if our_file and our_file == their_file and not is_called_by_all(our_file):
-            return Match("related", f"both blamed on {our_file}; both {our_class}")
+            return Match("related", f"{our_file} is the file to blame for both; both {our_class}")
         return Match("unrelated", f'"{report.title}" has no function in common with "{reference.title}"')
     return Match(
         "unrelated",
-        f'"{report.title}" ({our_class or "of no known class"}) is another kind of fault than "{reference.title}"'
-        f" ({their_class or 'of no known class'}), in another function",
+        f'"{report.title}" ({our_class or "unknown class"}) is another kind of fault than "{reference.title}"'
+        f" ({their_class or 'unknown class'}), in another function",
     )
 
 
 def _compare_cut(report: CrashReport, reference: CrashReport) -> Match:
-    """A report without its key frame can be any with its headline, or of a class with many headlines."""
+    """A report without its key frame may be any report with its headline, or of its class.
+
+    The latter applies only to classes with many headlines.
+    """
     if _headline(report.title) == _headline(reference.title):
         return Match(
             "related", f'"{_headline(report.title)}" in both, but a report was cut before its key frame'
@@ -196,7 +201,7 @@ def _compare_cut(report: CrashReport, reference: CrashReport) -> Match:
 
 
 def crash_class(report: CrashReport) -> str:
-    """The class of fault, in which one bug tends to stay: "" if none is known."""
+    """The class of fault; one bug tends to stay in one class. "" if the class is not known."""
     if _FAULT_TITLE.search(report.title):
         return "memory access"
     kind = report.type or current().kind_of(report.title)
@@ -208,8 +213,8 @@ def crash_class(report: CrashReport) -> str:
 
 def _both(ours: str, theirs: str) -> str:
     if ours == theirs:
-        return f"both {ours}" if ours else "both of no known class"
-    return f"{ours or 'no known class'} here, {theirs or 'no known class'} there"
+        return f"both {ours}" if ours else "both of unknown class"
+    return f"{ours or 'unknown class'} in this report, {theirs or 'unknown class'} in the reference"
 
 
 def _is_cut(report: CrashReport) -> bool:
@@ -225,7 +230,7 @@ def _headline(title: str) -> str:
 
 
 def _root(function: str) -> str:
-    """A function's name without what changes between kernels and builds."""
+    """A function's name without the parts that change between kernels and builds."""
     name = _COMPILERS.sub("", function)
     while (plain := plain_names(name)[0]) != name:
         name = plain
@@ -236,19 +241,19 @@ def _root(function: str) -> str:
 
 
 def _reworded(ours: str, theirs: str) -> bool:
-    """Whether one name is the other with a word put in: btf_tag_resolve, btf_decl_tag_resolve."""
+    """Whether one name is the other with one additional word: btf_tag_resolve, btf_decl_tag_resolve."""
     fewer, more = sorted((_root(ours).split("_"), _root(theirs).split("_")), key=len)
     rest = iter(more)
     return len(fewer) >= _SAME_WORDS and len(more) == len(fewer) + 1 and all(word in rest for word in fewer)
 
 
 def oops_line(report: CrashReport) -> str:
-    """The line that a report begins with, as titles are kept: other titlers name some crashes by it."""
+    """The first line of a report, cleaned like a title. Other tools use it as the title of some crashes."""
     return clean_title(report.report.partition("\n")[0])
 
 
 def _functions_above(report: CrashReport) -> list[str]:
-    """What the fault went through above its key frame: other titlers name a crash by these."""
+    """The functions above the key frame. Other tools use these in the titles of crashes."""
     lines = report.report.split("\n", _OOPS_LINES)[:_OOPS_LINES]
     functions = [found["func"] for found in _FUNCTION.finditer("\n".join(lines))]
     key = _root(_frame(report))
@@ -256,12 +261,12 @@ def _functions_above(report: CrashReport) -> list[str]:
     if not stops:
         return []
     above = functions[: stops[0]]
-    between = functions[stops[0] + 1 : stops[-1]]  # where the headline has the key frame, too
+    between = functions[stops[0] + 1 : stops[-1]]  # if the headline names the key frame, too
     return above + between if all(map(is_generic, between)) else above
 
 
 def _near_functions(report: CrashReport) -> list[str]:
-    """The telling functions at the top of the report's first trace that has any."""
+    """The distinctive functions at the top of the report's first trace that has any."""
     for trace in report.frames:
         telling = [name for name in trace if not is_generic(name)]
         if telling:

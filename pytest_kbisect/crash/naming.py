@@ -1,4 +1,4 @@
-"""From a report's lines to its title, alternative titles and key frame."""
+"""Derives the title, the alternative titles and the key frame of a report from its lines."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from pytest_kbisect.crash.formats.headers import Header
 
 CUT: Final = "corrupted"
-"""What stands in a title for a key frame that was not found."""
+"""Replaces the key frame in a title if no key frame was found."""
 
 _LINES_READ: Final = 600
-"""Lines of a report that are looked at for its title; a stack trace of the kernel has 64 at most."""
+"""The title is derived from this many lines of a report. A kernel stack trace has at most 64 lines."""
 
-# The last "in": some titles have one of their own ("using x() in preemptible code in y").
+# The last "in", because some titles contain another ("using x() in preemptible code in y").
 _FRAME_IN_TITLE: Final = Pattern(r".* in (?P<frame>[\w:]+|<[^>\n]{1,100}>(?:::[\w:]+)?)")
 _STAMP_IN_TITLE: Final = Pattern(r"\[ *\d{1,9}\.\d{6}\]")
 _STAMPED_TITLE: Final = "timestamp in report title"
 
 
 class Name(NamedTuple):
-    """What a crash is called. `reason` says why the report is cut short, "" if it is not."""
+    """The names of a crash. `reason` states why the report is cut short; "" if it is not."""
 
     title: str
     alternatives: tuple[str, ...]
@@ -39,15 +39,15 @@ class Name(NamedTuple):
 
 
 def name_crash(lines: Sequence[str], title_lines: int, header: Header) -> Name:
-    """Name the crash whose own lines these are; the first is the oops line.
+    """Name a crash by the lines of its report; the first is the oops line.
 
-    Only the first `title_lines` are looked at for the title: what follows may be another crash.
+    Only the first `title_lines` are used for the title: later lines may belong to another crash.
     """
     text = lines[: min(title_lines, _LINES_READ)]
     found = _find_format(text, header)
     if found is None:
         signed = any(entry.sign.search(lines[0]) for entry in header.formats)
-        # What stands before the word is another program's, or another task's.
+        # Text before the word comes from another program or task.
         title = clean_title(lines[0][max(0, lines[0].find(header.word)) :])
         reason = "matched title but not report regexp" if signed else trace_fault(lines)
         if _STAMP_IN_TITLE.search(lines[0]):
@@ -76,7 +76,7 @@ def name_crash(lines: Sequence[str], title_lines: int, header: Header) -> Name:
 
 
 def _find_format(text: Sequence[str], header: Header) -> tuple[CrashFormat, int, dict[str, str]] | None:
-    """The format whose sign comes first and whose details follow, where, and what they say."""
+    """The format whose sign comes first and whose details follow; the sign's line; the named groups."""
     for at, line in enumerate(text):
         signs: list[tuple[int, CrashFormat, re.Match[str]]] = []
         for entry in header.formats:
@@ -110,7 +110,7 @@ def _read_details(entry: CrashFormat, text: Sequence[str], at: int) -> dict[str,
 
 
 def _key_frame(lines: Sequence[str], entry: CrashFormat) -> tuple[tuple[str, ...], bool]:
-    """The key frame's names, the one for the title first; and whether the trace can be trusted."""
+    """The names of the key frame (the one for the title first), and whether the trace can be trusted."""
     functions, trusted = follow(lines, entry.steps)
     frames = _choose(functions[:trusted], entry)
     for way in entry.fallbacks:
@@ -152,6 +152,6 @@ def _all_titles(entry: CrashFormat, groups: dict[str, str], frames: tuple[str, .
 
 
 def frame_of_title(title: str) -> str:
-    """The key frame that a title names, "" if it names none."""
+    """The key frame that a title names, or ""."""
     found = _FRAME_IN_TITLE.search(title)
     return found["frame"] if found is not None else ""

@@ -1,7 +1,7 @@
-"""Regular expressions that cost nothing until they are used.
+"""Regular expressions that are compiled at first use.
 
-The tables of this room hold several hundred; compiling them all would take longer than starting
-pytest does. Most consoles need a dozen.
+The tables of this package contain several hundred expressions. Compiling them all would take longer than
+starting pytest. Most consoles need a dozen.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Pattern(Generic[AnyStr]):
 
     @cached_property
     def compiled(self) -> re.Pattern[AnyStr]:
-        """The expression itself."""
+        """The compiled expression."""
         return re.compile(self.source, self.flags)
 
     def search(self, text: AnyStr, start: int = 0, end: int | None = None) -> re.Match[AnyStr] | None:

@@ -1,8 +1,9 @@
-"""How programs print a line of the kernel: what they put before it, and who speaks.
+"""Removes the prefixes of console lines and finds out who printed a line.
 
-A line comes to us through several hands: printk's console puts level, time and caller before it, dmesg,
-journald, syslogd or netconsole theirs, a recorder of the serial port its clock, and a mail its quote
-marks. Each is a layer; they are taken off from the outside in, until the kernel's own text is left.
+A line passes through several programs, and each adds a prefix. printk's console adds level, time and caller;
+dmesg, journald, syslogd and netconsole add their own; a recorder of the serial port adds its clock, and a
+mail adds quote marks. Each prefix is a layer. Layers are removed from the outside in, until only the kernel's
+own text remains.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from typing import Final, NamedTuple
 from pytest_kbisect.crash.pattern import Pattern
 
 BARE: Final = ""
-"""Context of a line that nobody marked: a user-space program, or a kernel without CONFIG_PRINTK_TIME."""
+"""Context of a line without a prefix, from a user-space program or a kernel without CONFIG_PRINTK_TIME."""
 STAMPED: Final = "console"
-"""Context of a kernel's line: without CONFIG_PRINTK_CALLER nobody says which task or CPU printed it."""
+"""Context of a kernel's line whose task or CPU is not known, because CONFIG_PRINTK_CALLER is not set."""
 PROGRAM: Final = "program"
-"""Context of a line that a user-space program printed, by the word of whoever recorded it."""
+"""Context of a line that a user-space program printed, according to the recorder of the log."""
 
 
 class Printed(NamedTuple):
@@ -29,20 +30,20 @@ class Printed(NamedTuple):
 
 _CALLER: Final = r"\[ *(?P<caller>[CT]\d{1,9})\]"
 # kernel/printk/printk.c, info_print_prefix(): level (syslog), time, caller. `dmesg -d` adds the time since
-# the line before, some vendors the time of day.
+# the previous line; some vendors add the time of day.
 _TIME: Final = r"\[ *\+?\d{1,9}\.\d{6,9}(?: *<[ +]*\d{1,9}\.\d{6} ?>| / [^\]\n]{1,40})?\]"
 _DMESG_TIME: Final = (
-    # dmesg -T, in whatever language
+    # dmesg -T, in any language
     r"\[\S{1,12} \S{1,12} [ \d]?\d \d\d:\d\d:\d\d \d{4}(?: <[ +]*\d{1,9}\.\d{6}>)?\]"
     # -H: the minute, then the time since it
     r"|\[\S{2,12} ?\d{1,2} \d\d:\d\d\]"
     # --time-format=delta and iso
     r"|\[<[ +]*\d{1,9}\.\d{6}>\]|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{6}(?:[+-]\d\d:?\d\d|Z)(?=[ \[])"
 )
-# The usual line, in one go.
+# The usual line, in one expression.
 _USUAL: Final = Pattern(rf"(?:<(?P<level>\d{{1,3}})>)?{_TIME}(?: ?{_CALLER})?(?P<end> |$)")
 _CALLER_AFTER: Final = r"\[ *[CT]\d{1,9}\]"
-# MediaTek's kernels: the CPU, and the task in brackets.
+# MediaTek's kernels print the CPU, and the task in brackets.
 _VENDOR_CPU: Final = r"[ .-]{0,3}(?:<\d>\.)?-?\(\d{1,2}\)\[\d{1,7}:"
 _FACILITY: Final = (
     r"kern|user|mail|daemon|auth|syslog|lpr|news|uucp|cron|authpriv|ftp|local[0-7]|security|console|ntp|clock"
@@ -51,8 +52,8 @@ _LEVEL: Final = r"emerg|alert|crit|err|error|warn|warning|notice|info|debug|pani
 _CLOCK: Final = r"\d\d:\d\d:\d\d(?:[.,:]\d{1,9})?"
 _DATE: Final = r"\d{4}[-/]\d\d[-/]\d\d"
 _ZONE: Final = r"(?:Z|[+-]\d\d:?\d\d)"
-# The layers other than the usual one. Groups `time`, `dmesg`, `level`, `record` and `who` mark the kernel's
-# own lines; after `dated` and `clock` a host and a program may be named.
+# The layers other than the usual one. The groups `time`, `dmesg`, `level`, `record` and `who` mark lines of
+# the kernel; `dated` and `clock` may be followed by a host and a program.
 _LAYERS: Final = (
     (
         rf"(?P<quote>[ \t]{{0,8}}(?:[>|] ?){{1,6}}(?=[^=-])"
@@ -66,13 +67,13 @@ _LAYERS: Final = (
     rf"(?P<who>{_CALLER}(?: |$))",
     # `dmesg -x`
     rf"(?P<decoded>(?P<facility>{_FACILITY}) {{0,8}}:(?:{_LEVEL}) {{0,5}}: )",
-    # Android's logcat, in its formats threadtime, and brief and time
+    # Android's logcat, in its formats threadtime, brief and time
     (
         r"(?P<logcat>\d\d-\d\d \d\d:\d\d:\d\d\.\d{3,6} +(?:[a-z]\w{1,16} +)?(?P<pid>\d{1,7}) +\d{1,7} [VDIWEFA] "
         r"(?=(?P<tag>[^:\n]{0,64}):))"
     ),
     r"(?P<brief>(?:\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} )?[VDIWEF]/(?P<name>[^(\n]{1,40}?) *\( *\d{1,7}\): )",
-    # the short formats of journald, and syslogd's
+    # the short formats of journald, and the format of syslogd
     (
         rf"(?P<dated>(?:(?:[^\s\d:\[]\S{{1,11}}|\d{{1,2}}[月월]) [ \d]?\d {_CLOCK}(?: \d{{4}})?"
         rf"| ?\d{{1,2}} [^\s\d]{{2,12}}(?: \d{{4}})? {_CLOCK}"
@@ -88,23 +89,23 @@ _LAYERS: Final = (
     r"(?P<source>\(d\d{1,5}\) |[\w.-]{1,40} {1,8}\| {1,2})",
 )
 _LAYER: Final = Pattern("|".join(_LAYERS))
-# After a date, or journald's monotonic time: "host kernel: ", "host user.warn kernel: ", "host prog[12]: ". A
-# server of logs names two hosts.
+# After a date or journald's monotonic time: "host kernel: ", "host user.warn kernel: ", "host prog[12]: ". A
+# log server prints two hosts.
 _TAG: Final = Pattern(
     r"(?:[^\s:\[\]]{1,64} ){0,3}?"
     r"(?:(?P<kernel>kernel|klogd|vmunix)(?:\[\d{1,7}\])?(?:: ?| - - (?:- |\[[^\]\n]{0,80}\] ))"
     r"|(?P<program>[^\s:\[\]]{1,64})\[\d{1,9}\]: )"
 )
 _KERNEL_WORD: Final = "kernel:"
-# What vendors' kernels put between time and text: CPU and task.
+# Vendor kernels print CPU and task between time and text.
 _VENDOR: Final = Pattern(
     r" ?[A-Z]?\[ ?\d{1,2}: *[^\]\n]{1,20}: *\d{1,7}\] ?"
     rf"|{_VENDOR_CPU}[^\]\n]{{1,32}}\]|\[\d{{1,2}}\] |c\d{{1,2}} +\d{{1,7}} "
 )
 _VENDOR_BEGINS: Final = frozenset(" [(-.<cABCDEFGHIJKLMNOPQRSTUVWXYZ")
-# Through /dev/kmsg a program's words come with the kernel's time.
+# Text that a program writes to /dev/kmsg appears with the kernel's time.
 _BY_PROGRAM: Final = Pattern(r"[A-Za-z_(][\w./@:()+-]{0,63}\[\d{1,9}\]: ")
-# Something that does not end its line (a shell's prompt, the notice of lost lines), then the kernel's time.
+# Output without a line end (a shell prompt, the notice about lost lines), followed by the kernel's time.
 _LATER_TIME: Final = Pattern(
     rf"[^\n]{{1,128}}?(?:<\d{{1,3}}>)?\[ *\d{{1,9}}\.\d{{6}}\](?: ?{_CALLER})?(?: |$)"
 )
@@ -116,7 +117,7 @@ _JSON_KERNEL: Final = Pattern(r'"(?:_TRANSPORT|SYSLOG_IDENTIFIER)": ?"kernel"|"p
 _JSON_PROGRAM: Final = Pattern(
     r'"_TRANSPORT": ?"(?!kernel)|"lvl": ?"(?!target|feedback)|\blvl: (?!target|feedback)'
 )
-# journalctl's formats verbose and export: each field on its line, and nothing in this one says whose it is.
+# journalctl's formats verbose and export: one field per line, and this field does not state who printed it.
 _FIELD: Final = Pattern(r"\s{0,4}MESSAGE=")
 _OTHER_FIELD: Final = Pattern(
     r'\s{0,12}"?(?:__?[A-Z][A-Z0-9_]{1,60}|PRIORITY|SYSLOG_[A-Z]{1,20})(?:=|" ?: )'
@@ -126,12 +127,12 @@ _RECORD_CALLER: Final = Pattern(r"caller=(?P<caller>[CT]\d{1,9})")
 _WHO: Final = Pattern(rf"{_CALLER}(?: |$)")
 _KERNEL_LEVELS: Final = 8
 _MOST_LAYERS: Final = 8
-# Layers that come from outside the kernel's own: within its text they mean something else.
+# Layers that only occur outside the kernel's own prefix. Within its text they mean something else.
 _OUTER: Final = frozenset({"quote", "logcat", "brief", "dated", "clock", "source", "level"})
 
 
 def unprint(text: str) -> Printed:
-    """Take off everything that is not the kernel's own text, and find out who printed that."""
+    """Remove everything but the kernel's own text, and find out who printed that."""
     usual = _USUAL.match(text)
     if usual is not None:
         if _is_program(usual["level"]):
@@ -199,7 +200,7 @@ def _peel(text: str) -> Printed:
 
 
 def _is_program(level: str | None) -> bool:
-    """Whether a syslog priority is of another facility than the kernel's: number 0, with 8 levels."""
+    """Whether a syslog priority belongs to another facility than the kernel's, which is 0 with 8 levels."""
     return level is not None and int(level) >= _KERNEL_LEVELS
 
 
@@ -213,7 +214,7 @@ def _of_kernel(text: str) -> Printed:
 
 
 def _after_time(message: str, context: str) -> Printed:
-    """What is left after a time of the kernel's: a host and a program, vendors' words, a second time."""
+    """Remove what may follow a kernel time: a host and a program, a vendor's prefix, a second time."""
     if message[:1] in _VENDOR_BEGINS:
         vendor = _VENDOR.match(message)
         if vendor is not None:
@@ -239,7 +240,7 @@ def _after_time(message: str, context: str) -> Printed:
 
 
 def _from_logcat(rest: str, pid: str, tag: str) -> Printed:
-    """Read Android's log, which treats the kernel's text up to the first colon as a program's name."""
+    """Parse a line of Android's log, which treats kernel text up to the first colon as a program name."""
     name = tag.strip()
     if name in {"", "kernel"}:
         inner = unprint(rest[len(tag) + 1 :].removeprefix(" "))
@@ -256,7 +257,7 @@ def _from_logcat(rest: str, pid: str, tag: str) -> Printed:
 
 
 def _from_json(text: str) -> Printed | None:
-    """`dmesg -J`, `journalctl -o json` and LAVA's records: a field has the text."""
+    """Parse records of `dmesg -J`, `journalctl -o json` and LAVA, which have the text in a field."""
     if _JSON.match(text) is None:
         return None
     field = _JSON_FIELD.search(text)

@@ -1,4 +1,4 @@
-"""The lines of a console with which a report may begin, found in bytes that nobody has read."""
+"""Finds the console lines that may begin a report, by searching the raw bytes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pytest_kbisect.crash.formats.headers import Header
 
-# Messages with a trace of their own: what follows them is not the crash's, if nobody says who speaks.
+# Messages with a trace of their own. Unless lines have a caller, that trace does not belong to the crash.
 OTHER_TRACE: Final = (
     "FAULT_INJECTION: forcing a failure",
     "FAULT_FLAG_ALLOW_RETRY missing",
@@ -24,8 +24,8 @@ OTHER_TRACE: Final = (
     " allocation failure, ",
 )
 _BANNER_WORDS: Final = ("Booting the kernel", BANNER.word)
-# Parts of the built-in words: what has none of the parts has none of the words. They begin with letters that
-# are rare in a log. A word that has none of these parts is looked for by itself.
+# Parts of the built-in words: text without any of the parts has none of the words. The parts begin with
+# letters that are rare in a log. A word that contains none of these parts is searched for directly.
 _PARTS: Final = tuple(
     (
         b"BUG|WARNING:|INFO:|LOCKUP|UBSAN:|VFS: |SYZFA|FAULT_|Tainted: |[#|Unable to handle|Unhandled |Alignment trap"
@@ -39,14 +39,14 @@ _NUMBER: Final = itemgetter(0)
 _ESCAPE: Final = b"\x1b"
 _SHORTEST_HEADLINE: Final = 16
 _SHORT: Final = 1 << 10
-"""Bytes up to which one expression finds all parts sooner than each of them on its own."""
+"""Up to this many bytes, one expression for all parts is faster than a search for each part."""
 
 
 Hit = tuple[int, "tuple[Header, ...]"]
 
 
 class Search:
-    """Finds the lines with which reports of these headers may begin."""
+    """Finds the lines that may begin reports with these headers."""
 
     def __init__(self, headers: Sequence[Header]) -> None:
         self._headers = tuple(headers)
@@ -57,7 +57,7 @@ class Search:
             self._words_by_part[part] = (*self._words_by_part.get(part, ()), (number, word, header))
         self._parts = tuple(self._words_by_part)
         self._any = Pattern(_any(self._parts))
-        # A log may be full of lines that these let pass; their words are looked at before the line is read.
+        # A log may be full of lines that these find harmless, so they are checked before a line is parsed.
         self._skimmed = {
             header.word: header.harmless.skims
             for header in headers
@@ -70,10 +70,10 @@ class Search:
         yield from ((word, None) for word in OTHER_TRACE)
 
     def headlines(self, data: bytes | bytearray, start: int, end: int) -> list[Hit]:
-        """Where the lines begin that have a word with which a report may begin, and the words' headers.
+        """The offsets of the lines that contain a header's word, with the headers of these words.
 
-        The headers are in their order. A line with a terminal's colours gets all of them: colours may be
-        within a word.
+        The headers are in their original order. A line with terminal colours gets all headers, because an
+        escape sequence may split a word.
         """
         hits: dict[int, tuple[Header, ...]] = {}
         if end - start <= _SHORT:
@@ -109,7 +109,7 @@ class Search:
 
 
 def _any(parts: Sequence[bytes]) -> bytes:
-    """One expression for all parts, that looks at each first letter once."""
+    """One expression for all parts that tests each first letter once."""
     rests: dict[bytes, list[bytes]] = {}
     for part in (*parts, _ESCAPE):
         rests.setdefault(part[:1], []).append(part[1:])

@@ -1,4 +1,4 @@
-"""Who speaks on a console: a kernel that marks its lines, or one whose lines look like anybody's."""
+"""Finds out whether the kernel's lines on a console have a mark that the lines of programs lack."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pytest_kbisect.crash.pattern import Pattern
 
 _TIME: Final = Pattern(rb"(?m)^[^\[\n]{0,64}\[ *\d{1,9}\.\d{6}\]")
 _READ_BYTES: Final = 16 << 10
-"""Bytes whose lines are read for other marks than times, before a headline that nobody marked."""
-# dev_printk(): the driver, the device, a colon.
+"""Before a headline without a mark, this many bytes are parsed for marks other than times."""
+# dev_printk() prints the driver, the device and a colon.
 _DEVICE: Final = Pattern(r"^[\w-]{2,32} [\w:.-]{1,32}: (?:WARNING|BUG|INFO):")
 
 
 class Speakers:
     """Finds out whether a console's kernel lines have a mark: a time (CONFIG_PRINTK_TIME) or a prefix.
 
-    If they do, a line without a mark is a program's or the firmware's. The result is kept over reboots: the
-    firmware prints again before the next boot.
+    If they do, a line without a mark comes from a program or the firmware. The result is kept across reboots,
+    because the firmware prints again before the next boot.
     """
 
     def __init__(self) -> None:
@@ -37,19 +37,19 @@ class Speakers:
         return self._marked
 
     def listen(self, data: bytes | bytearray, before: int) -> None:
-        """Look for times in what was not looked at yet."""
+        """Look for times in the bytes that have not been searched yet."""
         if not self._marked and before > self._heard_to:
             self._marked = _TIME.compiled.search(data, self._heard_to, before) is not None
         self._heard_to = max(self._heard_to, before)
 
     def forget(self, count: int) -> None:
-        """The first `count` bytes of the data are gone."""
+        """Adjust the positions after the first `count` bytes of the data were removed."""
         self._heard_to = max(0, self._heard_to - count)
         self._read_to = max(0, self._read_to - count)
 
     @staticmethod
     def is_of_device(message: str) -> bool:
-        """Whether a driver of the kernel's says this of a device."""
+        """Whether a kernel driver printed this about a device."""
         return _DEVICE.match(message) is not None
 
 

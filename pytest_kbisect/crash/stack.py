@@ -1,4 +1,4 @@
-"""Stack traces in a report: where one begins, and which functions it names."""
+"""Stack traces in a report: where they begin, and which functions they contain."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from pytest_kbisect.crash.formats.format import Step
 
-# "Call Trace:" of most, "Call trace:" of arm64, "Backtrace:" of arm and parisc, "backtrace:" of kmemleak
-# and page owner, "Allocated by task 1:" and so on of the sanitizers, "read to 0x.." of KCSAN. Each of these
-# kinds has to be followed by functions at its first appearance, or the report was cut.
+# "Call Trace:" of most architectures, "Call trace:" of arm64, "Backtrace:" of arm and parisc, "backtrace:" of
+# kmemleak and page owner, "Allocated by task 1:" and so on of the sanitizers, "read to 0x.." of KCSAN. If the
+# first occurrence of any of these kinds is not followed by functions, the report was cut.
 _BEGINS: Final = (
     r"Call Trace:",
     r"Call trace:",
@@ -32,14 +32,14 @@ _BEGINS: Final = (
     r"^page last (?:allocated|free)",
 )
 STACK_BEGIN: Final = Pattern("|".join(_BEGINS))
-# What arm and old arm64 saved at an interrupt, in the midst of a trace: a headline, and words in hexadecimal.
+# Arm and old arm64 dump the registers of an interrupt inside a trace: a headline, then hexadecimal words.
 _EXCEPTION_STACK: Final = Pattern(
     r"^\s{0,4}Exception stack\(|^\s{0,4}[0-9a-f]{4}: +[0-9a-f ]{8,}$|^ *r\d{1,2}:[0-9a-f]{8}\b"
 )
 _BEGIN_KINDS: Final = tuple(Pattern(source) for source in _BEGINS)
 
 # arch/arm/kernel/traps.c, dump_backtrace_entry(): "[<c0..>] (f [module]) from [<c0..>] (g+0x1/0x2 [module])",
-# and " f [module] from g+0x1/0x2 [module]" since 5.18. Of the callee it prints no offset.
+# and " f [module] from g+0x1/0x2 [module]" since 5.18. It prints no offset for the callee.
 _ARM_OFFSET: Final = r"\+0x[0-9a-f]{1,8}/0x[0-9a-f]{1,8}"
 _ARM_MODULE: Final = r"(?: \[[\w-]{1,64}\])?"
 _PC_ARM: Final = (
@@ -54,20 +54,20 @@ FRAME: Final = Pattern(
     r"\+0x[0-9a-f]{1,16}/0x[0-9a-f]{1,16}"
     rf"|^\s{{0,4}}{_PC_ARM}|^\s{{0,4}}{_FROM_ARM}"
 )
-# riscv prints the trace just below the registers since 5.13, without a word before it.
+# Since 5.13 riscv prints the trace just below the registers, without a headline.
 _BELOW_REGISTERS: Final = Pattern(r"^\s{0,16}status: [0-9a-f]{8,16} badaddr: [0-9a-f]{8,16} cause: ")
 _FAULT_INJECTED: Final = Pattern(r"\bshould_fail(?:_ex)?(?:\.[\w.]{1,80})?\+0x")
 
 
 def function_name(name: str) -> str:
-    """A function's name in the source: demangled, without what the compiler appended."""
+    """A function's name in the source: demangled, without compiler suffixes."""
     if name.startswith(("_R", "_Z")):
         return demangle(name)
     return name.partition(".")[0]
 
 
 def frame_names(line: str) -> tuple[str, ...]:
-    """The functions that a line of a stack trace names: none if it is no such line, two of arm's."""
+    """The functions that a stack trace line names: none if it is not such a line, two on arm."""
     found = FRAME.match(line)
     if found is None:
         return ()
@@ -77,16 +77,16 @@ def frame_names(line: str) -> tuple[str, ...]:
 
 
 def _append(functions: list[str], names: Sequence[str]) -> None:
-    """Arm names every function twice: as the callee of one line and the caller of the one before."""
+    """Append functions. Arm prints each twice: as callee of one line and as caller of the line before."""
     if len(names) == 2 and functions and functions[-1] == names[0]:
         names = names[1:]
     functions += names
 
 
 def follow(lines: Sequence[str], steps: Sequence[Step]) -> tuple[list[str], int]:
-    """Go through a report's lines by steps; the functions met, and how many of them can be trusted.
+    """Follow `steps` through a report. Returns the functions found, and how many of them can be trusted.
 
-    Where a fault was injected in the midst of a report, two stacks are in one and cannot be separated.
+    If a fault was injected in the middle of a report, two stacks are mixed and cannot be separated.
     """
     functions: list[str] = []
     trusted = -1
@@ -144,7 +144,7 @@ def stacks(lines: Sequence[str]) -> tuple[tuple[str, ...], ...]:
 
 
 def trace_fault(lines: Sequence[str]) -> str:
-    """Why the stack traces of a report are cut short, "" if they are not."""
+    """Why the stack traces of a report are cut short; "" if they are complete."""
     lines = [line for line in lines if _EXCEPTION_STACK.match(line) is None]
     begins = [at for at, line in enumerate(lines) if STACK_BEGIN.search(line)]
     complete = False
@@ -165,7 +165,7 @@ def trace_fault(lines: Sequence[str]) -> str:
         else:
             return "no frames in a stack trace"
     if not complete and not begins:
-        # riscv's trace comes below the registers; of arm's lines each goes on with the one before.
+        # riscv's trace comes below the registers. On arm, each line of a trace refers to the one before.
         complete = any(
             _BELOW_REGISTERS.search(line) and frame_names(below) for line, below in pairwise(lines)
         ) or any(len(frame_names(line)) == len(_ARM_NAMES) for line in lines)

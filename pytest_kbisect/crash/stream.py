@@ -1,4 +1,4 @@
-"""The crash reports of one console, as its bytes come."""
+"""Reads the crash reports of one console incrementally."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pytest_kbisect.crash.circumstances import Circumstances
 from pytest_kbisect.crash.console_lines import BARE, LONGEST_LINE, PROGRAM, Line, read_line
 from pytest_kbisect.crash.crash_report import CrashReport
 from pytest_kbisect.crash.formats import BANNER
-from pytest_kbisect.crash.known import current
 from pytest_kbisect.crash.naming import name_crash
 from pytest_kbisect.crash.pattern import Pattern
 from pytest_kbisect.crash.searching import OTHER_TRACE, Hit
@@ -22,33 +21,34 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pytest_kbisect.crash.formats.headers import Header
+    from pytest_kbisect.crash.known import KnownFormats
 
 MOST_ALIKE: Final = 100
-"""Reports of one title read from one console; a kernel that warns in a loop has nothing new to say."""
+"""At most this many reports with one title are kept per console. A kernel may warn in a loop."""
 MOST_OPEN: Final = 8
-"""Reports that are read at once: more CPUs than this do not crash in the same moment."""
+"""At most this many reports are open at once. No more CPUs than this crash at the same moment."""
 _LEAD: Final = 5
 _TASK_LEAD: Final = 50
 _KEPT_BYTES: Final = 16 << 10
 LONGEST_REACH: Final = 1 << 20
-"""Bytes of the console, other contexts' included, within which a report's lines lie."""
+"""The lines of a report are within this many bytes of console, including lines of other contexts."""
 _AFTERMATH: Final = 32 << 10
-"""Bytes of the console after a report's end in which there may be more of it: what panic() says."""
+"""More of a report may follow within this many bytes after its end: the output of panic()."""
 _BLOCK: Final = 256 << 10
-"""Bytes searched at once; what is found in them is kept until they are read."""
+"""Bytes searched at once. The lines found are kept in memory until they are read."""
 _LONGEST_WAIT: Final = 256 << 10
-"""Bytes without a line feed after which a line counts as ended."""
+"""A line without a line feed counts as ended after this many bytes."""
 
-# These begin a report of their own, and never end another's.
+# These begin a report of their own, but never end another report.
 _NO_CUT: Final = Pattern(r"PANIC: double fault|unregister_netdevice: waiting for")
-# A headline that names a place: the same again, but for CPU and task, is the same crash again.
+# A headline that names a place. If it occurs again, except for CPU and task, the same crash occurred again.
 _PLACE: Final = Pattern(r"\+0x[0-9a-f]|\.(?:[chS]|rs):\d")
 _NUMBER: Final = Pattern(r"\b\d{1,20}\b")
 _MOST_HEADLINES: Final = 1000
 _REPLAY: Final = b"** replaying previous printk message **"
-# What the boot loader gave may quote a crash: whoever looks for one passes its title on.
+# The kernel command line may contain the title of a crash, because bisection tools pass it on.
 _QUOTED: Final = Pattern(r"(?:Unknown k|K)ernel command line|Command line: ")
-# A kernel runs: it has printed something after its first second, or syzkaller's programs have.
+# A kernel is running if it has printed a line after its first second, or if syzkaller's programs have.
 _ALIVE: Final = Pattern(
     rb"(?m)^(?:<\d{1,2}>)?\[ *[1-9]\d{0,8}\.\d{6,9}\]|^executing program|^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d "
 )
@@ -60,33 +60,34 @@ _VERSION: Final = Pattern(r"^Linux version \d")
 
 
 class Console:
-    """The reading of one console, fed piece by piece.
+    """Reads one console, which arrives in pieces.
 
-    Bytes without a header's word are only searched, never split into lines; each line is read once. What
-    is kept of the past is what a report that begins now may need.
+    Bytes without a header's word are only searched, never split into lines. Each line is read once. Old bytes
+    are kept only as far as a report that begins now may need them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, known: KnownFormats) -> None:
         self.open: list[Unfinished] = []
         self.closed: list[Unfinished] = []
         self.circumstances = Circumstances()
         self.held_back = False
-        self._known = current()
+        self._known = known
         self._succession = Succession()
         self._speakers = Speakers()
         self._alike = Counter[str]()  # reports built, by title
         self._headlines = Counter[str]()  # without their numbers
-        self._stale = set[str]()  # of these headlines
+        self._stale = set[str]()  # a subset of these headlines
         self._alive = False
         self._buffer = bytearray()
-        self._read_to = 0  # of _buffer
-        self._noted_to = 0  # of _buffer, by circumstances
-        self._offset = 0  # of _buffer in the console
+        self._read_to = 0  # position in _buffer
+        self._noted_to = 0  # position in _buffer, for circumstances
+        self._offset = 0  # position of _buffer in the console
 
     def feed(self, chunk: bytes, *, last: bool = False) -> None:
-        """Read what has come; a line without its end waits for the next time, unless this is the last.
+        """Read a chunk. An incomplete line waits for the next chunk, unless this is the last one.
 
-        So does a line with which a report may begin: printk may say in the next that it repeats it.
+        A final line that may begin a report also waits: the next line may be printk's notice that it was a
+        replay.
         """
         data = self._buffer
         data += chunk
@@ -115,12 +116,12 @@ class Console:
             self._forget(spare)
 
     def note_circumstances(self) -> None:
-        """Look for what counts for all crashes, up to what was read."""
+        """Look for messages that affect all crashes, in all bytes read so far."""
         self.circumstances.note(self._buffer, self._noted_to, self._read_to)
         self._noted_to = self._read_to
 
     def _forget(self, spare: int) -> None:
-        """Drop the oldest bytes, but for what they say of who speaks here."""
+        """Drop the oldest bytes, after noting whether a kernel is running and marks its lines."""
         self._has_run(spare)
         self._speakers.listen(self._buffer, spare)
         del self._buffer[:spare]
@@ -152,7 +153,7 @@ class Console:
             at = stop + 1
 
     def _read_line(self, line: Line) -> None:
-        """A line with which no report begins."""
+        """Handle a line that begins no report."""
         for report in self.open:
             report.add(line)
         self._close(line)
@@ -170,7 +171,7 @@ class Console:
             self.open = [report for report in self.open if not report.closed]
 
     def _read_hit(self, line: Line, at: int, stop: int, headers: Iterable[Header]) -> None:
-        """A line that has words with which reports begin."""
+        """Handle a line that contains words of headers."""
         header = self._header_of(line, stop, headers)
         if header is None:
             if any(word in line.text for word in OTHER_TRACE):
@@ -207,7 +208,7 @@ class Console:
         self._close(line)
 
     def _make_room(self, new: Unfinished) -> None:
-        """Close what a new report leaves no room for, and what has ended before it."""
+        """Close the reports that have ended before a new report, and the oldest if too many are open."""
         for report in self.open:
             if report.ended_before(new):
                 report.closed = True
@@ -215,7 +216,7 @@ class Console:
             self.open[0].closed = True
 
     def _is_stale(self, line: Line, header: Header) -> bool:
-        """Whether this very headline, which says it all, has come too often to be looked at again."""
+        """Whether this headline, which identifies its crash, has occurred too often to be read again."""
         headline = _NUMBER.sub("", line.message)
         if headline in self._stale:
             return True
@@ -229,7 +230,7 @@ class Console:
         return headline in self._stale
 
     def _header_of(self, line: Line, stop: int, headers: Iterable[Header]) -> Header | None:
-        """The header a line begins a report with, None if it begins none."""
+        """The header of the report that a line begins, or None."""
         if line.context == PROGRAM or _REPLAY in self._buffer[stop + 1 : stop + 200].partition(b"\n")[0]:
             return None
         for header in headers:
@@ -245,7 +246,7 @@ class Console:
         return None
 
     def _is_banner(self, line: Line) -> bool:
-        """Whether a kernel boots here that was running before; in either case another one speaks."""
+        """Whether a running kernel has rebooted here. Any banner starts a new succession of reports."""
         if _BANNER_LINE.match(line.text):
             rebooted = self._has_run(line.start - self._offset)
             self._alive = False
@@ -257,7 +258,7 @@ class Console:
         return rebooted
 
     def _is_doubtful(self, line: Line, header: Header, at: int) -> bool:
-        """Whether a program or the firmware may have printed this: then it takes a trace to be a report."""
+        """Whether a program or the firmware may have printed this. Such a report counts only with a trace."""
         if line.context != BARE or header.of_programs:
             return False
         if self._speakers.are_marked(self._buffer, at):
@@ -265,13 +266,13 @@ class Console:
         return header.is_loose(line.message) and not self._speakers.is_of_device(line.message)
 
     def _has_run(self, before: int) -> bool:
-        """Whether a kernel was already running when its banner came (again)."""
+        """Whether a kernel was already running before this position of the buffer."""
         if not self._alive:
             self._alive = _ALIVE.compiled.search(self._buffer, 0, before) is not None
         return self._alive
 
     def _lead(self, line: Line, at: int) -> tuple[str, ...]:
-        """What the same task or CPU printed just before."""
+        """The lines that the same task or CPU printed just before."""
         most = _TASK_LEAD if line.context.startswith("T") else _LEAD
         oldest = max(0, at - _KEPT_BYTES)
         lead: list[str] = []
@@ -285,7 +286,7 @@ class Console:
         return tuple(reversed(lead))
 
     def finish(self, reports: list[Unfinished]) -> tuple[CrashReport, ...]:
-        """Build the crash reports of these, in order, without doubtful ones and too many of one title."""
+        """Build these crash reports, in order. Drops doubtful ones, and those with a too frequent title."""
         if reports:
             self.note_circumstances()
         built = []
@@ -299,7 +300,7 @@ class Console:
         return tuple(built)
 
     def _build(self, report: Unfinished) -> CrashReport:
-        """The crash report as far as its text goes now."""
+        """Build the crash report from the lines read so far."""
         name = name_crash(report.lines, report.title_lines or len(report.lines), report.header)
         around = self.circumstances
         reason = name.reason or ("the serial port was disconnected" if around.disconnected else "")

@@ -1,7 +1,7 @@
-"""Whether a headline begins a report, or only goes on with an earlier one.
+"""Decides whether a headline begins a report or continues an earlier one.
 
-die() comes after the headline that says why, panic() after the report that made the kernel panic by its
-settings. The same words without such a report are a crash of their own.
+die() follows a headline that gives the reason. panic() follows the report that made the kernel panic because
+of its settings. The same words without such an earlier report are a crash of their own.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from pytest_kbisect.crash.unfinished import Unfinished
 
 _NEAR: Final = 64 << 10
-"""Bytes of the console within which the end of a report lies."""
+"""A headline may continue a report that began within this many bytes of console before it."""
 _MOST_CONTEXTS: Final = 64
 _MOST_HEADLINES: Final = 256
 
 _DIE: Final = frozenset({"invalid opcode:", "Internal error:", "[#"})
-# The reports that end in die(), by their header's word; and those of a header that others have as well.
+# The reports that end in die(): by the word of the header, and by the headline if others share the header.
 _DYING: Final = frozenset(
     {
         "Unable to handle kernel",
@@ -36,14 +36,14 @@ _DYING: Final = frozenset(
 )
 _FAULT: Final = Pattern(r"BUG: (?:[Uu]nable to handle|[Kk]ernel NULL pointer|[^\n]{0,32}stack guard page)")
 _PANIC: Final = "Kernel panic"
-# What a kernel that panics by its settings says, and the headline it has printed before.
+# The reason of a panic that a setting caused, and the headline that the kernel has printed before it.
 _PANICS_OF: Final = (
     (Pattern(r"hung_task: blocked tasks"), Pattern(r"INFO: task ")),
     (Pattern(r"softlockup: hung tasks"), Pattern(r"BUG: soft lockup")),
     (Pattern(r"Hard LOCKUP"), Pattern(r"hard LOCKUP|Hard LOCKUP")),
     (Pattern(r"RCU Stall"), Pattern(r"INFO: rcu_")),
 )
-# The same of panics that come right after the report: panic_on_warn, and oopses that nothing survives.
+# The reasons of panics that follow the report immediately: panic_on_warn, and oopses that are always fatal.
 _AT_ONCE: Final = Pattern(
     r"panic_on_warn set|Warned too often|panic_on_taint|kasan\.fault|scheduling while atomic"
 )
@@ -58,7 +58,7 @@ _RUST_BUG: Final = Pattern(r"kernel BUG at (?:\S{0,200}/)?rust/helpers")
 
 
 class Succession:
-    """The reports that one boot of a kernel has begun, as far as later lines may belong to them."""
+    """The reports of one boot of a kernel that later lines may continue."""
 
     def __init__(self) -> None:
         self._latest: dict[str, Unfinished] = {}
@@ -67,7 +67,7 @@ class Succession:
         self._panicked = False
 
     def begin(self, report: Unfinished) -> None:
-        """A report has begun."""
+        """Note that a report has begun."""
         self._latest.pop(report.context, None)
         self._latest[report.context] = self._last = report
         if len(self._latest) > _MOST_CONTEXTS:
@@ -79,12 +79,12 @@ class Succession:
             self._panicked = True
 
     def go_on(self, header: Header) -> None:
-        """A headline was found to belong to an earlier report."""
+        """Note that a headline continues an earlier report."""
         if header.word == _PANIC:
             self._panicked = True
 
     def follows(self, line: Line, header: Header) -> bool:
-        """Whether this headline belongs to a report that has begun before it."""
+        """Whether this headline belongs to a report that began before it."""
         earlier = self._earlier(line)
         word, text = header.word, line.message
         if word == _PANIC:
@@ -103,11 +103,11 @@ class Succession:
 
     @staticmethod
     def goes_on_in_doubt(header: Header, earlier: Unfinished) -> bool:
-        """Whether a headline of die() that a program may have printed belongs to such a report as well."""
+        """Whether a doubtful headline of die() continues a doubtful report."""
         return header.word in _DIE and earlier.doubtful and _dies(earlier) and not earlier.died
 
     def _earlier(self, line: Line) -> Unfinished | None:
-        """The latest report that the same task or CPU may have begun, if it is not long ago."""
+        """The latest report that the same task or CPU may have begun, unless it is too far back."""
         if line.context in {BARE, STAMPED}:
             found = self._last
         else:
@@ -126,7 +126,7 @@ class Succession:
 
 
 def _dies(report: Unfinished) -> bool:
-    """Whether this is of a kind that die() comes after."""
+    """Whether die() follows this kind of report."""
     return report.header.word in _DYING or _FAULT.search(report.lines[0]) is not None
 
 

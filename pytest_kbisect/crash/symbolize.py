@@ -1,7 +1,7 @@
-"""A report with file:line and inlined functions, by the kernel that crashed.
+"""Adds file:line and inlined functions to a report, from the kernel that crashed.
 
-With location and disassembly the only modules of this room that start programs. A report looks
-afterwards as syzbot's do: an inlined function has a line of its own, marked [inline].
+This module, location and disassembly are the only modules of this package that start programs. Symbolized
+reports look like syzbot's: an inlined function has a line of its own, marked [inline].
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 
 _NM_SECONDS: Final = 60.0
 _PADDING: Final = 64
-"""Bytes by which a function's size may differ between kallsyms (up to the next symbol) and the ELF file."""
+"""Bytes by which a function's size in kallsyms (up to the next symbol) may exceed that in the ELF file."""
 
 _SITE: Final = re.compile(
     r"(?P<symbol>[A-Za-z_$.][\w.$]{0,300})\+(?P<offset>0x[0-9a-f]{1,8})/(?P<size>0x[0-9a-f]{1,8})"
     r"(?P<module> \[[\w-]{1,64}(?: [0-9a-f]{40})?\])?(?!\S* [\w./-]+:\d)"
 )
-# Here the address is that of the instruction itself; elsewhere it is the one to return to.
+# On these lines the address is that of the instruction itself. Elsewhere it is a return address.
 _EXACT: Final = re.compile(r"[RE]?IP:|\bpc :|\bepc :|PC is at|NIP |Krnl PSW|WARNING:")
-# In a headline an inlined function repeats the whole line.
+# For a headline, each inlined function repeats the whole line.
 _HEADLINE: Final = re.compile(r"\b(?:BUG|WARNING):")
 _LANDMARK: Final = ("start_kernel", "init/main.c")
 
 
 @dataclass(frozen=True, slots=True)
 class Symbolized:
-    """A report after symbolizing: `report` is unchanged where `done` is False, and `note` says why."""
+    """A report after symbolizing. If `done` is False, `report` is unchanged and `note` states the reason."""
 
     report: str
     done: bool
@@ -44,7 +44,7 @@ class Symbolized:
 
 
 class _Site(NamedTuple):
-    """An address in a report: where in the text, and where in a symbol."""
+    """An address in a report: an offset into a symbol."""
 
     symbol: str
     offset: int
@@ -53,11 +53,11 @@ class _Site(NamedTuple):
 
 
 def symbolize(report_text: str, vmlinux: Path, source: Path | None = None) -> Symbolized:
-    """Give the functions of a report's traces their file:line, by a vmlinux with debug information.
+    """Add file:line to the functions in a report's traces, using a vmlinux with debug information.
 
-    Paths are shown relative to the kernel tree: to `source`, or to where init/main.c was compiled.
-    Modules are looked for in the folder of vmlinux and below. A function that the kernel does not have, or
-    has with another size, is left as it is: it is another kernel's report.
+    Paths are relative to the kernel tree: to `source`, or to the directory in which init/main.c was compiled.
+    Modules are searched for in the folder of vmlinux and below. A function that is not in the kernel, or that
+    has another size there, stays unchanged: the report then comes from another kernel.
     """
     lines = report_text.split("\n")
     sites = [_site_of(line) for line in lines]
@@ -69,8 +69,8 @@ def symbolize(report_text: str, vmlinux: Path, source: Path | None = None) -> Sy
         return Symbolized(
             report_text,
             done=False,
-            note=f"{vmlinux} knows no line of this report: it is another kernel's, or was built without debug"
-            " information (CONFIG_DEBUG_INFO_DWARF5=y)",
+            note=f"no address of this report is in {vmlinux}: the report is from another kernel, or this one has"
+            " no debug information (CONFIG_DEBUG_INFO_DWARF5=y)",
         )
     strip = f"{source}/" if source is not None else root
     result: list[str] = []
@@ -87,7 +87,7 @@ def _site_of(line: str) -> _Site | None:
         return None
     exact = _EXACT.search(line) is not None
     offset = int(found["offset"], 16)
-    # A call is before the address it returns to; one byte back is within it.
+    # A call instruction ends at its return address, so one byte back is within the call.
     back = 0 if exact or not offset else 1
     module = (found["module"] or "").strip(" []").partition(" ")[0]
     return _Site(found["symbol"], offset - back, int(found["size"], 16), module)
@@ -114,7 +114,7 @@ def _within(path: str, strip: str) -> str:
 
 
 def _look_up(vmlinux: Path, wanted: set[_Site]) -> tuple[dict[_Site, tuple[Place, ...]], str]:
-    """The places of every site that the kernel or its modules know, and the root of the kernel tree."""
+    """The places of every site that is in the kernel or its modules, and the root of the kernel tree."""
     core = [site for site in wanted if not site.module]
     symbols = _symbols(vmlinux, {site.symbol for site in core} | {_LANDMARK[0]})
     addresses: dict[_Site, int] = {}
@@ -136,7 +136,7 @@ def _look_up(vmlinux: Path, wanted: set[_Site]) -> tuple[dict[_Site, tuple[Place
 
 
 def _symbols(vmlinux: Path, names: set[str]) -> dict[str, list[tuple[int, int]]]:
-    """Address and size of every symbol with one of these names: static functions share theirs."""
+    """Address and size of every symbol with one of these names. Static functions may share a name."""
     found: dict[str, list[tuple[int, int]]] = {}
     try:
         listing = process.run(["nm", "-S", vmlinux], timeout=_NM_SECONDS, check=False).decode(
@@ -153,14 +153,14 @@ def _symbols(vmlinux: Path, names: set[str]) -> dict[str, list[tuple[int, int]]]
 
 
 def _start_of(candidates: Sequence[tuple[int, int]], size: int) -> int | None:
-    """The address of the one symbol that has this size, or nearly."""
+    """The address of the symbol that has this size, or nearly this size."""
     fitting = [start for start, own in candidates if own == size]
     fitting = fitting or [start for start, own in candidates if not own or own <= size <= own + _PADDING]
     return fitting[0] if fitting else None
 
 
 def _elf_symbols(image: Path, names: set[str]) -> list[tuple[str, list[tuple[int, int]], str]]:
-    """As _symbols, by pyelftools, with the name of each symbol's section."""
+    """As _symbols, but from pyelftools and with the section name of each symbol."""
     from elftools.common.exceptions import ELFError
     from elftools.elf.elffile import ELFFile
     from elftools.elf.sections import SymbolTableSection
@@ -197,7 +197,7 @@ def _look_up_in_module(vmlinux: Path, module: str, sites: Sequence[_Site]) -> di
 
 
 def _module_file(vmlinux: Path, module: str) -> Path | None:
-    """The module's file in the build tree; the file's name has dashes where the module's has underscores."""
+    """The module's file in the build tree. Its name may have dashes where the module's has underscores."""
     pattern = re.sub(r"[_-]", "[_-]", module) + ".ko"
     return next(iter(sorted(vmlinux.parent.rglob(pattern))), None)
 

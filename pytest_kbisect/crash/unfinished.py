@@ -1,4 +1,4 @@
-"""A crash report that is being read: which lines of a console are its own."""
+"""A crash report that is being read. Decides which lines of the console belong to it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from pytest_kbisect.crash.formats.headers import Header
 
 LONGEST_REPORT: Final = 2000
-"""Lines of a report, of its own context; the longest of kernels (lock dependencies) have some hundred."""
-# Once a report has this many lines, its stack trace is there, and the panic that panic_on_warn makes of it
-# only repeats it. Shorter ones are still waiting for their trace, which comes after that panic's line.
+"""Limit of a report's own lines. The longest reports of kernels (lock dependencies) have some hundred."""
+# A report with this many lines has its stack trace, and the panic caused by panic_on_warn only repeats it. A
+# shorter report still waits for its trace, which follows the line of that panic.
 _ENOUGH_LINES: Final = 22
 _KMSAN_LINES: Final = 16
 
@@ -26,7 +26,7 @@ _END: Final = Pattern(r"---\[ end (?:trace [0-9a-f]|(?P<panic>Kernel panic))")
 _REBOOTS: Final = Pattern(r"Rebooting in \d+ seconds|Kernel Offset: (?:disabled|0x)")
 _DIED: Final = Pattern(r"\[#\d{1,5}\]")  # die() counts its calls
 _DOUBTFUL_LINES: Final = 40
-"""Own lines within which a report that may be a program's shows the kernel's trace."""
+"""A doubtful report must show a kernel trace within this many lines of its own."""
 
 
 _INLINED: Final = Pattern(r"\[inline\](?:, CPU#\d{1,4}: |$)")
@@ -35,9 +35,9 @@ _INLINED: Final = Pattern(r"\[inline\](?:, CPU#\d{1,4}: |$)")
 class Unfinished:
     """A report that is being read.
 
-    `doubtful`: a program may have printed its headline, and no trace of a kernel has followed yet. `died`:
-    die() was called. `complete`: where its last line ends, 0 if that was not read. `closed`: it takes no
-    more lines.
+    `doubtful`: a program may have printed the headline, and no kernel trace has followed yet. `died`: die()
+    was called. `complete`: the offset where the last line ends; 0 if that line was not read yet. `closed`:
+    the report takes no more lines.
     """
 
     __slots__ = (
@@ -76,11 +76,11 @@ class Unfinished:
         self.closed = False
 
     def owns(self, line: Line) -> bool:
-        """Whether a later line was printed by the same task or CPU (or one that an NMI made talk)."""
+        """Whether a later line was printed by the same task or CPU, or by a CPU that answered an NMI."""
         return line.context == self.context or (self.nmi and line.context.startswith("C"))
 
     def _is_cut_off(self, line: Line) -> bool:
-        """Whether only the first line lacks the kernel's mark: who copies a report may miss it."""
+        """Whether only the first line lacks the kernel's mark: a copied report may begin within a line."""
         return (
             self.context == BARE
             and not self.doubtful
@@ -89,7 +89,7 @@ class Unfinished:
         )
 
     def continues(self, line: Line) -> bool:
-        """Whether a headline repeats this report's: a symbolizer says it once for each inlined function."""
+        """Whether a headline repeats this report's: a symbolizer repeats it for each inlined function."""
         return (
             line.context == self.context
             and _INLINED.search(self.lines[-1]) is not None
@@ -97,7 +97,7 @@ class Unfinished:
         )
 
     def add(self, line: Line) -> None:
-        """Take a later line of the console, if it belongs to this report."""
+        """Add a later line of the console if it belongs to this report."""
         if len(self.lines) == 1 and self._is_cut_off(line):
             self.context = line.context
         if not self.owns(line):
@@ -137,7 +137,7 @@ class Unfinished:
             self.complete = self.end
 
     def ended_before(self, new: Unfinished) -> bool:
-        """Whether another report leaves nothing to be read of this one."""
+        """Whether this report is over when `new` begins."""
         if self.doubtful and new.doubtful:
             return True
         return bool(self.complete) and (new.context == self.context or new.context in {BARE, STAMPED})
@@ -149,10 +149,10 @@ class Unfinished:
             self.closed = True
 
     def cut_title(self, line: Line) -> None:
-        """Another crash begins at `line`; what follows does not name this one, if nobody says who speaks.
+        """Note that another crash begins at `line`. Without callers, later lines do not name this crash.
 
-        A CPU that a stall's report sent an NMI finds itself locked up with interrupts off, and says so before
-        the trace that was asked for.
+        Exception: a stall report sends an NMI to a CPU, and that CPU may report a hard lockup of itself
+        before it prints the requested trace.
         """
         self.end = max(self.end, line.end)
         if self.nmi and _HARD_LOCKUP in line.message:
@@ -162,14 +162,14 @@ class Unfinished:
 
 
 def _indent_of(line: Line) -> int:
-    """The blanks before a headline that nobody marked: who pastes a report may indent all of it."""
+    """The number of blanks before a headline without a mark: a pasted report may be indented."""
     return len(line.message) - len(line.message.lstrip(" \t")) if line.context == BARE else 0
 
 
 def is_noise(message: str) -> bool:
-    """Whether a line says nothing: functions the unwinder only guesses, and lockdep's farewell."""
+    """Whether a line carries no information: guesses of the unwinder, and lockdep's last message."""
     return (
-        # Who pastes a trace may lose the blanks its lines begin with.
+        # A pasted trace may lack the blanks at the beginning of its lines.
         ((" ? " in message or message.startswith("? ")) and "<EOI>" not in message)
         or message.endswith(" (unreliable)")
         or message == _LOCKDEP_OFF

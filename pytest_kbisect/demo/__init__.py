@@ -1,1 +1,1 @@
-"""The demo's kernel history: a distribution's Linux and 128 commits on top of it, one of which breaks it."""
+"""The demo's kernel history: a distribution's Linux and 128 commits on top; one of them introduces a bug."""

@@ -1,8 +1,8 @@
-"""A change to Linux as an anchor and its replacement, so that it fits many versions.
+"""Changes to Linux as anchors and replacements, so that they fit many versions.
 
-Nothing here carries a patch: an edit names the few tokens it looks for, and where those are not found
-exactly as often as expected, it says so instead of changing something else. Where the code looks different
-in other versions, a change has several forms: the first one that fits is made. No form names a version.
+There are no patches. An edit names the few tokens that it searches for. If these do not occur exactly as
+often as expected, the edit fails instead of changing something else. If the code differs between versions, a
+change has several forms, and the first one that fits is applied. No form names a version.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class AnchorError(UsageError):
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """In `path`, `old` becomes `new`; `old` must occur exactly `times` times.
+    """In `path`, replace `old` by `new`; `old` must occur exactly `times` times.
 
     `pattern`: `old` is a regular expression (`.` matches newlines too) and `new` its template. Without `new`
-    the text stays: the tree already is as a form of the change wants it.
+    the text stays unchanged: the tree already has what this form of the change needs.
     """
 
     path: str
@@ -36,7 +36,7 @@ class Edit:
     pattern: bool = False
 
     def apply(self, text: str) -> str:
-        """Raise AnchorError unless the anchor is where it should be."""
+        """The text after the edit. Raises AnchorError unless the anchor occurs as often as expected."""
         expression = re.compile(self.old if self.pattern else re.escape(self.old), re.DOTALL)
         new = self.new
         if new is None:
@@ -50,9 +50,9 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One commit to be: its subject, what it edits, and what its message says below the subject.
+    """The content of a commit: its subject, its edits, and the body of its message.
 
-    `otherwise`: the same change to trees that `edits` do not fit, in the order in which it is tried.
+    `otherwise`: other forms of the change, for trees that `edits` do not fit. They are tried in order.
     """
 
     subject: str
@@ -63,16 +63,16 @@ class Change:
 
     @property
     def forms(self) -> tuple[tuple[Edit, ...], ...]:
-        """Its edits, one tuple for each way in which the code may look."""
+        """The forms of the change, each a tuple of edits."""
         return (self.edits, *self.otherwise)
 
     @property
     def paths(self) -> frozenset[str]:
-        """The files that it looks at in any of its forms."""
+        """The files that any form of the change edits or checks."""
         return frozenset(edit.path for form in self.forms for edit in form)
 
     def apply(self, files: Mapping[str, bytes]) -> dict[str, bytes]:
-        """The new contents of the files it touches. Raises AnchorError if no form fits."""
+        """The new contents of the files that the change touches. Raises AnchorError if no form fits."""
         problems = []
         for form in self.forms:
             try:
@@ -83,7 +83,7 @@ class Change:
 
 
 def change(subject: str, path: str, old: str, new: str, body: str, *otherwise: Edit) -> Change:
-    """The common case: one literal edit of one file. `otherwise`: other forms of it, one edit each."""
+    """The common case: one literal edit of one file. `otherwise`: other forms, one edit each."""
     return Change(subject, (Edit(path, old, new),), body, otherwise=tuple((edit,) for edit in otherwise))
 
 
@@ -93,7 +93,7 @@ def _edited(edits: tuple[Edit, ...], files: Mapping[str, bytes]) -> dict[str, by
         before = changed.get(edit.path, files.get(edit.path))
         if before is None:
             raise AnchorError(f"{edit.path}: not in this tree")
-        # Latin-1 takes any byte and gives it back: some sources hold names that are not UTF-8.
+        # Latin-1 maps every byte to a character and back. Some sources contain names that are not UTF-8.
         after = edit.apply(before.decode("latin-1")).encode("latin-1")
         if edit.new is not None:
             changed[edit.path] = after

@@ -1,6 +1,6 @@
-"""From changes to commits: what the demo's history looks like, and how it becomes git's.
+"""Arranges changes as commits: the layout of the demo's history, and its input for git.
 
-Everything is fixed, people and dates too: one source tree gives one set of hashes, on every machine.
+Everything is fixed, including people and dates: one source tree gives the same hashes on every machine.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 _BEGIN = 1740992400  # Monday, 3 March 2025, 09:00 UTC
 _STEP = 17_389
-"""Seconds between two commits: a bit less than five hours, so that all times of day occur."""
+"""Seconds between two commits: slightly less than five hours, so that all times of day occur."""
 
 
 _SIDE = "fs/"
-"""What the side branch works on; the main line leaves it alone."""
+"""The side branch changes only files below this folder; the main line does not touch them."""
 
 POOLS: tuple[Sequence[Change], ...] = (
     mm.CHANGES,
@@ -39,7 +39,7 @@ POOLS: tuple[Sequence[Change], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A commit with all it takes to write it. `parents` are indices into the history, first parent first.
+    """A commit with everything that is needed to write it. `parents` are indices of the history, in order.
 
     `files` are the new contents of the paths that differ from the first parent.
     """
@@ -54,7 +54,7 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """`commits[0]` is the tree as it was prepared for `bug`. The other fields are indices into `commits`."""
+    """`commits[0]` is the tree as prepared for `bug`. The other fields are indices of `commits`."""
 
     commits: tuple[Commit, ...]
     bug: key_commits.Bug
@@ -81,7 +81,7 @@ def paths() -> frozenset[str]:
 
 
 def spread(*groups: Sequence[Change]) -> list[Change]:
-    """The groups merged so that each is evenly spread over the whole; order within a group is kept."""
+    """Merge the groups so that each is evenly spread over the whole. The order within a group is kept."""
     placed = [
         ((i + 0.5) / len(group), g, change)
         for g, group in enumerate(groups)
@@ -92,21 +92,21 @@ def spread(*groups: Sequence[Change]) -> list[Change]:
 
 @dataclass
 class _Line:
-    """A line of development: contents as they are at its end, and the index of its last commit."""
+    """A line of development: the file contents at its end, and the index of its last commit."""
 
     files: dict[str, bytes]
     last: int
 
 
 class _Writer:
-    """The history as it grows."""
+    """Appends commits to the history."""
 
     def __init__(self, first: Commit) -> None:
         self.commits = [first]
         self.words: list[int] = []
 
     def add(self, line: _Line, change: Change) -> int:
-        """Put one more commit on a line, and return its index. Raises AnchorError if it does not fit."""
+        """Add a commit to a line and return its index. Raises AnchorError if the change does not fit."""
         changed = change.apply(line.files)
         who = subsystem_of(min(changed))
         author = who.contributors[len(self.commits) % len(who.contributors)]
@@ -124,7 +124,7 @@ class _Writer:
         return None
 
     def merge(self, main: _Line, side: _Line) -> None:
-        """The two lines touch different files, so merging is taking both."""
+        """Merge the side branch. The lines touch different files, so the merge takes the files of both."""
         changed = {path: content for path, content in side.files.items() if path.startswith(_SIDE)}
         changed = {path: content for path, content in changed.items() if main.files[path] != content}
         subjects = [
@@ -155,9 +155,8 @@ class _Writer:
 def lay_out(version: str, files: Mapping[str, bytes], say: Callable[[str], None] = print) -> History:
     """The history on top of a tree in which the files of `paths()` have these contents; some may be missing.
 
-    An ordinary change that does not fit is left out, and another takes its place while there are any.
-    Raises UsageError if no bug of the story fits or too few of its mishaps do, or if fewer than 120 commits
-    are left.
+    An ordinary change that does not fit is omitted, and replaced by another one while there are any. Raises
+    UsageError if no bug fits, if too few mishaps fit, or if fewer than 120 commits remain.
     """
     bug, prepared = _bug(version, files)
     breaking = _fitting(key_commits.DO_NOT_BUILD, files)[: len(key_commits.UNBUILDABLE)]
@@ -195,7 +194,7 @@ def lay_out(version: str, files: Mapping[str, bytes], say: Callable[[str], None]
             index_of[place] = writer.add_next(main, ordinary)
     above_first = len(writer.commits) - 1
     if above_first < key_commits.LEAST:
-        raise _unfit(version, f"{key_commits.LEAST} of the demo's commits, but only {above_first}")
+        raise _unfit(version, f"{key_commits.LEAST} of the demo's commits (only {above_first} fit)")
     if above_first < key_commits.TOTAL:
         say(
             f"{key_commits.TOTAL - above_first} of the demo's {key_commits.TOTAL} commits do not fit Linux {version}"
@@ -216,12 +215,12 @@ def lay_out(version: str, files: Mapping[str, bytes], say: Callable[[str], None]
 
 
 def _first_commit(version: str, bug: key_commits.Bug, prepared: Mapping[str, bytes]) -> Commit:
-    """The tree as it was given, but for the story's preparation. Only the files of that are in `files`."""
+    """The source tree with the preparation for the bug. `files` has only the files that this changes."""
     return Commit(f"Linux {version}\n\n{bug.preparation.body}\n", MERGER, MERGER, _BEGIN, (), prepared)
 
 
 def _bug(version: str, files: Mapping[str, bytes]) -> tuple[key_commits.Bug, dict[str, bytes]]:
-    """The first bug that can be had in this tree, and what its preparation changes."""
+    """The first bug that fits this tree, and the files that its preparation changes."""
     problems = []
     for bug in key_commits.BUGS:
         try:
@@ -245,8 +244,8 @@ def _fitting(mishaps: Sequence[key_commits.Mishap], files: Mapping[str, bytes]) 
 
 def _unfit(version: str, what: str) -> UsageError:
     return UsageError(
-        f"Linux {version} does not take {what}: the demo is made for 5.10 and later; give it the source of another"
-        " version with --tarball or --tree"
+        f"cannot apply {what} to Linux {version}: the demo is made for 5.10 and later; give it the source of"
+        " another version with --tarball or --tree"
     )
 
 
@@ -255,7 +254,7 @@ def _aside(change: Change) -> bool:
 
 
 def _write_side_branch(writer: _Writer, side: _Line, worded: Sequence[Change]) -> None:
-    """The side branch has fs/ to itself: its ordinary changes, and what only changes words there."""
+    """Write the side branch: the ordinary changes to fs/, and one that changes only text there."""
     ordinary = iter(fs.CHANGES)
     wordy = iter(worded)
     for place in range(key_commits.SIDE_LENGTH):
@@ -272,7 +271,7 @@ def _message(change: Change, author: Person, maintainer: Person) -> str:
 def stream(commits: Sequence[Commit], base: Iterator[bytes]) -> Iterator[bytes]:
     """The input of `git fast-import` for the commits.
 
-    `base` yields the commands for the files of the tree that was given. Commit `i` gets mark `i + 1`.
+    `base` yields the commands for the files of the source tree. Commit `i` gets mark `i + 1`.
     """
     for index, commit in enumerate(commits):
         yield from _header(index, commit)
@@ -294,10 +293,10 @@ def _header(index: int, commit: Commit) -> Iterator[bytes]:
 
 
 def blob(mark: int, content: bytes) -> bytes:
-    """A file's contents (of a symbolic link: its target) for fast-import, to be named by its mark later."""
+    """The fast-import command for the contents of a file (the target of a symbolic link) with this mark."""
     return b"blob\nmark :%d\ndata %d\n%s\n" % (mark, len(content), content)
 
 
 def file_command(path: str, mark: str, mode: str) -> bytes:
-    """A file of a commit: a blob that fast-import has, or "inline", whose contents follow."""
+    """The fast-import command for a file of a commit. `mark` names a blob; after "inline" contents follow."""
     return b"M %s %s %s\n" % (mode.encode(), mark.encode(), os.fsencode(path))

@@ -1,4 +1,4 @@
-"""The commits that the demo is about, and where in the history they stand."""
+"""The key commits of the demo, and their places in the history."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from pytest_kbisect.demo.change import Change, Edit
 
 TOTAL = 128
-"""Commits above the first one, the merge among them."""
+"""The number of commits above the first one, including the merge."""
 LEAST = 120
-"""With fewer, the tree is too unlike those that the edits were written for."""
+"""With fewer commits, the tree is too different from those that the edits were written for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bug:
-    """A bug that Linux had once, and how to bring it back.
+    """A former bug of Linux, and how to reintroduce it.
 
-    `reproducer` is a file of this package, `crash` the title of what it brings about. `preparation` is what
-    the first commit changes, so that `culprit` can do harm.
+    `reproducer` is a file of this package, `crash` the title of the crash that it causes. `preparation` is
+    the change in the first commit without which `culprit` would be harmless.
     """
 
     reproducer: str
@@ -28,7 +28,7 @@ class Bug:
 
 @dataclass(frozen=True, slots=True)
 class Mishap:
-    """A commit whose kernel cannot be tested, and the one that repairs it."""
+    """A commit whose kernel cannot be tested, and the commit that repairs it."""
 
     broken: Change
     repair: Change
@@ -39,12 +39,12 @@ _TUN = Bug(
     "WARNING in pskb_expand_head",
     Change(
         "tun: any length is allowed",
-        # The length of a write() reaches the allocator of skb heads.
+        # So that the length of a write() reaches the allocator of skb heads.
         (Edit("drivers/net/tun.c", r" \|\|\s+len > \(ETH_MAX_MTU[^)]*\)\)", ")", pattern=True),),
         "tun_napi_alloc_frags() takes any length here, so that the allocator is the\n"
         "last to object to a long one.",
         otherwise=(
-            # Before the length was checked at all.
+            # Old kernels do not check the length at all.
             (
                 Edit(
                     "drivers/net/tun.c",
@@ -77,7 +77,7 @@ _SAMPLE_RATE = r'("perf_event_max_sample_rate",[^}]*?)\t\t\.extra1\s*= SYSCTL_ON
 
 
 def _perf(handler: str) -> Bug:
-    """Without the lower limit of 723478c8a471, where the function of this name divides by the rate."""
+    """The bug without the lower limit of 723478c8a471: the function of this name divides by the rate."""
     return Bug(
         "perf_sample_rate.sh",
         f"divide error in {handler}",
@@ -98,7 +98,7 @@ def _perf(handler: str) -> Bug:
 
 
 BUGS = (_TUN, _perf("perf_event_max_sample_rate_handler"), _perf("perf_proc_update_handler"))
-"""The demo's bug is the first one that can be had in a tree."""
+"""The demo uses the first bug that fits the tree."""
 
 _UMASK = Mishap(
     Change(
@@ -191,25 +191,25 @@ _WORKQUEUE = Mishap(
 )
 
 DO_NOT_BUILD = (_UMASK, _STREAM, _PRECISION)
-"""The first two that fit a tree are made."""
+"""The demo uses the first two that fit the tree."""
 DO_NOT_BOOT = (_PANIC, _WORKQUEUE)
-"""The first one that fits a tree is made."""
+"""The demo uses the first one that fits the tree."""
 
 FORK = 21
-"""The side branch leaves the main line after so many of its commits..."""
+"""The side branch starts after this many commits of the main line."""
 MERGE = 92
-"""...and is merged as the one with this place, counted from 0."""
+"""The place of the merge on the main line, counted from 0."""
 SIDE_LENGTH = 20
 
-# What does not build or boot stands where a bisection is likely to look: the first question after the
-# two ends goes to the middle of the range.
+# The commits that do not build or boot are where a bisection is likely to test: after the two ends it first
+# tests the middle of the range.
 UNBUILDABLE = ((62, 64), (71, 72))
-"""Where on the main line, counted from 0, the build breaks, and where it is repaired."""
+"""The places on the main line, counted from 0, where the build breaks and where it is repaired."""
 UNBOOTABLE = (81, 82)
-"""Likewise for the boot."""
+"""The places where the boot breaks and where it is repaired."""
 CULPRIT = 76
 """The place of the commit that the bisection must find."""
 WORDS = 10
-"""Commits that change no kernel..."""
+"""The number of commits that do not change the kernel."""
 WORDS_EVERY = 11
-"""...and so far apart they are on the main line."""
+"""The distance between such commits on the main line."""

@@ -1,4 +1,4 @@
-"""Who wrote the demo's commits. Nobody: the names are invented, and example.org receives no mail."""
+"""The authors of the demo's commits. The names are invented, and example.org receives no mail."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Subsystem:
-    """Who commits, and who sends patches in turn."""
+    """The maintainer, who commits, and the contributors, who send patches in turn."""
 
     maintainer: Person
     contributors: tuple[Person, ...]
 
 
 MERGER = Person("Ottilie Brandvold", "+0100")
-"""Who merges, and who commits what belongs to nobody."""
+"""The author of merges, and of commits that belong to no subsystem."""
 
 _MM = Subsystem(
     Person("Harlan Pikkarinen", "+0200"),
@@ -62,7 +62,7 @@ _WORDS = Subsystem(
     Person("Henrike Vossberg", "+0100"), (Person("Paulo Figueirinha"), Person("Dana Whitlock", "-0500"))
 )
 
-# The longest prefix of a path decides, so drivers/net is the network's.
+# The longest matching prefix decides, so drivers/net belongs to networking.
 _BY_PREFIX = {
     "Documentation/": _WORDS,
     "drivers/": _DRIVERS,
@@ -77,6 +77,6 @@ _BY_PREFIX = {
 
 
 def subsystem_of(path: str) -> Subsystem:
-    """Whose file it is."""
+    """The subsystem that a file belongs to."""
     prefix = max((prefix for prefix in _BY_PREFIX if path.startswith(prefix)), key=len)
     return _BY_PREFIX[prefix]

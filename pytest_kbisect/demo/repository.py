@@ -1,6 +1,6 @@
-"""The demo's git repository: made in one go, completely or not at all, and found again the next time.
+"""The demo's git repository. It is created completely or not at all, and reused the next time.
 
-It is bare: bisections work in worktrees of their own, so nobody needs 1.3 GB of checked out files.
+It is bare: bisections use worktrees of their own, so 1.3 GB of checked out files would be wasted.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 GOOD, BAD = "demo-good", "demo-bad"
-"""Tags at the two ends of the range."""
+"""The tags of the two ends of the range."""
 
 _FACTS = "demo.json"
 _PROGRESS = 16_000
-"""Files from one progress line to the next; 5.10 has 70,000, 7.1 has 93,000."""
+"""Number of files between progress lines. 5.10 has 70,000 files, 7.1 has 93,000."""
 _FIRST_BLOB = 1_000_000
-"""fast-import's marks below it are commits, the others are files of the first one."""
+"""fast-import marks below this are commits; the others are files of the first commit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """A repository that is there. Commits are full hashes; `path` is the git directory.
+    """An existing demo repository. Commits are full hashes; `path` is the git directory.
 
-    `reproducer` is a file of this package, which brings about `crash` (a title).
+    `reproducer` is a file of this package; it causes `crash` (a title).
     """
 
     path: Path
@@ -55,11 +55,11 @@ class Demo:
 
 
 def prepare(folder: Path, tree: Path, say: Callable[[str], None] = print) -> Demo:
-    """The repository in `folder`, made from a kernel's source unless it has been made from it before.
+    """The repository in `folder`. It is created from a kernel's source unless that was done before.
 
-    `tree` is what `source.read` takes.
+    `tree` is anything that `source.read` accepts.
 
-    Of two at a time, one makes it and the other waits.
+    If two processes call this at the same time, one creates the repository and the other waits.
     """
     from filelock import FileLock
 
@@ -75,7 +75,7 @@ def _prepare(folder: Path, tree: Path, say: Callable[[str], None]) -> Demo:
     if known := _known(place, made_from):
         say(f"The history is already there: {place}")
         return known
-    for leftover in folder.glob("unfinished-*"):  # of one that was killed: the lock is ours
+    for leftover in folder.glob("unfinished-*"):  # left by a killed process; we hold the lock
         shutil.rmtree(leftover)
     with tempfile.TemporaryDirectory(prefix="unfinished-", dir=folder) as work:
         unfinished = Path(work, "linux.git")
@@ -90,7 +90,7 @@ def _prepare(folder: Path, tree: Path, say: Callable[[str], None]) -> Demo:
 
 
 def _fingerprint(tree: Path) -> str:
-    """What the repository depends on: the source, and this package's idea of a history."""
+    """A hash of everything that the repository depends on: the source and the code of this package."""
     digest = hashlib.sha256(source.fingerprint(tree).encode())
     for folder in (resources.files(__package__), resources.files(f"{__package__}.commits")):
         for module in sorted(folder.iterdir(), key=lambda entry: entry.name):
@@ -111,15 +111,15 @@ def _known(place: Path, made_from: str) -> Demo | None:
 
 
 def _make(path: Path, place: Path, tree: Path, say: Callable[[str], None]) -> Demo:
-    """Write the repository to `path`; it will be at `place`."""
-    # The user's own settings (templates, hooks, signing) are none of this repository's business.
+    """Write the repository to `path`. It will be moved to `place`."""
+    # The user's own settings (templates, hooks, signing) must not affect this repository.
     environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
     process.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", path], env=environment)
     marks, words = path / "marks", path / "import.log"
     files = _Base(tree, say)
     with words.open("wb") as log:
         importer = process.start(
-            # Looking for deltas between neighbouring files costs minutes and gains nothing here.
+            # Searching for deltas between neighbouring files takes minutes and gains nothing here.
             f"git -c core.compression=1 fast-import --quiet --depth=0 --export-marks={marks.name}".split(),
             cwd=path,
             env=environment,
@@ -161,7 +161,7 @@ def _make(path: Path, place: Path, tree: Path, say: Callable[[str], None]) -> De
 
 
 class _Base:
-    """The source's files on their way to git, and what to remember of them."""
+    """Passes the files of the source to git, and remembers what the history needs of them."""
 
     def __init__(self, tree: Path, say: Callable[[str], None]) -> None:
         self.version = ""
@@ -174,8 +174,8 @@ class _Base:
     def import_into(self, write: Callable[[bytes], object]) -> commit_graph.History:
         """Send the whole history to fast-import.
 
-        The contents of the files go first, while they are read; only then is known what the commits, even the
-        first one, find to change.
+        The contents of the files are sent first, while they are read. The commits, including the first one,
+        can only be computed after all files were read.
         """
         for piece in self._contents():
             write(piece)

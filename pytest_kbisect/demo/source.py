@@ -1,4 +1,4 @@
-"""A kernel's source as a stream of files: from a tarball, a git repository or a folder."""
+"""Reads a kernel's source as a stream of files, from a tarball, a git repository or a folder."""
 
 from __future__ import annotations
 
@@ -23,22 +23,23 @@ if TYPE_CHECKING:
 LINK = "120000"
 """git's mode of a symbolic link."""
 _NUMBER = re.compile(rb"^(VERSION|PATCHLEVEL|SUBLEVEL) *= *(\d+)$", re.MULTILINE)
-# Programs where they are faster: xz uses all processors. Python has zstd since 3.14 only.
+# Programs are used if they are faster: xz uses all processors. Python has zstd only since 3.14.
 _UNPACKERS: dict[bytes, tuple[str, ...]] = {
     b"\xfd7zXZ\0": ("xz", "--threads=0"),
     b"\x1f\x8b": ("gzip",),
     b"\x28\xb5\x2f\xfd": ("zstd",),
 }
-# bzip2 is not part of a minimal Debian; Python's own module is as fast.
+# bzip2 is not part of a minimal Debian, and Python's own module is as fast.
 _BZIP2 = b"BZh"
 _BUNZIP2 = "import bz2, shutil, sys; shutil.copyfileobj(bz2.open(sys.argv[1]), sys.stdout.buffer)"
-# The kernel's own makefile refuses to build elsewhere where one of these is: "make mrproper" removes them.
+# If one of these exists, the kernel's makefile refuses to build in another folder. "make mrproper" removes
+# them.
 _BUILT = (".config", "include/config", f"arch/{DEFAULT.source_folder}/include/generated")
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """`path` is relative to the top of the tree, `mode` is git's, a link's content is its target."""
+    """`path` is relative to the top of the tree, `mode` is git's, and the content of a link is its target."""
 
     path: str
     mode: str
@@ -48,9 +49,9 @@ class SourceFile:
 def read(source: Path) -> Iterator[SourceFile]:
     """Every file and link of a kernel's source.
 
-    That is a tarball (.xz, .gz, .bz2, .zst or plain) without its top folder, HEAD of a git repository, or a
-    folder. Raises UsageError if it is none of these or cannot be read to the end, HostError if the program
-    that unpacks it is missing.
+    The source is a tarball (.xz, .gz, .bz2, .zst or plain; its top folder is stripped), HEAD of a git
+    repository, or a folder. Raises UsageError if it is none of these or cannot be read completely, and
+    HostError if the program that unpacks it is missing.
     """
     if not source.is_dir():
         return _tarball(source)
@@ -58,7 +59,7 @@ def read(source: Path) -> Iterator[SourceFile]:
 
 
 def fingerprint(source: Path) -> str:
-    """Equal for equal sources: of a tarball and of a folder's files size and time, of git the tree's hash."""
+    """Equal for equal sources: based on size and time of the tarball or files, or on git's tree hash."""
     if not source.is_dir():
         status = source.stat()
         return f"{status.st_size} {status.st_mtime_ns}"
@@ -72,7 +73,7 @@ def fingerprint(source: Path) -> str:
 
 
 def version(makefile: bytes) -> str:
-    """X.Y.Z from the top Makefile. Raises UsageError if that is not a kernel's."""
+    """The version X.Y.Z from the top Makefile. Raises UsageError if it is not a kernel's Makefile."""
     numbers = {name.decode(): number.decode() for name, number in _NUMBER.findall(makefile)}
     if len(numbers) < 3:
         raise UsageError("the top Makefile names no version: this is not the source of Linux")
@@ -95,7 +96,7 @@ def _tarball(tarball: Path) -> Iterator[SourceFile]:
 
 
 def _commit(repository: Path) -> Iterator[SourceFile]:
-    # git archive turns line ends where the user's settings say so.
+    # git archive converts line ends if the user's settings request it.
     command = ["git", "-C", str(repository), "-c", "core.autocrlf=false", "archive", "--format=tar"]
     return _unpacked([*command, "--prefix=linux/", "HEAD"], f"HEAD of {repository}")
 
@@ -107,7 +108,7 @@ def _unpacked(command: Sequence[str], what: str) -> Iterator[SourceFile]:
         with unpacker.stdout as stream:
             with tarfile.open(fileobj=stream, mode="r|") as archive:
                 yield from _members(archive)
-            # What follows is padding; the program must come to its end to say whether all was well.
+            # The rest is padding. The program must finish: its exit status shows whether it succeeded.
             while stream.read(1 << 16):
                 pass
         if unpacker.wait() != 0:
@@ -131,7 +132,7 @@ def _members(archive: tarfile.TarFile) -> Iterator[SourceFile]:
 
 def _folder(folder: Path) -> Iterator[SourceFile]:
     if built := [name for name in _BUILT if (folder / name).exists()]:
-        raise UsageError(f"{folder} has been built in ({built[0]} is there): run `make mrproper` in it")
+        raise UsageError(f"{folder} has been built in ({built[0]} exists): run `make mrproper` in it")
     for name, path in _walk(folder):
         if path.is_symlink():
             yield SourceFile(name, LINK, os.fsencode(path.readlink()))
@@ -140,7 +141,7 @@ def _folder(folder: Path) -> Iterator[SourceFile]:
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Files and links with their names in the tree, in a fixed order."""
+    """The files and links with their names in the tree, in a fixed order."""
     for at, folders, names in os.walk(folder):
         links = [name for name in folders if Path(at, name).is_symlink()]
         folders.sort()
@@ -155,7 +156,7 @@ def _mode(permissions: int) -> str:
 
 
 def _is_git(folder: Path) -> bool:
-    """Whether it is the top of a work tree, or a repository without one."""
+    """Whether a folder is the top of a work tree or a bare repository."""
     return (folder / ".git").exists() or ((folder / "HEAD").is_file() and (folder / "objects").is_dir())
 
 

@@ -1,7 +1,7 @@
-"""Checks of what a bisection needs from this host, for `kbisect doctor`.
+"""Checks for `kbisect doctor`: whether this host has everything that a bisection needs.
 
-Each check gives findings. A problem is what a bisection cannot run without; a warning makes it slower,
-or hits some people.
+Each check returns findings. A problem makes bisections impossible. A warning makes them slower, or affects
+only some users.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found.
+    """The result of one check.
 
-    `remedy` is a line to type or what to do in words; empty where there is none, or `text` says it.
+    `remedy` is a command or an instruction; empty if there is none or `text` contains it.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Guests: which accelerator works, and whether one comes up. Proved by booting where there is a kernel."""
+"""Checks which accelerator works and whether a guest boots, by booting if there is a kernel."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from pytest_kbisect.guest.accelerator import Accelerator
 
 _TRIED = 3
-"""Kernels of the store, latest first: one from the middle of a bisection may be one that does not boot."""
+"""Kernels of the store to try, latest first. A kernel from the middle of a bisection may not boot."""
 _BOOT = 120.0
-"""Seconds; TCG takes 3, on a very busy host 50."""
+"""Timeout of a boot in seconds. TCG takes 3 seconds, on a very busy host 50."""
 
 
 def check(cache: Path) -> Iterator[Finding]:
-    """KVM, and a guest from boot to its first command."""
+    """Check KVM, and a guest from boot to its first command."""
     if not host.find(DEFAULT.qemu):
         return
     with contextlib.ExitStack() as held:
@@ -35,7 +35,7 @@ def check(cache: Path) -> Iterator[Finding]:
         if kernel is None:
             yield _not_probed(cache)
             return
-        # An answer from before /dev/kvm was mended must not be repeated.
+        # The stored result may be older than a repair of /dev/kvm.
         (cache / "accelerator.json").unlink(missing_ok=True)
         chosen = accelerator.choose("auto", cache, kernel)
         yield _accelerator(chosen)
@@ -46,7 +46,7 @@ def check(cache: Path) -> Iterator[Finding]:
 
 
 def _kernels(cache: Path, held: contextlib.ExitStack) -> list[Path]:
-    """Some built kernels, the one used last first; they stay while `held` is open."""
+    """Some built kernels, the most recently used first. They are kept while `held` is open."""
     from pytest_kbisect.kernel.store import Store
 
     folder = cache / "kernels"
@@ -58,13 +58,13 @@ def _kernels(cache: Path, held: contextlib.ExitStack) -> list[Path]:
 
 
 def _host_kernel() -> Path | None:
-    """The kernel that the host itself runs: as good for the accelerator as one of ours."""
+    """The host's own kernel, which is just as good for a test of the accelerator."""
     image = Path(f"/boot/vmlinuz-{os.uname().release}")
     return image if os.access(image, os.R_OK) else None
 
 
 def _not_probed(cache: Path) -> Finding:
-    text = f"there is no kernel yet in {cache} to boot, so KVM is not proved"
+    text = f"KVM is not tested, because {cache} contains no kernel to boot yet"
     if trouble := accelerator.device_trouble():
         return Finding("kvm", Severity.WARNING, f"{trouble}: {accelerator.SLOW}", _kvm_remedy())
     return Finding("kvm", Severity.OK, f"/dev/kvm opens; {text}")
@@ -81,11 +81,13 @@ def _kvm_remedy() -> str:
     if not device.exists():
         flags = re.search(r"^flags\s*:.*\b(vmx|svm)\b", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
         if flags is None:
-            return "switch virtualisation on in the firmware, or nested virtualisation in the host of this machine"
+            return (
+                "enable virtualisation in the firmware, or nested virtualisation on the host of this machine"
+            )
         return f"modprobe {'kvm_intel' if flags[1] == 'vmx' else 'kvm_amd'}"
     if not os.access(device, os.R_OK | os.W_OK):
         return 'sudo usermod -aG kvm "$USER", and log in again'
-    return "nothing to do inside of this machine: its own host offers a KVM that does not run kernels"
+    return "nothing can be done in this machine: the KVM that its host provides does not run kernels"
 
 
 def _guest(kernels: list[Path], chosen: Accelerator, cache: Path) -> Finding:
@@ -117,7 +119,7 @@ def _guest(kernels: list[Path], chosen: Accelerator, cache: Path) -> Finding:
                 trouble = trouble or str(error).partition("\n")[0]
             except KbisectError as error:
                 return Finding("guest", Severity.PROBLEM, str(error).partition("\n")[0])
-    text = f"the {len(kernels)} kernels used last do not come up: {trouble}"
+    text = f"none of the last kernels used ({len(kernels)} tried) boots: {trouble}"
     return Finding(
         "guest", Severity.WARNING, text, "try one that is known to boot: pytest --kbisect-commit REV repro/"
     )

@@ -188,11 +188,11 @@ class Evidence:
         members = self.same_kernel(index)
         if len(members) < 2:
             return False
-        own = self.own_tally(index)
+        own = self.own_counts(index)
         # Counted for themselves: what a run says may depend on those it is counted with.
         others = self.count(run for i in members if i != index for run in self._own_runs.get(i, ()))
         # How often the bug crashes is known from where it was reported, if that is another kernel.
-        known = RunCounts() if self.reported in members else self.own_tally(self.reported)
+        known = RunCounts() if self.reported in members else self.own_counts(self.reported)
         apart = max(
             _where_it_is(own, known) + _where_it_is_not(others),
             _where_it_is_not(own) + _where_it_is(others, known),
@@ -342,7 +342,7 @@ class Evidence:
             self._tallies[kernel] = self.count(self.runs(index))
         return self._tallies[kernel]
 
-    def own_tally(self, index: int) -> RunCounts:
+    def own_counts(self, index: int) -> RunCounts:
         """The runs made at this very commit."""
         return self.count(self._own_runs.get(index, ()))
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_kbisect.errors import UsageError
-from pytest_kbisect.evidence.outcome import CommitResult, Outcome, Report, Run
+from pytest_kbisect.evidence.outcome import SKIPPED, CommitResult, Outcome, Report, Run
 from pytest_kbisect.symptoms.identity import of_words
 from pytest_kbisect.symptoms.symptom import TEST_NAME as TEST
 
@@ -21,14 +21,28 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _FORMAT = 1
+_UNDONE: Final = "undone"
+"""The kind of a line that takes an experiment back: its place among those that stand."""
 _LATER: Final[Mapping[str, Any]] = {
     "crash": None,
     "included": None,
     "full_build": False,
     "modules": False,
+    "tools": {},
+    "compiler": None,
+    "remedies": [],
     "bad_when": [],
+    "patches": [],
+    "cmdline": [],
+    "qemu": [],
+    "ask": False,
 }
 """Facts that journals had not from the beginning, and what one without stands for; None: any."""
+_CHOSEN: Final = {
+    "compiler": "choose that one (--kbisect-cc, --kbisect-llvm), or ",
+    "remedies": "--kbisect-no-remedies builds without, or ",
+}
+"""What helps where something else was chosen than the last time."""
 
 
 class Journal:
@@ -39,9 +53,9 @@ class Journal:
         self.path = path
         lines = read_records(path)
         _mend(path)
-        self.records = [record for record in lines if record.get("kind") == "tested"]
+        self.records = standing(lines)
         self._tested = experiments(lines, path)
-        self._notes = [record for record in lines[1:] if record.get("kind") != "tested"]
+        self._notes = [record for record in lines[1:] if record.get("kind") not in {"tested", _UNDONE}]
         header = {"kind": "subject", "format": _FORMAT, **json.loads(json.dumps(dict(subject)))}
         if lines:
             _compare(lines[0], header, path)
@@ -60,6 +74,19 @@ class Journal:
         self._append(record)
         self.records.append(record)
         self._tested.append(tested)
+
+    @property
+    def answered(self) -> int | None:
+        """The last record that a person has answered; None if there is none to take back."""
+        places = range(len(self.records) - 1, -1, -1)
+        return next((at for at in places if is_answer(self.records[at])), None)
+
+    def undo(self) -> None:
+        """Take the last answer of a person back; what was found without one stays."""
+        at = self.answered
+        if at is not None:
+            self._append({"kind": _UNDONE, "record": at})
+            del self.records[at], self._tested[at]
 
     def note(self, kind: str, facts: Mapping[str, Any]) -> None:
         """Write down something else that later decisions rest on."""
@@ -107,15 +134,32 @@ def records_of(raw: bytes, path: Path) -> list[dict[str, Any]]:
     return records
 
 
-def experiments(records: Sequence[Mapping[str, Any]], path: Path) -> list[CommitResult]:
-    """What a journal's records say was tested. Raises UsageError where one of them does not say it so."""
-    found = []
-    for number, record in enumerate(records, 1):
+def standing(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The records of experiments, without those that were taken back."""
+    found: list[dict[str, Any]] = []
+    for record in records:
         if record.get("kind") == "tested":
-            try:
-                found.append(tested_of(record["tested"]))
-            except (KeyError, TypeError, ValueError, AttributeError):  # another version's, or nobody's
-                raise _no_line(path, number) from None
+            found.append(record)
+        elif record.get("kind") == _UNDONE and record.get("record") in range(len(found)):
+            del found[record["record"]]
+    return found
+
+
+def is_answer(record: Mapping[str, Any]) -> bool:
+    """Whether a record of an experiment is what a person has answered, where a person is the test."""
+    tested = record["tested"]
+    return bool(tested["runs"]) or tested["build_error"] == SKIPPED
+
+
+def experiments(records: Sequence[dict[str, Any]], path: Path) -> list[CommitResult]:
+    """What a journal's records say was tested. Raises UsageError where one of them does not say it so."""
+    numbers = {id(record): number for number, record in enumerate(records, 1)}
+    found = []
+    for record in standing(records):
+        try:
+            found.append(tested_of(record["tested"]))
+        except (KeyError, TypeError, ValueError, AttributeError):  # another version's, or nobody's
+            raise _no_line(path, numbers[id(record)]) from None
     return found
 
 
@@ -137,7 +181,7 @@ def _compare(found: Mapping[str, Any], wanted: Mapping[str, Any], path: Path) ->
         if known != wanted[key] and not (known is None and key in _LATER and key not in found):
             raise UsageError(
                 f"{path} belongs to another bisection: its {key} is {_short(known)}, now it is "
-                f"{_short(wanted[key])}; give another --kbisect-dir or move the folder away"
+                f"{_short(wanted[key])}; {_CHOSEN.get(key, '')}give another --kbisect-dir or move the folder away"
             )
 
 

@@ -14,6 +14,10 @@ UNKNOWN: Final = "UNKNOWN"
 """Type of a silent run that went well, and has nothing of what the reproducer asks for."""
 
 
+SKIPPED: Final = "skipped: a person has said so"
+"""Why a commit has no runs that a person was asked about and could not test."""
+
+
 class Outcome(StrEnum):
     """How a run ended; BUILD_FAILED is a commit's, not a run's.
 
@@ -70,7 +74,8 @@ class Run:
     of failures that the run would have shown and did not.
 
     `configuration` is the name of its kernel's (empty where the reproducer names none), `signature` that
-    kernel's own. `seconds` is boot and run together, `seconds_by` by part.
+    kernel's own. `host` is where it was made, and `machine` the accelerator and the processor there.
+    `seconds` is boot and run together, `seconds_by` by part.
 
     Of the functions of the crash that are in its kernel, `reached` were executed and `unreached` were not;
     both are empty where nobody watched, and `unwatched` says why, where it was to be watched. `inlined` ones
@@ -94,6 +99,8 @@ class Run:
     unreached: tuple[str, ...] = ()
     configuration: str = ""
     signature: str = ""
+    host: str = ""
+    machine: str = ""
     inlined: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     idle: tuple[str, ...] = ()
@@ -130,7 +137,8 @@ class CommitResult:
     `cached` means no make was run. `absent` says why the bug cannot be in this commit at all, which
     was then neither built nor run (a fix is looked for, and the commit is older than the bug); `never`:
     that is known, and not only feared. `sources` are the paths of the lists of files that the builds
-    read, one for each configuration, with os.pathsep between them; on the machine of the session.
+    read, one for each configuration, with os.pathsep between them; on the machine of the session, whose
+    name is `host`.
     """
 
     commit: str
@@ -145,6 +153,7 @@ class CommitResult:
     absent: str = ""
     never: bool = False
     sources: str = ""
+    host: str = ""
 
 
 def merged(before: CommitResult, after: CommitResult) -> CommitResult:

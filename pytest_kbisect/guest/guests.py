@@ -10,8 +10,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import os
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +17,9 @@ from typing import TYPE_CHECKING
 
 from pytest_kbisect.crash import parse_console
 from pytest_kbisect.errors import BootError, HostError, InfraError, KbisectError, KernelCrash
+from pytest_kbisect.guest import devices
 from pytest_kbisect.guest.disk import Layers
-from pytest_kbisect.guest.qemu import Machine, Ram
+from pytest_kbisect.guest.qemu import Machine, Ram, qemu_identity
 from pytest_kbisect.guest.vm import Guest
 
 if TYPE_CHECKING:
@@ -35,15 +34,6 @@ _FORMAT = 2
 _RESTORE_LIMIT = 30.0
 """Seconds for a restored guest's first answer; a busy host needs 2."""
 _TROUBLE = (BootError, InfraError, KernelCrash, HostError, OSError)
-
-
-def qemu_identity(qemu: str) -> str:
-    """Which QEMU this is: another version does not understand what this one froze."""
-    path = shutil.which(qemu)
-    if path is None:
-        return ""
-    facts = os.stat(path)
-    return f"{os.path.realpath(path)} {facts.st_size} {facts.st_mtime_ns}"
 
 
 def _digest(path: Path) -> str:
@@ -98,10 +88,14 @@ class Guests:
         self._say = say
 
     @contextlib.contextmanager
-    def guest(self, machine: Machine, directory: Path) -> Iterator[Guest]:
-        """A pristine guest that runs commands; gone after the block. Raises BootError or InfraError."""
+    def guest(self, machine: Machine, directory: Path, *, boot: bool = False) -> Iterator[Guest]:
+        """A pristine guest that runs commands; gone after the block. Raises BootError or InfraError.
+
+        `boot`: its machine is known not to be one that can be frozen.
+        """
         with contextlib.ExitStack() as held:
-            guest = self._restored(self._pool, _Request(machine, directory, held)) if self._pool else None
+            pool = None if boot else self._pool
+            guest = self._restored(pool, _Request(machine, directory, held)) if pool else None
             if guest is None:
                 guest = held.enter_context(Guest(machine, self._image, directory))
                 guest.boot(self._boot_timeout)
@@ -111,7 +105,8 @@ class Guests:
         """A restored guest, or None where it must be booted."""
         key = key_of(request.machine)
         try:
-            if pool.refused(key):
+            extra = request.machine.extra
+            if pool.refused(key) or (extra and pool.refused(devices.key_of(request.machine))):
                 return None
             while (lease := pool.lease(key)) is not None:
                 snapshot = lease.snapshot() if lease.filled else None
@@ -140,9 +135,12 @@ class Guests:
         except _TROUBLE as error:
             lease.close()
             pool.forget(key, lease.boot_number)
-            if pool.refuse(key, failures=failures):
+            # Devices that refuse only when they are used do so with each kernel.
+            own = snapshot is None and request.machine.extra and isinstance(error, InfraError)
+            if pool.refuse(devices.key_of(request.machine) if own else key, failures=failures):
                 words = str(error.args[0] if isinstance(error, KbisectError) else error)
-                self._say(f"note: guests of this kernel are booted for each run: {words.splitlines()[0]}")
+                which = "with these devices" if own else "of this kernel"
+                self._say(f"note: guests {which} are booted for each run: {words.splitlines()[0]}")
             return None
         guest.boot_seconds = seconds
         return guest

@@ -1,4 +1,4 @@
-"""The user space of a guest: by default an initramfs from the host's busybox and dropbear.
+"""The user space of a guest: by default an initramfs with busybox and dropbear (see user_space).
 
 About 10 MB unpacked. Login is by a key pair that each directory of runs generates for itself, and the
 guest's host key is known beforehand, so that nobody has to trust a network.
@@ -14,20 +14,22 @@ from __future__ import annotations
 
 import base64
 import re
-import subprocess
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_kbisect import atomic, host, process
 from pytest_kbisect.arch import DEFAULT
 from pytest_kbisect.cpio import Archive
 from pytest_kbisect.errors import HostError
+from pytest_kbisect.guest import user_space
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_kbisect.arch import Architecture
     from pytest_kbisect.guest.disk import DiskImage
+    from pytest_kbisect.guest.user_space import UserSpace
 
 INIT, FIND_ROOT = "init.sh", "find-root.sh"
 """The first process of a guest with the default user space, and of one with a disk image."""
@@ -47,18 +49,20 @@ class GuestImage:
     disk: DiskImage | None = None
 
 
-def build(directory: Path, disk: DiskImage | None = None, architecture: Architecture = DEFAULT) -> GuestImage:
+def build(
+    directory: Path,
+    disk: DiskImage | None = None,
+    architecture: Architecture = DEFAULT,
+    cache: Path | None = None,
+) -> GuestImage:
     """Make key pairs and an initramfs in `directory`; what is already there is used again.
 
-    Raises HostError where busybox (static) or dropbear is missing, or is of another architecture.
+    `cache` is the cache folder, which has the programs of other architectures. Raises HostError where busybox
+    (static) or dropbear is missing, or is of another architecture.
     """
-    if not architecture.is_native():
-        raise HostError(
-            f"guests get this host's busybox, which does not run on {architecture.name}: "
-            f"use a host with {', '.join(architecture.host_machines)}"
-        )
     if disk is not None:
-        return _build_for(disk, directory)
+        return _build_for(disk, directory, architecture, cache)
+    programs = user_space.of(architecture, cache)
     directory.mkdir(parents=True, exist_ok=True)
     directory.chmod(0o700)
     initramfs, client_key = directory / "initramfs.cpio", directory / "id_ecdsa"
@@ -67,18 +71,21 @@ def build(directory: Path, disk: DiskImage | None = None, architecture: Architec
         public = _generate_client_key(client_key)
         dropbear_key.unlink(missing_ok=True)
         process.run([_tool("dropbearkey"), "-t", "ed25519", "-f", dropbear_key])
-        atomic.write(initramfs, _archive(public, dropbear_key.read_bytes()))
+        atomic.write(initramfs, _archive(programs, public, dropbear_key.read_bytes()))
     kind, blob = _public_line(process.run([_tool("dropbearkey"), "-y", "-f", dropbear_key]))
     return GuestImage(initramfs, client_key, kind, blob)
 
 
-def _build_for(disk: DiskImage, directory: Path) -> GuestImage:
+def _build_for(
+    disk: DiskImage, directory: Path, architecture: Architecture, cache: Path | None
+) -> GuestImage:
     directory.mkdir(parents=True, exist_ok=True)
     directory.chmod(0o700)
     initramfs, client_key = directory / "find-root.cpio", directory / "id_ecdsa_disk"
     if not initramfs.exists():
         keys = _generate_client_key(client_key)
-        atomic.write(initramfs, finding_root(busybox(), own_script(FIND_ROOT), keys).bytes())
+        programs = user_space.of(architecture, cache)
+        atomic.write(initramfs, finding_root(programs, own_script(FIND_ROOT), keys).bytes())
     return GuestImage(initramfs, client_key, disk=disk)
 
 
@@ -105,28 +112,14 @@ def _tool(name: str) -> str:
     return found
 
 
-def busybox() -> Path:
-    """The host's. Raises HostError where there is none that guests can run."""
-    if found := host.static_busybox():
-        return Path(found)
-    raise HostError(f"{_tool('busybox')} is not static, and guests have no C library: run `kbisect setup`")
-
-
-def _libraries(program: str) -> list[str]:
-    """The shared libraries a program loads, the dynamic loader among them."""
-    listing = subprocess.run(["ldd", program], capture_output=True, text=True, check=False).stdout
-    return re.findall(r"(/\S+)(?= \(0x)", listing)
-
-
-def _archive(authorized_keys: str, host_key: bytes) -> bytes:
-    archive = _with_busybox(busybox(), own_script(INIT))
+def _archive(programs: UserSpace, authorized_keys: str, host_key: bytes) -> bytes:
+    archive = _with_busybox(programs, own_script(INIT))
     for name in ("run", "mnt", "usr/bin", "usr/sbin", "sbin", "var/log"):
         archive.directory(name)
     archive.directory("tmp", 0o1777)
-    dropbear = _tool("dropbear")
-    archive.file("usr/sbin/dropbear", Path(dropbear).read_bytes(), 0o755)
-    for library in _libraries(dropbear):
-        archive.file(library, Path(library).read_bytes(), 0o755)
+    archive.file("usr/sbin/dropbear", programs.dropbear.read_bytes(), 0o755)
+    for name, library in programs.libraries().items():
+        archive.file(name, library.read_bytes(), 0o755)
     archive.file("etc/dropbear/host_key", host_key, 0o600)
     archive.file("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n")
     archive.file("etc/group", b"root:x:0:\nnogroup:x:65534:\n")
@@ -138,12 +131,18 @@ def _archive(authorized_keys: str, host_key: bytes) -> bytes:
     return archive.bytes()
 
 
-def finding_root(busybox: Path, script: str, authorized_keys: str = "") -> Archive:
+def finding_root(programs: UserSpace, script: str, authorized_keys: str = "") -> Archive:
     """An initramfs that hands over to the root file system on a disk; `script` is FIND_ROOT or more."""
-    archive = _with_busybox(busybox, script)
+    archive = _with_busybox(programs, script)
     archive.directory("new")
     archive.file("authorized_keys", authorized_keys.encode())
     return archive
+
+
+def installing(script: str) -> str:
+    """A script of a guest that makes busybox's names first."""
+    head, _, rest = script.partition("\n")
+    return f"{head}\n/bin/busybox --install -s /bin 2>/dev/null\n{rest}"
 
 
 def own_script(name: str) -> str:
@@ -151,18 +150,17 @@ def own_script(name: str) -> str:
     return resources.files(__package__).joinpath(name).read_text("utf-8")
 
 
-def _with_busybox(busybox: Path, script: str) -> Archive:
+def _with_busybox(programs: UserSpace, script: str) -> Archive:
     """Folders to mount on, busybox under all of its names, and a script as the first process."""
     archive = Archive()
     for name in ("proc", "sys", "dev"):
         archive.directory(name)
     # The kernel opens /dev/console for init before init can mount anything.
     archive.character_device("dev/console", 5, 1)
-    archive.file("bin/busybox", busybox.read_bytes(), 0o755)
-    for applet in subprocess.run(
-        [busybox, "--list"], capture_output=True, text=True, check=True
-    ).stdout.split():
-        if applet != "busybox":
-            archive.symlink(f"bin/{applet}", "busybox")
+    archive.file("bin/busybox", programs.busybox.read_bytes(), 0o755)
+    for applet in (applets := programs.applets()) or ["sh"]:
+        archive.symlink(f"bin/{applet}", "busybox")
+    if not applets:
+        script = installing(script)
     archive.file("init", script.encode(), 0o755)
     return archive

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import re
+import shutil
 import socket
 import subprocess
 import time
@@ -33,6 +35,19 @@ if TYPE_CHECKING:
 # -no-reboot turns that into the end of QEMU. A task hung for 10 s is hung: nothing here sleeps so
 # long in the kernel, and the default of 120 s is longer than most runs.
 _KERNEL_ARGUMENTS = "ignore_loglevel panic=-1 nokaslr net.ifnames=0 random.trust_cpu=on sysctl.kernel.hung_task_timeout_secs=10"
+
+
+_HELD = frozenset({"debug", "paused"})
+"""What QEMU calls a guest that a debugger has stopped."""
+
+
+def qemu_identity(qemu: str) -> str:
+    """Which QEMU this is: another version does not understand what this one froze."""
+    path = shutil.which(qemu)
+    if path is None:
+        return ""
+    facts = os.stat(path)
+    return f"{os.path.realpath(path)} {facts.st_size} {facts.st_mtime_ns}"
 
 
 def kernel_arguments(architecture: Architecture) -> str:
@@ -59,7 +74,8 @@ class Ram:
 class Machine:
     """What to boot and on what. `memory` is in MiB; `accelerator` is "kvm" or "tcg"; `cpu` a -cpu model.
 
-    `disk` holds the user space, where the initramfs does not.
+    `disk` holds the user space, where the initramfs does not. `extra` are QEMU arguments of the user's, which
+    come last.
     """
 
     kernel: Path
@@ -81,15 +97,15 @@ class Machine:
         ram: Ram | None = None,
         line_fd: int = -1,
         layers: Layers | None = None,
+        paused: bool = False,
     ) -> list[str]:
         """The QEMU command line. The network reaches nothing but our ssh (restrict=on).
 
         `monitor_fd` and `line_fd` are sockets that QEMU inherits: for QMP, and for the second serial line
-        that a guest with `ram` has. A machine with a disk needs the `layers` over it.
+        that a guest with `ram` has. A machine with a disk needs the `layers` over it. `paused`: it has no
+        kernel, and does not run.
         """
-        initrd = ["-initrd", str(self.initramfs)] if self.initramfs else []
         board = self.architecture.machine
-        arguments = f"{kernel_arguments(self.architecture)} {self.kernel_arguments}".strip()
         return [
             self.architecture.qemu,
             *("-machine", f"{board},memory-backend=ram" if ram else board),
@@ -104,16 +120,30 @@ class Machine:
                 "-serial",
                 "chardev:console",
             ),
-            *(("-chardev", f"socket,id=line,fd={line_fd}", "-serial", "chardev:line") if ram else ()),
+            *(self._second_serial(line_fd) if ram else ()),
             *("-device", "virtio-rng-pci"),
             *(word for device in self.architecture.devices for word in ("-device", device)),
             *("-netdev", "user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:0-:22"),
             *("-device", "virtio-net-pci,netdev=net0,romfile="),
             *(self.disk.arguments(layers) if self.disk and layers else ()),
-            *("-kernel", str(self.kernel), *initrd),
-            *("-append", arguments),
-            *self.extra,
+            *(["-S"] if paused else self._boots()),
+            # What a guest writes to a drive of the user's is thrown away.
+            *((*self.extra, "-snapshot") if self.extra else ()),
         ]
+
+    def _second_serial(self, line_fd: int) -> list[str]:
+        line = ["-chardev", f"socket,id=line,fd={line_fd}"]
+        device = self.architecture.second_serial_device
+        return [*line, *(("-device", f"{device},chardev=line") if device else ("-serial", "chardev:line"))]
+
+    def _boots(self) -> list[str]:
+        initrd = ["-initrd", str(self.initramfs)] if self.initramfs else []
+        return ["-kernel", str(self.kernel), *initrd, "-append", self.command_line]
+
+    @property
+    def command_line(self) -> str:
+        """What the kernel is told."""
+        return f"{kernel_arguments(self.architecture)} {self.kernel_arguments}".strip()
 
     def _memory_in(self, ram: Ram) -> list[str]:
         # The descriptor is inherited: no name of the file that could mean another one by now.
@@ -126,8 +156,15 @@ class Qemu:
     """A running QEMU. Dies with us, and with `close`."""
 
     def __init__(
-        self, machine: Machine, directory: Path, ram: Ram | None = None, layers: Layers | None = None
+        self,
+        machine: Machine,
+        directory: Path,
+        ram: Ram | None = None,
+        layers: Layers | None = None,
+        *,
+        paused: bool = False,
     ) -> None:
+        """Start it; `paused`: without a kernel, to ask it about the machine. Raises InfraError."""
         self.machine = machine
         self.console_path = directory / "console.log"
         self._log = directory / "qemu.log"
@@ -136,7 +173,11 @@ class Qemu:
         """The guest's second serial line, where it has its memory in a file."""
         with theirs, their_line, self._log.open("wb") as log:
             self.command = machine.command(
-                self.console_path, theirs.fileno(), ram=ram, line_fd=their_line.fileno(), layers=layers
+                *(self.console_path, theirs.fileno()),
+                ram=ram,
+                line_fd=their_line.fileno(),
+                layers=layers,
+                paused=paused,
             )
             inherited = [theirs.fileno(), *(layers.descriptors() if layers else ())]
             inherited += (their_line.fileno(), ram.descriptor, *ram.also) if ram else ()
@@ -196,9 +237,9 @@ class Qemu:
     def _connections(self) -> str:
         return str(self.execute("human-monitor-command", {"command-line": "info usernet"}))
 
-    def stopped_by_disk(self) -> bool:
-        """Whether QEMU has stopped the guest because it cannot read or write what its disk is made of."""
-        return bool(self.execute("query-status")["status"] == "io-error")
+    def status(self) -> str:
+        """QEMU's word for what the guest does (RunState in qapi/run-state.json). Raises as `execute`."""
+        return str(self.execute("query-status")["status"])
 
     # -- debugging -----------------------------------------------------------------------------------
 
@@ -210,11 +251,23 @@ class Qemu:
             raise InfraError("qemu", f"QEMU does not listen for gdb: {said.strip()}")
 
     def held(self) -> bool:
-        """Whether a debugger has stopped the guest."""
+        """Whether a debugger has stopped the guest: at a breakpoint, or when it connected."""
         try:
-            return not self.execute("query-status")["running"]
+            return self.status() in _HELD
         except InfraError:
             return False
+
+    def let_go(self, timeout: float = 5.0) -> None:
+        """Have a guest that a debugger has left run on.
+
+        Raises InfraError where it does not within `timeout` seconds, or stands still for another reason.
+        """
+        deadline = time.monotonic() + timeout
+        while (status := self.status()) != "running":
+            if status not in _HELD or time.monotonic() > deadline:
+                raise InfraError("qemu", f"QEMU does not let the guest run on: it is {status}")
+            self.execute("cont")
+            time.sleep(0.01)
 
     def lend(self, descriptor: int, name: str) -> None:
         """Give QEMU a descriptor under a name. Raises InfraError where it does not take it."""

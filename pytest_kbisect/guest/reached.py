@@ -4,18 +4,22 @@ A run that ends well says little if it never came to the code the bug is in. Not
 the guest but a kernel that stays where it was linked (nokaslr). QEMU stops all processors at a
 hit; the breakpoint is taken out and they go on, so that each function costs a run a few milliseconds, once.
 
+Under TCG a breakpoint is not in the guest's memory. Under KVM a software breakpoint is an instruction that
+the guest can see: ftrace, kprobes, BPF and livepatch find it where they expect a nop, and warn. So the
+processor's debug registers are used there, of which there are few: the first functions get them, and each
+hit makes room for another.
+
 Whatever goes wrong with the stub, the guest goes on without it, and the run counts as not watched.
 """
 
 from __future__ import annotations
 
-import contextlib
-import socket
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pytest_kbisect.arch import DEFAULT
 from pytest_kbisect.errors import InfraError
+from pytest_kbisect.guest.gdb_stub import GdbStub, StubGoneError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,40 +27,46 @@ if TYPE_CHECKING:
 
     from pytest_kbisect.arch import Architecture
 
-_ANSWER: Final = 5.0
-"""Seconds in which the stub answers at first; it does in one or two milliseconds."""
-_GOODBYE: Final = b"\x03$D#44"
-"""Stop, so that the rest is listened to; then take out all breakpoints and let the guest go on.
-
-A stub that is late reads it when it comes to it; no answer need be waited for.
-"""
-
 
 class Reached:
     """Notes which functions are executed from now on. `addresses` are their entries, by name.
 
-    Raises InfraError where the stub does not do what it is asked for; the guest goes on all the same.
+    Raises InfraError where the stub does not do what it is asked for; it lets the guest go on as soon as it
+    listens again.
     """
 
     def __init__(
-        self, path: Path, addresses: Mapping[str, Sequence[int]], architecture: Architecture = DEFAULT
+        self,
+        path: Path,
+        addresses: Mapping[str, Sequence[int]],
+        architecture: Architecture = DEFAULT,
+        *,
+        registers: int | None = None,
     ) -> None:
-        """`path` is the unix socket at which QEMU's stub listens. The guest runs when this returns."""
-        self.functions = tuple(addresses)
+        """`path` is the unix socket at which QEMU's stub listens. The guest runs when this returns.
+
+        `registers`: use the processor's debug registers, of which there are so many; None: software
+        breakpoints. A function that has more entries than there are registers is not watched.
+        """
         self.trouble = ""
         """Why the guest is not watched any more, before all functions were hit; "" if it is."""
-        self._names = {address: name for name, places in addresses.items() for address in places}
+        self._kind = 0 if registers is None else 1
+        self._free = sum(map(len, addresses.values())) if registers is None else registers
+        self._waiting = {name: places for name, places in addresses.items() if len(places) <= self._free}
+        self._names: dict[int, str] = {}
+        self._set: list[str] = []
         self._hit: set[str] = set()
-        self._stub = _Stub(path, architecture)
+        self._stub = GdbStub(path, architecture)
         try:
-            for address in self._names:
-                self._stub.ask(f"Z0,{address:x},1", "OK")
+            self._fill()
             # From here on the guest stands still until we go on: a QEMU that the host holds up is waited for.
             self._stub.patience = None
             self._stub.send("c")
         except InfraError:
             self._stub.leave()
             raise
+        self.functions = tuple(self._set)
+        """The functions that are watched since this was made, or since `widen`."""
         self._follower = threading.Thread(target=self._follow, name="kbisect-reached", daemon=True)
         self._follower.start()
 
@@ -65,6 +75,23 @@ class Reached:
         """The functions that were executed so far."""
         return frozenset(self._hit)
 
+    def widen(self) -> bool:
+        """Count the functions that hits have made room for as watched from now on; whether there are any."""
+        before, self.functions = self.functions, tuple(self._set)
+        return self.functions != before
+
+    def _fill(self) -> None:
+        """Set breakpoints, as long as there is room for all of a function's."""
+        for name, places in list(self._waiting.items()):
+            if len(places) > self._free:
+                continue
+            for place in places:
+                self._stub.ask(f"Z{self._kind},{place:x},1", "OK")
+                self._names[place] = name
+            self._free -= len(places)
+            self._set.append(name)
+            del self._waiting[name]
+
     def _follow(self) -> None:
         """Handle breakpoints until the guest ends, or all were hit."""
         try:
@@ -72,7 +99,7 @@ class Reached:
                 self._stub.receive(None)
                 self._take(self._stub.instruction_pointer())
                 self._stub.send("c" if self._names else "D")
-        except _StubGoneError:  # with the guest
+        except StubGoneError:  # with the guest
             self._stub.close()
         except InfraError as error:
             self.trouble = str(error)
@@ -81,97 +108,13 @@ class Reached:
             self._stub.wait_until_gone()
 
     def _take(self, address: int) -> None:
-        """Note a hit, and take the function's breakpoints out."""
+        """Note a hit, take the function's breakpoints out, and set those that there is room for now."""
         name = self._names.get(address)
         if name is None:
             return
         self._hit.add(name)
         for place in [place for place, other in self._names.items() if other == name]:
             del self._names[place]
-            self._stub.ask(f"z0,{place:x},1", "OK")
-
-
-class _StubGoneError(InfraError):
-    """The connection to the stub has ended."""
-
-
-class _Stub:
-    """GDB's remote serial protocol, as much of it as is needed."""
-
-    def __init__(self, path: Path, architecture: Architecture) -> None:
-        self._architecture = architecture
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._buffer = b""
-        self.patience: float | None = _ANSWER
-        """Seconds to wait for an answer; None: until QEMU ends."""
-        try:
-            self._socket.settimeout(self.patience)
-            self._socket.connect(str(path))
-        except OSError as error:
-            self.close()
-            raise InfraError("qemu", f"QEMU's gdb stub does not answer: {error}") from error
-
-    def ask(self, command: str, wanted: str = "") -> str:
-        """Send a command and return the answer. Raises InfraError if `wanted` is given and is not it."""
-        self.send(command)
-        # That the guest was stopped for our sake is reported, too, some time after the connection.
-        while (answer := self.receive(self.patience)).startswith("T"):
-            pass
-        if wanted and answer != wanted:
-            raise InfraError("qemu", f"QEMU's gdb stub failed at {command}: {answer!r}")
-        return answer
-
-    def instruction_pointer(self) -> int:
-        """Of the processor that stopped. Raises InfraError where the stub does not say."""
-        answer = self.ask("g")
-        try:
-            register = bytes.fromhex(answer[self._architecture.program_counter])
-        except ValueError:
-            register = b""
-        if not register:
-            raise InfraError("qemu", f"QEMU's gdb stub reports no registers: {answer[:40]!r}")
-        return int.from_bytes(register, self._architecture.byte_order)
-
-    def send(self, command: str) -> None:
-        data = command.encode()
-        try:
-            self._socket.sendall(b"$%b#%02x" % (data, sum(data) % 256))
-        except TimeoutError as error:
-            raise InfraError("qemu", f"QEMU's gdb stub does not answer: {error}") from error
-        except OSError as error:
-            raise _StubGoneError("qemu", f"QEMU's gdb stub does not answer: {error}") from error
-
-    def receive(self, timeout: float | None) -> str:
-        """The next packet. Raises InfraError where none comes in `timeout` seconds, or QEMU ends."""
-        try:
-            self._socket.settimeout(timeout)
-            while (end := self._buffer.find(b"#")) < 0 or len(self._buffer) < end + 3:
-                more = self._socket.recv(65536)
-                if not more:
-                    raise ConnectionError("it is gone")
-                self._buffer += more
-            packet, self._buffer = self._buffer[:end], self._buffer[end + 3 :]
-            self._socket.sendall(b"+")
-        except TimeoutError as error:
-            raise InfraError("qemu", f"QEMU's gdb stub does not answer: {error}") from error
-        except OSError as error:
-            raise _StubGoneError("qemu", f"QEMU's gdb stub does not answer: {error}") from error
-        return packet[packet.rfind(b"$") + 1 :].decode("latin-1")
-
-    def leave(self) -> None:
-        """Have the guest go on without breakpoints, as soon as QEMU listens."""
-        with contextlib.suppress(OSError):
-            self._socket.settimeout(_ANSWER)
-            self._socket.sendall(_GOODBYE)
-        # QEMU may forget what it has not read of a connection that is closed.
-        threading.Thread(target=self.wait_until_gone, name="kbisect-reached", daemon=True).start()
-
-    def wait_until_gone(self) -> None:
-        """Keep the connection until the other end closes it, with the guest."""
-        with contextlib.suppress(OSError), contextlib.closing(self._socket):
-            self._socket.settimeout(None)
-            while self._socket.recv(65536):
-                pass
-
-    def close(self) -> None:
-        self._socket.close()
+            self._stub.ask(f"z{self._kind},{place:x},1", "OK")
+            self._free += 1
+        self._fill()

@@ -54,7 +54,7 @@ class _Line:
         return READY in self._watch.recent
 
     def missing(self, seconds: float) -> GuestError:
-        return self._watch.disk_failure() or self._watch.boot_failure(
+        return self._watch.host_failure() or self._watch.boot_failure(
             "hang", f"no sign of user space after {seconds:.0f} s"
         )
 
@@ -95,7 +95,7 @@ class _Server:
         return said == b"SSH-"
 
     def missing(self, seconds: float) -> GuestError:
-        return self._watch.disk_failure() or self._watch.boot_failure(
+        return self._watch.host_failure() or self._watch.boot_failure(
             "hang",
             f"no ssh server answers in {self._disk.path} after {seconds:.0f} s: have one start there when it "
             "boots, or give it more time with --kbisect-boot-timeout",

@@ -34,10 +34,10 @@ class SshDiagnosis:
 
     def hang(self) -> KernelCrash | InfraError:
         """The guest runs no command any more, and nothing on its console says why."""
-        if failure := self._watch.disk_failure():
-            return failure
         if self.watched and self._qemu.held():
             return InfraError("qemu", "the guest was stopped at a breakpoint of ours, and did not go on")
+        if failure := self._watch.host_failure():
+            return failure
         return self._watch.silent("no response from the guest", "HANG")
 
     def explain(self, error: InfraError) -> Exception:
@@ -71,7 +71,7 @@ class SshDiagnosis:
         except (OSError, EOFError, paramiko.SSHException):
             if time.monotonic() - asked >= ALIVE:
                 return self.hang()
-            return self._watch.disk_failure() or self._watch.silent(
+            return self._watch.host_failure() or self._watch.silent(
                 "lost connection to the guest", "LOST_CONNECTION"
             )
         except BootError:

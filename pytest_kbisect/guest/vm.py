@@ -62,6 +62,7 @@ class Guest:
         self.machine = machine
         self.image = image
         self._ssh: Ssh | None = None
+        self._reached: Reached | None = None
         self._clock: Callable[[], float] = time.monotonic
         self._settled = 0
         self.unsettled = False
@@ -228,9 +229,7 @@ class Guest:
             raise InfraError("ssh", "the guest has not been booted")
         self.unsettled = False
         try:
-            result = self._ssh.run(
-                command, timeout=timeout, stdin=stdin, check=self._watch.look, clock=self._clock
-            )
+            result = self._ssh.run(command, timeout=timeout, stdin=stdin, check=self._look, clock=self._clock)
         except InfraError as error:
             raise self._diagnosis.explain(error) from error
         if result.timed_out and not may_time_out:
@@ -292,7 +291,24 @@ class Guest:
         socket.unlink(missing_ok=True)
         self._qemu.serve_gdb(socket)
         self._diagnosis.watched = True
-        return Reached(socket, entries, self.machine.architecture)
+        registers = None
+        if self.machine.accelerator == "kvm":
+            registers = self.machine.architecture.debug_registers
+            self._watch.breakpoints = entries
+        try:
+            self._reached = Reached(socket, entries, self.machine.architecture, registers=registers)
+        except InfraError:
+            self._qemu.let_go()
+            raise
+        return self._reached
+
+    def _look(self) -> None:
+        """Look at the console (see `ConsoleWatch.look`), and have a guest go on whose stub has failed."""
+        self._watch.look()
+        if self._reached is not None and self._reached.trouble:
+            self._reached = None
+            with contextlib.suppress(InfraError):  # a guest that stands still is found by its time limit
+                self._qemu.let_go()
 
     def expect(self, ends_run: Callable[[CrashReport], bool]) -> None:
         """From now on only reports of which `ends_run` says so, and panics, end a run at once.
@@ -301,7 +317,7 @@ class Guest:
         """
         self._watch.ends_run = ends_run
 
-    def crash(self) -> KernelCrash | None:
+    def crash(self) -> KernelCrash | InfraError | None:
         """What the console has shown since the run began; None if it is nothing."""
         self._watch.read()
         return self._watch.crash()
@@ -325,7 +341,7 @@ class Guest:
             answer = self._ssh.run(
                 f"sleep {_QUIET}; echo '{last}' >/dev/kmsg",
                 timeout=ssh_diagnosis.ALIVE,
-                check=self._watch.look,
+                check=self._look,
                 clock=self._clock,
             )
         except InfraError as error:
@@ -338,9 +354,7 @@ class Guest:
         if self._ssh is None:
             return
         try:
-            answer = self._ssh.run(
-                "true", timeout=ssh_diagnosis.ALIVE, check=self._watch.look, clock=self._clock
-            )
+            answer = self._ssh.run("true", timeout=ssh_diagnosis.ALIVE, check=self._look, clock=self._clock)
         except InfraError as error:
             raise self._diagnosis.explain(error) from error
         if answer.timed_out:

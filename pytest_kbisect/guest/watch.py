@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
 import time
 from typing import TYPE_CHECKING
 
 from pytest_kbisect.crash import ConsoleReader, CrashReport
 from pytest_kbisect.crash.fatality import PANIC, Fatality, fatality, panic_setting
 from pytest_kbisect.errors import BootError, GuestError, InfraError, KernelCrash
+from pytest_kbisect.guest.blame import function_blamed
 from pytest_kbisect.guest.console import require_room
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from pytest_kbisect.guest.console import Console
     from pytest_kbisect.guest.qemu import Qemu
@@ -23,6 +26,8 @@ _SILENT = 0.4
 _READ_LIMIT = 5.0
 _LAST_WORDS = 64 << 10
 """Bytes of a console in which a panic's reason is looked for."""
+_GUESTS_OWN = frozenset({"running", "suspended", "shutdown", "guest-panicked", "watchdog"})
+"""What QEMU calls a guest that runs, or has stopped itself; in all other states QEMU has stopped it."""
 _KEPT = 4096
 """Bytes of what was read before that `recent` keeps: a line that is looked for may come in two pieces."""
 
@@ -51,6 +56,8 @@ class ConsoleWatch:
         self._read_bytes = 0
         self.recent = b""
         self.ends_run: Callable[[CrashReport], bool] = lambda _: True
+        self.breakpoints: Mapping[str, Sequence[int]] = {}
+        """Entries of functions by name, where breakpoints of ours are and the kernel may notice them."""
 
     @property
     def pending(self) -> bool:
@@ -80,16 +87,20 @@ class ConsoleWatch:
         self._reports.extend(self._reader.finish())
         return tuple(self._reports)
 
-    def crash(self, *, whole: bool = False) -> KernelCrash | None:
+    def crash(self, *, whole: bool = False) -> KernelCrash | InfraError | None:
         """The crash that the reports since the run began come to, taken as they are; None without any.
 
-        `whole`: the run has gone to its end, unless one of them has killed something.
+        `whole`: the run has gone to its end, unless one of them has killed something. The host's failure,
+        where a breakpoint of ours made the kernel report something.
         """
         if not (reports := self.finish()):
             return None
         self._raised = len(reports)
         wanted = next((report for report in reports if self.ends_run(report)), reports[0])
         said = self._last_words()
+        if self.breakpoints and (name := function_blamed(said, self.breakpoints)):
+            words = f"the kernel reports our breakpoint at {name}: {wanted.title}"
+            return InfraError("qemu", words, console=self.console.tail())
         alive = PANIC not in said and all(fatality(report) is Fatality.NONE for report in reports)
         return KernelCrash(wanted, reports=reports, whole=whole and alive, setting=panic_setting(said))
 
@@ -118,7 +129,7 @@ class ConsoleWatch:
             if crash := self.crash():
                 raise crash
             raise InfraError("qemu", self.qemu_died(), console=self.console.tail())
-        failure = None if reports else self.disk_failure()
+        failure = None if reports else self.host_failure()
         raise failure or self.silent("unexpected kernel reboot", "REBOOT")
 
     def _take_what_waits_too_long(self) -> None:
@@ -151,7 +162,7 @@ class ConsoleWatch:
             time.sleep(0.005)
         if len(self.finish()) > self._raised and (crash := self.crash(whole=True)):
             raise crash
-        if line not in self.recent and (failure := self.disk_failure()):
+        if line not in self.recent and (failure := self.host_failure()):
             raise failure
 
     def _look_at_the_end(self) -> None:
@@ -171,19 +182,28 @@ class ConsoleWatch:
         status = self._qemu.process.returncode
         return f"QEMU died (exit status {status}): {self._qemu.log_tail() or 'it said nothing'}"
 
-    def disk_failure(self) -> InfraError | None:
-        """The error, if the host's disk takes no more of the console, or has stopped the guest; else None."""
+    def host_failure(self) -> InfraError | None:
+        """The error, if the host does not let the guest run or takes no more of its console; else None."""
         try:
             require_room(self.console.path.parent)
         except OSError as error:
             return cannot_write(error)
-        disk = self._qemu.machine.disk
-        if disk is None or not self._qemu.running() or not self._qemu.stopped_by_disk():
+        if not self._qemu.running():
             return None
-        folder = self.console.path.parent
-        words = (
-            f"QEMU stopped the guest: {disk.path} cannot be read, or {folder} has no room for what it writes"
-        )
+        try:
+            status = self._qemu.status()
+        except InfraError as error:
+            with contextlib.suppress(subprocess.TimeoutExpired):  # the monitor may end a moment earlier
+                self._qemu.process.wait(2.0)
+            words = f"QEMU does not answer: {error.args[0]}"
+            return InfraError("qemu", words, console=self.console.tail()) if self._qemu.running() else None
+        if status in _GUESTS_OWN:
+            return None
+        words = f"QEMU stopped the guest ({status}): {self._qemu.log_tail() or 'it printed nothing'}"
+        if status != "io-error" or self._qemu.machine.disk is None:
+            return InfraError("qemu", words, console=self.console.tail())
+        disk, folder = self._qemu.machine.disk.path, self.console.path.parent
+        words = f"QEMU stopped the guest: {disk} cannot be read, or {folder} has no room for what it writes"
         return InfraError("disk", words, console=self.console.tail())
 
     def boot_ended(self) -> GuestError:
@@ -194,7 +214,7 @@ class ConsoleWatch:
             return InfraError("qemu", self.qemu_died(), console=self.console.tail())
         if self.finish():
             return self.boot_failure("panic", "the kernel panicked")
-        return self.disk_failure() or self.boot_failure(
+        return self.host_failure() or self.boot_failure(
             "reboot", f"the guest rebooted without a message ({reason})"
         )
 
@@ -204,7 +224,7 @@ class ConsoleWatch:
         message = f"boot failed: {reports[0].title}" if reports else f"boot failed: {words}"
         return BootError(kind, message, console=self.console.tail())
 
-    def silent(self, title: str, kind: str) -> KernelCrash:
+    def silent(self, title: str, kind: str) -> KernelCrash | InfraError:
         """A crash of which the console has no word, unless something before it has killed the guest."""
         killed = any(fatality(report) is not Fatality.NONE for report in self.finish())
         if not killed and not (self._reports and PANIC in self._last_words()):

@@ -1,9 +1,9 @@
-"""Who is whose ancestor, for a hundred thousand commits: bit rows for merges, ranges for the rest.
+"""Ancestor sets of a hundred thousand commits: rows of bits for merges, ranges for all other commits.
 
-Most commits have one parent. Such a commit's ancestors are the commits before it on its strand and
-all ancestors of the strand's foot, so only feet that are merges need a row of bits. Commits are
-renumbered so that strands are contiguous; a row then takes a strand by filling a range.
-100,000 commits of which 8,000 are merges: 100 MB, against 1.2 GB of a row each.
+Most commits have one parent. The ancestors of such a commit are the commits before it on its strand and all
+ancestors of the strand's foot, so only feet that are merges need a row of bits. Commits are renumbered so
+that strands are contiguous; a strand is added to a row by filling a range. 100,000 commits with 8,000 merges
+take 100 MB, instead of 1.2 GB with a row for each commit.
 """
 
 from __future__ import annotations
@@ -17,20 +17,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Flags: TypeAlias = NDArray[np.bool_]
-"""One truth value a commit, in the history's order."""
+"""One truth value per commit, in the history's order."""
 Weights: TypeAlias = NDArray[np.float64]
-"""One weight a commit, in the history's order."""
+"""One weight per commit, in the history's order."""
 Words: TypeAlias = NDArray[np.uint64]
 
 _WORD = 64
 _AT_ONCE = 1 << 18
-"""Words of bit rows counted at once: 2 MiB, which stay in the cache."""
+"""Words of bit rows counted at once: 2 MiB, which fit the cache."""
 
 
 class Ancestry:
-    """Ancestor sets (a commit is among its own) of commits given by parents, oldest first.
+    """The ancestor sets of commits, which are given by their parents, oldest first.
 
-    Negative parents are outside. Raises nothing: a parent that is not older is ignored.
+    A commit is in its own set. Negative parents are outside the history. Raises nothing: a parent that is not
+    older is ignored.
     """
 
     def __init__(self, parents: Sequence[Sequence[int]]) -> None:
@@ -43,11 +44,11 @@ class Ancestry:
         return self._size
 
     def _strands(self, inside: list[list[int]]) -> None:
-        """Cut the graph into strands: foot, then only children that no other commit took first."""
+        """Cut the graph into strands: a foot, then the first child of each commit, unless it is a merge."""
         size = self._size
         strand_of = [0] * size
         members: list[list[int]] = []
-        below: list[int] = []  # commit under the foot's only parent, or -1
+        below: list[int] = []  # the foot's only parent, or -1
         taken = [False] * size
         for i, row in enumerate(inside):
             if len(row) == 1 and not taken[row[0]]:
@@ -75,14 +76,14 @@ class Ancestry:
         self._row = {i: n for n, i in enumerate(merges)}
         words = -(-self._size // _WORD)
         self._bits: Words = np.zeros((len(merges), words), dtype=np.uint64)
-        for i in merges:  # feet are in the history's order: parents' rows are there already
+        for i in merges:  # feet are in the history's order, so the rows of parents already exist
             row = self._bits[self._row[i]]
             for parent in inside[i]:
                 self._add_ancestors(parent, row)
             self._fill(row, int(self._place[i]), int(self._place[i]) + 1)
 
     def _add_ancestors(self, i: int, row: Words) -> None:
-        """Put the ancestors of i into the row, strand by strand down to a merge or a root."""
+        """Add the ancestors of i to the row, strand by strand down to a merge or a root."""
         while i >= 0:
             strand = self._strand_of[i]
             foot = self._foot[strand]
@@ -106,7 +107,7 @@ class Ancestry:
         row[last] |= tail
 
     def ancestors(self, i: int) -> Flags:
-        """Which commits i contains, itself included; none for the good end (a negative index)."""
+        """The commits that i contains, including itself; none for the good end (a negative index)."""
         row = np.zeros(-(-self._size // _WORD), dtype=np.uint64)
         if i >= 0:
             self._add_ancestors(i, row)
@@ -115,7 +116,7 @@ class Ancestry:
         return flags
 
     def count(self, members: Flags) -> NDArray[np.int64]:
-        """For every commit, how many of `members` it contains."""
+        """For every commit, the number of `members` that it contains."""
         row = np.zeros(-(-self._size // _WORD) * _WORD, dtype=np.uint8)
         row[: self._size] = members[self._order]
         mask = np.packbits(row, bitorder="little").view(np.uint64)
@@ -126,10 +127,10 @@ class Ancestry:
         return self._along_strands(row[: self._size].astype(np.int64), sums)
 
     def _along_strands(self, own: NDArray[np.int64], sums: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Totals of all commits from each commit's own (in strand order) and the totals of merges."""
+        """The totals of all commits, from their own values (in strand order) and the totals of merges."""
         running = np.cumsum(own)
         before = running - own
-        # What a strand's commits contain below its foot; plain lists, as one strand needs another's.
+        # The totals below the foot of each strand. Plain lists, because one strand's total needs another's.
         base = [0] * len(self._foot)
         at_start, at_end = before[self._start].tolist(), running.tolist()
         place = self._place_of_below

@@ -1,4 +1,4 @@
-"""The candidates of a range A..B: commits, oldest first, on the real graph with all its merges."""
+"""The candidates of a range A..B: commits, oldest first, on the real graph with all merges."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from pytest_kbisect.history.ancestry import Flags
 
 GOOD_END = -1
-"""Index that stands for the good end A in histories, experiments and evidence."""
+"""The index of the good end A in histories, experiments and evidence."""
 
 _FIRST_OUTSIDE = GOOD_END - 1
 
 
 @dataclass(frozen=True)
 class History:
-    """Commits of A..B, oldest first; the last one is B, the bad end.
+    """The commits of A..B, oldest first. The last one is B, the bad end.
 
-    `parents[i]` are indices below i: of another commit of the range, GOOD_END for A, and less for one of
-    `outside`, an ancestor of A from which a branch began (-2 is the first of them). `dates` are committer
-    times in seconds since the epoch; git's own order needs them. Fields other than `parents` may be empty
-    where nobody asks for them. `repairs` says in words what was wrong with the graph and how it was read
-    nevertheless (grafts, cycles).
+    `parents[i]` are indices below i: of another commit of the range, GOOD_END for A, or a lower number for
+    one of `outside`, the ancestors of A from which branches start (-2 is the first). `dates` are committer
+    times in seconds since the epoch; git's own order needs them. Fields other than `commits` and `parents`
+    may be empty if they are not used. `repairs` are messages about faults of the graph (grafts, cycles) and
+    how they were handled.
     """
 
     commits: tuple[str, ...]
@@ -41,9 +41,9 @@ class History:
 
     @classmethod
     def from_log(cls, text: str, *, good: str = "") -> History:
-        """Read what LinuxTree.log_text gives. A parent link that would close a cycle is left out.
+        """Parse the output of LinuxTree.log_text. A parent link that would close a cycle is omitted.
 
-        `good` is A's full hash; without it, every parent outside the range passes for A.
+        `good` is A's full hash. Without it, every parent outside the range counts as A.
         """
         rows = [row for line in text.split("\n") if len(row := line.split("\0", 3)) == 4]
         links = {sha: parents.split() for sha, parents, _, _ in rows}
@@ -76,7 +76,7 @@ class History:
 
     @property
     def bad_end(self) -> int:
-        """Index of B, the commit the bug was reported on."""
+        """Index of B, the bad end."""
         return len(self.commits) - 1
 
     @cached_property
@@ -89,23 +89,23 @@ class History:
         return {sha: _FIRST_OUTSIDE - n for n, sha in enumerate(self.outside)}
 
     def index(self, sha: str) -> int | None:
-        """Index of a commit of the range, or of a parent outside it; None for all others, A among them."""
+        """Index of a commit of the range, or of a parent outside it; None for all others, including A."""
         return self.position.get(sha, self._position_outside.get(sha))
 
     def sha(self, i: int) -> str:
-        """The full hash of a commit by its index; empty for A, which a history does not know."""
+        """The full hash of a commit by its index; empty for A, whose hash is not stored."""
         if i >= 0:
             return self.commits[i]
         return "" if i == GOOD_END else self.outside[_FIRST_OUTSIDE - i]
 
     @cached_property
     def ancestry(self) -> Ancestry:
-        """Who is whose ancestor."""
+        """The ancestor sets of the commits."""
         return Ancestry(self.parents)
 
     @cached_property
     def suspects(self) -> Flags:
-        """Which commits B contains: all of them in what git prints for A..B."""
+        """The commits that B contains: all of them if git printed A..B."""
         if not self.commits:
             return np.zeros(0, dtype=bool)
         return self.ancestry.ancestors(self.bad_end)
@@ -120,15 +120,15 @@ class History:
 
 
 def _indices(parents: Iterable[str], position: dict[str, int], *, below: int) -> tuple[int, ...]:
-    """Parents as indices, each once; what lies outside the range is the good end."""
+    """Parents as indices, without duplicates. Parents without a position count as the good end."""
     found = [position.get(sha, GOOD_END) for sha in parents]
-    if len(found) == 1 and found[0] < below:  # most commits, and most of the time
+    if len(found) == 1 and found[0] < below:  # most commits; this is the fast path
         return (found[0],)
     return tuple(dict.fromkeys(p for p in found if p < below))
 
 
 def _is_oldest_first(links: dict[str, list[str]]) -> bool:
-    """Whether no commit is printed before one of its parents: what git prints of any healthy history."""
+    """Whether no commit is printed before one of its parents, as git prints every healthy history."""
     younger = set(links)
     for sha, parents in links.items():
         if not younger.isdisjoint(parents):
@@ -138,10 +138,10 @@ def _is_oldest_first(links: dict[str, list[str]]) -> bool:
 
 
 def _oldest_first(links: dict[str, list[str]], repairs: list[str]) -> list[str]:
-    """The commits put in order.
+    """Sort the commits oldest first.
 
-    Replace refs and grafts can make a commit its own ancestor. git copes by not looking twice; here
-    the link that closes the circle is dropped, and said.
+    Replace refs and grafts can make a commit its own ancestor. git tolerates this because it visits no commit
+    twice. Here the link that closes the cycle is dropped and reported in `repairs`.
     """
     done: dict[str, None] = {}
     open_: set[str] = set()

@@ -60,6 +60,8 @@ class Built:
     sources: Sources
     ccache: tuple[int, int]
     """Compilations that the compiler cache had, and had not."""
+    make: Make
+    """Makes more in the same slot."""
     modules: Modules | None = None
     """Where the configuration asks for any."""
 
@@ -89,7 +91,10 @@ def build(
     def waiting() -> None:
         progress("wait for a build slot (other builds use them all)")
 
-    with worktrees.slot(linux, commit, name, room=host_limits.DISK_FOR_BUILD, waiting=waiting) as slot:
+    edits = toolchain.remedies.edits
+    with worktrees.slot(
+        linux, commit, name, room=host_limits.DISK_FOR_BUILD, waiting=waiting, edits=edits
+    ) as slot:
         seconds = {"checkout": time.monotonic() - began - slot.waited, "waiting": slot.waited}
         output = Output(slot.tree / name)
         if output.open():
@@ -178,6 +183,7 @@ def _attempt(
         seconds=seconds,
         sources=read,
         ccache=ccache.counted(make.log.parent),
+        make=make,
         modules=installed,
     )
 
@@ -208,7 +214,7 @@ def _drop_old(tree: Path, name: str) -> None:
 
 def _fingerprint(request: ConfigRequest, toolchain: Toolchain) -> str:
     """Names an O= folder: another compiler or configuration never meets the files of this one."""
-    text = f"{request.fingerprint} {toolchain.identity} {toolchain.architecture.name}"
+    text = f"{request.fingerprint} {toolchain.fingerprint} {toolchain.architecture.name}"
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

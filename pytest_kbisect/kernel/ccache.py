@@ -6,6 +6,7 @@ what a checkout touched: going back to a commit, or a header that is as it was, 
 
 from __future__ import annotations
 
+import hashlib
 import os
 from shlex import quote
 from typing import TYPE_CHECKING, Final
@@ -54,8 +55,11 @@ def environment(cache: Path, ccache: str, compiler: str, path: str) -> dict[str,
     `ccache` and `compiler` are programs; `path` is the PATH so far.
     """
     users = {name: value for name, value in os.environ.items() if name.startswith("CCACHE_")}
-    scripts.write(cache, COMPILER, _SCRIPT.format(ccache=quote(ccache), compiler=quote(compiler)))
-    path = f"{scripts.folder(cache)}{os.pathsep}{path}"
+    text = _SCRIPT.format(ccache=quote(ccache), compiler=quote(compiler))
+    # One name for all compilers, but a folder for each: builds with several run side by side.
+    folder = hashlib.sha256(text.encode()).hexdigest()[:12]
+    script = scripts.write(cache, f"{folder}/{COMPILER}", text)
+    path = f"{script.parent}{os.pathsep}{path}"
     return {"CCACHE_DIR": str(cache / "ccache"), "PATH": path} | _SETTINGS | users
 
 

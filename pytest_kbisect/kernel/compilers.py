@@ -2,79 +2,41 @@
 
 A tool that is too old is recognized by the tree's own words: scripts/min-tool-version.sh (since v5.13),
 before that the table of Documentation/process/changes.rst. One that is too new is recognized by the sources
-it is known to break, not by their version: stable trees have the repairs too.
+it is known to break (see remedies).
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pytest_kbisect.arch import DEFAULT, Architecture
-from pytest_kbisect.arch.architecture import Trouble
+from pytest_kbisect.kernel import remedies
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Mapping
 
-    from pytest_kbisect.arch.architecture import ToolName, Version
+    from pytest_kbisect.arch.trouble import ToolName, Trouble, Version
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)+")
-_NAMES = {"gcc": ("gcc", "GNU C"), "ld": ("binutils", "binutils")}
+_NAMES: Final[dict[ToolName, tuple[str, str]]] = {
+    "gcc": ("gcc", "GNU C"),
+    "clang": ("llvm", r"Clang/LLVM(?:\s+\(optional\))?"),
+    "ld": ("binutils", "binutils"),
+}
 """What the script and the table call them."""
-
-
-TROUBLES = (
-    Trouble(
-        "gcc",
-        (6,),
-        (4, 9),
-        "8ae94224c9d7",  # distributions configure gcc 6 and later with --enable-default-pie
-        "Makefile",
-        re.compile(rb"(?s)\A(?!.*-fno-(pie|PIE))"),
-        "the kernel is not compiled as position-independent code, and this gcc makes that by default",
-    ),
-    Trouble(
-        "gcc",
-        (12,),
-        (5, 17),
-        "52a9dab6d892",
-        "tools/lib/subcmd/subcmd-util.h",
-        re.compile(rb"realloc\(ptr, 1\)"),
-        "objtool does not compile (-Werror=use-after-free in subcmd-util.h)",
-    ),
-    Trouble(
-        "ld",
-        (2, 36),
-        (5, 11),
-        "1d489151e9f9",  # binutils' own change is d1bcae833b32
-        "tools/objtool/elf.c",
-        re.compile(rb'WARN\("missing symbol table"\)'),
-        "objtool refuses objects without symbols, which this assembler writes",
-    ),
-    Trouble(
-        "gcc",
-        (10,),
-        (5, 7),
-        "a9a3ed1eff36",
-        "init/main.c",
-        re.compile(rb"(?s)\A(?!.*prevent_tail_call_optimization)"),
-        "with CONFIG_STACKPROTECTOR the kernel panics while it boots",
-        fatal=False,
-    ),
-)
-
-"""On all architectures."""
 
 _MINIMUM_GCC: tuple[tuple[Version, Version], ...] = (((5, 15), (5, 1)), ((6, 16), (8, 1)))
 """(kernel, the oldest gcc from there on): 76ae847497bc and 118c40b7b503. For when no tree is at hand."""
 
 
 def version_of(line: str) -> Version:
-    """The version in a line of `gcc --version` or `ld --version`; empty if there is none.
+    """The version in a line of --version of gcc, ld or clang; empty if there is none.
 
-    The last number is the tool's own, those before it are the distribution's.
+    The last number is the tool's own, those before it are the distribution's; clang's follows its name.
     """
-    found = _NUMBER.findall(line)
+    clang = re.search(r"\b(?:clang version|LLD) (\d+(?:\.\d+)+)", line)
+    found = [clang[1]] if clang else _NUMBER.findall(line)
     return tuple(int(part) for part in found[-1].split(".")[:3]) if found else ()
 
 
@@ -102,36 +64,58 @@ def minimum(tool: ToolName, read: Callable[[str], bytes | None]) -> Version:
     return version_of(row[1]) if row else ()
 
 
-def known_troubles(architecture: Architecture = DEFAULT) -> tuple[Trouble, ...]:
-    """What is known of any tool."""
-    return (*TROUBLES, *architecture.compiler_troubles)
-
-
 def troubles(
-    tool: ToolName,
-    version: Version,
+    versions: Mapping[ToolName, Version],
     read: Callable[[str], bytes | None],
     architecture: Architecture = DEFAULT,
+    symbols: Collection[str] | None = None,
 ) -> list[Trouble]:
-    """What is known to go wrong when this version of a tool builds this tree."""
+    """What is known to go wrong when these tools build this tree.
+
+    `symbols` are those of the configuration that are on; None: any may be.
+    """
     return [
         trouble
-        for trouble in known_troubles(architecture)
-        if trouble.tool == tool
-        and version >= trouble.since
-        and (text := read(trouble.path)) is not None
-        and trouble.sign.search(text)
+        for trouble in possible(versions, architecture, symbols)
+        if (text := read(trouble.path)) is not None and trouble.sign.search(text)
     ]
 
 
-def oldest_kernel(gcc: Version, ld: Version, architecture: Architecture = DEFAULT) -> Version:
-    """The oldest mainline kernel without a fatal trouble; empty where no trouble is known."""
-    versions = {"gcc": gcc, "ld": ld}
+def possible(
+    versions: Mapping[ToolName, Version], architecture: Architecture, symbols: Collection[str] | None = None
+) -> list[Trouble]:
+    """What may go wrong with these tools in some tree."""
+    return [
+        trouble
+        for trouble in remedies.known(architecture)
+        if (not trouble.tool or versions.get(trouble.tool, ()) >= trouble.since > ())
+        and (symbols is None or all(symbol in symbols for symbol in trouble.symbols))
+    ]
+
+
+def too_old(
+    versions: Mapping[ToolName, Version], read: Callable[[str], bytes | None]
+) -> dict[ToolName, Version]:
+    """The tools that are too old for a tree, each with the version that it wants."""
+    return {
+        tool: needed
+        for tool in _NAMES
+        if tool in versions and versions[tool] < (needed := minimum(tool, read))
+    }
+
+
+def oldest_kernel(
+    versions: Mapping[ToolName, Version], architecture: Architecture = DEFAULT, *, remedied: bool = False
+) -> Version:
+    """The oldest mainline kernel that these tools build; empty where no trouble is known.
+
+    `remedied`: with remedies.
+    """
     return max(
         (
-            known.repaired
-            for known in known_troubles(architecture)
-            if known.fatal and versions[known.tool] >= known.since
+            trouble.repaired
+            for trouble in possible(versions, architecture)
+            if trouble.fatal and not (remedied and trouble.remedies)
         ),
         default=(),
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import TYPE_CHECKING
 
@@ -97,6 +97,22 @@ class ConfigRequest:
         return ""
 
 
+def switched_on(request: ConfigRequest) -> frozenset[str]:
+    """The symbols that are on, as far as that is known before Kconfig decides."""
+    found = values(request.base)
+    for fragment in request.wanted:
+        found |= dict(fragment.settings)
+    found |= request.settings()
+    return frozenset(symbol for symbol, value in found.items() if value in {"y", "m"})
+
+
+def remedied(request: ConfigRequest, settings: Sequence[tuple[str, str]]) -> ConfigRequest:
+    """The request with the settings of remedies, which give way to what is asked for."""
+    if not settings:
+        return request
+    return replace(request, wanted=(*request.wanted, Fragment("remedies", tuple(settings))))
+
+
 def line_of(symbol: str, value: str) -> str:
     """A setting as a .config has it."""
     return f"# CONFIG_{symbol} is not set" if value == "n" else f"CONFIG_{symbol}={value}"
@@ -143,6 +159,8 @@ def request(
     wanted = [built_in("reproducible.config" if base else "guest-wanted.config")]
     if disk_image and not base:
         wanted.append(built_in("disk-image-wanted.config"))
+    if architecture.wanted_config and not base:
+        wanted.append(parse(architecture.wanted_config, f"what helps on {architecture.name}"))
     if modules:
         wanted.append(built_in("modules-wanted.config"))
     wanted.append(built_in("no-debug-info.config"))

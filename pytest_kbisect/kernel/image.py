@@ -31,8 +31,10 @@ class KernelImage:
     `spent` what having it took this time. `same_as` is the commit whose kernel it is, where no file
     that was read for that one differs in this one; empty where it was built at this commit.
     `ccache_hits` and `ccache_misses` count compilations of the build that made it. `sources` lists
-    the files which that build read (see sources.read); None where that is not known. `modules` is an archive
-    for guests, and `module_functions` the list of the functions in them (see modules); None without modules.
+    the files which that build read (see sources.read); None where that is not known. `source` is the commit
+    whose files are in it: `commit`, or that with patches; empty where somebody else built it. `modules` is an
+    archive for guests, and `module_functions` the list of the functions in them (see modules); None without
+    modules.
     """
 
     commit: str
@@ -49,5 +51,6 @@ class KernelImage:
     ccache_misses: int = 0
     spent: Spent = field(default_factory=Spent)
     sources: Path | None = None
+    source: str = ""
     modules: Path | None = None
     module_functions: Path | None = None

@@ -5,10 +5,22 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_kbisect.errors import BuildError, ConfigError
-from pytest_kbisect.kernel import build, host_limits, modules, reuse, signature, sources, toolchain
+from pytest_kbisect.kernel import (
+    build,
+    host_limits,
+    modules,
+    patches,
+    remedies,
+    reuse,
+    signature,
+    sources,
+    toolchain,
+)
+from pytest_kbisect.kernel.config import remedied
 from pytest_kbisect.kernel.image import KernelImage, Spent
 from pytest_kbisect.kernel.prebuilt.package import package_at
 from pytest_kbisect.kernel.store import Store
@@ -52,17 +64,20 @@ def provide(
     If another process builds the same kernel, wait for it and take it: without a word where it has the
     same `owner`, instead of it where it works in the `background` only. A commit that changes no
     file which was read for another kernel takes that one, without make, unless `rules` want full builds.
+    Patches of the `rules` are applied to it first.
 
     Raises BuildError if the commit does not build, now or when it was tried before; ConfigError if it
-    has not what the configuration asks for; HostError if the host is at fault, which is not remembered.
+    has not what the configuration asks for; PatchError if a patch conflicts with it; HostError if the host
+    is at fault, which is not remembered.
     """
     store = Store(tree.cache / "kernels", limit=rules.store_limit)
     if package := package_at(tree, commit):
         with _packaged(store, package, commit, config, tree.cache, progress) as kernel:
             yield kernel
         return
-    tools = toolchain.find(config.architecture)
-    key = key_of(tree.tree_hash(commit), config, tools, rules)
+    tools, config = prepared(config, rules)
+    source = patches.to_build(tree, commit, rules.patches)
+    key = key_of(tree.tree_hash(source), config, tools, rules)
 
     def waiting(holder: Holder | None) -> None:
         if holder is not None and holder.background and not background:
@@ -84,15 +99,20 @@ def provide(
                 entry = store.lookup(key)
                 family = family_of(config, tools, rules)
                 if entry is None and not rules.full:
-                    entry = reuse.take_over(store, key, family, tree, commit, progress)
+                    entry = reuse.take_over(store, key, family, tree, source, progress, of=commit)
                 if entry is None:
                     log = work / "build.log"
                     making = build.build(
-                        tree, commit, config, tools, jobs=jobs, log=log, progress=progress, full=rules.full
+                        tree, source, config, tools, jobs=jobs, log=log, progress=progress, full=rules.full
                     )
                     entry, cached = (
                         _add(
-                            store, key, {"commit": commit, "family": family}, making, log, config.architecture
+                            store,
+                            key,
+                            {"commit": source, "of": commit, "family": family},
+                            making,
+                            log,
+                            config.architecture,
                         ),
                         False,
                     )
@@ -100,7 +120,18 @@ def provide(
                     seconds = entry.facts.get("seconds", {})
                     seconds["waiting"] = seconds.get("waiting", 0.0) + waited
         held.enter_context(entry)
-        yield _image(entry, commit, config.architecture, cached=cached, seconds=seconds)
+        image = _image(entry, commit, config.architecture, cached=cached, seconds=seconds)
+        yield replace(image, source=source)
+
+
+def prepared(config: ConfigRequest, rules: BuildRules) -> tuple[Toolchain, ConfigRequest]:
+    """The toolchain that the rules name, and the configuration with their remedies.
+
+    Raises HostError or UsageError, as toolchain.find and remedies.named.
+    """
+    found = remedies.combined(remedies.named(rules.remedies, config.architecture))
+    tools = toolchain.find(config.architecture, rules.compiler, found)
+    return tools, remedied(config, found.settings)
 
 
 @contextlib.contextmanager
@@ -154,7 +185,7 @@ def family_of(config: ConfigRequest, tools: Toolchain, rules: BuildRules) -> str
 
 def _constant(config: ConfigRequest, tools: Toolchain, rules: BuildRules) -> tuple[str, ...]:
     recipe = (str(toolchain.RECIPE), f"signature {signature.FORMAT}")
-    facts = (config.fingerprint, tools.identity, tools.architecture.name, *recipe)
+    facts = (config.fingerprint, tools.fingerprint, tools.architecture.name, *recipe)
     return (*facts, "full") if rules.full else facts
 
 

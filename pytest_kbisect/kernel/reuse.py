@@ -18,11 +18,18 @@ NEAREST: Final = 8
 
 
 def take_over(
-    store: Store, key: str, family: str, tree: LinuxTree, commit: str, progress: Callable[[str], None]
+    store: Store,
+    key: str,
+    family: str,
+    tree: LinuxTree,
+    commit: str,
+    progress: Callable[[str], None],
+    *,
+    of: str,
 ) -> Entry | None:
     """A new entry that shares the files of a built kernel, if a build of this commit would give that kernel.
 
-    Call it inside store.building(key).
+    `of` is the commit of the user's that it stands for. Call it inside store.building(key).
     """
     keys = store.built(family)
     for built in tree.nearest(commit, list(keys), NEAREST):
@@ -39,8 +46,9 @@ def take_over(
                 continue
             if any(read.matters(change) for change in changes):
                 continue
-            progress(f"no build: nothing that was read for {built[:12]} differs, its kernel is taken")
+            same_as = entry.facts.get("of", built)
+            progress(f"no build: nothing that was read for {same_as[:12]} differs, its kernel is taken")
             files = {name: entry.folder / name for name in entry.facts["sizes"]}
             facts = {name: fact for name, fact in entry.facts.items() if name != "sizes"}
-            return store.add(key, files, facts | {"commit": commit, "same_as": built}, link=True)
+            return store.add(key, files, facts | {"commit": commit, "of": of, "same_as": same_as}, link=True)
     return None

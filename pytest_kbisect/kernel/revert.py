@@ -9,21 +9,13 @@ from dataclasses import dataclass
 from subprocess import CalledProcessError
 from typing import TYPE_CHECKING
 
-from pytest_kbisect import process
 from pytest_kbisect.kernel import worktrees
-from pytest_kbisect.kernel.git import NAMED_BARE, environment, first_line
+from pytest_kbisect.kernel.git import first_line
+from pytest_kbisect.kernel.own_commits import git
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pytest_kbisect.kernel.tree import LinuxTree
 
-# Always the same person and time: the same revert is the same commit, and found in the store again.
-_IDENTITY = {
-    f"GIT_{role}_{field}": value
-    for role in ("AUTHOR", "COMMITTER")
-    for field, value in (("NAME", "kbisect"), ("EMAIL", "kbisect@localhost"), ("DATE", "@0 +0000"))
-}
 _CONFLICT = 1
 """Exit status of `git merge-tree` where the two sides conflict."""
 _TOO_OLD = b"unknown rev --write-tree"
@@ -51,11 +43,11 @@ def reverted(linux: LinuxTree, culprit: str, on: str) -> Reverted:
     # culprit, this is what a revert is.
     before = linux.tree_hash(parents[0])
     try:
-        inverse = _git(repository, "commit-tree", "-m", "inverse", "-p", culprit, before).strip()
-        tree = _git(repository, "merge-tree", "--write-tree", on, inverse).split()[0]
+        inverse = git(repository, "commit-tree", "-m", "inverse", "-p", culprit, before).strip()
+        tree = git(repository, "merge-tree", "--write-tree", on, inverse).split()[0]
         if tree == linux.tree_hash(on):
             return Reverted(why="nothing of it is left to revert")
-        return Reverted(_git(repository, "commit-tree", "-m", f"Revert {culprit}", "-p", on, tree).strip())
+        return Reverted(git(repository, "commit-tree", "-m", f"Revert {culprit}", "-p", on, tree).strip())
     except CalledProcessError as error:
         return Reverted(why=_why(error))
 
@@ -66,8 +58,3 @@ def _why(error: CalledProcessError) -> str:
     if _TOO_OLD in error.output:
         return "git is too old to revert without a checkout (2.38 is wanted)"
     return f"git: {first_line(error.output.decode('utf-8', 'replace'))}"
-
-
-def _git(repository: Path, *words: str) -> str:
-    env = environment() | _IDENTITY | {"LC_ALL": "C", "GIT_NO_REPLACE_OBJECTS": "1"}
-    return process.run(["git", "-c", NAMED_BARE, *words], cwd=repository, env=env).decode("utf-8", "replace")

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_kbisect import process
 from pytest_kbisect.errors import HostError, KbisectError
-from pytest_kbisect.kernel import build, host_limits, provide, signature, toolchain
+from pytest_kbisect.kernel import build, host_limits, provide, signature
 from pytest_kbisect.kernel.prebuilt.package import package_at
 from pytest_kbisect.kernel.store import Store
 
@@ -80,7 +80,7 @@ def symbols_for(
         raise KbisectError(
             "kernel packages have no debug information: install the debug package, and run kbisect crash --vmlinux"
         )
-    tools = toolchain.find(config.architecture)
+    tools, config = provide.prepared(config, rules)
     store = Store(tree.cache / "kernels", limit=rules.store_limit)
     facts = (kernel.signature, provide.family_of(config, tools, rules), _RECIPE, *sorted(functions))
     key = hashlib.sha256("\0".join(facts).encode()).hexdigest()[:40]
@@ -94,7 +94,7 @@ def symbols_for(
                     log = work / "build.log"
                     with build.build(
                         tree,
-                        kernel.commit,
+                        kernel.source,
                         config,
                         tools,
                         jobs=jobs,
@@ -174,7 +174,7 @@ def link(
     # Symbols of objects that are not here are undefined, and nobody will run this.
     lenient = ["--noinhibit-exec", "--unresolved-symbols=ignore-all", "--no-check-sections", "-z", "norelro"]
     process.run(
-        [f"{tools.prefix}ld", "-e", "0", *lenient, "-T", "script", "-o", made, *names],
+        [tools.linker, "-e", "0", *lenient, "-T", "script", "-o", made, *names],
         cwd=folder,
         check=False,
     )

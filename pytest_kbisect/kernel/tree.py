@@ -5,6 +5,7 @@ How git is asked is in git.py. What must be checked out is checked out elsewhere
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -64,6 +65,7 @@ class LinuxTree(Repository):
         super().__init__(path, cache)
         self._linux: set[str] = set()
         self._logs: dict[tuple[str, str], str] = {}
+        """Logs of ranges that were read to check them."""
 
     # -- revisions ----------------------------------------------------------------------------------
 
@@ -161,18 +163,17 @@ class LinuxTree(Repository):
 
     # -- history ------------------------------------------------------------------------------------
 
-    def log_text(self, a: str, b: str) -> str:
-        """All commits of a..b, one a line as LOG_LINE says.
+    def log_text(self, a: str, b: str, *, first_parent: bool = False) -> str:
+        """All commits of a..b, one a line as LOG_LINE says; or those of b's first-parent line only.
 
         Children come after their parents, lines of development are not mixed (--topo-order). Raises
         UsageError where a shallow clone lacks some of them.
         """
         known = self._logs.pop((a, b), None)
-        if known is not None:
-            return known
-        text = self._read_log(a, b)
-        self._require_whole(text)
-        return text
+        if known is None:
+            known = self._read_log(a, b)
+            self._require_whole(known)
+        return _first_parents(known, b) if first_parent else known
 
     def _read_log(self, a: str, b: str) -> str:
         return self.read("log", "--topo-order", "--reverse", f"--format={LOG_LINE}", f"{a}..{b}", "--")
@@ -225,12 +226,30 @@ class LinuxTree(Repository):
             for status, path in zip(words[::2], words[1::2], strict=False)
         )
 
-    def files_text(self, a: str, b: str) -> str:
-        """The files of all commits of a..b, as bisection.priors.read_files() reads them; merges have none.
+    def files_text(self, a: str, b: str, *, first_parent: bool = False) -> str:
+        """The files of all commits of a..b, as bisection.priors.read_files() reads them.
 
-        One git process: 3 s for 10,000 commits.
+        Merges have none, but on the first-parent line: all that they brought in. One git process: 3 s for
+        10,000 commits.
         """
-        return self.read("log", "--format=%x00%H", "--name-only", "--no-renames", f"{a}..{b}", "--")
+        line = ("--first-parent", "-m") if first_parent else ()
+        words = ("log", "--format=%x00%H", "--name-only", "--no-renames", *line)
+        return self.read(*words, f"{a}..{b}", "--")
+
+    def touching(self, a: str, b: str, paths: Sequence[str], *, first_parent: bool = False) -> frozenset[str]:
+        """The commits of a..b that change one of these files, or a file below one of these folders.
+
+        Paths are as they are written from the top of the tree, or absolute ones in it. A merge does so on the
+        first-parent line only.
+        """
+        names = [self._from_the_top(path) for path in paths]
+        line = ("--first-parent", "-m") if first_parent else ("--full-history", "--no-merges")
+        return frozenset(self.read("log", "--format=%H", *line, f"{a}..{b}", "--", *names).split())
+
+    def _from_the_top(self, path: str) -> str:
+        top, whole = os.path.realpath(self.path), os.path.realpath(path)
+        name = os.path.relpath(whole, top) if os.path.isabs(path) and whole.startswith(f"{top}/") else path
+        return f":(top,literal){os.path.normpath(name)}"
 
     def nearest(self, commit: str, others: Sequence[str], count: int) -> list[str]:
         """Up to `count` of some commits, those first whose committer dates are closest to a commit's.
@@ -275,3 +294,14 @@ class LinuxTree(Repository):
                 "PATCHLEVEL, or no Kconfig): give the top folder of a clone of Linux"
             )
         self._linux.add(commit)
+
+
+def _first_parents(log: str, end: str) -> str:
+    """The first-parent line to a commit, of what `log_text` gives of all; each has that parent only."""
+    rows = {row.partition("\0")[0]: row for row in log.splitlines()}
+    line: list[str] = []
+    while end in rows:
+        sha, parents, rest = rows.pop(end).split("\0", 2)
+        end = parents.partition(" ")[0]
+        line.append(f"{sha}\0{end}\0{rest}")
+    return "".join(f"{row}\n" for row in reversed(line))

@@ -25,12 +25,14 @@ from typing import TYPE_CHECKING
 from pytest_kbisect import locks, process
 from pytest_kbisect.errors import HostError, KbisectError
 from pytest_kbisect.kernel import host_limits, sources
+from pytest_kbisect.kernel.edited_files import Edited
 from pytest_kbisect.kernel.git import LOCAL_VARIABLES, NAMED_BARE, first_line
 from pytest_kbisect.kernel.output import CLOCK_SLACK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
+    from pytest_kbisect.arch.trouble import Edit
     from pytest_kbisect.kernel.tree import LinuxTree
 
 SLOTS = 4
@@ -181,8 +183,9 @@ def slot(
     slots: int = SLOTS,
     room: int = 0,
     waiting: Callable[[], None] | None = None,
+    edits: Sequence[Edit] = (),
 ) -> Iterator[Slot]:
-    """A slot with `commit` checked out, ours alone for the block.
+    """A slot with `commit` checked out, ours alone for the block; its files have the `edits`, and no others.
 
     `room` are the bytes that will be written there besides its files. Raises HostError where the disk
     lacks them, or those of a slot's first checkout.
@@ -199,7 +202,7 @@ def slot(
     taken = Slot(home / str(number) / "tree", lock, time.monotonic() - began)
     try:
         host_limits.require_disk(linux.cache, room + (0 if _head(taken.tree) else host_limits.DISK_FOR_TREE))
-        _check_out(repository, taken, commit)
+        _check_out(repository, taken, commit, edits)
         yield taken
     finally:
         os.close(lock)
@@ -263,8 +266,8 @@ def _is_worktree(tree: Path) -> bool:
     return (own / "HEAD").exists() and not (own / "locked").exists()
 
 
-def _check_out(repository: Path, slot: Slot, commit: str) -> None:
-    """Make the slot's files the commit's, exactly; the O= folders stay.
+def _check_out(repository: Path, slot: Slot, commit: str, edits: Sequence[Edit] = ()) -> None:
+    """Make the slot's files the commit's with the edits, exactly; the O= folders stay.
 
     The file `head` is written last and removed first: a slot without it was interrupted and may hold
     files that no index knows, which only `git clean` finds.
@@ -274,7 +277,8 @@ def _check_out(repository: Path, slot: Slot, commit: str) -> None:
     if head.exists() and head.stat().st_mtime > time.time() + CLOCK_SLACK:
         head.unlink()
         _into_the_present(tree)
-    if _head(tree) == commit:
+    edited = Edited(tree.parent)
+    if _head(tree) == commit and edited.is_of(edits):
         return
     broken = not head.exists()
     head.unlink(missing_ok=True)
@@ -293,6 +297,7 @@ def _check_out(repository: Path, slot: Slot, commit: str) -> None:
     _git("checkout", "-q", "--force", "--detach", commit, cwd=tree, lock=lock)
     if broken:
         _git("clean", "-q", "-ffdx", "--exclude=/.obj-*", cwd=tree, lock=lock)
+    edited.apply(tree, edits)
     head.write_text(f"{commit}\n")
 
 

@@ -1,7 +1,7 @@
 """The folder of a bisection: everything that explains it, repeats it and can be shown, in one place.
 
     report.html report.eml bisect.log git-bisect.log junit.xml result.json journal.jsonl
-    config repro/ repeat.sh repeat/ sessions/
+    config repro/ repeat.sh repeat/ sessions/ kernels/
 
 Each is written by itself: what cannot be written is said, and keeps nothing else from being written.
 """
@@ -122,9 +122,9 @@ def _kernel(story: ReportModel, cache: Path) -> Iterator[Path | None]:
 
 
 def _copy_reproducers(story: ReportModel) -> None:
-    """Keep the reproducers as they were; one that was changed since is not what found the answer."""
+    """Keep reproducers and patches as they were; one that was changed since is not what found the answer."""
     taken: set[str] = set()
-    for name, digest in story.sources.items():
+    for name, digest in (*story.sources.items(), *story.patches.items()):
         _copy_unchanged(Path(name), digest, story.folder / REPRODUCERS / _free_name(Path(name), taken))
     for name, digest in story.included.items():
         _copy_unchanged(Path(name), digest, story.folder / REPRODUCERS / _as_included(name, story.sources))
@@ -164,16 +164,16 @@ def _repeat(
     included = {f"{REPRODUCERS}/{_as_included(name, story.sources)}" for name in story.included}
     copies = (story.folder / name for name in story.reproducers if name not in included)
     known = ((path, kind_of(path, kinds)) for path in copies)
-    programs = [_program(path, kind, cache) for path, kind in known if kind is not None]
+    programs = [_program(path, kind, cache, architecture) for path, kind in known if kind is not None]
     if story.result.symptom == BUILD or any(program.needs.selftest for program in programs):
         programs = []  # there is no kernel, or more to run than a guest by itself has
     image = kernel / architecture.image_name if kernel is not None else None
-    repeat.write(story, programs, image, architecture)
+    repeat.write(story, programs, image, architecture, cache)
 
 
-def _program(path: Path, kind: ReproducerKind, cache: Path) -> repeat.Program:
+def _program(path: Path, kind: ReproducerKind, cache: Path, architecture: Architecture) -> repeat.Program:
     """How a copy of a reproducer becomes what a guest runs."""
-    return repeat.Program(path.name, prepare(path, kind, cache), needs_of(kind, path))
+    return repeat.Program(path.name, prepare(path, kind, cache, architecture), needs_of(kind, path))
 
 
 def _junit(path: Path, story: ReportModel) -> None:

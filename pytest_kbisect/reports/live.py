@@ -24,13 +24,15 @@ _RECENT = 5
 class Status:
     """A step in progress, and the state of the search.
 
-    `done` of `runs` tests have ended; `crash` is the title of the latest crash, or of what else was `bad`.
-    `left` is the number of candidates, `likely` are (hash, probability), most likely first. `spent` is the
-    time before this step in seconds, `remaining` the expected time after it, or None if it is unknown.
+    `host` is where the session runs, if not on this machine. `done` of `runs` tests have ended; `crash` is
+    the title of the latest crash, or of what else was `bad`. `left` is the number of candidates, `likely` are
+    (hash, probability), most likely first. `spent` is the time before this step in seconds, `remaining` the
+    expected time after it, or None if it is unknown.
     """
 
     commit: str
     title: str = ""
+    host: str = ""
     stage: str = ""
     percent: int | None = None
     done: int = 0
@@ -61,6 +63,8 @@ def heard(status: Status, event: Mapping[str, Any]) -> Status:
         percent = event.get("percent")
         stage = _STEPS.sub("", one_line(str(event["stage"])))
         return replace(status, stage=stage, percent=None if percent is None else int(percent))
+    if "host" in event:
+        return replace(status, host=one_line(str(event["host"])))
     if "outcome" in event:
         bad = event["outcome"] in {Outcome.CRASHED, Outcome.FAILED}
         crash = one_line(str(event.get("title") or "")) if bad else status.crash
@@ -75,6 +79,8 @@ def event_line(before: Status, now: Status) -> str:
     if now.done != before.done:
         crashed = now.crash if now.crash != before.crash else ""
         return f"{name}: run {now.done} of {now.runs}" + (f", {now.bad}: {crashed}" if crashed else "")
+    if now.host != before.host:
+        return f"{name}: on {now.host}"
     return f"{name}: {now.stage}" if now.stage != before.stage else ""
 
 
@@ -105,7 +111,8 @@ def render(steps: Sequence[Status], width: int, *, elapsed: float = 0.0) -> str:
 
 def _step(status: Status) -> str:
     stage = f" {status.stage}" if status.stage else ""
-    return short(status.commit) + stage + ("" if status.percent is None else f" {status.percent}%")
+    host = f" on {status.host}" if status.host else ""
+    return short(status.commit) + host + stage + ("" if status.percent is None else f" {status.percent}%")
 
 
 def _runs(status: Status) -> str:

@@ -16,6 +16,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from typing import TYPE_CHECKING
 
+from pytest_kbisect.reports.conditions import sentence
 from pytest_kbisect.reports.text import one_line, plain
 from pytest_kbisect.reports.trailers import fixes, regzbot, without
 from pytest_kbisect.reports.words import count, percent, short
@@ -127,6 +128,7 @@ def _text(story: ReportModel, attached: list[str]) -> str:
         *map(_wrapped, _findings(story)),
         *_shown(story),
         _compiler(story),
+        _wrapped(sentence(story)),
         f"Attached: {', '.join(attached)}" if attached else "",
     ]
     if fixes(story):
@@ -151,9 +153,9 @@ def _findings(story: ReportModel) -> Iterator[str]:
     """The outcomes, how often they occurred, and the confidence."""
     seen, what = story.confirmation, "fix" if story.fix else "culprit"
     at = seen.culprit or (story.culprit and (story.culprit.crashed, story.culprit.crashed + story.culprit.ok))
-    words = (
-        f"{story.result.words.reproducer} in {at[0]} of {count(at[1], 'run')} at this commit" if at else ""
-    )
+    shown = "A person saw the bug" if story.result.asked else story.result.words.reproducer
+    tries = ("try", "tries") if story.result.asked else ("run",)
+    words = f"{shown} in {at[0]} of {count(at[1], *tries)} at this commit" if at else ""
     if at and seen.parent:
         words += f" and in {seen.parent[0]} of {seen.parent[1]} at its parent"
     if words:
@@ -178,9 +180,13 @@ def _findings(story: ReportModel) -> Iterator[str]:
 
 def _compiler(story: ReportModel) -> str:
     compiler = story.culprit.compiler if story.culprit else ""
-    return (
-        f"Built with {one_line(compiler)}; run in QEMU ({one_line(story.result.arch)})." if compiler else ""
-    )
+    if not compiler:
+        return ""
+    words = f"Built with {one_line(compiler)}; run in QEMU ({one_line(story.result.arch)})."
+    if story.result.remedies:
+        kept = "; ".join(map(one_line, story.result.remedies))
+        words = _wrapped(f"{words} So that old commits build and boot, all were built with: {kept}.")
+    return words
 
 
 # -- attachments -------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from pytest_kbisect.evidence.outcome import Outcome
 from pytest_kbisect.reports import consoles, picture, words
+from pytest_kbisect.reports.conditions import conditions
 from pytest_kbisect.reports.report_model import UNFINISHED, State
 from pytest_kbisect.reports.text import plain
 from pytest_kbisect.reports.trailers import fixes, regzbot, without
@@ -153,6 +154,7 @@ def _context(story: ReportModel) -> dict[str, Any]:
         "title": result.title if found else _kind(result),
         "sure": _sure(story),
         "doubts": _doubts(story),
+        "conditions": tuple(conditions(story)),
         "date": f"{datetime.fromtimestamp(began, UTC):%-d %B %Y}" if began else "",
         "fixes": fixes(story),
         "regzbot": regzbot(story),

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect.errors import UsageError
-from pytest_kbisect.evidence.journal import records_of
+from pytest_kbisect.evidence.journal import records_of, standing
 from pytest_kbisect.evidence.outcome import Outcome
 from pytest_kbisect.layout import CONFIG, JOURNAL, REPRODUCERS, RESULT
 from pytest_kbisect.reports import consoles
@@ -38,7 +38,7 @@ def read(folder: Path) -> ReportModel:
         stored = {"kind": UNFINISHED, "range": subject.get("range", ["", ""])}
     result = Result(**{f.name: _frozen(stored[f.name]) for f in fields(Result) if f.name in stored})
     fix = bool(stored.get("fix", subject.get("fix")))
-    steps = _steps(folder, [line for line in journal if line.get("kind") == "tested"])
+    steps = _steps(folder, standing(journal))
     confirmation = stored.get("confirmation") or {}
     return ReportModel(
         folder=folder,
@@ -62,6 +62,7 @@ def read(folder: Path) -> ReportModel:
         crash_report=str(stored.get("crash_report") or ""),
         sources=dict(subject.get("reproducers") or {}),
         included=dict(subject.get("included") or {}),
+        patches=dict(zip(result.patches, subject.get("patches") or (), strict=False)),
         reproducers=_copies(folder),
         config=CONFIG if (folder / CONFIG).is_file() else "",
         versions=stored.get("versions") or {},
@@ -136,6 +137,7 @@ def _steps(folder: Path, records: Sequence[Mapping[str, Any]]) -> tuple[Step, ..
                 build_error=str(tested.get("build_error") or ""),
                 absent=str(tested.get("absent") or ""),
                 cached=bool(tested.get("cached")),
+                host=str(tested.get("host") or ""),
                 seconds=float(tested.get("build_seconds", 0.0)) + float(tested.get("test_seconds", 0.0)),
                 seconds_by=tested.get("seconds_by")
                 or {"build": tested.get("build_seconds", 0.0), "test": tested.get("test_seconds", 0.0)},

@@ -20,9 +20,10 @@ from pytest_kbisect.arch import DEFAULT
 from pytest_kbisect.atomic import replacing
 from pytest_kbisect.cpio import Archive
 from pytest_kbisect.errors import HostError
+from pytest_kbisect.guest import user_space
+from pytest_kbisect.guest.arguments import qemu_arguments
 from pytest_kbisect.guest.disk import escaped, look_at
-from pytest_kbisect.guest.initramfs import FIND_ROOT, INIT, finding_root, own_script
-from pytest_kbisect.guest.initramfs import busybox as find_busybox
+from pytest_kbisect.guest.initramfs import FIND_ROOT, INIT, finding_root, installing, own_script
 from pytest_kbisect.guest.qemu import kernel_arguments
 from pytest_kbisect.guest.readiness import SERVICES_STARTED
 from pytest_kbisect.kernel.modules import ARCHIVE as MODULES
@@ -30,10 +31,11 @@ from pytest_kbisect.reports.text import one_line
 from pytest_kbisect.reports.words import short
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pytest_kbisect.arch import Architecture
     from pytest_kbisect.guest.disk import DiskImage
+    from pytest_kbisect.guest.user_space import UserSpace
     from pytest_kbisect.needs import Needs
     from pytest_kbisect.reports.report_model import ReportModel
     from pytest_kbisect.reproducer_kinds import GuestProgram
@@ -60,7 +62,7 @@ class Program:
     needs: Needs
 
 
-def initramfs(programs: Sequence[Program], busybox: Path, seconds: float) -> bytes:
+def initramfs(programs: Sequence[Program], files: UserSpace, seconds: float) -> bytes:
     """An initramfs whose init sets the guest up as runs have it, runs the programs in turn, and ends.
 
     `seconds` a program may take that names no limit.
@@ -71,23 +73,22 @@ def initramfs(programs: Sequence[Program], busybox: Path, seconds: float) -> byt
     archive.directory("tmp", 0o1777)
     archive.directory("root", 0o700)
     archive.character_device("dev/console", 5, 1)
-    archive.file("bin/busybox", busybox.read_bytes(), 0o755)
+    archive.file("bin/busybox", files.busybox.read_bytes(), 0o755)
     archive.symlink("bin/sh", "busybox")
     setup = own_script(INIT).partition(_SSHD)[0]
-    head, _, rest = setup.partition("\n")
-    lines = [head, "/bin/busybox --install -s /bin", rest, "cd /root", *_running(programs, archive, seconds)]
+    lines = [installing(setup), "cd /root", *_running(programs, archive, seconds)]
     archive.file("init", "\n".join(lines).encode() + b"\n", 0o755)
     return archive.bytes()
 
 
-def initramfs_for_disk(programs: Sequence[Program], busybox: Path, seconds: float) -> bytes:
+def initramfs_for_disk(programs: Sequence[Program], files: UserSpace, seconds: float) -> bytes:
     """The same for guests with a disk image.
 
     Its init hands over to the image's, and has the programs run beside it.
     """
     setup, _, rest = own_script(FIND_ROOT).partition(_HAND_OVER)
     begin = "cp -r /repro /new/ && cp /bin/busybox /new/repro/\nchroot /new /repro/busybox sh /repro/run &"
-    archive = finding_root(busybox, f"{setup}\n{begin}{_HAND_OVER}{rest}")
+    archive = finding_root(files, f"{setup}\n{begin}{_HAND_OVER}{rest}")
     own = "/repro/busybox "
     lines = [
         f"until {own}grep -q '{_LISTENS}' /proc/net/tcp /proc/net/tcp6; do {own}sleep 1; done 2>/dev/null",
@@ -142,7 +143,7 @@ def script(
         f"# at {short(commit)} {one_line(title)}",
         "#",
     ]
-    how = _qemu(programs, disk, _guest(story), architecture) if programs else _pytest(story, commit)
+    how = _qemu(story, programs, disk, architecture) if programs else _pytest(story, commit)
     return "\n".join(lines + how) + "\n"
 
 
@@ -155,11 +156,13 @@ def _kernel(architecture: Architecture) -> str:
 
 
 def _qemu(
-    programs: Sequence[Program],
-    disk: DiskImage | None,
-    guest: dict[str, float],
-    architecture: Architecture,
+    story: ReportModel, programs: Sequence[Program], disk: DiskImage | None, architecture: Architecture
 ) -> list[str]:
+    guest = _guest(story)
+    needs = [program.needs for program in programs]
+    cmdline = _each_once(story.result.cmdline, *(need.cmdline for need in needs))
+    arguments = " ".join([kernel_arguments(architecture), *cmdline])
+    extra = qemu_arguments(_each_once(story.result.qemu, *(need.qemu for need in needs)), "repeat.sh")
     memory = max(program.needs.memory or guest["memory"] for program in programs)
     cpus = max(program.needs.cpus or guest["cpus"] for program in programs)
     return [
@@ -175,8 +178,18 @@ def _qemu(
         "    -netdev user,id=net0,restrict=on -device virtio-net-pci,netdev=net0,romfile= \\",
         *_drive(disk),
         f"    -kernel {_kernel(architecture)} -initrd {INITRAMFS} \\",
-        f'    -append "{kernel_arguments(architecture)} ${{ARGUMENTS:-}}"',
+        *([f"    {shlex.join((*extra, '-snapshot'))} \\"] if extra else []),
+        f'    -append "{_quoted(arguments)} ${{ARGUMENTS:-}}"',
     ]
+
+
+def _each_once(*groups: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one for group in groups for one in group))
+
+
+def _quoted(text: str) -> str:
+    """A text as it is written between a shell's double quotes."""
+    return re.sub(r'([\\"$`])', r"\\\1", text)
 
 
 def _drive(disk: DiskImage | None) -> list[str]:
@@ -200,6 +213,7 @@ def write(
     programs: Sequence[Program],
     kernel: Path | None,
     architecture: Architecture = DEFAULT,
+    cache: Path | None = None,
 ) -> None:
     """Write repeat.sh, and what it boots. Without a kernel the one that is there stays.
 
@@ -208,7 +222,7 @@ def write(
     """
     disk = look_at(Path(story.result.image)) if story.result.image else None
     if programs:
-        busybox = find_busybox()
+        files = user_space.of(architecture, cache)
         (story.folder / FOLDER).mkdir(exist_ok=True)
         image, modules = story.folder / _kernel(architecture), story.folder / FOLDER / MODULES
         if kernel is not None:
@@ -224,8 +238,8 @@ def write(
         with replacing(story.folder / INITRAMFS) as unfinished:
             make = initramfs_for_disk if disk else initramfs
             packed = modules.read_bytes() if modules.exists() else b""
-            unfinished.write_bytes(make(programs, busybox, _guest(story)["timeout"]) + packed)
-    elif not story.command:
+            unfinished.write_bytes(make(programs, files, _guest(story)["timeout"]) + packed)
+    elif not story.command or story.result.asked:
         return
     path = story.folder / "repeat.sh"
     path.write_text(script(story, programs, disk, architecture), encoding="utf-8")

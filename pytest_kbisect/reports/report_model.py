@@ -90,6 +90,7 @@ class Step:
     build_error: str = ""
     absent: str = ""
     cached: bool = False
+    host: str = ""
     seconds: float = 0.0
     seconds_by: Mapping[str, float] = field(default_factory=dict)
     belief: Belief | None = None
@@ -182,8 +183,10 @@ class ReportModel:
     """The reproducers' files when the bisection began, and the beginning of the sha256 of each."""
     included: Mapping[str, str] = field(default_factory=dict)
     """The same of what they include, but for the system's headers."""
+    patches: Mapping[str, str] = field(default_factory=dict)
+    """The same of the patches that were applied to each commit."""
     reproducers: tuple[str, ...] = ()
-    """The copies of both, and the configuration, in the folder."""
+    """The copies of all these in the folder."""
     config: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
 

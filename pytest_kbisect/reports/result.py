@@ -43,7 +43,7 @@ class Result:
     """64 hex digits."""
     parent_signature: str = ""
     flags: tuple[str, ...] = ()
-    """What makes the answer doubtful: merge, no-op, release, unreached."""
+    """What makes the answer doubtful: merge, branch, no-op, release, unreached."""
     recipients_to: tuple[str, ...] = ()
     recipients_cc: tuple[str, ...] = ()
     revisions_tested: int = 0
@@ -60,11 +60,21 @@ class Result:
     named_good: str = ""
     """The good end that was named, where it is on another branch and `range` begins at the merge base."""
     commits: int = 0
-    """In the range."""
+    """In the range; of the first-parent line where only that was searched first."""
+    paths: tuple[str, ...] = ()
+    """Files and folders whose commits were searched first (`--kbisect-paths`)."""
+    first_parent: bool = False
+    """Whether the first-parent line was searched (`--kbisect-first-parent`)."""
+    merge: str = ""
+    """The merge that was found there, where the answer is of a second step (`--kbisect-into-merge`)."""
     confirmation: dict[str, Any] = field(default_factory=dict)
     """`culprit` and `parent`: crashed runs and all runs. `revert` is passed, crashed, conflict, not-built,
     unclear or not-tried, with `revert_why` and `revert_runs`. `reached` and `unreached`: functions of the
-    crash that were executed, or not, by the runs that did not crash beside the culprit."""
+    crash that were executed, or not, by the runs that did not crash beside the culprit. `hosts` are those on
+    which both were tested."""
+    hosts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By name: `sessions`, their `seconds`, `runs`, `failed` runs (for reasons of the host), and the
+    `machine`."""
     crash_report: str = ""
     """Text of that crash, with source lines where they could be had."""
     crash_commit: str = ""
@@ -72,14 +82,29 @@ class Result:
     """The name of the configuration that it was seen with, where the reproducer names any."""
     crash_signature: str = ""
     """Of the kernel that crashed; `culprit_signature` stands for those of all configurations."""
+    known: tuple[dict[str, Any], ...] = ()
+    """Verdicts that the user gave (`--kbisect-known`), of commits of the range: commit, title, verdict, runs
+    (or None), where (file and line), trust, and outvoted: whether the answer says otherwise, or None."""
     command: tuple[str, ...] = ()
     """Words that repeat the bisection."""
     full_build: bool = False
     """Whether each commit was built in full (`--kbisect-full-build`)."""
+    compiler: str = ""
+    """The compiler and the linker of all kernels: the first lines of their --version."""
+    remedies: tuple[str, ...] = ()
+    """Small changes with which all commits were built, in words; those of files where a commit needs them."""
     image: str = ""
     """Path of the guests' disk image, where they had one."""
     arch: str = DEFAULT.name
     """The architecture of kernels and guests."""
+    asked: bool = False
+    """Whether a person was the test (`--kbisect-ask`): runs are what was answered."""
+    patches: tuple[str, ...] = ()
+    """Files with patches that were applied to each commit where they apply (`--kbisect-patch`)."""
+    cmdline: tuple[str, ...] = ()
+    """Kernel arguments that were given (`--kbisect-cmdline`); those of reproducers are in their files."""
+    qemu: tuple[str, ...] = ()
+    """The same for QEMU (`--kbisect-qemu`)."""
     guest: dict[str, float] = field(default_factory=dict)
     """What guests had where a reproducer named nothing: `memory` (MiB), `cpus`, `timeout` (seconds)."""
 

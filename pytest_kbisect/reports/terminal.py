@@ -49,6 +49,11 @@ class TerminalReporter:
         log.write_text("", encoding="utf-8")
         self._log = log
 
+    def restart(self) -> None:
+        """Empty the log: the bisection begins again from the journal."""
+        if self._log is not None:
+            self.open(self._log)
+
     # -- lines -------------------------------------------------------------------------------------
 
     def line(self, text: str, *, log: bool = True, level: int = NORMAL) -> None:

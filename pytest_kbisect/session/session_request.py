@@ -50,6 +50,10 @@ class SessionRequest:
     """Functions of the crash, the innermost first: each run states which of them it executed."""
     idle: bool = False
     """State also which of these functions a guest executes before its reproducer starts."""
+    compiler: str = ""
+    """Identity of the compiler and linker that the bisection builds with; empty: whatever is found."""
+    remedies: tuple[str, ...] | None = None
+    """Names of the remedies with which each commit is built. None: those that this commit needs."""
     selftests: str = ""
     """The commit of which kselftests are built; full hash. Empty: the one that is tested."""
     strict: bool = False
@@ -84,8 +88,9 @@ def read(path: Path) -> SessionRequest:
 
 def _checked(path: Path, name: str, value: Any) -> Any:
     """The value of a field, lists as tuples. Raises UsageError for one of another type than the field's."""
-    kind = type(getattr(SessionRequest(), name)) if name != "stop" else tuple
-    if name == "stop" and value is None:
+    default = getattr(SessionRequest(), name)
+    kind = tuple if default is None else type(default)
+    if default is None and value is None:
         return None
     if kind is tuple and isinstance(value, list) and all(isinstance(item, str) for item in value):
         return tuple(value)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import platform
 import re
 import shutil
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,13 +19,14 @@ from pytest_kbisect.session.events import Events
 from pytest_kbisect.session.session_request import request_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import pytest
 
     from pytest_kbisect.arch import Architecture
     from pytest_kbisect.errors import KbisectError
     from pytest_kbisect.guest.accelerator import Accelerator
+    from pytest_kbisect.guest.devices import Devices
     from pytest_kbisect.guest.disk import DiskImage
     from pytest_kbisect.guest.guests import Guests
     from pytest_kbisect.guest.initramfs import GuestImage
@@ -31,10 +34,15 @@ if TYPE_CHECKING:
     from pytest_kbisect.guest.vm import Guest
     from pytest_kbisect.kernel.config import ConfigRequest
     from pytest_kbisect.kernel.image import KernelImage
+    from pytest_kbisect.kernel.rules import BuildRules
     from pytest_kbisect.kernel.selftests import Selftest
     from pytest_kbisect.kernel.tree import LinuxTree
     from pytest_kbisect.needs import Needs
     from pytest_kbisect.session.watching import Places, Watched
+
+
+_CMDLINE = "--kbisect-cmdline, kbisect-cmdline:"
+_QEMU = "--kbisect-qemu, kbisect-qemu:"
 
 
 def _kernel_arguments(kernel: KernelImage) -> str:
@@ -51,6 +59,7 @@ class Session:
         self.cache = options.cache_folder(config)
         self.fragments: dict[str, tuple[tuple[str, str], ...]] = {"": ()}
         """What the selected tests ask of each configuration, by its name (see reproducers.fragments)."""
+        self.rootdir, self.inifile = config.rootpath, config.inipath
         self.request = request_of(config)
         """What a bisection wants of this session."""
         folder = Path(self.request.folder) if self.request.folder else None
@@ -59,6 +68,9 @@ class Session:
         self.consoles = folder / "runs" if folder else None
         """Where consoles are kept; set before the first guest."""
         self.events = Events(config, folder)
+        self.host = os.environ.get(variables.HOST) or platform.node()
+        self.ran_on = ""
+        """What the latest guest ran on: accelerator and processor."""
         self._resources = contextlib.ExitStack()
         self._kernels: dict[str, KernelImage | Exception] = {}
         self._guests_by: dict[bool, Guests] = {}
@@ -70,16 +82,20 @@ class Session:
     def close(self) -> None:
         self._resources.close()
 
-    def check_host(self) -> None:
-        """Check what would fail at the first kernel or guest. Raises HostError or UsageError."""
+    def check_host(self, *, guests: bool = True) -> None:
+        """Check what would fail at the first kernel, or guest. Raises HostError or UsageError."""
         from pytest_kbisect import host
+        from pytest_kbisect.guest import user_space
         from pytest_kbisect.kernel import host_limits
 
         _ = self.disk  # raises where it cannot be used
         host_limits.require_path(self.cache)
-        builds = () if options.value(self._config, "prebuilt") else (host.Purpose.BUILD,)
-        absent = host.missing(*builds, host.Purpose.GUEST, architecture=self.architecture)
-        host.require_tools(tool for tool in absent if not tool.optional)
+        purposes = [host.Purpose.BUILD] if not options.value(self._config, "prebuilt") else []
+        purposes += [host.Purpose.GUEST] if guests else []
+        absent = host.missing(*purposes, architecture=self.architecture)
+        host.require_tools((tool for tool in absent if not tool.optional), architecture=self.architecture)
+        if guests and not self.architecture.is_native():
+            user_space.of(self.architecture, self.cache)
         try:
             self.cache.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -145,10 +161,37 @@ class Session:
                 self.config_request(configuration),
                 jobs=options.jobs(self._config),
                 progress=lambda message: self.events.progress(self.commit, message),
-                rules=options.build_rules(self._config),
+                rules=self.rules(configuration),
                 owner=os.environ.get("PYTEST_XDIST_TESTRUNUID", ""),
             )
         )
+
+    def rules(self, configuration: str) -> BuildRules:
+        """What builds are made with: as the bisection says, else chosen for this commit."""
+        from pytest_kbisect.kernel import compiler_choice, toolchain
+
+        rules, named = options.build_rules(self._config), options.compiler(self._config)
+        if options.value(self._config, "prebuilt"):
+            return rules
+        if self.request.remedies is not None:
+            tools = toolchain.find(self.architecture, named)
+            if self.request.compiler not in {"", tools.identity}:
+                raise HostError(
+                    f"this machine's compiler is {tools.identity}, the bisection builds with"
+                    f" {self.request.compiler}: install that one here, or begin a new bisection"
+                )
+            return replace(rules, compiler=named, remedies=self.request.remedies)
+        ends = compiler_choice.Ends(((options.value(self._config, "commit"), self.commit),))
+        chosen = compiler_choice.choose(
+            self.tree,
+            ends,
+            [self.config_request(configuration)],
+            named,
+            with_remedies=not options.value(self._config, "no-remedies"),
+        )
+        for words in chosen.remarks:
+            self.events.say_once(f"note: {words}")
+        return chosen.rules(rules)
 
     def selftest(self, name: str) -> Selftest:
         """The kselftest DIR/TEST, of the commit that the bisection names, else of this one; built once."""
@@ -156,7 +199,7 @@ class Session:
 
         commit = self.request.selftests or self.commit
         if name not in self._selftests:
-            found = toolchain.find(self.architecture)
+            found = toolchain.find(self.architecture, options.compiler(self._config))
             folder = self.cache / "selftests"
             self._selftests[name] = selftests.build(self.tree, commit, name, found, folder)
         return self._selftests[name]
@@ -208,7 +251,7 @@ class Session:
         from pytest_kbisect.guest import initramfs
 
         with FileLock(self.share() / "image.lock"):
-            return initramfs.build(self.share() / "image", self.disk, self.architecture)
+            return initramfs.build(self.share() / "image", self.disk, self.architecture, self.cache)
 
     def _guests(self, *, own_boot: bool) -> Guests:
         if own_boot not in self._guests_by:
@@ -232,10 +275,11 @@ class Session:
     def _resume(self) -> Path | None:
         """The program that a restored guest runs first, where the host can compile it."""
         from pytest_kbisect.guest import RESUME_SOURCE
-        from pytest_kbisect.programs import compile_static
+        from pytest_kbisect.programs import compile_static, compiler
 
         try:
-            return compile_static(RESUME_SOURCE, self.cache / "programs", name="resume")
+            gcc = compiler(self.architecture)
+            return compile_static(RESUME_SOURCE, self.cache / "programs", name="resume", compiler=gcc)
         except (UsageError, HostError):
             self.events.say_once(
                 "note: this host cannot compile static C programs, so restored guests of kernels before 5.18 share random numbers"
@@ -253,21 +297,67 @@ class Session:
         return chosen
 
     def machine(self, kernel: KernelImage, needs: Needs, initramfs: Path | None) -> Machine:
-        """What a guest of this kernel runs on."""
-        from pytest_kbisect.guest.qemu import Machine
+        """What a guest of this kernel runs on. Raises UsageError for a command line that is too long."""
+        from pytest_kbisect.guest import arguments
 
         accelerator = self.accelerator(kernel)
-        return Machine(
+        self.ran_on = f"{accelerator.name}, {parallel.processor_model()}"
+        machine = replace(
+            self._hardware(needs),
             kernel=kernel.image,
             initramfs=initramfs and self._with_modules(initramfs, kernel),
+            accelerator=accelerator.name,
+            cpu=accelerator.cpu,
+            kernel_arguments=" ".join(filter(None, (_kernel_arguments(kernel), self.cmdline(needs)))),
+        )
+        arguments.require_length(machine)
+        return machine
+
+    def _hardware(self, needs: Needs) -> Machine:
+        """The same as far as it does not depend on the kernel."""
+        from pytest_kbisect.guest.qemu import Machine
+
+        return Machine(
+            kernel=Path(),
+            initramfs=None,
             disk=self.disk,
             memory=needs.memory or options.value(self._config, "memory"),
             cpus=needs.cpus or options.value(self._config, "cpus"),
-            accelerator=accelerator.name,
-            cpu=accelerator.cpu,
             architecture=self.architecture,
-            kernel_arguments=_kernel_arguments(kernel),
+            extra=self.qemu(needs),
         )
+
+    def cmdline(self, needs: Needs) -> str:
+        """Kernel arguments that the user and a reproducer give. Raises UsageError."""
+        from pytest_kbisect.guest import arguments
+
+        return arguments.kernel_arguments([*options.value(self._config, "cmdline"), *needs.cmdline], _CMDLINE)
+
+    def qemu(self, needs: Needs) -> tuple[str, ...]:
+        """QEMU arguments that the user and a reproducer give. Raises UsageError."""
+        from pytest_kbisect.guest import arguments
+
+        return arguments.qemu_arguments([*options.value(self._config, "qemu"), *needs.qemu], _QEMU)
+
+    def devices(self, needs: Needs) -> Devices:
+        """What QEMU says of the machine that these needs make. Raises UsageError where it refuses it."""
+        from pytest_kbisect.guest import devices
+
+        return devices.require(self._hardware(needs), self.share() / "devices", _QEMU)
+
+    def examine(self, all_needs: Iterable[Needs]) -> tuple[str, ...]:
+        """Check what is asked of guests, before anything is built; what to say of it, in lines.
+
+        Raises UsageError for kernel or QEMU arguments that cannot be used.
+        """
+        lines: dict[str, None] = {}
+        for needs in all_needs:
+            self.cmdline(needs)
+            if fixed := self.devices(needs).fixed:
+                lines[
+                    f"guests with these devices are booted for each run, they cannot be frozen: {fixed}"
+                ] = None
+        return tuple(lines)
 
     def _with_modules(self, initramfs: Path, kernel: KernelImage) -> Path:
         """An initramfs and the kernel's modules, which the kernel unpacks one after the other."""
@@ -293,7 +383,8 @@ class Session:
         machine = self.machine(kernel, needs, self.image.initramfs)
         folder = self.console_folder(name)
         shutil.rmtree(folder, ignore_errors=True)
-        with self._guests(own_boot=own_boot).guest(machine, folder) as guest:
+        fixed = bool(self.devices(needs).fixed)
+        with self._guests(own_boot=own_boot).guest(machine, folder, boot=fixed) as guest:
             yield guest
 
     def watch(self, guest: Guest, kernel: KernelImage) -> Watched | None:
@@ -305,7 +396,7 @@ class Session:
 
         key = kernel.signature, functions
         if key not in self._places:
-            self._places[key] = watching.find(kernel, functions, self.tree, self.commit)
+            self._places[key] = watching.find(kernel, functions, self.tree, kernel.source)
         watched = watching.watch(guest, self._places[key], self.folder / "stub", idle=self.request.idle)
         if watched.trouble:
             self.events.say_once(

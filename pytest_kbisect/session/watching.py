@@ -74,11 +74,12 @@ class Watched:
         trouble = self.trouble or (self.reached.trouble if self.reached else "")
         hit = self.reached.hit if self.reached else frozenset()
         facts += [(properties.REACHED, name) for name in self.places.entries if name in hit]
+        watched = self.reached.functions if self.reached else ()
         if self.idle is not None:
             facts += [(properties.IDLE, name) for name in sorted(self.idle) or [""]]
         if trouble:  # what was hit before says nothing of the rest
             return [*facts, (properties.UNWATCHED, trouble)]
-        return facts + [(properties.UNREACHED, name) for name in self.places.entries if name not in hit]
+        return facts + [(properties.UNREACHED, name) for name in watched if name not in hit]
 
 
 def watch(guest: Guest, places: Places, socket: Path, *, idle: bool) -> Watched:
@@ -94,10 +95,12 @@ def watch(guest: Guest, places: Places, socket: Path, *, idle: bool) -> Watched:
     except InfraError as error:
         watched.trouble = str(error.args[0])
         return watched
-    if idle and watched.reached is not None:
+    while idle and watched.reached is not None:
         with tempfile.NamedTemporaryFile() as nothing:
             guest.put(Path(nothing.name), "/tmp/kbisect-nothing")
         guest.run("true; rm /tmp/kbisect-nothing", may_time_out=True)
         guest.settle()
         watched.idle = watched.reached.hit
+        # What these hits made room for has not been watched from the beginning of this.
+        idle = watched.reached.widen()
     return watched

@@ -1,4 +1,4 @@
-"""git bisect's own order, with the verdict rules people use: what the Bayesian search is measured against."""
+"""git bisect's own order with the usual verdict rules. The Bayesian search is measured against it."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from pytest_kbisect.history.candidates import History
 
 FIRST_RUNS = 20
-"""Runs on the bad end, and on each commit once the bug has shown itself flaky (syzkaller: MaxNumTests)."""
+"""Runs at the bad end, and at each commit once the bug has proved flaky (syzkaller: MaxNumTests)."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """Verdicts so far, in the order in which commits were tried."""
+    """The verdicts so far, in the order in which commits were tested."""
 
     verdicts: dict[int, Verdict]
     flaky: bool
@@ -48,9 +48,9 @@ def _name(end: int) -> str:
 
 
 class Classic(Strategy):
-    """Tests B, then A, then halves as git bisect does until one commit is left.
+    """Tests B, then A, then halves the range as git bisect does, until one commit is left.
 
-    With `fix` A first, which crashes, then B, which should not; good and bad change places.
+    With `fix` it tests A first, which crashes, then B, which should not. Good and bad are exchanged.
     """
 
     name = "classic"
@@ -61,7 +61,7 @@ class Classic(Strategy):
         self.fix = fix
 
     def judged(self, evidence: Evidence) -> Judged:
-        """The verdict of every commit tried. Flaky is for ever once a bad commit crashed in under half."""
+        """The verdict on every tested commit. Flaky: from the first bad commit that crashes in under half."""
         verdicts: dict[int, Verdict] = {}
         flaky = False
         end = evidence.reported
@@ -74,7 +74,7 @@ class Classic(Strategy):
 
     def decide(self, evidence: Evidence) -> Experiment | Answer:
         if not len(self.history):
-            return Answer(AnswerKind.UNTESTABLE, reason="the range holds no commit")
+            return Answer(AnswerKind.UNTESTABLE, reason="the range contains no commits")
         end, other = evidence.reported, self.history.bad_end if self.fix else GOOD_END
         judged = self.judged(evidence)
         runs = FIRST_RUNS if judged.flaky else self.runs
@@ -97,7 +97,7 @@ class Classic(Strategy):
         return self._answer(step, judged)
 
     def conclude(self, evidence: Evidence) -> Answer:
-        """The commits that could still be the one, when the search must stop early."""
+        """The commits that could still be the culprit, if the search must stop early."""
         decision = self.decide(evidence)
         if isinstance(decision, Answer):
             return decision
@@ -115,7 +115,7 @@ class Classic(Strategy):
         return verdicts[commit] if commit in verdicts else verdict_of(evidence.counts(commit))
 
     def explain(self, evidence: Evidence, commit: int, sha: Callable[[int], str]) -> list[str]:
-        """What git bisect would say to the verdict on this commit."""
+        """The lines of git bisect for the verdict on this commit."""
         if commit < GOOD_END:
             return []
         judged = self.judged(evidence)
@@ -134,19 +134,19 @@ class Classic(Strategy):
         return [words, str(step), f"[{sha(step.next)}] {self.history.title(step.next)}", ""]
 
     def step(self, judged: Judged) -> Step:
-        """What git bisect would say to these verdicts."""
+        """The next step of git bisect after these verdicts."""
         return halve(self.history, self._state(judged))
 
     def _state(self, judged: Judged) -> Halving:
         new, old = (Verdict.GOOD, Verdict.BAD) if self.fix else (Verdict.BAD, Verdict.GOOD)
-        # The oldest, not the last one said: a verdict changes when another commit turns out to be the
-        # same kernel.
+        # The oldest bad commit, not the last one marked: a verdict changes if another commit turns out to be
+        # the same kernel.
         oldest = min(judged.all(new))
         return Halving(oldest, frozenset(judged.all(old)), frozenset(judged.all(Verdict.SKIP)))
 
     @property
     def _new(self) -> str:
-        """What git calls the commits that contain the culprit."""
+        """The verdict on commits that contain the culprit."""
         return "good" if self.fix else "bad"
 
     def _not_bad(self, evidence: Evidence) -> Answer:
@@ -186,7 +186,7 @@ def classic(problem: Problem) -> Classic:
 
 
 def _term(verdict: Verdict, *, fix: bool) -> str:
-    """Git's word: to git, "bad" is what contains the commit looked for, which of a fix is the good."""
+    """The term for git. To git, commits with the culprit are "bad"; for a fix, these are the good ones."""
     if not fix or verdict is Verdict.SKIP:
         return verdict.value
     return "bad" if verdict is Verdict.GOOD else "good"

@@ -1,4 +1,4 @@
-"""git bisect's choice of the next commit, to the letter (git's bisect.c), ties and skips included."""
+"""git bisect's choice of the next commit, exactly as in git's bisect.c, including ties and skips."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 _MODULO = 32768
-"""PRN_MODULO: git's pseudo-random numbers are below it."""
+"""PRN_MODULO: git's pseudo-random numbers are below this."""
 
 
 @dataclass(frozen=True)
 class Halving:
-    """The state of a git bisect: the bad commit marked last, all good ones, all skipped ones."""
+    """The state of a git bisect: the last commit marked bad, all good commits, all skipped commits."""
 
     bad: int
     good: frozenset[int] = frozenset()
@@ -29,10 +29,10 @@ class Halving:
 
 @dataclass(frozen=True)
 class Step:
-    """The commit git would check out next; or, if None, the commits (`left`) that may be the first bad one.
+    """The commit that git would check out next. If None, `left` are the possible first bad commits.
 
-    `revisions` and `steps` are the numbers of "Bisecting: N revisions left to test after this
-    (roughly K steps)", which str() gives.
+    `revisions` and `steps` are the numbers in "Bisecting: N revisions left to test after this
+    (roughly K steps)", which str() returns.
     """
 
     next: int | None
@@ -47,7 +47,7 @@ class Step:
 
 
 def halve(history: History, state: Halving) -> Step:
-    """What `git bisect` does next in this state."""
+    """The next step of `git bisect` in this state."""
     left = candidates(history, state)
     total = int(left.sum())
     if not total:
@@ -68,7 +68,7 @@ def halve(history: History, state: Halving) -> Step:
 
 
 def candidates(history: History, state: Halving) -> Flags:
-    """Commits that may be the first bad one: in the bad commit, in no good one."""
+    """The commits that may be the first bad one: contained in the bad commit and in no good commit."""
     left = history.ancestry.ancestors(state.bad).copy()
     for good in state.good:
         left &= ~history.ancestry.ancestors(good)
@@ -76,10 +76,10 @@ def candidates(history: History, state: Halving) -> Flags:
 
 
 def walk(history: History, tip: int, left: Flags) -> list[int]:
-    """The commits of `left` in the order in which git's halving looks at them.
+    """The commits of `left` in the order in which git's halving examines them.
 
-    That is its revision walk (always the youngest commit next, by committer date, first come first
-    among equals), reversed.
+    This is the reverse of git's revision walk, which always takes the youngest commit next, by committer
+    date, and the first one found among commits of equal date.
     """
     dates = history.dates or range(len(history))
     queue = [(-dates[tip], 0, tip)]
@@ -97,9 +97,9 @@ def walk(history: History, tip: int, left: Flags) -> list[int]:
 
 
 def _nearest_half(history: History, listed: list[int], left: Flags, weights: NDArray[np.int64]) -> int:
-    """As do_find_bisection(): the first commit near enough to half in the order of its counting.
+    """do_find_bisection(): the first commit that is near enough to half, in counting order.
 
-    Merges are counted first; then, as often as needed, commits whose parent has been counted.
+    Merges are counted first, then repeatedly the commits whose parent has been counted.
     """
     total = len(listed)
     inside = {i: [p for p in history.parents[i] if p >= 0 and left[p]] for i in listed}
@@ -118,13 +118,13 @@ def _nearest_half(history: History, listed: list[int], left: Flags, weights: NDA
 
 
 def _halfway(weight: int, total: int) -> bool:
-    """approx_halfway(): within one of the half, or 0.1 % of many."""
+    """approx_halfway(): whether a weight is within 1 of half, or within 0.1 % for large totals."""
     off = abs(2 * weight - total)
     return off <= 1 or off < total // 1024
 
 
 def estimate_steps(total: int) -> int:
-    """estimate_bisect_steps(): how many steps are left after this one."""
+    """estimate_bisect_steps(): the number of steps left after this one."""
     if total < 3:
         return 0
     power = total.bit_length() - 1
@@ -132,9 +132,9 @@ def estimate_steps(total: int) -> int:
 
 
 def _past_skipped(by_distance: list[int], state: Halving) -> tuple[int | None, list[int]]:
-    """managed_skipped(): the best commit not skipped; jumping away where the best of all is skipped.
+    """managed_skipped(): the best commit that is not skipped. Jumps away if the best of all is skipped.
 
-    Also gives the skipped commits met on the way.
+    Also returns the skipped commits.
     """
     if by_distance[0] not in state.skipped:
         return by_distance[0], []
@@ -152,12 +152,12 @@ def _past_skipped(by_distance: list[int], state: Halving) -> tuple[int | None, l
 
 
 def _pseudo_random(count: int) -> int:
-    """get_prn(): rand(3)'s example, seeded with the number of commits to choose from."""
+    """get_prn(): the example in rand(3), seeded with the number of commits to choose from."""
     return ((count * 1103515245 + 12345) & 0xFFFFFFFF) // 65536 % _MODULO
 
 
 def _square_root(value: int) -> int:
-    """sqrti(): Newton's method until it moves by less than a half, which need not be the floor."""
+    """sqrti(): Newton's method until a step is less than 0.5. The result need not be the floor."""
     if not value:
         return 0
     x = float(value)

@@ -1,8 +1,8 @@
-"""Where to look for a good end when the user names none: which release tags to test, in which order.
+"""Which release tags to test for a good end, and in which order, if the user names no good end.
 
-syzkaller walks back from the newest release before the bad commit and tests thinned-out tags until one
-is good; every test costs a build. Walking back pays as most bugs are young, but each step should
-double: after k bad releases the bug is as likely to be twice as old as not.
+syzkaller walks back from the newest release before the bad commit and tests a selection of tags until one is
+good. Every test costs a build. Walking back is efficient because most bugs are young, but the stride should
+double with each step: after k bad releases there is an even chance that the bug is more than twice as old.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 _FINAL = 999
-"""Stands for the candidate number of what is no release candidate: sorts behind all of them."""
+"""The candidate number of a full release: it sorts after all release candidates."""
 _RELEASE = re.compile(r"v(\d+)\.(\d+)(?:-rc(\d+))?(?:\.(\d+))?")
 
 
 @dataclass(frozen=True, order=True)
 class Release:
-    """A release tag; the order is that of releases, candidates before the release they lead to."""
+    """A release tag. Tags sort in release order; candidates come before their release."""
 
     major: int
     minor: int
@@ -38,12 +38,12 @@ class Release:
 
     @property
     def is_stable(self) -> bool:
-        """Whether this is a sub-release: v6.1.90 of v6.1."""
+        """Whether this is a stable release, such as v6.1.90 of v6.1."""
         return self.patch > 0
 
 
 def parse_release(tag: str) -> Release | None:
-    """The release a tag stands for; None for tags of another kind."""
+    """The release that a tag names; None for other tags."""
     found = _RELEASE.fullmatch(tag)
     if not found:
         return None
@@ -52,9 +52,9 @@ def parse_release(tag: str) -> Release | None:
 
 
 def releases(tags: Iterable[str], oldest: str = "") -> tuple[Release, ...]:
-    """Full releases among the tags, newest first, each once; what is not newer than `oldest` is left out.
+    """The full releases among the tags, newest first, without duplicates. Only those newer than `oldest`.
 
-    `oldest` is a tag: the last release that today's compilers do not build, for example.
+    `oldest` is a tag, for example the last release that today's compilers do not build.
     """
     found = {release for tag in set(tags) if (release := parse_release(tag.strip()))}
     cut = parse_release(oldest) if oldest else None
@@ -63,10 +63,10 @@ def releases(tags: Iterable[str], oldest: str = "") -> tuple[Release, ...]:
 
 
 def pick(newest_first: Sequence[Release]) -> tuple[Release, ...]:
-    """The releases worth testing, newest first: syzkaller's choice, to the tag.
+    """The releases worth testing, newest first: exactly syzkaller's choice.
 
-    Of sub-releases the two newest, and the middle one of more than five. Of main releases the newest
-    three, then every second, from the eleventh on every third; the oldest always.
+    Stable releases: the two newest, and the middle one if there are more than five. Main releases: the newest
+    three, then every second, from the eleventh on every third, and always the oldest.
     """
     patches = [r for r in newest_first if r.is_stable]
     mains = [r for r in newest_first if not r.is_stable]
@@ -91,9 +91,9 @@ class WalkEnd(StrEnum):
 
 @dataclass(frozen=True)
 class Walk:
-    """A walk's next tag to test, or its end: `good` and the oldest `bad` release bound the range.
+    """The next tag to test, or the end of the walk. `good` and the oldest `bad` release bound the range.
 
-    Without a bad release the bad end itself bounds it.
+    Without a bad release, the bad end bounds the range.
     """
 
     test: str | None = None
@@ -105,10 +105,9 @@ class Walk:
 def walk(chosen: Sequence[Release], verdicts: Mapping[str, Verdict]) -> Walk:
     """The next step of a walk over these releases (newest first), given the verdicts so far.
 
-    Strides double while releases are bad: 1, 2, 4 ... of the chosen ones are passed at a time. That
-    finds a good release in the logarithm of the walk, and what was passed over needs no test, as
-    halving the commits in between costs no more than halving the releases. Releases that cannot be
-    tested are passed.
+    The stride doubles while releases are bad: 1, 2, 4 ... of the chosen releases. The number of tests is thus
+    logarithmic in the number of releases. The releases in between need no tests, because halving the commits
+    between them costs no more than halving the releases. Untestable releases are skipped.
     """
     if not chosen:
         return Walk(end=WalkEnd.NO_TAGS)
@@ -134,7 +133,7 @@ def walk(chosen: Sequence[Release], verdicts: Mapping[str, Verdict]) -> Walk:
 
 
 def _passed_over(chosen: Sequence[Release], verdicts: Mapping[str, Verdict], bad: str | None) -> Walk:
-    """The oldest releases cannot be tested: try those a stride passed over, oldest first."""
+    """The next step if the oldest releases are untestable: those that a stride skipped, oldest first."""
     oldest_bad = next((i for i, r in enumerate(chosen) if r.tag == bad), -1)
     for tag in (r.tag for r in reversed(chosen[oldest_bad + 1 :])):
         verdict = verdicts.get(tag)
@@ -142,6 +141,6 @@ def _passed_over(chosen: Sequence[Release], verdicts: Mapping[str, Verdict], bad
             return Walk(test=tag, bad=bad)
         if verdict is Verdict.GOOD:
             return Walk(end=WalkEnd.FOUND, good=tag, bad=bad)
-        if verdict is Verdict.BAD:  # and so are those that came after it
+        if verdict is Verdict.BAD:  # and so are all newer releases
             return Walk(end=WalkEnd.UNTESTABLE, bad=tag)
     return Walk(end=WalkEnd.UNTESTABLE, bad=bad)

@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 
 LAST_SURE = 0.99
-"""How sure it must be that the oldest release is bad, after which nothing is tested."""
+"""The required certainty that the oldest release is bad. No older release can be tested after it."""
 
 
 class ReleaseWalk(Strategy):
-    """A strategy over a line of releases, the bad end last: answers with the good one.
+    """A strategy over a line of releases, with the bad end last. The answer is a good release.
 
-    `opening` is the strategy that says how the bad end is tested; `chosen` are the releases worth
-    testing, newest first, each standing in the history as the commit it names. `bad` are tags of those
-    from which a search has begun and shown that they crash too.
+    `opening` is the strategy that decides how the bad end is tested. `chosen` are the releases worth testing,
+    newest first; in the history each is the commit that it names. `bad` are the tags from which a search has
+    already started and shown that they crash too.
     """
 
     name = "releases"
@@ -40,7 +40,7 @@ class ReleaseWalk(Strategy):
         self.chosen = tuple(chosen)
         self._opening = opening
         self._bad = frozenset(bad)
-        # The history is oldest first, the releases newest first, the bad end is none of them.
+        # The history is oldest first, the releases are newest first, and the bad end is not a release.
         self._index = {release.tag: len(chosen) - 1 - n for n, release in enumerate(chosen)}
 
     def decide(self, evidence: Evidence) -> Experiment | Answer:
@@ -56,13 +56,13 @@ class ReleaseWalk(Strategy):
         return self._answer(step, evidence)
 
     def conclude(self, evidence: Evidence) -> Answer:
-        """What is known when the search must stop early."""
+        """The answer so far, if the search must stop early."""
         bad = self.step(evidence).bad if evidence.counts(self.history.bad_end).matching else None
         seen = f"{bad} {evidence.wording.has} too" if bad else "none was tested"
         return Answer(AnswerKind.UNTESTABLE, reason=f"stopped before a good release was found; {seen}")
 
     def step(self, evidence: Evidence) -> Walk:
-        """Where the walk stands."""
+        """The state of the walk."""
         verdicts = dict.fromkeys(self._bad, Verdict.BAD)
         for release in self.chosen:
             found = self._verdict(evidence, self._index[release.tag])
@@ -71,7 +71,7 @@ class ReleaseWalk(Strategy):
         return walk(self.chosen, verdicts)
 
     def _verdict(self, evidence: Evidence, index: int) -> Verdict | None:
-        """What is made of a release; None where runs of it are wanted."""
+        """The verdict on a release; None if it needs more runs."""
         builds = evidence.builds(index)
         if builds is None:
             return None
@@ -105,7 +105,7 @@ class ReleaseWalk(Strategy):
             reason = f"{step.bad}, the oldest release to test, {words.has} already"
             return Answer(AnswerKind.BAD_AT_OLDEST, reason=reason)
         if step.end is WalkEnd.NO_TAGS:
-            reason = "the bad end contains no release tag to look for a good end among: name one (A..B)"
+            reason = "the bad end contains no release tags to search for a good end: name a good end (A..B)"
             return Answer(AnswerKind.UNTESTABLE, reason=reason)
         seen = f"{step.bad} {words.has}, " if step.bad else ""
         reason = f"{seen}no older release can be tested: name a good end (A..B)"

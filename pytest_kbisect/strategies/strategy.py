@@ -1,4 +1,4 @@
-"""What a strategy is: evidence in, the next experiment or the answer out. Pure and deterministic."""
+"""The protocol of strategies: from evidence to the next experiment or the answer. Pure and deterministic."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pytest_kbisect.evidence.by_kernel import Evidence, Prices
+    from pytest_kbisect.evidence.known_verdict import KnownVerdict
     from pytest_kbisect.evidence.run_counts import RunCounts
     from pytest_kbisect.history.ancestry import Weights
     from pytest_kbisect.history.candidates import History
@@ -25,18 +26,18 @@ class AnswerKind(StrEnum):
     BAD_AT_GOOD_END = "bad-at-good-end"
     NOT_FIXED = "not-fixed"
     BAD_AT_OLDEST = "bad-at-oldest"
-    """No release is old enough to be good."""
+    """Even the oldest release is bad."""
     GOOD_RELEASE = "good-release"
-    """A good end among the releases, where the search proper begins; never the end of a bisection."""
+    """A good end among the releases. The actual search starts from it; a bisection never ends with this."""
     UNTESTABLE = "untestable"
 
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """Test one commit (index into the history or beside it, GOOD_END for A) with at most `runs` runs.
+    """Test one commit with at most `runs` runs. `commit` is an index of the history; GOOD_END means A.
 
-    `stop_at_crash`: the first crash that matches the reference ends the batch. `own`: run it even where
-    another commit gave the same kernel. `reason` is a sentence for the person who watches.
+    `stop_at_crash`: the first crash that matches the reference ends the batch. `own`: run it even if another
+    commit gave the same kernel. `reason` is a sentence for the log.
     """
 
     commit: int
@@ -60,61 +61,61 @@ class Answer:
 class Strategy(Protocol):
     """Decides from the evidence alone: the same evidence always gives the same decision.
 
-    Subclass it. `decide` and `conclude` must be written; the other methods have defaults for a strategy that
-    makes one experiment after another and knows no probabilities.
+    Subclass it. `decide` and `conclude` must be implemented. The other methods have defaults for a strategy
+    that makes one experiment at a time and has no probabilities.
     """
 
     name: str
     confidence: float | None = None
-    """Probability that an answer must reach. None: answers have no probability, and are not confirmed."""
+    """The probability that an answer must reach. None: answers have no probability and are not confirmed."""
 
     @abstractmethod
     def decide(self, evidence: Evidence) -> Experiment | Answer:
-        """The next experiment, or the answer if the evidence suffices (or cannot)."""
+        """The next experiment, or the answer if the evidence suffices or no experiment can add to it."""
 
     @abstractmethod
     def conclude(self, evidence: Evidence) -> Answer:
-        """The answer so far, for a search that must stop early."""
+        """The answer so far, if the search must stop early."""
 
     def batch(
         self, evidence: Evidence, count: int, running: Sequence[int] = ()
     ) -> tuple[Experiment, ...] | Answer:
-        """Up to `count` experiments at different commits, to be made side by side.
+        """Up to `count` experiments at different commits, to be made in parallel.
 
-        `running` are commits of experiments that have begun: those that the answer leaves out are cancelled.
+        `running` are the commits of experiments in progress. Those that the result omits are cancelled.
         """
         decision = self.decide(evidence)
         return decision if isinstance(decision, Answer) else (decision,)
 
     def verdict(self, evidence: Evidence, commit: int) -> Verdict:
-        """What git bisect would be told of a commit that was tested."""
+        """The verdict on a tested commit, as in git bisect."""
         return verdict_of(evidence.counts(commit))
 
     def credible_set(self, evidence: Evidence) -> tuple[tuple[int, float], ...]:
-        """The fewest commits that hold the culprit, with their probabilities, most likely first."""
+        """The smallest set of commits that contains the culprit, with probabilities, most likely first."""
         return self.conclude(evidence).candidates
 
     def likelihood(self, evidence: Evidence) -> Weights | None:
-        """The probability of each commit of the history to be the culprit; None without probabilities."""
+        """For each commit, the probability that it is the culprit. None without probabilities."""
         return None
 
     def foresee(self, evidence: Evidence, experiment: Experiment) -> tuple[int, ...]:
-        """Commits that are likely to be wanted after an experiment, likelier first, to be built meanwhile."""
+        """Commits likely to be tested after an experiment, most likely first, to be built meanwhile."""
         return ()
 
     def explain(self, evidence: Evidence, commit: int, sha: Callable[[int], str]) -> list[str]:
-        """Log lines after an experiment at `commit`; `sha` gives the hash of a commit, GOOD_END included."""
+        """Log lines after an experiment at `commit`. `sha` returns the hash of a commit or of GOOD_END."""
         return []
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What a strategy is asked to search, and how.
+    """What a strategy must search for, and how.
 
-    `runs` is the number of runs of a commit if the strategy has no opinion; `confidence` the wanted
-    probability of the answer. With `fix` the fix is looked for: the good end shows the bug. `trusted`: the
-    user has named the good end. `prior` weighs the commits (any scale, by index); None: all alike. `prices`
-    are guesses.
+    `runs` is the number of runs per commit, for strategies that do not choose it. `confidence` is the wanted
+    probability of the answer. With `fix` the search is for the fix: the good end shows the bug. `trusted`:
+    the user has named the good end. `prior` is the weight of each commit by index, on any scale; None: all
+    equal. `prices` are guesses. `known` are verdicts that the user has from elsewhere, each with its trust.
     """
 
     history: History
@@ -124,14 +125,16 @@ class Problem:
     trusted: bool = True
     prices: Prices | None = None
     prior: Weights | None = None
+    known: tuple[KnownVerdict, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class StrategyKind:
-    """A strategy that `--kbisect-strategy` can name, and what makes it for a problem.
+    """A strategy that `--kbisect-strategy` can select. `make` creates it for a problem.
 
-    `probabilistic`: it knows how likely each commit is. Then it is made again with a prior once the crash was
-    seen, may name several experiments at a time, and has kernels built ahead.
+    `probabilistic`: it computes the probability of each commit. Such a strategy is created again with a prior
+    once the crash was seen, may return several experiments at a time, has kernels built ahead, and weighs
+    known verdicts.
     """
 
     name: str
@@ -140,14 +143,14 @@ class StrategyKind:
 
 
 def verdict_of(counts: RunCounts) -> Verdict:
-    """Bad if a run showed the bug, good if one reached its code and did not."""
+    """Bad if a run showed the bug; good if a run reached the code and did not show it; else skip."""
     if counts.matching:
         return Verdict.BAD
     return Verdict.GOOD if counts.ok else Verdict.SKIP
 
 
 def no_result(evidence: Evidence, end: int, name: str) -> Answer:
-    """The end that must crash was run, and nothing that was seen speaks of the bug."""
+    """The answer if the end that must crash was run, but no run was evidence about the bug."""
     made, usual = evidence.counts(end).total, evidence.usual_end(end)
     why = f", most often: {usual}" if usual else ""
     return Answer(AnswerKind.UNTESTABLE, reason=f"no run on the {name} gave a result ({made} made{why})")

@@ -99,7 +99,7 @@ def test_the_parent_of_a_certain_crash_is_run_more_often_than_once():
     while (what := confirmation.decide(runs=5)) is not None:
         assert what.commit == 41
         evidence.add(what.commit, kernel(what.commit, what.runs))
-    ran = evidence.own_tally(41).total
+    ran = evidence.own_counts(41).total
     assert (1 - 0.25) ** ran < 0.02
     assert ran <= 60
 

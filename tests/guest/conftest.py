@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "guest_kernel"))
+sys.path.append(str(Path(__file__).parent.parent / "plugin"))  # bisections of a miniature Linux
 
 import bugs
 
@@ -35,16 +37,53 @@ def configuration(tmp_path_factory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
-def buggy_kernel(linux_clone, buggy, real_cache, configuration):
-    """The kernel with the four bugs, built once and kept."""
+STORED = "KBISECT_TEST_KERNELS"
+"""A folder with kernels for tests in level 1 (see level_one.py), where none are built."""
+ACCELERATOR = "KBISECT_TEST_ACCEL"
+"""--kbisect-accel for the guests of these tests."""
+
+
+@contextlib.contextmanager
+def kernel_of(request, name: str, commit):
+    """A stored kernel, or one built from the commit that `commit` returns, once, and kept."""
     from pytest_kbisect.kernel import config
+    from pytest_kbisect.kernel.image import KernelImage
     from pytest_kbisect.kernel.provide import provide
     from pytest_kbisect.kernel.rules import BuildRules
     from pytest_kbisect.kernel.tree import LinuxTree
 
-    tree, request = LinuxTree(linux_clone.path, real_cache), config.request([configuration])
-    with provide(tree, buggy, request, jobs=os.cpu_count() or 1, rules=BuildRules(10 << 30)) as kernel:
+    if stored := os.environ.get(STORED):
+        folder = Path(stored) / name
+        yield KernelImage(
+            commit="",
+            signature=(folder / "signature").read_text(),
+            config=folder / "config",
+            image=folder / "bzImage",
+            vmlinux=folder / "vmlinux",
+            compiler="",
+            release="",
+            seconds=0.0,
+            cached=True,
+        )
+        return
+    linux, cache = request.getfixturevalue("linux_clone"), request.getfixturevalue("real_cache")
+    asked = config.request([request.getfixturevalue("configuration")])
+    tree = LinuxTree(linux.path, cache)
+    with provide(tree, commit(), asked, jobs=os.cpu_count() or 1, rules=BuildRules(10 << 30)) as kernel:
+        yield kernel
+
+
+@pytest.fixture(scope="session")
+def buggy_kernel(request):
+    """The kernel with the four bugs, built once and kept."""
+    with kernel_of(request, "buggy", lambda: request.getfixturevalue("buggy")) as kernel:
+        yield kernel
+
+
+@pytest.fixture(scope="session")
+def sound_kernel(request):
+    """The demo's good end, configured in the same way."""
+    with kernel_of(request, "sound", lambda: request.getfixturevalue("linux_clone").demo.good) as kernel:
         yield kernel
 
 
@@ -55,11 +94,20 @@ def image(tmp_path_factory):
     return initramfs.build(tmp_path_factory.mktemp("image"))
 
 
+@pytest.fixture(scope="session")
+def accelerated(buggy_kernel, real_cache):
+    """Arguments of a machine: the accelerator that works here, as sessions choose it."""
+    from pytest_kbisect.guest import accelerator
+
+    chosen = accelerator.choose(os.environ.get(ACCELERATOR, "auto"), real_cache, buggy_kernel.image)
+    return {"accelerator": chosen.name, "cpu": chosen.cpu}
+
+
 @pytest.fixture
-def machine(buggy_kernel, image):
+def machine(buggy_kernel, image, accelerated):
     from pytest_kbisect.guest.qemu import Machine
 
-    return Machine(kernel=buggy_kernel.image, initramfs=image.initramfs)
+    return Machine(kernel=buggy_kernel.image, initramfs=image.initramfs, **accelerated)
 
 
 @pytest.fixture

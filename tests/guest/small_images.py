@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_kbisect import host
-from pytest_kbisect.guest import initramfs, qcow2
+from pytest_kbisect.arch import DEFAULT
+from pytest_kbisect.guest import qcow2, user_space
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,9 +58,9 @@ def make(path: Path, *rc: str, size: int = 48) -> Path:
         "/bin/busybox"
     )  # absolute: it leads nowhere before the root is changed
     shutil.copy(dropbear, tree / "usr" / "sbin" / "dropbear")
-    for library in initramfs._libraries(dropbear):
-        (tree / library[1:]).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(library, tree / library[1:])
+    for name, library in user_space.of(DEFAULT, None).libraries().items():
+        (tree / name[1:]).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(library, tree / name[1:])
     (tree / "etc" / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
     (tree / "etc" / "shadow").write_text("root::0:0:99999:7:::\n")
     (tree / "etc" / "group").write_text("root:x:0:\n")

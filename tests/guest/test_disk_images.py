@@ -43,14 +43,14 @@ def small(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def on(buggy_kernel, tmp_path: Path):
+def on(buggy_kernel, accelerated, tmp_path: Path):
     """The machine with an image, and what it starts from."""
 
     def on(path: Path, **more) -> tuple[Machine, initramfs.GuestImage]:
         user_space = initramfs.build(tmp_path / "image", disk.look_at(path))
         kernel = buggy_kernel.image
         return Machine(
-            kernel=kernel, initramfs=user_space.initramfs, disk=user_space.disk, **more
+            kernel=kernel, initramfs=user_space.initramfs, disk=user_space.disk, **accelerated | more
         ), user_space
 
     return on

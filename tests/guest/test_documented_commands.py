@@ -29,6 +29,35 @@ NOT_RUN = {
     "pytest --kbisect-kernel ~/linux --kbisect-range v6.1..HEAD -n auto --kbisect-jobs 32 repro/crash.c": (
         "wants a big machine"
     ),
+    **dict.fromkeys(
+        (
+            "pytest --kbisect-kernel ~/linux --kbisect-range v6.1..HEAD --kbisect-patch build-fix.patch repro/crash.c",
+            "pytest --kbisect-kernel ~/linux --kbisect-range v6.1..HEAD --kbisect-known verdicts.txt repro/crash.c",
+            "pytest --kbisect-kernel ~/linux --kbisect-range v6.1..HEAD --kbisect-paths drivers/net --kbisect-paths net repro/crash.c",
+            "pytest --kbisect-kernel ~/linux --kbisect-range v6.1..HEAD --kbisect-first-parent repro/crash.c",
+        ),
+        "the reader's own files and history; tests/plugin/test_controlled_bisections.py makes such bisections",
+    ),
+    **dict.fromkeys(
+        (
+            "pytest --kbisect-kernel ~/linux --kbisect-range v6.1..HEAD --kbisect-config /boot/config-6.1.0 --kbisect-ask",
+            "pytest --kbisect-kernel ~/linux --kbisect-range v6.1..HEAD --kbisect-config lab.config --kbisect-ask --kbisect-deliver ./install.sh",
+            "pytest --kbisect-kernel ~/linux --kbisect-range v6.1..HEAD --kbisect-ask --kbisect-shell",
+        ),
+        "waits for a person; tests/plugin/test_asking.py has one",
+    ),
+    "pip install 'pytest-kbisect[farm]'": "would install it",
+    "kbisect worker tls://10.0.0.1:8786 --listen 10.0.0.2 --kbisect-kernel ~/linux": "wants another machine",
+    "kbisect doctor --kbisect-scheduler tls://10.0.0.1:8786": "wants another machine",
+    "pytest --kbisect-kernel ~/linux --kbisect-range v6.1..HEAD --kbisect-scheduler tls://10.0.0.1:8786 -n auto repro/crash.c": (
+        "wants another machine"
+    ),
+    "pytest --kbisect-kernel ~/linux --kbisect-range v6.1..HEAD --kbisect-scheduler ssh:host1,host2 repro/crash.c": (
+        "wants other machines"
+    ),
+    "pytest --kbisect-kernel ~/linux --kbisect-range v6.1..HEAD --kbisect-scheduler local:2 repro/crash.c": (
+        "takes minutes; tests/farm does the same with a miniature Linux"
+    ),
 }
 """What is not run as it stands, and why. That pytest knows its options is tested all the same."""
 
@@ -37,6 +66,8 @@ EXIT_CODES = {
     "pytest --kbisect-kernel ~/linux repro/crash.c": 1,
     "pytest --kbisect-kernel ~/linux --kbisect-config ~/syzbot.config --kbisect-memory 2048 repro/crash.c": 1,
     "pytest --kbisect-kernel ~/linux --kbisect-image ~/bookworm.img repro/crash.c": 1,
+    'pytest --kbisect-kernel ~/linux --kbisect-cmdline="slub_debug=FZ nosmap" --kbisect-runs 1 repro/crash.c': 1,
+    'pytest --kbisect-kernel ~/linux --kbisect-qemu="-device qemu-xhci -device usb-kbd" --kbisect-runs 1 repro/crash.c': 1,
     "pytest --kbisect-kernel ~/linux --kbisect-runs 1 --kbisect-shell repro/crash.c": 1,
     "pytest --kbisect-kernel ~/linux --kbisect-runs 1 --kbisect-gdb repro/crash.c": 1,
     "pytest --kbisect-kernel ~/linux --kbisect-commit v6.5 --kbisect-runs 20 --kbisect-cpus 4 -n 2 repro/race.c": 1,

@@ -80,10 +80,18 @@ def test_a_reboot_seen_first_by_the_second_connection(guest) -> None:
 
 def test_a_guest_that_hangs(guest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pytest_kbisect.guest.ssh_diagnosis.ALIVE", 2.0)
-    guest._qemu.execute("stop")
+    guest.run("kill -STOP $(pidof dropbear)", timeout=1, may_time_out=True)
     with pytest.raises(KernelCrash) as crash:
         guest.run("true", timeout=1)
     assert crash.value.report.title == "no response from the guest"
+
+
+def test_a_guest_that_qemu_has_stopped_did_not_hang(guest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one does for which the host's KVM fails (internal-error)."""
+    monkeypatch.setattr("pytest_kbisect.guest.ssh_diagnosis.ALIVE", 2.0)
+    guest._qemu.execute("stop")
+    with pytest.raises(InfraError, match=r"QEMU stopped the guest \(paused\)"):
+        guest.run("true", timeout=1)
 
 
 def test_an_sshd_that_is_gone(guest) -> None:
@@ -117,11 +125,18 @@ def test_a_kernel_that_panics_while_booting(machine, image, tmp_path: Path) -> N
 
 
 def test_a_kernel_that_never_reaches_user_space(machine, image, tmp_path: Path) -> None:
-    stopped = replace(machine, extra=("-S",))
+    waiting = replace(machine, kernel_arguments="rdinit=/bin/cat")
     silence = pytest.raises(BootError, match="no sign of user space after 2 s")
-    with Guest(stopped, image, tmp_path / "guest") as guest, silence as error:
+    with Guest(waiting, image, tmp_path / "guest") as guest, silence as error:
         guest.boot(2)
     assert error.value.kind == "hang"
+
+
+def test_a_guest_that_qemu_does_not_start_is_the_hosts_failure(machine, image, tmp_path: Path) -> None:
+    stopped = replace(machine, extra=("-S",))
+    with Guest(stopped, image, tmp_path / "guest") as guest, pytest.raises(InfraError) as error:
+        guest.boot(2)
+    assert "QEMU stopped the guest (prelaunch)" in str(error.value)
     assert "(the console is empty)" in str(error.value)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_kbisect.errors import InfraError, KernelCrash
+from pytest_kbisect.guest import gdb_stub
 from pytest_kbisect.guest import reached as room
 from pytest_kbisect.guest.vm import Guest
 from pytest_kbisect.kernel.entries import entries
@@ -51,7 +52,7 @@ def test_a_guest_that_has_been_everywhere_goes_on(buggy_kernel, machine, image, 
 
 def test_a_qemu_that_is_held_up_at_a_breakpoint_goes_on(buggy_kernel, machine, image, tmp_path, monkeypatch):
     """As by a host that swaps; the guest stood there for good, and was called hung."""
-    asked = room._Stub.instruction_pointer
+    asked = gdb_stub.GdbStub.instruction_pointer
 
     def held_up(stub):
         pid = guest._qemu.process.pid
@@ -59,8 +60,8 @@ def test_a_qemu_that_is_held_up_at_a_breakpoint_goes_on(buggy_kernel, machine, i
         threading.Timer(1.5, os.kill, (pid, signal.SIGCONT)).start()
         return asked(stub)
 
-    monkeypatch.setattr(room, "_ANSWER", 0.5)
-    monkeypatch.setattr(room._Stub, "instruction_pointer", held_up)
+    monkeypatch.setattr(gdb_stub, "ANSWER", 0.5)
+    monkeypatch.setattr(gdb_stub.GdbStub, "instruction_pointer", held_up)
     with Guest(machine, image, tmp_path / "guest") as guest:
         guest.boot()
         reached = guest.watch(entries(buggy_kernel.vmlinux, ["vfs_write"]), tmp_path / "stub")
@@ -78,7 +79,7 @@ def test_a_guest_whose_stub_answers_too_late_goes_on_unwatched(
     buggy_kernel, machine, image, tmp_path, monkeypatch
 ):
     """Connecting stops it: it stood there for good, and was called hung."""
-    monkeypatch.setattr(room, "_ANSWER", 0.2)
+    monkeypatch.setattr(gdb_stub, "ANSWER", 0.2)
     with Guest(machine, image, tmp_path / "guest") as guest:
         guest.boot()
         serve = guest._qemu.serve_gdb

@@ -48,7 +48,10 @@ def watching(path, running=lambda: True):
             file.write(text)
 
     qemu = SimpleNamespace(
-        running=running, ended_by=lambda: "guest-panic", machine=SimpleNamespace(disk=None)
+        running=running,
+        ended_by=lambda: "guest-panic",
+        status=lambda: "running",
+        machine=SimpleNamespace(disk=None),
     )
     return watch.ConsoleWatch(qemu, Console(path)), say
 

@@ -55,6 +55,27 @@ def test_what_was_compiled_is_found_again(compile_, tmp_path):
     assert (again, "direct_cache_hit" in did) == (first, True)
 
 
+def test_a_storage_that_hosts_share_has_what_another_host_compiled(tmp_path, monkeypatch):
+    """CCACHE_REMOTE_STORAGE of the user's reaches the clean environment of builds (played by a folder)."""
+    monkeypatch.setenv("CCACHE_REMOTE_STORAGE", f"file://{tmp_path / 'storage'}")
+    did = []
+    for host in ("one", "another"):
+        place = tmp_path / host
+        place.mkdir()
+        (place / "a.c").write_text("int x = 1;\n")
+        environment = toolchain.find().environment(place / "cache")
+        log = place / "statslog"
+        subprocess.run(
+            ["kbisect-cc", "-Wp,-MMD,.x.o.d", "-c", "-o", "x.o", "a.c"],
+            cwd=place,
+            env=environment | {"CCACHE_STATSLOG": str(log)},
+            check=True,
+        )
+        did.append(log.read_text())
+    assert "direct_cache_hit" not in did[0]
+    assert "direct_cache_hit" in did[1], "whose own cache was empty"
+
+
 @pytest.mark.parametrize("source", ["piggy.S", "configs.c"])
 def test_what_the_assembler_reads_by_itself_is_never_cached(compile_, tmp_path, source):
     """arch/x86/boot/compressed/piggy.S holds the kernel; it reads the same for each of one size."""

@@ -52,3 +52,15 @@ def test_a_system_call_of_which_only_a_wrapper_is_there(vmlinux):
 def test_a_function_of_that_name_goes_before_a_system_call(vmlinux):
     (places,) = entries(vmlinux, ["open"]).values()
     assert places not in entries(vmlinux, ["__se_sys_open"]).values()
+
+
+def test_a_function_whose_memory_is_freed_after_boot_is_left_out(tmp_path):
+    """A breakpoint there cannot be set, or changes what the memory is used for by then."""
+    (tmp_path / "a.S").write_text(
+        ".globl vfs_read, __init_begin, init_mount, exit_mount, __init_end, __x64_sys_open\n"
+        + "".join(f"{name}: nop\n" for name in ("vfs_read", "__init_begin", "init_mount", "exit_mount"))
+        + "open: nop\n__init_end: nop\n__x64_sys_open: nop\n"
+    )
+    subprocess.run(["gcc", "-c", "a.S", "-o", "vmlinux"], cwd=tmp_path, check=True)
+    found = entries(tmp_path / "vmlinux", ["vfs_read", "init_mount", "exit_mount", "open"])
+    assert found == {"vfs_read": (0,), "open": (6,)}

@@ -5,7 +5,8 @@ miniature Linux, the store, the reports. A kernel that has `plays:WORD` among it
 in each run, `crash/2` in every other one, `no-boot` does not come up, `console` prints what the file named by
 PLAYED_CONSOLE holds. `exit 3` ends the reproducer with that status, `print ok 1 a|not ok 2 b` prints these
 lines, `log TEXT` has the kernel print them when it boots, `slow` does not let the reproducer end, `panic`
-panics at boot, and any of these with `/2` in every other run. One without runs well.
+panics at boot, and any of these with `/2` in every other run. `crash+ARGUMENT` crashes only if the kernel's
+or QEMU's arguments have that. One without runs well. Commands print PLAYED_STDERR.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ class Guest:
         status = int(self._what) if self._plays == "exit" else None if self._plays == "slow" else 0
         said = self._what.replace("|", "\n") if self._plays == "print" else f"played: {words}"
         self.printed += f"{said}\n"
-        return CommandResult(words, status, f"{said}\n", "", 0.01)
+        return CommandResult(words, status, f"{said}\n", os.environ.get("PLAYED_STDERR", ""), 0.01)
 
     def settle(self):
         self.unsettled = False
@@ -105,7 +106,9 @@ class Guest:
 @contextlib.contextmanager
 def guest(self, kernel, needs, name, *, own_boot=False):
     found = re.search(rb"plays:([^\0]*)\0", kernel.vmlinux.read_bytes())
-    word = found[1].decode() if found else ""
+    word, _, wanted = (found[1].decode() if found else "").partition("+")
+    if wanted not in f"{self.cmdline(needs)} {' '.join(self.qemu(needs))}":
+        word = ""
     if word == "no-boot":
         raise BootError("hang", "boot failed: no word")
     number = re.search(r"run(\d+)", name)

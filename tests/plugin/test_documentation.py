@@ -146,7 +146,7 @@ def test_environment_variables_that_it_names_exist(page: pages.Page) -> None:
 
 @every_text
 def test_verbs_that_it_names_exist(page: pages.Page) -> None:
-    named = set(re.findall(r"`kbisect ([a-z]+)", page.text)) | set(
+    named = set(re.findall(r"`kbisect ([a-z][a-z0-9]+)", page.text)) | set(
         re.findall(r"python3 -m pytest_kbisect ([a-z]+)", page.text)
     )
     assert named <= {*VERBS, "test"}
@@ -230,7 +230,7 @@ def test_every_verb_and_option_is_in_the_reference() -> None:
     listed = {}
     for cells in table("commands"):
         for command in pages.quoted(cells[0]):
-            if found := re.match(r"kbisect ([a-z]+)", command):
+            if found := re.match(r"kbisect ([a-z][a-z0-9]+)", command):
                 listed[found[1]] = set(
                     re.findall(r"--[a-z][a-z-]*", " ".join(pages.quoted(cells[0] + cells[1])))
                 )
@@ -323,7 +323,7 @@ def test_what_users_copy_imports_public_names_only() -> None:
 
 REMEDY = re.compile(
     r"(?:^|[:;,.(]|\band|\bor|-) (?:then )?`?(?:add|answer|build|check|choose|convert|create|decompress|did you mean|drop"
-    r"|fetch|free|get|give|git|install|kbisect|leave|lower|move|name|pass|put|raise|remove|run|see|set|start|stop|take"
+    r"|fetch|free|get|give|git|install|kbisect|leave|lower|move|name|pass|put|raise|remove|run|save|see|set|start|stop|take"
     r"|try|unpack|update|use|wait|write)\b"
 )
 """The next step in a message, in the imperative."""
@@ -367,7 +367,8 @@ def test_ci_examples_fit_their_schemas(schema: str, tmp_path: Path) -> None:
 def test_ci_examples_do_what_they_say() -> None:
     from ruamel.yaml import YAML
 
-    gitlab, github = (YAML(typ="safe").load(block.text) for block in pages.blocks("yaml"))
+    examples = [block for block in pages.blocks("yaml") if block.mark.startswith("schema: ")]
+    gitlab, github = (YAML(typ="safe").load(block.text) for block in examples)
     for job in ("reproducers", "bisect"):
         assert gitlab[job]["extends"] in gitlab
         report = gitlab[job]["artifacts"]["reports"]["junit"]
@@ -385,6 +386,30 @@ def test_ci_examples_do_what_they_say() -> None:
     assert [step["with"]["path"] for step in steps if "cache" in step.get("uses", "")] == [
         github["env"]["KBISECT_CACHE"].rpartition("/")[2]
     ]
+
+
+def test_cluster_examples_name_what_exists() -> None:
+    """Those that nobody has tried: their syntax, and the names in them that are ours."""
+    from ruamel.yaml import YAML
+
+    from pytest_kbisect.farm.clusters import WORKER_CLASS
+
+    (slurm,) = [block.text for block in pages.blocks("python") if block.mark == "checked: python"]
+    calls = [node for node in ast.walk(ast.parse(slurm)) if isinstance(node, ast.Call)]
+    (cluster,) = [call for call in calls if getattr(call.func, "id", "") == "SLURMCluster"]
+    given = {keyword.arg: keyword.value for keyword in cluster.keywords}
+    assert WORKER_CLASS in ast.literal_eval(given["worker_extra_args"])
+    examples = {block.mark: YAML(typ="safe").load(block.text) for block in pages.blocks("yaml")}
+    kubernetes = examples["checked: kubernetes"]
+    assert kubernetes["kind"] == "DaskCluster"
+    (worker,) = kubernetes["spec"]["worker"]["spec"]["containers"]
+    assert WORKER_CLASS in worker["args"]
+    assert {variable["name"] for variable in worker["env"]} == {"KBISECT_CACHE"}
+    tls = examples["checked: dask"]["distributed"]["comm"]["tls"]
+    assert tls.keys() == {"ca-file", "scheduler", "worker", "client"}
+    module, _, name = WORKER_CLASS.rpartition(".")
+    pytest.importorskip("distributed")
+    assert hasattr(importlib.import_module(module), name)
 
 
 def test_the_ini_example_is_read(pytester: pytest.Pytester) -> None:

@@ -94,9 +94,9 @@ def test_it_comes_before_built_in_ones_and_their_harmless_lines(stamp: str) -> N
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({}, "name the words of its first line as headers"),
-        ({"sign": "(acme", "headers": ("acme",)}, "write a valid expression"),
-        ({"title": "{what}", "headers": ("acme",)}, "use only groups of its expressions"),
+        ({}, "name words of its first line"),
+        ({"sign": "(acme", "headers": ("acme",)}, "has an invalid expression"),
+        ({"title": "{what}", "headers": ("acme",)}, "has an unknown group in a title"),
     ],
 )
 def test_one_that_cannot_be_used_ends_the_session(
@@ -164,5 +164,5 @@ def test_an_installed_plugin_is_found_by_what_it_requires(
 
 
 def test_without_headers_is_refused_in_words() -> None:
-    with pytest.raises(UsageError, match="crash format 'x': name the words"):
+    with pytest.raises(UsageError, match="crash format 'x' has no headers, or an empty one: name words"):
         known.KnownFormats([crash_format("x", "x"), *BUILT_IN])

@@ -11,6 +11,7 @@ from whole import Place
 
 from pytest_kbisect import ExitCode, GuestProgram, HostError, UsageError, plugins, reproducer_kinds
 from pytest_kbisect.commands import main
+from pytest_kbisect.syzkaller.syz_kind import SyzPrograms
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,7 +86,7 @@ def test_the_kind_of_a_plugin_comes_before_built_in_ones(pytester: pytest.Pytest
     )
     pytester.path.joinpath("crash.sh").write_text("true\n")
     kinds = reproducer_kinds.registered(plugins.load())
-    assert kinds == reproducer_kinds.BUILT_IN
+    assert kinds == (*reproducer_kinds.BUILT_IN, SyzPrograms())
     pytester.syspathinsert()
     manager = plugins.load()
     manager.import_plugin("kbisect_own")
@@ -109,7 +110,7 @@ def test_an_entry_that_is_no_kind_is_named(pytester: pytest.Pytester) -> None:
     pytester.path.joinpath("crash.lua").write_text("-- kbisect-runs: 1\n")
     result = pytester.runpytest("--kbisect-runs=1", "crash.lua")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    said = "the hook pytest_kbisect_reproducer_kinds returned Half, which is no ReproducerKind"
+    said = "the hook pytest_kbisect_reproducer_kinds returned Half, which is not of type ReproducerKind"
     assert f"ERROR: {said} (it lacks prepare, related_files): fix or remove that plugin" in result.errlines
 
 

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("processors", "available", "memory", "count", "words"),
     [
-        (2, 16_000, 512, 2, "one for each processor (memory is enough for 24: 512 MiB each"),
-        (16, 4_000, 512, 5, "memory is enough for no more (512 MiB each, 4000 MiB free; 16 processors)"),
-        (8, 600, 512, 1, "memory is enough for no more"),
-        (1, 16_000, 512, 1, "one for each processor"),
+        (2, 16_000, 512, 2, "one per processor (memory is enough for 24: 512 MiB each"),
+        (16, 4_000, 512, 5, "limited by memory (512 MiB each, 4000 MiB free; 16 processors)"),
+        (8, 600, 512, 1, "limited by memory"),
+        (1, 16_000, 512, 1, "one per processor"),
     ],
 )
 def test_processors_and_memory_decide(
@@ -52,10 +52,10 @@ def test_the_header_says_how_many_and_why(pytester: pytest.Pytester, linux: Tree
     words = [f"--kbisect-kernel={linux.path}", "-n", "auto"]
     result = pytester.runpytest_subprocess(*words)
     count = min(parallel.processors(), 64)
-    result.stdout.fnmatch_lines([f"kbisect: guests: {count} at a time, one for each processor (*MiB free)"])
+    result.stdout.fnmatch_lines([f"kbisect: guests: {count} at a time, one per processor (*MiB free)"])
     result.stdout.fnmatch_lines([f"created: {count}/{count} worker*"])
     result = pytester.runpytest_subprocess(*words, "--kbisect-memory=100000000")
-    result.stdout.fnmatch_lines(["kbisect: guests: 1 at a time, memory is enough for no more (*"])
+    result.stdout.fnmatch_lines(["kbisect: guests: 1 at a time, limited by memory (*"])
 
 
 def test_who_uses_no_kernel_is_left_alone(pytester: pytest.Pytester) -> None:

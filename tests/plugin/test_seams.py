@@ -156,7 +156,7 @@ def test_an_entry_that_is_none(place, hook) -> None:
     done = place.bisect("-p", "careless", PYTHONPATH=str(place.path))
     assert done.code == ExitCode.USAGE
     (line,) = done.err.splitlines()
-    assert line.startswith(f"ERROR: the hook {hook} returned 'mine', which is no ")
+    assert line.startswith(f"ERROR: the hook {hook} returned 'mine', which is not of type ")
     assert line.endswith(": fix or remove that plugin")
 
 

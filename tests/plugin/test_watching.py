@@ -18,14 +18,22 @@ PLACES = Places({"store": (1,), "check": (2,), "vfs_write": (3,)}, ("inlined",),
 class Guest:
     """Executes `busy` whatever it does, and the rest once its reproducer runs."""
 
-    def __init__(self, busy=("vfs_write",), trouble=""):
+    def __init__(self, busy=("vfs_write",), trouble="", most=None, later=()):
         self.busy, self.trouble, self.did = busy, trouble, []
+        self.most, self.later = most, later
 
     def watch(self, entries, socket):
         if self.trouble == "stub":
             raise InfraError("qemu", "QEMU's gdb stub does not answer")
-        self.reached = SimpleNamespace(hit=frozenset(), trouble=self.trouble)
+        self.reached = SimpleNamespace(
+            hit=frozenset(), trouble=self.trouble, functions=tuple(entries)[: self.most], widen=self.widen
+        )
         return self.reached
+
+    def widen(self):
+        before, self.reached.functions = self.reached.functions, (*self.reached.functions, *self.later)
+        self.later = ()
+        return before != self.reached.functions
 
     def run(self, command, **_):
         self.did.append(command)
@@ -98,3 +106,13 @@ def test_an_expectation_may_be_a_whole_first_line() -> None:
     line = "BUG: unable to handle page fault for address: ffff888000001000"
     report = CrashReport("BUG: unable to handle kernel paging request in foo", report=f"{line}\n#PF: bad\n")
     assert Expectation(frozenset({line})).met_by(report)
+
+
+def test_what_had_no_breakpoint_from_the_beginning_is_not_unreached() -> None:
+    assert facts(Guest(most=2), "store")[properties.UNREACHED] == {"check"}
+
+
+def test_what_idle_functions_made_room_for_is_looked_at_while_the_guest_is_idle() -> None:
+    guest = Guest(busy=("store",), most=2, later=("vfs_write",))
+    assert facts(guest, idle=True)[properties.UNREACHED] == {"check", "vfs_write"}
+    assert guest.did.count("settle") == 2

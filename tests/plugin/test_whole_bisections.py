@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import time
@@ -442,3 +443,54 @@ def test_every_figure_of_the_log_the_mail_and_the_xml(finished: Finished) -> Non
 )
 def test_a_duration_has_no_sixty_seconds(seconds: float, words: str) -> None:
     assert bisectlog.duration(seconds) == words
+
+
+# -- compilers and remedies --------------------------------------------------------------------------------
+
+
+def test_one_compiler_and_its_remedies_hold_for_the_whole_range(place: Place) -> None:
+    """A compiler that is installed later is not taken; the remedy is that of commits in the middle."""
+    helper = "tools/lib/subcmd/subcmd-util.h"
+    folder = place.path / "bin"
+    folder.mkdir()
+
+    def install(name: str, version: str) -> None:
+        path = folder / name
+        gcc = shutil.which("gcc")
+        path.write_text(f'#!/bin/sh\n[ "$*" = --version ] && exec echo "{name} {version}"\nexec {gcc} "$@"\n')
+        path.chmod(0o755)
+
+    place.grow(1, "before")
+    place.linux.commit("Old", {helper: "\t\tret = realloc(ptr, 1);\n"})
+    culprit = place.play("The culprit", "crash")
+    place.linux.commit("New", {helper: "\n"})
+    install("gcc-90", "90.1.0")
+    path = f"{folder}{os.pathsep}{os.environ['PATH']}"
+    done = place.bisect("--kbisect-strategy=classic", "--kbisect-runs=1", PATH=path)
+    assert done.code == ExitCode.FOUND, done.err
+    told = place.result()
+    assert told["culprit"] == culprit
+    assert told["compiler"].startswith("gcc-90 90.1.0, GNU ld")
+    assert told["remedies"][0].startswith("WERROR=0 (52a9dab6d892")
+    log = (place.path / "result" / "bisect.log").read_text()
+    assert "# compiler: gcc-90 90.1.0, GNU ld" in log
+    assert "# remedy: WERROR=0 (52a9dab6d892: objtool does not compile" in log
+    assert "WERROR=0" in (place.path / "result" / "report.eml").read_text()
+    built = [
+        line
+        for text in (place.path / "cache" / "kernels").glob("*/build.log")
+        for line in text.read_text().splitlines()
+        if line.startswith("$ make ")
+    ]
+    assert built
+    assert all(" WERROR=0" in line and " HOSTCC=gcc-90 " in line for line in built)
+    install("gcc-91", "91.1.0")
+    again = place.bisect("--kbisect-strategy=classic", "--kbisect-runs=1", PATH=path)
+    assert again.code == ExitCode.USAGE
+    assert 'its compiler is "gcc-90 90.1.0' in again.err
+    assert "choose that one (--kbisect-cc" in again.err
+    words = ("--kbisect-strategy=classic", "--kbisect-runs=1", "--kbisect-cc=gcc-90")
+    assert place.bisect(*words, PATH=path).code == ExitCode.FOUND
+    without = place.bisect(*words, "--kbisect-no-remedies", PATH=path)
+    assert without.code == ExitCode.USAGE
+    assert "its remedies is " in without.err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -89,9 +90,27 @@ def test_the_demo_ends_where_the_setup_fails(clone: Clone) -> None:
     assert "kbisect demo" not in clone.asked
 
 
-def test_help_installs_no_packages(clone: Clone) -> None:
-    start.main(["demo", "--help"])
-    assert clone.asked[2:] == ["kbisect demo --help"]
+@pytest.mark.parametrize("words", [["demo", "--help"], ["--version"], ["-h"]])
+def test_help_needs_no_environment(clone: Clone, words: list[str]) -> None:
+    assert start.main(words) == 0
+    assert not clone.asked
+
+
+def test_help_imports_nothing_that_is_to_be_installed() -> None:
+    code = "import sys; from pytest_kbisect.commands import main; main(['demo', '--help']); print(sorted(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = done.stdout.rpartition("[")[2]
+    assert not [
+        name
+        for name in ("pytest", "git", "paramiko", "elftools", "filelock", "numpy")
+        if f"'{name}'" in loaded
+    ]
 
 
 def test_the_tests_take_the_source_of_the_environment(
@@ -107,7 +126,7 @@ def test_the_tests_take_the_source_of_the_environment(
         *["pytest"] * 3,
     ]
     assert rest[0] == "kbisect setup --yes --demo"
-    assert capsys.readouterr().out.splitlines()[-1] == "kbisect: all 7 steps have passed"
+    assert capsys.readouterr().out.splitlines()[-1] == "kbisect: all 7 steps passed"
     clone.touch("linux")
     monkeypatch.setenv("KBISECT_TEST_SOURCE", "linux")
     start.main(["test", "-k", "name"])

@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 
 from pytest_kbisect import distribution, host
+from pytest_kbisect.arch import DEFAULT
 from pytest_kbisect.commands import main
 from pytest_kbisect.distribution import Family
 from pytest_kbisect.doctor import compiler, machine, virtualization
 from pytest_kbisect.errors import ExitCode, UsageError
 from pytest_kbisect.host import Purpose, Tool
-from pytest_kbisect.kernel import host_limits
+from pytest_kbisect.kernel import compiler_choice, host_limits, toolchain
+from pytest_kbisect.kernel.rules import ANY
 
 MAKEFILE = "VERSION = 6\nPATCHLEVEL = 1\nKBUILD_CFLAGS := -fno-PIE\n"
 
@@ -66,7 +68,11 @@ def _no_host_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def versions(monkeypatch: pytest.MonkeyPatch):
     def set_versions(gcc: tuple[int, ...], ld: tuple[int, ...] = (2, 35)) -> None:
-        monkeypatch.setattr(compiler, "_versions", lambda: {"gcc": gcc, "ld": ld})
+        tools = toolchain.Toolchain(
+            "gcc", "gcc", "", DEFAULT, versions={"gcc": gcc, "host gcc": gcc, "ld": ld}
+        )
+        monkeypatch.setattr(toolchain, "find", lambda *_: tools)
+        monkeypatch.setattr(compiler_choice, "installed", lambda _: [ANY])
 
     return set_versions
 
@@ -126,9 +132,11 @@ def test_the_object_for_programs(
 
 
 def test_fix_installs_what_setup_would(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], versions
 ) -> None:
     from pytest_kbisect.commands import setup
+
+    versions((12, 2, 0))
 
     there: list[bool] = []
     monkeypatch.setattr(host, "TOOLS", (Tool("flex", Purpose.BUILD, {}, lambda: bool(there)),))
@@ -269,22 +277,35 @@ def test_both_ends_of_a_range_are_looked_at(
     tree.git("tag", "v2")
     tree.commit("repaired", {helper: "void *ret = realloc(ptr, size);\n"})
     assert main(["doctor", str(tree.path), "--kbisect-range", "v1..HEAD"]) == ExitCode.FOUND
-    assert "gcc 12.2.0, ld 2.35: nothing known against v1" in capsys.readouterr().out
-    assert (
-        main(["doctor", "--kbisect-kernel", str(tree.path), "--kbisect-range", "v2..HEAD"]) == ExitCode.USAGE
-    )
-    assert "gcc 12.2.0 is too new for v2: objtool does not compile" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "gcc 12.2.0, ld 2.35 (the newest installed gcc): v1 and HEAD with remedies" in said
+    assert "WERROR=0 (52a9dab6d892: objtool does not compile" in said, "the middle of the range needs it"
+    words = ["doctor", "--kbisect-kernel", str(tree.path), "--kbisect-range", "v2..HEAD"]
+    assert main([*words, "--kbisect-no-remedies"]) == ExitCode.USAGE
+    said = capsys.readouterr().out
+    assert "host gcc 12.2.0 is too new for v2: objtool does not compile" in said
+    assert "leave out --kbisect-no-remedies" in said
 
 
-def test_the_remedy_for_a_compiler_is_one_that_is_here(
-    tree: Tree, versions, monkeypatch: pytest.MonkeyPatch
+def test_a_compiler_that_cannot_be_used(
+    tree: Tree, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    tree.commit("old", {"tools/lib/subcmd/subcmd-util.h": "ret = realloc(ptr, 1);\n"})
-    versions((13, 1))
-    here = {"git", "gcc", "ld", "gcc-9", "gcc-10", "gcc-13"}
-    monkeypatch.setattr(host, "find", lambda name: name if name in here else None)
-    (finding,) = found(tree)["compiler", "problem"]
-    assert finding.remedy.startswith("mkdir -p ~/gcc-10 && ln -sf $(command -v gcc-10) ~/gcc-10/gcc")
-    here.difference_update({"gcc-9", "gcc-10"})
-    (finding,) = found(tree)["compiler", "problem"]
-    assert finding.remedy.startswith("install gcc-11, then: ")
+    words = ["doctor", str(tree.path)]
+    assert main([*words, "--kbisect-cc=gcc-99"]) == ExitCode.USAGE
+    said = capsys.readouterr().out
+    assert "--kbisect-cc=gcc-99: gcc-99 is not installed: apt-get install gcc-99" in said
+    wrapper = tmp_path / "cc"
+    wrapper.write_text("#!/bin/sh\necho mine\n")
+    wrapper.chmod(0o755)
+    assert main([*words, f"--kbisect-cc={wrapper}"]) == ExitCode.USAGE
+    assert "--version prints no version of gcc or clang ('mine')" in capsys.readouterr().out
+    assert main([*words, "--kbisect-llvm=old"]) == ExitCode.USAGE
+    assert "--kbisect-llvm: 'old' cannot be used: must be a suffix (-19)" in capsys.readouterr().err
+
+
+def test_without_a_tree_it_says_how_far_back_builds_go(versions, tmp_path: Path) -> None:
+    versions((12, 2, 0), (2, 40))
+    (finding,) = compiler.check(None, ("HEAD",), tmp_path)
+    assert finding.text.startswith("gcc 12.2.0, ld 2.40: Linux of any age; before 5.17 with remedies")
+    (finding,) = compiler.check(None, ("HEAD",), tmp_path, compiler.Wanted(remedies=False))
+    assert finding.text.startswith("gcc 12.2.0, ld 2.40: Linux 5.17 and later; stable releases may")

@@ -1,6 +1,6 @@
 """Crash formats: the ways in which kernels report faults.
 
-`BUILT_IN` holds all that this project knows. Other plugins add theirs by the hook
+`BUILT_IN` contains the formats of this project. Other plugins add formats with the hook
 `pytest_kbisect_crash_formats`; see `known`.
 """
 

@@ -1,4 +1,4 @@
-"""Key frames that are not simply the first telling function of a trace."""
+"""Chooses the key frame for reports in which it is not the first distinctive function of a trace."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pytest_kbisect.crash.pattern import Pattern
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# A stall's trace ends in whatever the CPU happened to do when the timer looked. What it was asked to do
-# is more stable: the function just above the place where work is handed out. These are such places.
+# The top of a stall's trace is whatever the CPU happened to run when the timer fired. The work that it was
+# given is more stable: the function just above the place that dispatches work. These are such places.
 _DISPATCH: Final = Pattern(
     r"""
     # system calls
@@ -38,21 +38,21 @@ _DISPATCH: Final = Pattern(
 
 
 def handed_work(functions: Sequence[str]) -> tuple[str, str]:
-    """The function whose work was not finished: its name for the title, and its own."""
+    """The function whose work did not finish: the name for the title, and the function's own name."""
     return _above(_DISPATCH, functions) or _above(_FAULT_OF_USER, functions) or ("", "")
 
 
-# The kernel faults on user memory in the midst of other work, so this says little.
+# The kernel faults on user memory in the middle of other work, so this is a weak hint.
 _FAULT_OF_USER: Final = Pattern(
     r"^(?:asm_)?exc_page_fault|^page_fault|^_{0,2}do_page_fault|^do_user_addr|^do_mem_abort"
 )
 
 
 def _above(dispatch: Pattern[str], functions: Sequence[str]) -> tuple[str, str] | None:
-    """The function that `dispatch` called; itself, if it was there that the CPU was found."""
+    """The function that a dispatcher called, or the dispatcher itself if it is the innermost function."""
     last = ""
     for function in functions:
-        if "smp_call_function" in function:  # what stalls is the CPU that does not answer
+        if "smp_call_function" in function:  # the stalled CPU is the one that does not answer
             return "smp_call_function", function
         if dispatch.search(function):
             return last or function, last or function
@@ -69,7 +69,10 @@ _GRACE_PERIOD: Final = Pattern(r"synchronize_(?:rcu|srcu|net|sched)")
 
 
 def waiter(functions: Sequence[str]) -> tuple[str, str]:
-    """The function that waits, not the ones it waits with; the two best known bottlenecks by their names."""
+    """The function that waits, not the primitives it waits in.
+
+    The two best known bottlenecks, the RTNL lock and RCU grace periods, are named themselves.
+    """
     for function in functions:
         if "rtnl_lock" in function:
             return function, function

@@ -1,4 +1,4 @@
-"""Messages that have a header's word and report no fault: what daemons and boot code call a warning."""
+"""Messages that contain a header's word but report no fault, such as warnings of daemons and boot code."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from pytest_kbisect.crash.pattern import Pattern
 
 
 class Harmless(Protocol):
-    """Knows which lines are no reports."""
+    """Finds the lines that are not reports."""
 
     def search(self, text: str) -> object:
-        """Something true if this line is harmless."""
+        """Return a true value if this line is harmless."""
 
 
-# For splitting a line into words: small letters stay, capitals become small, all else separates.
+# For splitting a line into words: letters become lower case, everything else becomes a separator.
 _TO_WORDS: Final = bytes(ord(chr(at).lower()) if at < 128 and chr(at).isalpha() else 32 for at in range(256))
 
 
 @dataclass(frozen=True, slots=True)
 class HarmlessWords:
-    """Lines that have `begin` and one of these words, in whatever case, or that match `also`.
+    """Lines that contain `begin` and one of these words, in any case, or that match `also`.
 
-    Lines in which `unless` matches what comes after `begin` are excepted. `phrases` are several words in a
-    row, by one of them. A log may hold nothing but such lines, so the words are looked up in a set: a
-    regular expression of fifty alternatives takes thirty times as long.
+    Lines in which `unless` matches the text after `begin` are excepted. `phrases` are several words in a row,
+    indexed by one of the words. A log may consist of such lines only, so the words are looked up in a set: a
+    regular expression with fifty alternatives takes thirty times as long.
     """
 
     begin: bytes
@@ -42,7 +42,7 @@ class HarmlessWords:
         )
 
     def skims(self, rest: bytes) -> bool:
-        """Whether a line is harmless by what comes after `begin` alone."""
+        """Whether a line is harmless, judged only by the text after `begin`."""
         return self._has_word(rest) and self._may_be(rest)
 
     def _has_word(self, raw: bytes) -> bool:
@@ -68,7 +68,7 @@ BUG: Final = Pattern(
 )
 WARNING: Final = HarmlessWords(
     begin=b"WARNING:",
-    # WARN() itself is never harmless, nor is what names a task: that may be sshd or systemd-udevd.
+    # WARN() is never harmless. Neither is a line that names a task: the task may be sshd or systemd-udevd.
     unless=Pattern(
         rb" (?:CPU: \d|(?:at )?(?:\[.{1,300}?\] )?\S{1,200}(?:\.(?:[chS]|rs):\d| still has locks)"
         rb"|kernel stack )"
@@ -95,16 +95,16 @@ WARNING: Final = HarmlessWords(
         b"replaced": (b"has been replaced by",),
         b"compiled": (b"not compiled with",),
     },
-    # File systems on a damaged image: those of a fuzzer are, and are mounted all the same.
+    # File systems on a damaged image: fuzzers mount damaged images on purpose.
     also=Pattern(r"^xfs \(.{1,64}\): |^ext4-fs(?: \(.{1,64}\))?: "),
 )
-# What KASAN says through SLUB (4.4) has its headline before it.
+# KASAN messages that are printed through SLUB (4.4) follow a headline of their own.
 SLUB: Final = Pattern(r"^(?!.{0,200}BUG )|Objects remaining|kasan: bad access")
-# Go's run time begins a line so; others say "fatal error:" in the midst of one, or say what they could
-# not do.
+# Go's runtime begins a line with "fatal error:". Other programs print it in the middle of a line, or continue
+# with what they could not do.
 FATAL: Final = Pattern(r"^(?!fatal error: (?!cannot |can't |could not |unable |failed ))")
 FAULT: Final = Pattern(r"traps: |general protection fault (?:ip|rip):|segfault at")
-# kernel/hung_task.c says of a task that is blocked for long; who holds what it waits for is said below.
+# kernel/hung_task.c reports a task that is blocked for long, and below it the holder of the lock.
 INFO: Final = Pattern(
     r"INFO:(?!\s*$| (?:rcu_|task .{1,64} (?:blocked (?:in I/O wait )?for more than|can't die for more than) "
     r"|\w*\s?suspicious (?:RCU|rcu_dereference_check)|possible |inconsistent "

@@ -1,4 +1,4 @@
-"""Words with which kernels begin to report a fault, in the order in which they are looked for."""
+"""The words that begin fault reports of kernels, in search order."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word with which a report may begin. A line that has it and that `harmless` finds is no report.
+    """A word that may begin a report. A line with the word is not a report if `harmless` finds it.
 
-    `of_programs`: such a report is not the kernel's.
+    `of_programs`: such a report comes from a program, not from the kernel.
     """
 
     text: str
@@ -67,10 +67,9 @@ WORDS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A word and the formats of reports that begin so. `added` are those of other plugins.
+    """A word and the formats of the reports that it begins. `added` are the formats of other plugins.
 
-    A line that has the word is no report where it is harmless; it is one all the same where the sign of an
-    added format is in it.
+    A harmless line with the word is not a report, unless the sign of an added format matches it.
     """
 
     word: str
@@ -80,28 +79,28 @@ class Header:
     added: tuple[CrashFormat, ...] = ()
 
     def is_harmless(self, line: str) -> bool:
-        """Whether a line that has the word reports no fault."""
+        """Whether a line with the word reports no fault."""
         if self.harmless is None or not self.harmless.search(line):
             return False
         return not any(added.sign.search(line) for added in self.added)
 
     def is_loose(self, line: str) -> bool:
-        """Whether a program may have printed this line just as well as a kernel."""
+        """Whether either a program or a kernel may have printed this line."""
         signed = [entry for entry in self.formats if entry.sign.search(line)]
         return all(entry.loose for entry in signed) if signed else any(entry.loose for entry in self.formats)
 
 
 class _All:
-    """Of a word that only added formats know, each line without their signs is harmless."""
+    """Finds every line harmless: for words of added formats, whose signs alone make a line a report."""
 
     def search(self, text: str) -> bool:  # noqa: ARG002 - the protocol's
         return True
 
 
 def headers(formats: Sequence[CrashFormat], added: AbstractSet[CrashFormat]) -> tuple[Header, ...]:
-    """The words that lead to these formats, in the order in which they are looked for; new words come last.
+    """The headers of these formats, in search order; new words come last.
 
-    `added` are those of other plugins.
+    `added` are the formats of other plugins.
     """
     rows = {word.text for word in WORDS}
     new = dict.fromkeys(word for entry in formats for word in entry.headers if word not in rows)

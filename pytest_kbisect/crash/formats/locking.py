@@ -1,4 +1,4 @@
-"""What lockdep and its neighbours say about locks, RCU, preemption and sleeping."""
+"""Reports of lockdep and related checks: locks, RCU, preemption, sleeping in atomic context."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pytest_kbisect.crash.formats.format import CALL_TRACE, FUNC, NAME, PC, STAC
 
 _TRACE = (CALL_TRACE, STACK)
 
-# print_lock() of kernel/locking/lockdep.c: "(name){usage}, at: function", before 4.17 with an address.
+# print_lock() of kernel/locking/lockdep.c: "(name){usage}, at: function"; before 4.17 with an address.
 _AT = anchor(rf", at: (?:{PC} )?{FUNC}")
 _HELD_AT = (_AT, _AT, STACK)
 
 # Before 4.13 lockdep's headlines were "[ INFO: ... ]" and "[ BUG: ... ]", afterwards "WARNING: ...".
-# The lock that was asked for says where the cycle closes.
+# The lock that the task tries to acquire closes the cycle.
 _DEADLOCK_DETAILS = (r"is trying to acquire|just changed the state of lock",)
 
 
@@ -23,7 +23,7 @@ _DEADLOCK_SIGNS = (
     r"|possible filesystem reclaim deadlock"
 )
 DEADLOCK: Final = (
-    # What took the lock in an interrupt is the surprise; both sides are printed before the cycle.
+    # The unexpected side took the lock in an interrupt. Both sides are printed before the cycle.
     crash_format(
         r"[A-Z_-]{3,20}-safe -> [A-Z_-]{3,20}-unsafe lock order detected",
         "possible deadlock in {frame}",
@@ -31,7 +31,7 @@ DEADLOCK: Final = (
         steps=(anchor(r"which became [\w-]{3,40}-safe at:"), STACK),
         fallback_steps=_HELD_AT,
     ),
-    # A work item is a lock, too, and so is its queue: every work item has its place in process_one_work().
+    # Lockdep treats work items and their queues as locks. They are all taken in process_one_work().
     crash_format(
         r"possible circular locking dependency detected",
         "possible deadlock in {frame}",

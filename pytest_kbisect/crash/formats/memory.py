@@ -1,4 +1,4 @@
-"""Accesses to memory that the kernel must not make: sanitizers, page faults, corrupted structures."""
+"""Reports of invalid memory accesses: sanitizers, page faults, corrupted structures."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pytest_kbisect.crash.formats.format import CALL_TRACE, FUNC, NAME, RIP, STA
 
 _TRACE = (CALL_TRACE, STACK)
 _RIP_TRACE = (RIP, CALL_TRACE, STACK)
-# Without a headline the trace is below the registers: of riscv since 5.13, of 32-bit arm before 5.18.
+# riscv since 5.13 and 32-bit arm before 5.18 print the trace below the registers, without a headline.
 _BELOW = (RIP, STACK)
 _BAD_ACCESS = "bad-access in {frame}"
 _ACCESS = r"\b(?P<access>Read|Write) (?:of size \d|at addr )"
 _KASAN_KIND = r"(?P<kind>[a-z][a-z-]{0,40})"
 
-# mm/kasan/report*.c. Before 4.11 the line went on " at addr X", and the access had a line of its own too.
+# mm/kasan/report*.c. Before 4.11 the line continued with " at addr X", and the access also had its own line.
 KASAN: Final = (
     crash_format(
         rf"BUG: KASAN: (?:double-free|invalid-free|double-free or invalid-free) in {FUNC}",
@@ -83,7 +83,7 @@ KMSAN: Final = (
     ),
 )
 
-# kernel/kcsan/report.c: the two functions are in the first line, there is nothing to look for.
+# kernel/kcsan/report.c: both functions are in the first line, so no trace is searched.
 KCSAN: Final = (
     crash_format(
         rf"BUG: KCSAN: (?P<kind>data-race|assert: race) in (?P<func>{NAME})[^\n/]{{0,80}}"
@@ -117,7 +117,7 @@ KFENCE: Final = (
     ),
 )
 
-# lib/ubsan.c; the British spelling is that of kernels before 5.3.
+# lib/ubsan.c; kernels before 5.3 use the British spelling.
 UBSAN: Final = (
     crash_format(
         r"UBSAN: Undefined behaviour in(?: |$)",
@@ -133,8 +133,8 @@ UBSAN: Final = (
     crash_format(r"UBSAN: (?P<kind>[a-z-]{1,60}) in(?: |$)", "UBSAN: {kind} in {frame}", steps=_TRACE),
 )
 
-# The fault handlers of the architectures: "BUG: unable to handle" is x86's, without "BUG:" it is of arm,
-# arm64, riscv and others. x86 says "page fault for address" and "kernel NULL pointer" since 5.3.
+# The fault handlers of the architectures: x86 prints "BUG: unable to handle"; arm, arm64, riscv and others
+# print it without "BUG:". x86 prints "page fault for address" and "kernel NULL pointer" since 5.3.
 PAGE_FAULT: Final = (
     crash_format(
         r"BUG: [Uu]nable to handle (?:kernel (?:paging request|data access|instruction fetch)|page fault for address)",
@@ -173,7 +173,7 @@ ARM_FAULT: Final = (
         fallback_steps=_TRACE,
         last_steps=_BELOW,
     ),
-    # arm64 says so of pages with other rights, s390 of everything.
+    # arm64 prints this for permission faults, s390 for every fault.
     crash_format(
         r"Unable to handle kernel (?P<what>write to read-only memory|read from unreadable memory"
         r"|execute from non-executable memory|execution of user memory|pointer dereference)",
@@ -196,8 +196,8 @@ UNHANDLED_FAULT: Final = (
     ),
 )
 
-# arch/x86/kernel/traps.c. Two CPUs that talk at once can leave the fault's own trace unreadable, and the
-# first trace that follows is then the better guess.
+# arch/x86/kernel/traps.c. If two CPUs print at once, the fault's own trace can become unreadable. The first
+# trace that follows is then the better guess.
 GENERAL_PROTECTION: Final = (
     crash_format(
         r"general protection fault",
@@ -208,7 +208,7 @@ GENERAL_PROTECTION: Final = (
     ),
 )
 DIVIDE_ERROR: Final = (crash_format(r"divide[ _]error", "divide error in {frame}", steps=_RIP_TRACE),)
-# An illegal instruction is where it is; that of BUG() has a report of its own before it.
+# The illegal instruction itself is the location. BUG() prints a report of its own before its invalid opcode.
 INVALID_OPCODE: Final = (crash_format(r"invalid opcode", "invalid opcode in {frame}", steps=(RIP,)),)
 STACK_SEGMENT: Final = (crash_format(r"stack segment", "stack segment fault in {frame}", steps=_RIP_TRACE),)
 INT3: Final = (crash_format(r"\bint3:", "int3 in {frame}", steps=_RIP_TRACE),)
@@ -225,9 +225,9 @@ INTERNAL_ERROR: Final = (
         last_steps=_BELOW,
     ),
 )
-# die() of any architecture counts its calls: riscv "Oops - illegal instruction [#1]", powerpc "Oops:
+# die() of every architecture counts its calls: riscv "Oops - illegal instruction [#1]", powerpc "Oops:
 # Exception in kernel mode, sig: 4 [#1]", mips "Reserved instruction in kernel code[#1]:", s390 "illegal
-# operation: 0001 ilc:1 [#1]". Mostly another headline comes before, and this line belongs to its report.
+# operation: 0001 ilc:1 [#1]". Usually this line belongs to a report whose headline precedes it.
 OOPS: Final = (
     crash_format(
         r"\[#\d{1,5}\]",
@@ -254,7 +254,7 @@ STACK_GUARD: Final = (
 
 # mm/page_alloc.c, mm/memory.c, mm/slub.c, fs/super.c, fs/open.c, mm/kmemleak.c.
 PAGES: Final = (
-    # The trace of whoever allocated or freed the page last; the page allocator itself is in all of them.
+    # The trace of the page's last allocation or free, which always contains the page allocator itself.
     crash_format(
         r"BUG: Bad page state",
         "BUG: Bad page state in {frame}",

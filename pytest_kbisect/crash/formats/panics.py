@@ -1,4 +1,4 @@
-"""The end of a kernel without an oops, and of programs that speak on the same console."""
+"""Panics without an oops, and fatal messages of programs on the same console."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PANIC: Final = (
         steps=_TRACE,
         choose=handed_work,
     ),
-    # The end of an oops whose beginning was lost.
+    # The end of an oops; its beginning was lost.
     crash_format(rf"{_PANIC}Fatal exception", "kernel panic: Fatal exception", cut_short=True),
     crash_format(
         rf"{_PANIC}hung_task: blocked tasks", "kernel panic: hung_task: blocked tasks", cut_short=True
@@ -63,7 +63,7 @@ NETDEVICE: Final = (
     ),
 )
 
-# rust/kernel: the message is on the next line, the trace is that of the BUG() it ends in.
+# rust/kernel: the message is on the next line; the trace is that of the BUG() at the end of the panic.
 RUST: Final = (
     crash_format(
         r"rust_kernel: panicked at ",
@@ -73,7 +73,7 @@ RUST: Final = (
         skip=("^rust_helper",),
     ),
 )
-# The trusted OS that Android guests run next to the kernel.
+# Trusty, the trusted OS that Android guests run next to the kernel.
 TRUSTY: Final = (
     crash_format(
         r"trusty: panic[^\n]{0,200}ASSERT FAILED at \([^\n)]{1,200}\): (?P<what>[^\n]{1,200})",
@@ -86,7 +86,7 @@ TRUSTY: Final = (
     ),
 )
 
-# The fuzzer's own processes; its authors write these words so that they are found on the console.
+# The fuzzer's own processes. syzkaller prints these words so that tools find them on the console.
 FUZZER: Final = (
     crash_format(r"SYZFAIL: (?P<what>[^\n]{1,200})", "SYZFAIL: {what}", traceless=True),
     crash_format(r"SYZFATAL: (?P<what>[^\n]{1,200})", "SYZFATAL: {what}", "SYZFATAL", traceless=True),

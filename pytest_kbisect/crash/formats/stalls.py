@@ -1,4 +1,4 @@
-"""Kernels that stand still: RCU stalls, soft and hard lockups, hung tasks."""
+"""Reports of hangs: RCU stalls, soft and hard lockups, hung tasks."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pytest_kbisect.crash.formats.format import CALL_TRACE, RIP, STACK, anchor, 
 if TYPE_CHECKING:
     from pytest_kbisect.crash.formats.format import Anchor, CrashFormat
 
-# The timer interrupt through which a CPU looks at itself: what lies below it in the trace is the stall.
+# The timer interrupt in which a CPU checks itself. The stall is below it in the trace.
 _TIMER: Final = (
     r"apic_timer_interrupt\+0x|\bel1h?_(?:64_)?irq\+0x|\b__irq_(?:svc|usr)\+0x|\bret_from_intr\+0x"
     r"|^--- interrupt: |\bhandle_exception\+0x|\bret_from_exception\+0x|\bext_int_handler\+0x|\bdecrementer_common"
     r"|^--- Exception: |^\s{0,4}Exception stack\("
 )
 _TIMER_INTERRUPT: Final = anchor(_TIMER)
-# Where x86's unwinder only guesses that function (6.1 and later), the interrupt's stack ends here still.
+# If x86's unwinder only guesses that function (6.1 and later), the interrupt's stack still ends here.
 _INTERRUPT_END: Final = anchor(rf"{_TIMER}|^\s*</IRQ>")
 
 
-# Where another CPU found the stall, the stalled one prints its trace in an NMI, or its task is dumped.
-# Neither trace has a timer interrupt in it.
+# If another CPU found the stall, the stalled CPU prints its trace in an NMI, or its task is dumped. Neither
+# trace contains a timer interrupt.
 _OTHER_CPU: Final = (
     anchor(r"NMI backtrace for cpu \d{1,4}\s*$|Task dump for CPU \d{1,4}:"),
     CALL_TRACE,
@@ -31,7 +31,7 @@ _OTHER_CPU: Final = (
 
 
 def _rcu_stall(sign: str, interrupt: Anchor) -> CrashFormat:
-    """A stall that RCU reports; below `interrupt` the trace of the CPU that found it has the stall."""
+    """A stall that RCU reports. In the trace of the reporting CPU, the stall is below `interrupt`."""
     return crash_format(
         sign,
         "INFO: rcu detected stall in {frame}",
@@ -44,7 +44,7 @@ def _rcu_stall(sign: str, interrupt: Anchor) -> CrashFormat:
 
 
 STALL: Final = (
-    # Its first trace is its own; another CPU's comes last, if at all.
+    # The first trace is that of the stalled CPU itself. Another CPU's trace, if any, comes last.
     _rcu_stall(r"INFO: rcu_[a-z_]{1,40} self-detected (?:expedited )?stalls? on CPU", _INTERRUPT_END),
     _rcu_stall(
         r"INFO: rcu_[a-z_]{1,40} (?:self-)?detected (?:expedited )?stalls? on (?:CPU|tasks)", _TIMER_INTERRUPT

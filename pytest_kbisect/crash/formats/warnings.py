@@ -1,4 +1,4 @@
-"""WARN() and BUG(): titled by the code that went wrong, not by the check that noticed."""
+"""WARN() and BUG(). Titles name the code that went wrong, not the check that noticed."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from pytest_kbisect.crash.formats.format import (
 _TRACE: Final[tuple[Step, ...]] = (CALL_TRACE, STACK)
 _RIP_TRACE: Final[tuple[Step, ...]] = (RIP_OR_TRAP, STACK)
 
-# "WARNING: CPU: 0 PID: 1 at file:line function"; since 6.18 "WARNING: file:line at function, CPU#0: comm/1",
-# where the function is 0x0 if the warning was made by a shared trampoline. CONFIG_DEBUG_BUGVERBOSE_DETAILED
-# puts the condition before the file, in brackets.
+# "WARNING: CPU: 0 PID: 1 at file:line function"; since 6.18 "WARNING: file:line at function, CPU#0: comm/1".
+# The function is 0x0 if a shared trampoline made the warning. CONFIG_DEBUG_BUGVERBOSE_DETAILED puts the
+# condition before the file, in brackets.
 _CPU: Final = r"WARNING: (?:CPU: \d{1,4} PID: \d{1,9} at )?(?:\[[^\n]{1,300}?\] )?"
 _FILE: Final = r"[\w./-]{0,200}?"
 
 
 def _warning(file: str, title: str, *, name: str = "", skip: tuple[str, ...] = ()) -> CrashFormat:
-    """A WARN of a check that many callers come through: its file, and the start of its function's name."""
+    """A WARN of a check with many callers. `name` is the beginning of the checking function's name."""
     return crash_format(
         rf"{_CPU}{_FILE}\b(?:{file}):\d{{1,6}}(?: at)? (?:{name}|0x[0-9a-f]{{1,16}}\b)",
         title,
@@ -77,7 +77,8 @@ WARNING: Final = (
         steps=_RIP_TRACE,
         fallback_steps=_TRACE,
     ),
-    # objtool-less unwinders of x86 (arch/x86/kernel/unwind_frame.c); the value is in the way of comparing.
+    # x86's unwinder without objtool (arch/x86/kernel/unwind_frame.c). The value differs between runs, so the
+    # title omits it.
     crash_format(
         r"WARNING: kernel stack regs [^\n]{1,200} has bad '(?P<register>\w{1,8})' value (?:0x)?[0-9a-f]",
         "WARNING: kernel stack regs has bad '{register}' value",
@@ -88,13 +89,13 @@ WARNING: Final = (
         "WARNING: kernel stack frame pointer has bad value",
         traceless=True,
     ),
-    # Where addresses are not printed, both count as one.
+    # If addresses are not printed, both count as one.
     crash_format(
         r"WARNING: kernel stack (?:regs|frame pointer) [^\n]{0,200}has bad",
         "WARNING: kernel stack regs has bad value",
         traceless=True,
     ),
-    # Before 3.12; the trace below counts as the code's that warns.
+    # Before 3.12. The title names the place of the warning; the trace below belongs to the code that warns.
     crash_format(
         r"WARNING: (?P<what>at [\w./-]{1,200}\.[chS]:\d{1,6}\b[^\n]{0,200})",
         "WARNING: {what}",
@@ -108,7 +109,7 @@ WARNING: Final = (
     ),
 )
 
-# lib/list_debug.c and mm/usercopy.c say what is wrong on a line before or after; the place says it too.
+# lib/list_debug.c and mm/usercopy.c describe the fault on another line, but the file identifies it as well.
 BUG_ON: Final = (
     crash_format(
         r"[Kk]ernel BUG at (?:[\w./-]{0,200}/)?lib/list_debug\.c",
@@ -123,7 +124,7 @@ BUG_ON: Final = (
         steps=_RIP_TRACE,
         skip=("usercopy",),
     ),
-    # skb_pull() and its like check what they are given: the caller is wrong.
+    # skb_pull() and similar functions check their arguments, so their caller is at fault.
     crash_format(
         r"[Kk]ernel BUG at ",
         "kernel BUG in {frame}",
@@ -133,7 +134,7 @@ BUG_ON: Final = (
     ),
 )
 
-# mips and LoongArch say so without a file.
+# mips and LoongArch print this without a file.
 BUG_DETECTED: Final = (
     crash_format(
         r"[Kk]ernel bug detected",
@@ -144,7 +145,7 @@ BUG_DETECTED: Final = (
     ),
 )
 
-# What drivers and file systems call a bug in their own words.
+# Reports that drivers and file systems phrase themselves.
 BUG: Final = (
     crash_format(
         r"BUG: (?P<what>(?!K[A-Z]{3,5}: |memory leak|[Uu]nable to handle|kernel NULL|Invalid wait)[^\n]{1,200})",
@@ -154,7 +155,7 @@ BUG: Final = (
     ),
 )
 
-# mm/slub.c prints an object's history with INFO lines: the rest of a report whose head was lost.
+# mm/slub.c prints the history of an object with INFO lines: the rest of a report whose beginning was lost.
 INFO: Final = (
     crash_format(
         rf"INFO: (?P<what>(?:Allocated|Freed) in {NAME}[^\n]{{0,200}})", "INFO: {what}", cut_short=True

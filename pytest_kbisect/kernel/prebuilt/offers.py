@@ -32,6 +32,7 @@ _APT_IMAGE: Final = re.compile(r"linux-image-(?:unsigned-)?(\d[\w.+~]*(?:-\d+)?)
 _STANZA: Final = re.compile(r"^(Package|Version|SHA256): (.*)$", re.MULTILINE)
 _NO_FLAVOUR: Final = re.compile(r"(?:^|-)(?:dbg|rt|unsigned)(?:-|$)")
 _LINUX_VERSION: Final = re.compile(rb"(\d+\.\d+[\w.+~-]*) \(")
+_VERSION_NAME: Final = re.compile(r"\d+\.\d+[\w.+~-]*")
 _SETUP_HEADER: Final = b"HdrS"  # Documentation/arch/x86/boot.rst: offset 0x202, kernel_version at 0x20e
 
 
@@ -79,7 +80,8 @@ def _in_folder(folder: Path, architecture: Architecture) -> Iterator[Package]:
             (place / name for name in (architecture.image_name, "vmlinuz") if (place / name).is_file()), None
         )
         if image is not None:
-            yield _package("folder", place.name, _version_of(image), [place], of=[image])
+            version = place.name if _VERSION_NAME.fullmatch(place.name) else _version_of(image)
+            yield _package("folder", place.name, version, [place], of=[image])
 
 
 def _package(

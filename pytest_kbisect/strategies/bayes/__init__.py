@@ -1,10 +1,11 @@
-"""The default strategy: everything known is a probability, and what tells most per second is tried next.
+"""The default strategy: Bayesian inference. It makes the experiment with the most information per second.
 
-`strategy` decides. What it knows: which commits tests tell apart (`partition`), what runs say while nobody
-knows the crash chance (`crashchance`), both with all evidence (`posterior`), what speaks for a commit
-beforehand (`priors`), which commits can be tested (`testable`), and all of this together (`state`). What it
-makes of that: the next experiment (`choice`), several at once (`together`), the last word (`confirm`), for
-which the runs of each commit speak by themselves (`alone`).
+`bayesian` decides. It infers from: the classes of commits that tests distinguish (`partition`); the
+likelihood of runs with unknown crash chance (`crashchance`), also if a second commit changes it (`changes`);
+the posterior of both given all evidence (`posterior`); the priors of commits (`priors`); the chance that a
+commit can be tested (`testable`); and all of this together (`state`). It chooses the next experiment
+(`choice`), several in parallel (`together`), and the final confirmation (`confirm`), which judges each commit
+by its own runs (`alone`).
 """
 
 from pytest_kbisect.strategies.bayes.bayesian import BAYES, FIRST_RUNS, MAYBE_OLDER, OLDER, Bayes

@@ -1,4 +1,4 @@
-"""What the runs at one commit say by themselves, beside those at the commit the bug was reported on."""
+"""Judges one commit by its own runs and those at the commit on which the bug was reported."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from pytest_kbisect.strategies.bayes.posterior import RELATED_IS_BUG, by_another
 from pytest_kbisect.strategies.bayes.testable import hardly_speaks, is_dead
 
 MOST_RUNS = 200
-"""Runs at one commit after which what they say is left as it is."""
+"""After this many runs at one commit its verdict is final."""
 SURE = 0.9
-"""How sure a verdict is that something weighs again, or goes back on, later."""
+"""The required certainty of a verdict that later evidence can still correct."""
 
 
 def verdict(
     counts: RunCounts, reported: RunCounts, *, boot_failures: float, bad: float = SURE, good: float = SURE
 ) -> Verdict | None:
-    """What is made of a commit by its runs; None where more of them are wanted.
+    """The verdict on a commit by its runs; None if more runs are needed.
 
-    A few runs that end ok prove little of a rare crash, a single crash little where there is noise, and
-    runs that end otherwise nothing. `bad` and `good` are how sure these verdicts must be.
+    A few ok runs prove little about a rare crash, a single crash proves little if there is noise, and runs
+    with another outcome prove nothing. `bad` and `good` are the required certainties of these verdicts.
     """
     if _says_nothing(counts) or is_dead(counts, boot_failures):
         return Verdict.SKIP
@@ -35,14 +35,14 @@ def verdict(
 
 
 def _says_nothing(counts: RunCounts) -> bool:
-    """Whether runs end in too much else to wait for those that say something of the bug."""
+    """Whether too many runs have other outcomes to wait for runs that are evidence about the bug."""
     return hardly_speaks(counts) or (not counts.informative and 2 * counts.infra_failed > counts.total)
 
 
 def chance_of_bug(counts: RunCounts, reported: RunCounts, clean: RunCounts | None = None) -> float:
     """Probability that a commit with these counts has the bug, starting at even odds.
 
-    `clean` are runs of a commit that is known not to have it: they say how much noise there is.
+    `clean` are the runs of a commit that is known not to have it: they measure the noise.
     """
     clean = clean or RunCounts()
     bad, good = _scores(counts, reported, clean)
@@ -60,7 +60,7 @@ def _model() -> CrashChance:
 
 
 def _scores(counts: RunCounts, reported: RunCounts, clean: RunCounts) -> tuple[float, float]:
-    """Log-probability of these runs where the commit has the bug, and where it has not."""
+    """Log-probability of these runs if the commit has the bug, and if it does not."""
     known, _ = _model().log_likelihood(reported.matching, reported.ok)
     _, noise = _model().log_likelihood(clean.matching, clean.ok)
     bad, good = _model().log_likelihood(counts.matching, counts.ok)

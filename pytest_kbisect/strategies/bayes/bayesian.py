@@ -1,4 +1,4 @@
-"""The default strategy: asks for the experiment that tells most for its price, until it is sure enough."""
+"""The default strategy: chooses the most informative experiment for its price, until it is sure enough."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pytest_kbisect.evidence.by_kernel import Evidence
+    from pytest_kbisect.evidence.known_verdict import KnownVerdict
     from pytest_kbisect.evidence.run_counts import RunCounts
     from pytest_kbisect.history.ancestry import Weights
     from pytest_kbisect.history.candidates import History
@@ -38,30 +39,31 @@ if TYPE_CHECKING:
     from pytest_kbisect.strategies.bayes.state import State
 
 FIRST_CRASHES = 3
-"""Crashes wanted at the bad end before anything else is built: they give the crash chance its scale."""
+"""Crashes required at the bad end before anything else is built: they set the scale of the crash chance."""
 FIRST_RUNS = 200
-"""Runs on the bad end after which the crash counts as not reproduced; at 2 % a run it shows in 98 %."""
+"""After this many runs at the bad end the crash counts as not reproduced. At 2 % per run it shows in 98 %."""
 OLDER = 0.005
-"""Prior of a bug that is older than the range, although the user knows the good end to be good."""
+"""Prior of a bug that is older than the range, although the user has named the good end."""
 MAYBE_OLDER = 0.5
-"""The same where nobody knows that: half of syzbot's bisections go back further than one release."""
+"""The same if the user has not: half of syzbot's bisections go back further than one release."""
 UNFIXED = 0.35
-"""Prior of a bug that is not fixed at the end of the range, although the user thinks it is."""
+"""Prior of a bug that is not fixed at the end of the range, although the user thinks so."""
 MANY_CRASHES = 12
-"""Crashes of one kernel after which the next crash settles nothing: batches there are made whole."""
+"""After this many crashes of one kernel the next one settles nothing: batches do not stop at a crash."""
 WRONG = 15
-"""What a wrong answer costs, in bisections like this one: somebody looks for a fault where there is none."""
+"""The cost of a wrong answer, in bisections of this length: someone debugs a commit that is not at fault."""
 ENOUGH = 0.3
-"""The part of the doubt that is allowed (1 - confidence) below which no run is made against the rest."""
+"""If the doubt is below this part of the allowed doubt (1 - confidence), no run is made to reduce it."""
 
 
 class Bayes(Strategy):
-    """Asks for the experiment with the most information per second until one commit is likely enough.
+    """Chooses the experiment with the most information per second, until one commit is likely enough.
 
-    `confidence` is what an answer must reach. With `fix` the fix is looked for: A crashes, B should
-    not, and the evidence's `reported` commit is GOOD_END. `prior` gives each commit's weight
-    (uniform without). `prices` are what builds and runs are thought to cost until they are measured,
-    and how many runs go side by side. `older` is the prior of a bug that is older than the range.
+    `confidence` is the probability that an answer must reach. With `fix` the search is for the fix: A
+    crashes, B should not, and the evidence's `reported` commit is GOOD_END. `prior` is the weight of each
+    commit (default: uniform). `prices` are the assumed costs of builds and runs until they are measured, and
+    the number of parallel runs. `older` is the prior of a bug that is older than the range. `known` are
+    verdicts from elsewhere.
     """
 
     name = "bayes"
@@ -75,6 +77,7 @@ class Bayes(Strategy):
         prior: Weights | None = None,
         fix: bool = False,
         older: float = OLDER,
+        known: Sequence[KnownVerdict] = (),
     ) -> None:
         self.history = history
         self.confidence: float = confidence
@@ -82,12 +85,12 @@ class Bayes(Strategy):
         self.fix = fix
         weights = np.ones(len(history)) if prior is None else prior
         self._inference = Inference(
-            history, prior=weights, outside=UNFIXED if fix else older, guess=self.guess, fix=fix
+            history, prior=weights, outside=UNFIXED if fix else older, guess=self.guess, fix=fix, known=known
         )
 
     def decide(self, evidence: Evidence) -> Experiment | Answer:
         if not len(self.history):
-            return Answer(AnswerKind.UNTESTABLE, reason="the range holds no commit")
+            return Answer(AnswerKind.UNTESTABLE, reason="the range contains no commits")
         opening = self._opening(evidence)
         if opening is not None:
             return opening
@@ -97,7 +100,7 @@ class Bayes(Strategy):
                 AnswerKind.UNTESTABLE, reason="the bad end, which should be fixed, cannot be tested"
             )
         if machine_fails([evidence.counts(i) for i in evidence.tried]):
-            return self._unsure(state, "most runs fail because of the test machine, not of the kernel: ")
+            return self._unsure(state, "most runs fail because of the test machine, not the kernel: ")
         answer = self._sure(state, evidence)
         choice = best(state)
         if choice is None:
@@ -107,7 +110,7 @@ class Bayes(Strategy):
         return self._experiment(choice, state, evidence.counts(choice.commit))
 
     def conclude(self, evidence: Evidence) -> Answer:
-        """What is known so far, as an answer: for a budget that has run out, or a user who has."""
+        """The answer so far, if the budget is used up or the user interrupts."""
         first = self._first(evidence) if len(self.history) else self.decide(evidence)
         if isinstance(first, Answer):
             return first
@@ -121,9 +124,9 @@ class Bayes(Strategy):
     def batch(
         self, evidence: Evidence, count: int, running: Sequence[int] = ()
     ) -> tuple[Experiment, ...] | Answer:
-        """Up to `count` experiments that are worth most together.
+        """Up to `count` experiments that are most informative together.
 
-        Fewer where fewer make sense: at the bad end first, or with few suspects left.
+        Fewer if fewer make sense: at the bad end first, or with few suspects left.
         """
         first = self.decide(evidence)
         if isinstance(first, Answer):
@@ -137,19 +140,20 @@ class Bayes(Strategy):
         )
 
     def _beside(self, first: Experiment, commit: int, evidence: Evidence, state: State) -> Experiment:
-        """The experiment at a commit that is made beside the best one."""
+        """The experiment at a commit that is tested in parallel with the best one."""
         choice = best_of(np.array([commit if commit >= 0 else len(self.history)]), state)
-        reason = "worth most next to the others"
+        reason = "most informative in addition to the others"
         if choice is None:
             return replace(first, commit=commit, reason=reason)
         return replace(self._experiment(choice, state, evidence.counts(commit)), reason=reason)
 
     def foresee(self, evidence: Evidence, experiment: Experiment) -> tuple[int, ...]:
-        """The commits likely to be wanted after this experiment, likelier first: to build while guests run.
+        """The commits that will likely be tested next, most likely first. They are built while guests run.
 
-        At most two: the next one if it crashes, the next one if it does not. None where the runs are over
-        sooner than a build is: what is begun and not finished, or of the wrong commit, puts a warm folder
-        further from what is wanted then (on two processors a search of certain crashes took 12 % longer).
+        At most two: the next commit if this one crashes, and the next if it does not. None if the runs take
+        less time than a build: an unfinished build, or a build of the wrong commit, moves the build folder
+        further from the commit that is built next. With such builds, on two processors, a search with a
+        certain crash took 12 % longer.
         """
         prices = evidence.prices(self.guess)
         if experiment.commit < GOOD_END or experiment.runs / prices.width * prices.run < prices.build:
@@ -174,7 +178,7 @@ class Bayes(Strategy):
         return Verdict.BAD if chance >= sure else Verdict.GOOD if chance <= 1 - sure else Verdict.SKIP
 
     def explain(self, evidence: Evidence, commit: int, sha: Callable[[int], str]) -> list[str]:  # noqa: ARG002
-        """The credible set."""
+        """A line with the credible set."""
         if not evidence.counts(evidence.reported).matching:
             return []
         held = self.credible_set(evidence)
@@ -183,11 +187,11 @@ class Bayes(Strategy):
         return [f"# {100 * self.confidence:g}% credible set: {commits}: {likely}", ""]
 
     def credible_set(self, evidence: Evidence) -> tuple[tuple[int, float], ...]:
-        """The fewest commits that hold the culprit with the wanted confidence, most likely first."""
+        """The smallest set of commits with the wanted probability of the culprit, most likely first."""
         return self._inference.state(evidence).suspects(self.confidence)
 
     def likelihood(self, evidence: Evidence) -> Weights:
-        """Of each commit of the history, the probability that it is the culprit."""
+        """For each commit of the history, the probability that it is the culprit."""
         return self._inference.state(evidence).each_commit()
 
     def chance_of_bug(self, evidence: Evidence, commit: int) -> float:
@@ -195,7 +199,7 @@ class Bayes(Strategy):
         return self._inference.state(evidence).chance_of_bug(commit)
 
     def _opening(self, evidence: Evidence) -> Experiment | Answer | None:
-        """What comes before the search: the crash, and for a fix, whether the end is fixed; then None."""
+        """The next step before the search: reproduce the crash; for a fix, test whether the end is fixed."""
         first = self._first(evidence)
         if first is not None or not self.fix or evidence.builds(self.history.bad_end) is not None:
             return first
@@ -203,7 +207,7 @@ class Bayes(Strategy):
         return Experiment(self.history.bad_end, runs, stop_at_crash=True, reason="is it fixed there?")
 
     def _first(self, evidence: Evidence) -> Experiment | Answer | None:
-        """The bad end must crash before anything is worth building; None once it has."""
+        """The next step until the bad end crashes, before which no build is worthwhile. None once it has."""
         end = evidence.reported
         name = "good end" if end == GOOD_END else "bad end"
         counts = evidence.counts(end)
@@ -216,7 +220,7 @@ class Bayes(Strategy):
         if counts.matching >= FIRST_CRASHES:
             return None
         if counts.total < FIRST_RUNS and not is_mute(counts):
-            # A crash that keeps them waiting is rare: the longer it did, the longer it may yet.
+            # A crash that did not show in many runs is rare, so each batch is as long as all before it.
             least = max(self.guess.width, FIRST_CRASHES, 0 if counts.matching else counts.total)
             runs = min(least, FIRST_RUNS - counts.total)
             so_far = f" ({counts.matching} of {counts.total} runs so far)" if counts.total else ""
@@ -233,16 +237,16 @@ class Bayes(Strategy):
         )
 
     def _pays(self, choice: Choice, answer: Answer, posterior: Posterior, spent: float) -> bool:
-        """Whether an experiment is worth its time, where there is an answer as sure as was asked for.
+        """Whether an experiment is worth its time although an answer has reached the wanted confidence.
 
-        It takes from the doubt the part that its bits are of all that is not known. Answers fewer of which
-        are wrong are worth more time, by what a wrong one costs and `spent` (seconds) says a bisection takes.
-        Where the doubt is a small part of what is allowed, none is.
+        The experiment reduces the doubt in proportion to its share of all missing bits. Fewer wrong answers
+        are worth time: WRONG times the length of a bisection, which `spent` (seconds) estimates. If the doubt
+        is a small part of the allowed doubt, no experiment is worth its time.
         """
         doubt = 1 - answer.confidence
         if doubt <= ENOUGH * (1 - self.confidence):
             return False
-        saved = doubt * choice.rate / max(posterior.unknown, 1e-9)  # wrong answers a second
+        saved = doubt * choice.rate / max(posterior.unknown, 1e-9)  # wrong answers avoided per second
         return saved * (1 + WRONG) * spent > 1
 
     def _sure(self, state: State, evidence: Evidence) -> Answer | None:
@@ -276,18 +280,18 @@ class Bayes(Strategy):
             None,
             min(1.0, sum(p for _, p in candidates)),
             candidates,
-            f"{why}{len(candidates)} commits cannot be told apart by tests",
+            f"{why}{len(candidates)} commits cannot be distinguished by tests",
         )
 
     def _experiment(self, choice: Choice, state: State, counts: RunCounts) -> Experiment:
         known = "built" if state.alternatives.built[choice.commit] else "not built"
         reason = f"{choice.bits:.2f} bits expected ({known})"
         waves = max(1, round(choice.waves / state.alternatives.speaks[choice.commit]))
-        # What ended otherwise so far may do so again: a batch that is to tell more than the last is longer.
+        # Runs that had another outcome so far may have it again, so a batch must be longer than all of them.
         waves = max(waves, (counts.booted - counts.informative) // state.prices.width)
         settles = counts.matching < MANY_CRASHES
         if not settles:
-            # Evidence that fits no hypothesis well: a quarter more each time, or it would be asked for ever.
+            # The evidence fits no hypothesis well: a quarter more runs each time, so that the search ends.
             waves = max(waves, counts.informative // (4 * state.prices.width))
         return Experiment(choice.commit, waves * state.prices.width, stop_at_crash=settles, reason=reason)
 
@@ -301,6 +305,7 @@ def bayes(problem: Problem) -> Bayes:
         prior=problem.prior,
         fix=problem.fix,
         older=OLDER if problem.trusted else MAYBE_OLDER,
+        known=problem.known,
     )
 
 

@@ -1,10 +1,10 @@
-"""A second commit that matters: it changes how often the bug crashes, or how often others crash like it.
+"""Hypotheses with a second commit that changes the crash chance or the noise.
 
-Between the culprit and the bad end a commit may make the bug easier to hit. Then older commits that have the
-bug look good, and that commit like the culprit. Or crashes like the bug's begin, or end, somewhere in the
-range, with a commit that has nothing to do with it. Both look the same in the runs: commits that never crash,
-then some that crash rarely, then others that crash often. Which of the two steps is the culprit only the
-priors say, and the chances themselves.
+A commit between the culprit and the bad end may make the bug easier to hit. Then older commits that have the
+bug look good, and that commit looks like the culprit. Or an unrelated commit in the range may start or stop
+crashes that look like the bug's. Both look the same in the runs: commits that never crash, then commits that
+crash rarely, then commits that crash often. Only the priors and the chances themselves decide which of the
+two steps is the culprit.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
     from pytest_kbisect.history.ancestry import Flags, Weights
 
 EASIER = 0.2
-"""Prior of a commit in the bad part that changes the crash chance for good."""
+"""Prior that a commit in the bad part permanently changes the crash chance."""
 NOISIER = 0.1
-"""Prior of a commit from which on, or up to which, there is another noise."""
+"""Prior that the noise changes at a commit."""
 _APART = 2
-"""Steps of the grid by which the chances before and after must differ: nearer ones are no change."""
+"""The chances before and after must differ by this many steps of the grid. Less is not a change."""
 
 
 @dataclass(frozen=True)
 class Runs:
-    """Runs by tested kernel t: how many crashed (`hits`) and how many did not (`oks`), and what kernels are.
+    """Runs by tested kernel t: how many crashed (`hits`), how many did not (`oks`), and the kernels' kinds.
 
-    `bad[k, t]`: it has the bug if the culprit is of class k; `near[s, t]`: if it is bad, it is on the
-    culprit's side of a second commit of class s; `second[s]`: prior of that class.
+    `bad[k, t]`: t has the bug if the culprit is of class k. `near[s, t]`: if t is bad, it is on the culprit's
+    side of a second commit of class s. `second[s]`: the prior of that class.
     """
 
     hits: Weights
@@ -53,11 +53,12 @@ class Runs:
 
 @dataclass(frozen=True)
 class Changes:
-    """Log-probabilities of all runs where a second commit matters, by class of the culprit.
+    """Log-probabilities of all runs if a second commit matters, by class of the culprit.
 
-    `near` is by hypothesis of the chances next to the culprit; `bad` and `good` by those of bad, and of good,
-    kernels beyond the second commit. `easier` and `noisier` are by class of the second commit, for each kind.
-    `mass` is the prior of all of this.
+    The second axis of `near` is the hypothesis about the chances next to the culprit. That of `bad` and
+    `good` is the hypothesis about the chances of bad and good kernels beyond the second commit. That of
+    `easier` and `noisier` is the class of the second commit, for each kind of change. `mass` is the prior of
+    all of this.
     """
 
     near: Matrix
@@ -69,7 +70,7 @@ class Changes:
 
 
 def changes(model: CrashChance, runs: Runs) -> Changes:
-    """Weigh every second commit, of either kind."""
+    """Weigh every second commit, for both kinds of change."""
     bad, good = runs.bad, ~runs.bad
     crash = _Levels(np.array(CRASH_CHANCES), np.array(CRASH_WEIGHTS, dtype=float))
     noise = _Levels(np.array(NOISES), np.array(NOISE_WEIGHTS, dtype=float))
@@ -79,7 +80,7 @@ def changes(model: CrashChance, runs: Runs) -> Changes:
     log_easier, log_noisier = np.log(EASIER), np.log(NOISIER)
 
     def of_both(crashes: Matrix, noises: Matrix) -> Matrix:
-        """By hypothesis, from the crash chances of the one kind and the noises of the other."""
+        """By hypothesis, from the crash chances of an easier bug and the noises of a noisier range."""
         if_easier = log_easier + crashes[:, p] + one_noise[:, q]
         if_noisier = log_noisier + one_crash[:, p] + noises[:, q]
         return np.asarray(np.where(model.steady, np.logaddexp(if_easier, if_noisier), -np.inf))
@@ -96,7 +97,7 @@ def changes(model: CrashChance, runs: Runs) -> Changes:
 
 @dataclass(frozen=True)
 class _Two:
-    """Log-probability of runs by class of the culprit, and value near it, or beyond, or second commit."""
+    """Log-probability of runs by class of the culprit, and by value near it, beyond, or second commit."""
 
     near: Matrix
     beyond: Matrix
@@ -112,18 +113,18 @@ class _Levels:
     weights: Weights
 
     def _log(self, hits: Matrix, oks: Matrix) -> Matrix:
-        """Log-probability of so many crashes and other runs; the grid is the last axis."""
+        """Log-probability of these numbers of crashes and other runs. The grid is the last axis."""
         return np.asarray(hits[..., None] * np.log(self.values) + oks[..., None] * np.log1p(-self.values))
 
     def one(self, runs: Runs, wanted: Flags) -> Matrix:
-        """Log-probability, by class and value, of the runs of wanted kernels: all with this chance."""
+        """Log-probability, by class and value, of the runs of the wanted kernels, if all have this chance."""
         prior = np.log(self.weights / self.weights.sum())
         return np.asarray(self._log(wanted @ runs.hits, wanted @ runs.oks) + prior)
 
     def two(self, runs: Runs, wanted: Flags, near: Flags) -> _Two:
-        """The same where kernels beyond a second commit have another chance than those near the culprit.
+        """The same if kernels beyond a second commit have another chance than those near the culprit.
 
-        A second commit that parts no wanted kernels changes nothing yet: it is left out.
+        A second commit that separates no wanted kernels changes nothing yet and is omitted.
         """
         mask = wanted.astype(float)
         beyond = (~near).astype(float)
@@ -145,14 +146,14 @@ class _Levels:
 
 
 def _log_product(rows: Matrix, weights: Matrix) -> Matrix:
-    """log(exp(rows) @ weights), weights being symmetric."""
+    """log(exp(rows) @ weights) for symmetric weights."""
     most = rows.max(axis=1, keepdims=True, initial=-1e9)
     product: Matrix = most + np.log(np.exp(rows - most) @ weights + 1e-300)
     return product
 
 
 def _summed(rows: Matrix, groups: NDArray[np.intp], size: int) -> Matrix:
-    """Logarithms of sums over the rows of each group; -inf where it has none."""
+    """Logarithms of the sums over the rows of each group; -inf for a group without rows."""
     sums = np.full((size, rows.shape[1]), -np.inf)
     np.logaddexp.at(sums, groups, rows)
     return sums

@@ -1,4 +1,4 @@
-"""The next experiment: the one that tells most about the culprit per second it costs."""
+"""Chooses the next experiment: the one with the most information about the culprit per second."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ if TYPE_CHECKING:
     from pytest_kbisect.strategies.bayes.state import Alternatives, State
 
 WAVES = (1, 2, 3, 5, 8, 13, 21, 34, 55)
-"""Lengths of a batch that are considered. A batch ends with the first wave that crashes."""
+"""The lengths of a batch that are considered. A batch ends with the first wave that crashes."""
 FEW_WAVES = (1, 3, 13)
-"""Those with which all commits are looked at."""
+"""The lengths with which all commits are evaluated."""
 FINALISTS = 64
-"""Commits, for each of these lengths, that are looked at with all of them."""
+"""For each of these few lengths, this many commits are evaluated with all lengths."""
 LEAST_BITS = 0.005
-"""An experiment expected to tell less is not worth making: what is left cannot be told apart."""
+"""An experiment with fewer expected bits is not worth making: tests cannot distinguish what is left."""
 EXACT = 20_000
-"""Commits times classes up to which the entropy of outcomes is exact if a second commit changes them; with
-more it is interpolated: that is how finalists are found."""
+"""Up to this number of commits times classes, the entropy of outcomes is exact if a second commit changes
+them. Above it the entropy is interpolated, which is how finalists are found."""
 IMPOSSIBLE = 1e-4
-"""Probability of a class of commits below which no experiment is chosen in view of it."""
+"""Classes of commits with a lower probability are ignored in the choice of experiments."""
 FAIR_BITS = 0.1
-"""Bits that a build must be expected to tell at even odds to be testable; at worse odds more. In a region
-that cannot be tested and holds the culprit, its edges are worth a build, and its inside is not."""
+"""Expected bits that justify a build with even odds of being testable; worse odds require more. If a region
+that cannot be tested contains the culprit, its edges are worth a build and its inside is not."""
 LATER = 0.75
-"""What a bit counts that more runs tell of a kernel that is there, or will be: they can be made later too,
-and what other commits show may have made them needless by then."""
+"""Weight of a bit from more runs of a kernel that is built, or will be. These runs can also be made later,
+and results at other commits may make them unnecessary by then."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A batch at a commit, and what speaks for it: expected bits about the culprit, and expected seconds."""
+    """A batch at a commit, with the expected bits about the culprit and the expected seconds."""
 
     commit: int
     waves: int
@@ -50,15 +50,14 @@ class Choice:
 
     @property
     def rate(self) -> float:
-        """Bits a second."""
+        """Bits per second."""
         return self.bits / self.seconds
 
 
 def best(state: State) -> Choice | None:
-    """The experiment with the most information per second; None where none is worth making.
+    """The experiment with the most information per second; None if none is worth making.
 
-    All commits are weighed with few lengths of a batch, the best of them and all built ones with every
-    length.
+    All commits are evaluated with a few batch lengths, the best of them and all built ones with every length.
     """
     wanted = np.flatnonzero(state.alternatives.built)
     for batch in _batches(state, state.alternatives, FEW_WAVES):
@@ -67,7 +66,7 @@ def best(state: State) -> Choice | None:
 
 
 def best_of(rows: NDArray[np.intp], state: State) -> Choice | None:
-    """The same of some commits only, given as rows of the alternatives (the good end is the last one)."""
+    """The same for some commits only, given as rows of the alternatives (the good end is the last row)."""
     found: Choice | None = None
     most = 0.0
     for batch in _batches(state, state.alternatives.of(rows), WAVES):
@@ -81,10 +80,10 @@ def best_of(rows: NDArray[np.intp], state: State) -> Choice | None:
 
 @dataclass(frozen=True)
 class _Batch:
-    """What batches of up to `waves` waves are expected to tell and to take, by commit.
+    """The expected bits and seconds of batches of up to `waves` waves, by commit.
 
-    `worth` is bits a second, where those of a kernel's first wave count in full and all others as LATER; 0
-    where fewer are expected than an experiment is worth.
+    `worth` is in bits per second. The bits of a kernel's first wave count in full, all others count as LATER.
+    It is 0 if fewer bits are expected than an experiment is worth.
     """
 
     waves: int
@@ -106,16 +105,16 @@ def _batches(state: State, alternatives: Alternatives, lengths: Sequence[int]) -
         bits = testable * expected
         seconds = np.where(built, 0.0, prices.build)
         seconds += testable * (prices.session + spent * prices.run / alternatives.speaks)
-        # What is not worth a test any more costs nothing either.
+        # A commit that is no longer worth a test costs nothing.
         seconds = np.maximum(seconds, 1e-9)
         counted = testable * (first + LATER * np.maximum(expected - first, 0.0))
         yield _Batch(waves, bits, seconds, np.where(bits >= least, counted / seconds, 0.0))
 
 
 def _information(state: State, kinds: Sequence[_Kind], waves: int) -> tuple[Weights, Weights]:
-    """By commit: bits a batch is expected to tell about the culprit, and waves it is expected to take.
+    """By commit: the expected bits of a batch about the culprit, and its expected number of waves.
 
-    I(culprit; outcome) = H(outcome) - H(outcome | culprit), the crash chance and the noise averaged out.
+    I(culprit; outcome) = H(outcome) - H(outcome | culprit), averaged over the crash chance and the noise.
     """
     expected = sum((kind.expected(state, waves) for kind in kinds), np.zeros(1))
     outcome, known, spent = expected[:, :-2], expected[:, -2], expected[:, -1]
@@ -125,11 +124,12 @@ def _information(state: State, kinds: Sequence[_Kind], waves: int) -> tuple[Weig
 
 @dataclass(frozen=True)
 class _Kind:
-    """Kernels that have the bug (`bad`), or those that have it not.
+    """Kernels that have the bug (`bad`), or kernels that do not.
 
-    `share[i, k]`: commit i is of this kind where the culprit is of class k; `far[i, k]`: and beyond a second
-    commit that changes something. By class and hypothesis, `near` are the chances next to the culprit,
-    `beyond` those beyond the second commit. The last two are None where there is no such commit.
+    `share[i, k]`: the chance that commit i is of this kind if the culprit is of class k. `far[i, k]`: the
+    chance that it is also beyond a second commit that changes something. By class and hypothesis, `near` are
+    the chances next to the culprit, and `beyond` those beyond the second commit. `far` and `beyond` are None
+    if there is no such commit.
     """
 
     bad: bool
@@ -139,7 +139,7 @@ class _Kind:
     beyond: Matrix | None = None
 
     def expected(self, state: State, waves: int) -> Matrix:
-        """Chance of each outcome of a batch, entropy if the culprit is known, and waves spent, by commit."""
+        """By commit: the chance of each outcome of a batch, entropy given the culprit, and waves spent."""
         batch, masses = state.model.batch(waves, state.width), self.near.sum(axis=1)
         outcomes, spent = (batch.bad, batch.waves_bad) if self.bad else (batch.good, batch.waves_good)
 
@@ -160,7 +160,7 @@ class _Kind:
 
 
 def _kinds(state: State, alternatives: Alternatives) -> tuple[_Kind, _Kind]:
-    """What the commits may be. Classes that are next to impossible are left out."""
+    """Both kinds of kernels that the commits may be. Classes that are almost impossible are omitted."""
     posterior, beyond = state.posterior, state.posterior.beyond
     likely = np.flatnonzero(posterior.classes > IMPOSSIBLE)
     contains, joint = alternatives.share[:, likely], posterior.joint[likely]
@@ -176,7 +176,7 @@ def _kinds(state: State, alternatives: Alternatives) -> tuple[_Kind, _Kind]:
 
 
 def _entropy(rows: Matrix, totals: Weights) -> Weights:
-    """Entropy in bits along the last axis, times its total, where rows sum to `totals`."""
+    """Entropy in bits along the last axis, times the total of the row; rows sum to `totals`."""
     rows = np.maximum(rows, 1e-300)
     totals = np.maximum(totals, 1e-300)
     bits: Weights = -(rows * np.log2(rows / totals[..., None])).sum(axis=-1)

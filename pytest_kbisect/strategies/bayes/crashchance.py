@@ -1,8 +1,8 @@
-"""What runs say about a commit while neither the crash's chance nor the noise is known.
+"""The likelihood of runs at a commit if neither the crash chance nor the noise is known.
 
-A run on a bad commit crashes with a chance p nobody knows beforehand, one on a good commit with a
-chance q: another bug that looks the same. Both are kept as a grid of hypotheses, weighted by all
-evidence together with the culprit, instead of being estimated once at the start.
+A run on a bad commit crashes with an unknown chance p. A run on a good commit crashes with an unknown chance
+q, because of another bug that looks the same. Both are kept as a grid of hypotheses and inferred together
+with the culprit from all evidence, instead of being estimated once at the start.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 Matrix: TypeAlias = NDArray[np.float64]
 
-# Spaced so that neighbours differ by what about fifty runs can tell.
+# Spaced so that about fifty runs distinguish neighbours.
 CRASH_CHANCES = (
     0.02,
     0.03,
@@ -35,17 +35,16 @@ CRASH_CHANCES = (
     0.98,
     0.998,
 )
-# Of 1,381 bisections of syzbot 87 % crashed in every run on the first commit and 5.6 % in fewer than
-# half; who bisects has a reproducer that works. Kept flat but for the certain end: a wrong prior here
-# costs answers, a flat one only a few runs.
+# Of 1,381 bisections of syzbot 87 % crashed in every run on the first commit and 5.6 % in fewer than half:
+# people bisect with a reproducer that works. The prior is nevertheless flat except at the certain end: a
+# wrong prior causes wrong answers, a flat one only costs a few runs.
 CRASH_WEIGHTS = (1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 3, 6)
-# Noise that matches the reference is rare where crashes are matched strictly; but a search that thinks
-# it rarer than it is gives wrong answers, and one that thinks it more frequent only takes longer.
+# Noise that matches the reference is rare if crashes are matched strictly. But a prior that is too low gives
+# wrong answers, while a prior that is too high only takes longer.
 NOISES = (0.0002, 0.001, 0.003, 0.01, 0.03, 0.055, 0.1)
 NOISE_WEIGHTS = (0.2, 0.2, 0.2, 0.25, 0.08, 0.04, 0.03)
-# The same bug may be hit more or less easily as the code around it changes: then the chance at one
-# commit is p times one of these. Whether it does is one more thing nobody knows beforehand, and the same
-# for all commits.
+# The bug may become easier or harder to hit as the code around it changes: the chance at one commit is then p
+# times one of these. Whether the chance drifts is another unknown, the same for all commits.
 DRIFT = (0.6, 1.0, 1.4)
 DRIFT_WEIGHTS = (0.3, 0.4, 0.3)
 STEADY_WEIGHTS = (0.0, 1.0, 0.0)
@@ -54,10 +53,11 @@ DRIFTING = 0.1
 
 @dataclass(frozen=True)
 class Batch:
-    """What a batch that stops after the first wave with a crash may show.
+    """The outcomes of a batch that stops after the first wave with a crash.
 
-    Arrays by hypothesis (rows) and outcome (columns: no crash at all, 1, 2, 3, more in the last
-    wave); `waves` are expected waves by hypothesis.
+    `bad` and `good` are probabilities by hypothesis (rows) and outcome (columns: no crash at all; 1, 2, 3 or
+    more crashes in the last wave). `waves_bad` and `waves_good` are the expected numbers of waves by
+    hypothesis.
     """
 
     bad: Matrix
@@ -67,7 +67,7 @@ class Batch:
 
 
 class CrashChance:
-    """The hypotheses (p, q, whether p drifts) and what run counts say of them. Only p > 2 q is considered."""
+    """The hypotheses (p, q, whether p drifts; only with p > 2 q) and the likelihood of run counts."""
 
     def __init__(self) -> None:
         hypotheses = [
@@ -96,14 +96,14 @@ class CrashChance:
         return np.log(np.maximum(self._shares, 1e-300))
 
     def log_likelihood(self, hits: float, oks: float) -> tuple[Matrix, Matrix]:
-        """Log-probability of so many crashes and ok runs on a bad and on a good commit, by hypothesis."""
+        """Log-probability of these crash and ok counts on a bad and a good commit, by hypothesis."""
         by_drift = hits * np.log(self._local) + oks * np.log1p(-self._local) + self._log_shares
         bad: Matrix = np.logaddexp.reduce(by_drift, axis=1)
         good: Matrix = hits * np.log(self.q) + oks * np.log1p(-self.q)
         return bad, good
 
     def batch(self, waves: int, width: int) -> Batch:
-        """Outcomes of at most `waves` waves of `width` telling runs."""
+        """The outcomes of at most `waves` waves of `width` informative runs."""
         key = waves, width
         if key not in self._batches:
             many = [_stopped(self._local[:, d], waves, width) for d in range(len(DRIFT))]
@@ -116,7 +116,7 @@ class CrashChance:
 
 
 def _stopped(chance: Matrix, waves: int, width: int) -> tuple[Matrix, Matrix]:
-    """Outcome probabilities and expected number of waves where each run crashes with this chance."""
+    """Outcome probabilities and expected number of waves if each run crashes with this chance."""
     none = (1 - chance) ** width
     reached = np.array([none**wave for wave in range(waves)]).sum(axis=0)
     exact = []

@@ -1,7 +1,8 @@
-"""Commits that no test tells apart yet, as classes: the cost of inference grows with tests, not commits.
+"""Classes of commits that no test distinguishes yet. The cost of inference grows with tests, not commits.
 
-How likely a commit is to be the culprit depends only on which of the tested commits contain it, and
-on its prior. Commits equal in both form a class; every tested commit splits the classes it cuts.
+The probability that a commit is the culprit depends only on its prior and on which of the tested commits
+contain it. Commits equal in both form a class. Each tested commit splits the classes that it contains in
+part.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
 
 
 class Partition:
-    """Classes of suspects. `inside[k]` says by tested commit whether it contains class k.
+    """Classes of suspects. `inside[k]` states for each tested commit whether it contains class k.
 
-    `counts[i, k]` is how many commits of class k commit i contains: what a test of i would separate.
+    `counts[i, k]` is the number of commits of class k that commit i contains. A test of i separates them from
+    the rest of the class.
     """
 
     def __init__(self, ancestry: Ancestry, prior: Weights) -> None:
@@ -40,7 +42,7 @@ class Partition:
         self._counts.append(counts)
 
     def copy(self) -> Partition:
-        """One that can be split without changing this one."""
+        """A copy that can be split without changing this one."""
         other = object.__new__(Partition)
         other._ancestry = self._ancestry
         other.tests, other.weights = list(self.tests), list(self.weights)
@@ -49,7 +51,7 @@ class Partition:
         return other
 
     def split(self, commit: int) -> None:
-        """Tell apart what this commit contains from what it does not."""
+        """Separate the commits that this commit contains from those that it does not."""
         self.tests.append(commit)
         contained = self._ancestry.ancestors(commit)
         for k in range(len(self._members)):
@@ -67,7 +69,7 @@ class Partition:
 
     @property
     def inside(self) -> NDArray[np.bool_]:
-        """Classes x tests."""
+        """Whether a tested commit contains a class: classes x tests."""
         return np.array(self._inside, dtype=bool).reshape(len(self._members), len(self.tests))
 
     @property
@@ -78,8 +80,8 @@ class Partition:
     def share(self) -> NDArray[np.float64]:
         """The part of each class that each commit contains: commits x classes.
 
-        With a last row for the good end, which contains none, and a last column, all ones, for a bug
-        older than the range.
+        The last row is the good end, which contains no commits. The last column is all ones, for a bug that
+        is older than the range.
         """
         share = np.zeros((len(self._members[0]) + 1, len(self._members) + 1))
         for k, (counts, size) in enumerate(zip(self._counts, self.sizes.tolist(), strict=True)):

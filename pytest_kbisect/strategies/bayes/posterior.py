@@ -1,4 +1,4 @@
-"""Everything known, as one probability a hypothesis: which commit, how likely it crashes, how much noise."""
+"""The joint probability of all hypotheses: the culprit, the crash chance and the noise."""
 
 from __future__ import annotations
 
@@ -10,32 +10,36 @@ import numpy as np
 
 from pytest_kbisect.evidence.run_counts import chance_of
 from pytest_kbisect.strategies.bayes.changes import Changes, Runs, changes
+from pytest_kbisect.strategies.bayes.known_factors import log_factors
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pytest_kbisect.evidence.by_kernel import Evidence
+    from pytest_kbisect.evidence.known_verdict import KnownVerdict
     from pytest_kbisect.evidence.run_counts import RunCounts
     from pytest_kbisect.strategies.bayes.crashchance import CrashChance, Matrix
     from pytest_kbisect.strategies.bayes.partition import Partition
 
 RELATED_IS_BUG = 0.8
-"""Chance that related crashes, where they outnumber unrelated ones, are the bug's. In 8 of 12 bisections of
-syzbot they were; in all 8 next to nothing else was seen, which the run counts show by themselves."""
+"""Chance that related crashes belong to the bug if they outnumber unrelated ones. In 8 of 12 bisections of
+syzbot they did. In all 8 almost no other crashes occurred, and the run counts account for that."""
 SAME_KERNEL = 0.0002
-"""How much less likely a culprit is that changes nothing in the image.
+"""Factor for the prior of a culprit that does not change the image.
 
 Of 36 such answers of syzbot none was right.
 """
 SLIGHT = 1e-4
-"""Probability of a change below which no experiment is chosen in view of it."""
+"""A change with a lower probability is ignored in the choice of experiments."""
 
 
 @dataclass(frozen=True)
 class Beyond:
-    """Kernels beyond a second commit, as seen from the culprit.
+    """Kernels that a second commit separates from the culprit.
 
-    `bad` and `good` are like `Posterior.joint`, with the chances of such kernels; `easier[k, s]` and
-    `noisier[k, s]` are the probability of each class s of the second commit where the culprit is of class k
-    and there is one that changes the crash chance, or the noise.
+    `bad` and `good` are like `Posterior.joint`, but with the chances of such kernels. `easier[k, s]` and
+    `noisier[k, s]` are the probability of class s of the second commit, if the culprit is of class k and a
+    second commit changes the crash chance (`easier`) or the noise (`noisier`).
     """
 
     bad: Matrix
@@ -46,23 +50,23 @@ class Beyond:
 
 @dataclass(frozen=True)
 class Posterior:
-    """`joint[k, h]`: probability of class k of the partition and hypothesis h together; sums to 1.
+    """`joint[k, h]`: the joint probability of class k of the partition and hypothesis h. Sums to 1.
 
-    The chances of h are those next to the culprit, where there are others elsewhere (`beyond`).
+    The chances of h apply next to the culprit; elsewhere they may differ (`beyond`).
 
-    The last row is no class: it stands for no culprit in the range. The bug is older, and all commits
-    crash; or it is not fixed yet, and all commits crash.
+    The last row is not a class: it means that no culprit is in the range. Then the bug is older or not fixed
+    yet, and all commits crash.
     """
 
     joint: Matrix
     sizes: Matrix
     beyond: Beyond | None = None
-    """What is known of second commits that change something; None where hardly anything speaks for one."""
+    """Second commits that change something; None if they are very unlikely."""
 
     @cached_property
     def classes(self) -> Matrix:
-        """Probability of each class, no culprit in the range last."""
-        masses: Matrix = np.minimum(self.joint.sum(axis=1), 1.0)  # rounded, a sum may be more
+        """Probability of each class; the last entry is that of no culprit in the range."""
+        masses: Matrix = np.minimum(self.joint.sum(axis=1), 1.0)  # a rounded sum may exceed 1
         return masses
 
     @property
@@ -78,7 +82,7 @@ class Posterior:
 
     @cached_property
     def unknown(self) -> float:
-        """Bits that are missing to know the culprit."""
+        """The number of missing bits about the culprit: its entropy."""
         each, sizes = np.append(self.each, self.outside), np.append(self.sizes, 1.0)
         return float(-(sizes * each * np.log2(np.maximum(each, 1e-300))).sum())
 
@@ -90,20 +94,31 @@ class Posterior:
 
 
 def infer(
-    model: CrashChance, partition: Partition, evidence: Evidence, outside: float, *, fix: bool = False
+    model: CrashChance,
+    partition: Partition,
+    evidence: Evidence,
+    outside: float,
+    *,
+    fix: bool = False,
+    known: Sequence[KnownVerdict] = (),
 ) -> Posterior:
-    """Weigh all hypotheses by all evidence.
+    """Weigh all hypotheses by all evidence, and by what is `known` from elsewhere.
 
-    `outside` is the prior of there being no culprit in the range: every commit crashes. With `fix`
+    `outside` is the prior that no culprit is in the range, so that every commit crashes. With `fix` the
     commits that contain the culprit are the ones that do not crash.
 
-    Related crashes are the bug under another name, or another bug that says nothing of it: which, is one more
-    thing that is not known, and the same for all commits.
+    Related crashes are either the bug under another name, or another bug and thus no evidence. Which of the
+    two holds is another unknown, the same for all commits.
     """
     sizes = partition.sizes.astype(float)
     prior = sizes * np.array(partition.weights)
     prior *= (1 - outside) / prior.sum()
-    kernels = by_kernel(partition, evidence)
+    # Commits of known verdicts part the suspects, too, and may have no runs.
+    kernels = [
+        columns
+        for columns in by_kernel(partition, evidence)
+        if _speaks(evidence.counts(partition.tests[columns[0]]))
+    ]
     inside = partition.inside
     first = inside[:, [columns[0] for columns in kernels]]
     split = [(inside[:, columns] != inside[:, columns[:1]]).any(axis=1) for columns in kernels]
@@ -123,11 +138,15 @@ def infer(
         if_bug = _Weighed.of(model, replace(runs, hits=runs.hits + credited))
         strange = sum(by_another_bug(counts) for counts in all_counts)
         found = if_bug.mixed(found, np.log(RELATED_IS_BUG), np.log1p(-RELATED_IS_BUG) + strange)
-    return found.posterior(prior[:, None], sizes)
+    return found.posterior(prior[:, None] + log_factors(model, partition, known, fix=fix), sizes)
+
+
+def _speaks(counts: RunCounts) -> bool:
+    return bool(counts.informative or counts.credited)
 
 
 def by_kernel(partition: Partition, evidence: Evidence) -> list[list[int]]:
-    """The places of the partition's tests, those of one kernel together: the first stands for all."""
+    """The indices of the partition's tests, grouped by kernel. The first of a group represents the kernel."""
     kernels: list[list[int]] = []
     done: set[int] = set()
     for place, commit in enumerate(partition.tests):
@@ -141,7 +160,7 @@ def by_kernel(partition: Partition, evidence: Evidence) -> list[list[int]]:
 
 @dataclass(frozen=True)
 class _Weighed:
-    """Log-probabilities of all runs: with one crash chance and one noise, and with changes of them."""
+    """Log-probabilities of all runs: with constant crash chance and noise, and with changes of these."""
 
     steady: Matrix
     changes: Changes
@@ -156,7 +175,7 @@ class _Weighed:
         return cls(score + model.log_prior + np.log1p(-found.mass)[:, None], found)
 
     def mixed(self, other: Self, mine: float, others: float) -> Self:
-        """This one and another one, weighed by these log-probabilities."""
+        """The mixture of this one and another one, weighted by these log-probabilities."""
         names = ("near", "bad", "good", "easier", "noisier")
         both = {
             name: np.logaddexp(mine + getattr(self.changes, name), others + getattr(other.changes, name))
@@ -166,7 +185,7 @@ class _Weighed:
         return replace(self, steady=steady, changes=replace(self.changes, **both))
 
     def posterior(self, prior: Matrix, sizes: Matrix) -> Posterior:
-        """What follows with this prior (log) of the classes."""
+        """The posterior with this prior (log) of the classes."""
         score = prior + np.logaddexp(self.steady, self.changes.near)
         most = score.max()
         joint = np.exp(score - most)
@@ -187,7 +206,7 @@ class _Weighed:
 
 
 def _shares(logs: Matrix) -> Matrix:
-    """Each row of log-probabilities as shares of its sum; zeros where there is nothing."""
+    """Each row of log-probabilities as shares of its sum; zeros if the sum is zero."""
     most = np.maximum(logs.max(axis=1, keepdims=True, initial=-np.inf), -1e9)
     chances = np.exp(logs - most)
     shares: Matrix = chances / np.maximum(chances.sum(axis=1, keepdims=True), 1e-300)
@@ -195,5 +214,5 @@ def _shares(logs: Matrix) -> Matrix:
 
 
 def by_another_bug(counts: RunCounts) -> float:
-    """Log-probability of the related crashes where another bug makes them, with a chance that may be any."""
+    """Log-probability of the related crashes if another bug causes them with an arbitrary chance."""
     return chance_of(counts.credited, counts.ok + counts.matching) if counts.credited else 0.0

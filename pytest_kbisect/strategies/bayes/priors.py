@@ -1,8 +1,8 @@
-"""What speaks for a commit before anything is tested: the files it touches.
+"""The prior of a commit before anything is tested, from the files that it touches.
 
-A commit that touches the files of the crash's stack is the culprit far more often than another; one
-that touches no file the build reads cannot change the kernel at all. Both are hints, no proof: a
-fifth of the mass stays uniform, so that a wrong prior costs about a build and never the answer.
+A commit that touches files of the crash's stack is the culprit far more often than another commit. A commit
+that touches no file that the build reads cannot change the kernel. Both are hints, not proof: a fifth of the
+mass stays uniform, so that a wrong prior costs about one build but never the answer.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from pytest_kbisect.history.ancestry import Weights
 
 UNIFORM = 0.2
-"""The part of the mass that stays uniform whatever the hints say."""
+"""The part of the mass that stays uniform, independent of the hints."""
 SAME_FILE, SAME_FOLDER, ELSEWHERE = 12.0, 3.0, 1.0
-"""How much more likely than elsewhere a commit is that touches a file, or a folder, of the stack."""
+"""Relative weights of commits that touch a file of the stack, a folder of the stack, or other files."""
 UNREAD = 0.01
-"""Weight of a commit that touches nothing the build reads: Makefiles and scripts may be read unseen."""
+"""Weight of a commit that touches nothing the build reads. Not 0: some reads (scripts) are not recorded."""
 
-# Not in any .cmd file, and yet they decide what is built.
+# These are in no .cmd file, but they decide what is built.
 _BUILD_FILES = ("Makefile", "Kbuild", "Kconfig")
 
 
@@ -45,11 +45,11 @@ def weights(
     stack: Collection[str] = (),
     read: Collection[str] = (),
 ) -> Weights:
-    """The prior of each commit, summing to 1.
+    """The prior of each commit. The sum is 1.
 
-    `stack` are the source files of the crash's frames, `read` those the build reads (from the .cmd
-    files of a built tree); paths are from the top of the tree. Either may be empty: unknown. A commit
-    whose files are not known counts as touching something elsewhere.
+    `stack` are the source files of the crash's frames. `read` are the files that the build reads (from the
+    .cmd files of a built tree). Paths are relative to the top of the tree. Either may be empty: unknown. A
+    commit whose files are not known counts as touching files elsewhere.
     """
     if not commits:
         return np.zeros(0)
@@ -64,7 +64,7 @@ def _hint(
     touched: Sequence[str] | None, stack: frozenset[str], folders: set[str], read: frozenset[str]
 ) -> float:
     if touched is None or not touched:
-        # Unknown, or a merge without changes of its own, which is rarely to blame.
+        # Unknown files, or a merge without changes of its own, which is rarely the culprit.
         return ELSEWHERE if touched is None else ELSEWHERE / 4
     if read and not any(_matters(path, read) for path in touched):
         return UNREAD
@@ -76,5 +76,5 @@ def _hint(
 
 
 def _matters(path: str, read: frozenset[str]) -> bool:
-    """Whether a change of this file can change what is built."""
+    """Whether a change to this file can change the build's result."""
     return path in read or PurePosixPath(path).name.startswith(_BUILD_FILES) or path.startswith("scripts/")

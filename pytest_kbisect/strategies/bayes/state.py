@@ -1,4 +1,4 @@
-"""What the evidence comes to: the suspects, how likely each is, and what a test of each would cost."""
+"""Infers the state of a search from the evidence: suspects, their probabilities, and the cost of testing."""
 
 from __future__ import annotations
 
@@ -22,9 +22,12 @@ from pytest_kbisect.strategies.bayes.testable import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from pytest_kbisect.evidence.by_kernel import Evidence, Prices
+    from pytest_kbisect.evidence.known_verdict import KnownVerdict
     from pytest_kbisect.evidence.run_counts import RunCounts
     from pytest_kbisect.history.ancestry import Flags, Weights
     from pytest_kbisect.history.candidates import History
@@ -32,20 +35,20 @@ if TYPE_CHECKING:
     from pytest_kbisect.strategies.bayes.posterior import Posterior
 
 MOST_RUNS = 600
-"""Runs that spoke, after which a kernel is not tested again: they say what it does, if not what it means."""
+"""A kernel with this many informative runs is not tested again: its crash rate is known."""
 
 _EQUAL = 1e-6
-"""Relative difference of probabilities that is no more than rounding."""
+"""A smaller relative difference of probabilities is rounding."""
 
 
 @dataclass(frozen=True)
 class Alternatives:
-    """The commits that could be tested next. Arrays by commit, the good end last.
+    """The commits that could be tested next. Arrays are by commit, with the good end last.
 
-    `share[i, k]` is the part of class k that i contains (the last column is for no culprit in
-    the range: 1 where every commit crashes for being bad); `testable` the chance that i can be tested;
-    `built`: its kernel is there, and costs no build; `speaks` the part of its runs, of those that come up,
-    that can be expected to be evidence. With `fix` commits that contain the culprit do not crash.
+    `share[i, k]` is the part of class k that commit i contains. The last column is for no culprit in the
+    range: 1 if every commit then crashes because it is bad. `testable[i]` is the chance that i can be tested.
+    `built[i]`: its kernel exists and costs no build. `speaks[i]` is the part of its runs, among those that
+    boot, that is expected to be evidence. With `fix` commits that contain the culprit do not crash.
     """
 
     share: Matrix
@@ -55,7 +58,7 @@ class Alternatives:
     fix: bool = False
 
     def of(self, commits: NDArray[np.intp]) -> Alternatives:
-        """The same of some commits."""
+        """The same for some of the commits."""
         return Alternatives(
             self.share[commits], self.testable[commits], self.built[commits], self.speaks[commits], self.fix
         )
@@ -63,11 +66,11 @@ class Alternatives:
 
 @dataclass(frozen=True)
 class State:
-    """What the evidence comes to.
+    """The state of a search, as inferred from the evidence.
 
-    `partition` has the classes of suspects, `posterior` their probabilities, `untestable` are commits that
-    were tried in vain. `prices` are as measured so far; `width` is the number of runs of a wave that can be
-    expected to be evidence.
+    `partition` has the classes of suspects, `posterior` their probabilities. `untestable` are commits that
+    could not be tested. `prices` are as measured so far. `width` is the number of runs of a wave that are
+    expected to boot.
     """
 
     model: CrashChance
@@ -84,16 +87,16 @@ class State:
         return 1 - chance if self.alternatives.fix else chance
 
     def each_commit(self) -> Weights:
-        """Of each commit of the history, the probability that it is the culprit."""
+        """For each commit of the history, the probability that it is the culprit."""
         each = np.zeros(len(self.alternatives.built) - 1)
         for k, probability in enumerate(self.posterior.each.tolist()):
             each[self.partition.members(k)] = probability
         return each
 
     def suspects(self, confidence: float) -> tuple[tuple[int, float], ...]:
-        """The fewest commits that hold the culprit with this confidence, most likely first.
+        """The smallest set of commits with this probability of the culprit, most likely first.
 
-        Whole classes: of commits that are equally likely all are listed, or none.
+        The set consists of whole classes: commits that are equally likely are all in it, or none of them is.
         """
         found: list[tuple[int, float]] = []
         total = 0.0
@@ -110,25 +113,35 @@ class State:
 
 
 class Inference:
-    """From evidence to State. Keeps what the next call can use again.
+    """Computes the State for evidence. Keeps results that the next call can reuse.
 
-    `prior` gives each commit's weight, `outside` is the prior of no culprit in the range; `guess` is what
-    builds and runs are thought to cost until they are measured.
+    `prior` is the weight of each commit. `outside` is the prior of no culprit in the range. `guess` is the
+    assumed cost of builds and runs until it is measured. `known` are verdicts from elsewhere.
     """
 
-    def __init__(self, history: History, *, prior: Weights, outside: float, guess: Prices, fix: bool) -> None:
+    def __init__(
+        self,
+        history: History,
+        *,
+        prior: Weights,
+        outside: float,
+        guess: Prices,
+        fix: bool,
+        known: Sequence[KnownVerdict] = (),
+    ) -> None:
         self._history = history
         self._prior = np.where(history.suspects, prior, 0.0)
         self._outside = outside
         self._guess = guess
         self._fix = fix
+        self._known = tuple(known)
         self._model = CrashChance()
         self._testable = Testable(history)
         self._partition: Partition | None = None
         self._never: tuple[int, ...] = ()
 
     def state(self, evidence: Evidence) -> State:
-        """What this evidence comes to."""
+        """The state for this evidence."""
         failing = boot_failures(evidence)
         all_counts = {i: evidence.counts(i) for i in evidence.built}
         otherwise = ends_otherwise(evidence)
@@ -137,9 +150,11 @@ class Inference:
             for i, counts in all_counts.items()
             if is_dead(counts, failing) or is_dark(counts, otherwise) or hardly_speaks(counts)
         ]
-        tests = tuple(i for i, counts in all_counts.items() if counts.informative or counts.credited)
+        told = (one.commit for one in self._known)
+        spoke = (i for i, counts in all_counts.items() if counts.informative or counts.credited)
+        tests = tuple(dict.fromkeys((*told, *spoke)))
         partition = self._classes(tests, evidence.never)
-        posterior = infer(self._model, partition, evidence, self._outside, fix=self._fix)
+        posterior = infer(self._model, partition, evidence, self._outside, fix=self._fix, known=self._known)
         works = tuple(i for i in evidence.built if i not in dead)
         broken = (*(i for i in evidence.tried if evidence.builds(i) is False), *dead)
         built = np.zeros(len(self._history) + 1, dtype=bool)
@@ -166,7 +181,7 @@ class Inference:
     def _share(self, partition: Partition, evidence: Evidence) -> Matrix:
         share = partition.share
         for first, *others in by_kernel(partition, evidence):
-            # Its runs are weighed as the first commit's: those of another tell nothing else.
+            # The runs of a kernel count as those of its first commit. Runs at the others add nothing else.
             share[[partition.tests[at] for at in others]] = share[partition.tests[first]]
         if self._fix:
             share[:, -1] = 0.0
@@ -181,9 +196,9 @@ class Inference:
         return testable
 
     def _classes(self, tests: tuple[int, ...], never: tuple[int, ...]) -> Partition:
-        """The suspects told apart by these tests; the work of the last call is used where it can be.
+        """The suspects, split by these tests. Reuses the partition of the last call if possible.
 
-        What commits that `never` had the bug contain is no suspect.
+        Commits that are contained in a commit that `never` had the bug are not suspects.
         """
         known = self._partition
         if known is None or tuple(known.tests) != tests[: len(known.tests)] or never != self._never:

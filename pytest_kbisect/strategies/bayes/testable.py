@@ -1,9 +1,9 @@
-"""How likely a commit is to build and boot, from those that did and did not; and what its runs are good for.
+"""The chance that a commit builds and boots, given other commits, and whether its runs are useful.
 
-Breakage comes in stretches: from the commit that broke the build to the one that repaired it. How
-long a stretch is nobody knows, so the chance to be still inside falls slowly with the distance
-(a power law): near a broken commit it pays to jump, and the further the jump, the safer. Commits that
-work come in stretches too.
+Breakage comes in stretches, from the commit that broke the build to the commit that repaired it. The length
+of a stretch is not known, so the chance of still being inside falls slowly with the distance (a power law).
+Near a broken commit it is best to jump, and the further the jump, the safer. Working commits come in
+stretches too.
 """
 
 from __future__ import annotations
@@ -22,29 +22,30 @@ if TYPE_CHECKING:
     from pytest_kbisect.history.candidates import History
 
 BREAKAGE = 0.03
-"""Chance of a commit to be untestable, where nothing is known of its neighbours."""
+"""Prior chance that a commit is untestable, if nothing is known about its neighbours."""
 REACH = 4.0
-"""Distance, in commits, at which half of the stretches have ended."""
+"""The distance, in commits, within which half of the stretches end."""
 FURTHEST = 1000
-"""Distance beyond which one commit says nothing of another."""
+"""Beyond this distance, in commits, one commit is no evidence about another."""
 _DEAD = 0.05
-"""Chance that a kernel which fails to boot once can never boot, before anything else is known."""
+"""Prior chance that a kernel that fails to boot once never boots."""
 _DARK = 0.05
-"""Chance that no run of a kernel can show the bug (a fatal crash of another bug comes first, or the
-reproducer does not reach the code), before anything else is known."""
+"""Prior chance that no run of a kernel can show the bug, because a fatal crash of another bug comes first or
+the reproducer does not reach the code."""
 _OTHERWISE = 0.1
-"""Share of such runs where kernels show the bug in others, at least: three in a row are thought no chance."""
+"""Assumed minimum share of such runs among kernels that show the bug in other runs. With it, three such runs
+in a row are not considered chance."""
 _DOUBT = 0.02
-"""Chance that a kernel is given up which only had bad luck."""
+"""Accepted chance of giving up a kernel that only had bad luck."""
 _MUTE = 20
-"""Runs after which a kernel that says nothing is thought never to, whatever the reason."""
+"""A kernel without evidence in this many runs is assumed never to give any, whatever the reason."""
 
 
 def is_dead(counts: RunCounts, boot_failures: float) -> bool:
-    """Whether a kernel that was never seen up is not worth another boot.
+    """Whether a kernel that never booted is not worth another boot.
 
-    `boot_failures` is the share of failed boots among kernels that do come up. Nothing but failed
-    boots is explained by chance less and less the more there are of them.
+    `boot_failures` is the share of failed boots among kernels that can boot. The more boots fail without a
+    success, the less likely it is chance.
     """
     if counts.booted or not counts.boot_failed:
         return False
@@ -53,10 +54,10 @@ def is_dead(counts: RunCounts, boot_failures: float) -> bool:
 
 
 def is_dark(counts: RunCounts, otherwise: float) -> bool:
-    """Whether a kernel that boots and never said anything of the bug is not worth another run.
+    """Whether a kernel that boots, but never gave evidence about the bug, is not worth another run.
 
-    `otherwise` is the share of runs that end in another bug's crash, or do not reach the code, among
-    kernels that do say something. Nothing but such runs is explained by chance less and less.
+    `otherwise` is the share of runs that end in another bug's crash or do not reach the code, among kernels
+    that do give evidence. The more such runs without any other, the less likely it is chance.
     """
     said_nothing = counts.unrelated + counts.silent
     if counts.informative or counts.credited or not said_nothing:
@@ -66,36 +67,36 @@ def is_dark(counts: RunCounts, otherwise: float) -> bool:
 
 
 def is_mute(counts: RunCounts) -> bool:
-    """Whether a kernel was tried often and no run of it said anything of the bug.
+    """Whether a kernel was tested often and no run was evidence about the bug.
 
-    Runs that cannot be made there, or somebody else's crash every time: more of them say no more.
+    For example the runs cannot be made there, or another bug crashes every time. More runs would not help.
     """
     return not counts.informative and counts.total >= _MUTE
 
 
 def hardly_speaks(counts: RunCounts) -> bool:
-    """Whether so few runs of a kernel say anything of the bug that more of them are not worth their time.
+    """Whether so few runs of a kernel are evidence about the bug that more runs are not worth their time.
 
-    Where nineteen of twenty end otherwise, those few are a selection besides.
+    If nineteen of twenty runs have another outcome, the remaining few are also a biased selection.
     """
     return counts.total >= _MUTE and _MUTE * counts.informative < counts.total
 
 
 def speaking(counts: RunCounts, usual: float) -> float:
-    """The part of a kernel's runs that is evidence, over what is `usual`; 1 where that is most of them."""
+    """The part of a kernel's runs that is evidence, relative to `usual`; 1 if it is most of them."""
     share = counts.informative / (usual * counts.total) if counts.total >= _MUTE else 1.0
     return share if share < 0.5 else 1.0
 
 
 def machine_fails(all_counts: Sequence[RunCounts]) -> bool:
-    """Whether the test machine, not the kernels, is what fails: most runs of the last two commits tried."""
+    """Whether the test machine fails, not the kernels: in most runs of each of the last two commits."""
     return len(all_counts) > 1 and all(
         counts.total >= _MUTE and 2 * counts.infra_failed > counts.total for counts in all_counts[-2:]
     )
 
 
 def boot_failures(evidence: Evidence) -> float:
-    """The share of failed boots among kernels that were seen up at least once."""
+    """The share of failed boots among kernels that booted at least once."""
     all_counts = [evidence.counts(i) for i in evidence.built]
     alive = [t for t in all_counts if t.booted]
     failed = sum(t.boot_failed for t in alive)
@@ -103,20 +104,20 @@ def boot_failures(evidence: Evidence) -> float:
 
 
 def ends_otherwise(evidence: Evidence) -> float:
-    """The share of runs that were masked or silent, among kernels that said something of the bug."""
+    """The share of runs that were masked or silent, among kernels that gave evidence about the bug."""
     all_counts = [counts for i in evidence.built if (counts := evidence.counts(i)).informative]
     otherwise = sum(counts.unrelated + counts.silent for counts in all_counts)
     return otherwise / max(1, otherwise + sum(counts.informative for counts in all_counts))
 
 
 class Testable:
-    """Chances to be testable for all commits of a history; distances are kept between calls.
+    """The chances that the commits of a history are testable. Distances are cached between calls.
 
-    A commit is likelier to be in the state of its nearest tested ancestors and descendants the nearer
-    they are; between two broken ones nearly all are broken, and next to one that works the next does too.
+    The nearer its closest tested ancestors and descendants are, the more likely a commit is in their state.
+    Between two broken commits nearly all are broken, and the neighbour of a working commit works too.
     """
 
-    __test__ = False  # not pytest's
+    __test__ = False  # pytest must not collect it
 
     def __init__(self, history: History) -> None:
         self._history = history
@@ -132,7 +133,7 @@ class Testable:
         return tuple(map(tuple, children))
 
     def chances(self, works: tuple[int, ...], broken: tuple[int, ...]) -> Weights:
-        """By commit, given those that could be tested and those that could not (1 and 0)."""
+        """By commit, given the commits that could be tested (chance 1) and that could not (chance 0)."""
         size = len(self._history)
         if not broken:
             return np.full(size, 1 - BREAKAGE)
@@ -146,8 +147,8 @@ class Testable:
         return chances
 
     def _side(self, works: tuple[int, ...], broken: tuple[int, ...], usual: float, *, newer: bool) -> Weights:
-        """What the nearest tested commit on one side says: the likelihood of its state where the commit
-        is testable, over that where it is not. 1 where nothing was tested on that side.
+        """The evidence of the nearest tested commit on one side: the likelihood of its state if the commit is
+        testable, divided by the likelihood if it is not. 1 if nothing was tested on that side.
         """
         to_works, to_broken = self._nearest(works, newer=newer), self._nearest(broken, newer=newer)
         same = REACH / (REACH + np.minimum(to_works, to_broken))  # still the same stretch
@@ -157,7 +158,7 @@ class Testable:
         return np.where(np.isinf(np.minimum(to_works, to_broken)), 1.0, says)
 
     def _nearest(self, commits: tuple[int, ...], *, newer: bool) -> Weights:
-        """Steps from every commit to the nearest of these among its descendants, or its ancestors."""
+        """Steps from every commit to the nearest of these among its descendants (`newer`) or ancestors."""
         nearest = np.full(len(self._history), np.inf)
         for i in commits:
             key = i, newer
@@ -167,7 +168,7 @@ class Testable:
         return nearest
 
     def _walk(self, start: int, *, newer: bool) -> Weights:
-        """Steps to each commit from `start`: its ancestors where `newer`, else its descendants."""
+        """Steps from `start` to each commit: its ancestors if `newer`, else its descendants."""
         parents = self._history.parents
         steps = np.full(len(parents), np.inf)
         if start < 0:

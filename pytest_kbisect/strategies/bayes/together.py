@@ -1,7 +1,7 @@
-"""Several experiments at once, for a machine that can build and run several kernels side by side.
+"""Chooses several experiments at once, for a machine that builds and runs several kernels in parallel.
 
-With M builders the M commits that are worth most *together* are wanted, not M times the same half:
-on a line of equally likely commits the cuts at 1/(M+1), 2/(M+1), and so on.
+With M builders, the M commits should be the most informative ones *together*, not M times the same half. On a
+line of equally likely commits these are the cuts at 1/(M+1), 2/(M+1), and so on.
 """
 
 from __future__ import annotations
@@ -21,26 +21,25 @@ if TYPE_CHECKING:
     from pytest_kbisect.strategies.bayes.state import State
 
 ROUNDS = 3
-"""How often each experiment is chosen again in the light of the others; it settles in two."""
+"""How often each experiment is chosen again given the others. The choice settles in two rounds."""
 MOST = 8
-"""Experiments chosen together; more are chosen one after the other, each in the light of eight."""
+"""Experiments chosen together. Further ones are chosen one by one, each given eight others."""
 WORTH = 0.4
-"""The part of the best experiment's bits that one must be expected to tell to be gone on with."""
+"""A running experiment continues if its expected bits are at least this part of the best experiment's."""
 LITTLE = 0.1
-"""The part of them below which one beside others is not worth beginning."""
+"""An additional experiment starts only if its expected bits exceed this part of the best one's."""
 
 
 def spread(state: State, first: int, count: int, running: Sequence[int] = ()) -> tuple[int, ...]:
-    """At most `count` different commits whose outcomes together tell most about the culprit.
+    """At most `count` different commits whose outcomes together are most informative about the culprit.
 
-    Those of the `running` ones come first that are still worth it; then `first`, the best by
-    itself, if it tells something beside them. The others are chosen given all the others, in turn,
-    until nothing changes. An experiment is taken for what it is when well done: a channel that errs
-    with the chance that a batch errs.
+    First come the `running` ones that are still worthwhile, then `first`, the best by itself, if it is
+    informative in addition to them. Each of the others is chosen given all the others, in turn, until nothing
+    changes. An experiment is modelled as a noisy channel whose error rate is that of a batch.
     """
     error = _batch_error(state)
     if state.alternatives.fix:
-        error = error[1], error[0]  # a commit that contains the culprit is one that does not crash
+        error = error[1], error[0]  # a commit that contains the culprit does not crash
     alone = _gains(state, [], error)
     kept = [commit for commit in running if alone[commit] >= WORTH * alone.max()][:count]
     chosen = list(kept)
@@ -77,7 +76,7 @@ def _batch_error(state: State) -> tuple[float, float]:
 def _best_given(
     state: State, others: list[int], taken: list[int], error: tuple[float, float], least: float = 0.0
 ) -> int | None:
-    """The commit, none of `taken`, that adds most bits, more than `least`, to the experiments at `others`."""
+    """The commit not in `taken` that adds most bits to the experiments at `others`, if more than `least`."""
     gain = _gains(state, others, error)
     order = np.argsort(-gain, kind="stable")
     for i in order[: len(taken) + 1].tolist():
@@ -88,12 +87,12 @@ def _best_given(
 
 
 def _gains(state: State, others: list[int], error: tuple[float, float]) -> Weights:
-    """Bits that each commit adds to the experiments at `others`; the good end is last."""
+    """The bits that each commit adds to the experiments at `others`. The good end is last."""
     partition, posterior, alternatives = state.partition, state.posterior, state.alternatives
     finer = partition.copy()
     for other in others:
         finer.split(other)
-    # The posterior of a class goes to its parts by their size.
+    # The posterior of a class is divided among its parts by their size.
     parents = [tuple(row[: len(partition.tests)]) for row in finer.inside.tolist()]
     known = {
         (tuple(row), weight): each
@@ -116,7 +115,7 @@ def _gains(state: State, others: list[int], error: tuple[float, float]) -> Weigh
 
 
 def _outcomes(inside: Matrix, error: tuple[float, float]) -> Matrix:
-    """Chance of every combination of outcomes of the other experiments, by class."""
+    """The chance of every combination of outcomes of the other experiments, by class."""
     missed, fooled = error
     cells = np.ones((len(inside), 1))
     for column in inside.T:
@@ -126,7 +125,7 @@ def _outcomes(inside: Matrix, error: tuple[float, float]) -> Matrix:
 
 
 def _added(share: Matrix, masses: Weights, cells: Matrix, error: tuple[float, float]) -> Weights:
-    """By commit: bits its outcome adds to those of the others, I(culprit; outcome | others)."""
+    """By commit: the bits that its outcome adds to the others', I(culprit; outcome | others)."""
     missed, fooled = error
     weighted = masses[:, None] * cells
     total = weighted.sum(axis=0)

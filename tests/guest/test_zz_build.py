@@ -1,0 +1,2 @@
+def test_it(buggy_kernel, sound_kernel):
+    print(buggy_kernel, sound_kernel)
