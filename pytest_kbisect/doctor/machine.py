@@ -23,7 +23,20 @@ _GUEST = options.default("memory") + parallel.GUEST_OVERHEAD
 _STORE = options.default("store-size") << 10
 """MiB that the store of kernels may grow to by default."""
 
-APPLETS = ("base64", "cat", "chmod", "echo", "ip", "mkdir", "mknod", "mount", "sh", "sleep", "true")
+APPLETS = (
+    "base64",
+    "cat",
+    "chmod",
+    "echo",
+    "ip",
+    "mkdir",
+    "mknod",
+    "modprobe",
+    "mount",
+    "sh",
+    "sleep",
+    "true",
+)
 """What the guest's init and we ourselves run in a guest."""
 
 _SAID = ("git", "make", "flex", "bison", DEFAULT.qemu, "busybox")
