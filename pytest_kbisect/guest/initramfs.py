@@ -117,7 +117,6 @@ def _archive(programs: UserSpace, authorized_keys: str, host_key: bytes) -> byte
     for name in ("run", "mnt", "usr/bin", "usr/sbin", "sbin", "var/log"):
         archive.directory(name)
     archive.directory("tmp", 0o1777)
-    assert programs.dropbear is not None
     archive.file("usr/sbin/dropbear", programs.dropbear.read_bytes(), 0o755)
     for name, library in programs.libraries().items():
         archive.file(name, library.read_bytes(), 0o755)

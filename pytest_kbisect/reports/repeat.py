@@ -222,7 +222,7 @@ def write(
     """
     disk = look_at(Path(story.result.image)) if story.result.image else None
     if programs:
-        files = user_space.of(architecture, cache, login=False)
+        files = user_space.of(architecture, cache)
         (story.folder / FOLDER).mkdir(exist_ok=True)
         image, modules = story.folder / _kernel(architecture), story.folder / FOLDER / MODULES
         if kernel is not None:
