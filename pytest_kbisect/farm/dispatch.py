@@ -130,7 +130,7 @@ class Dispatch:
                         " memory than they have? Lower -n or --kbisect-memory, then give the same command again"
                     ) from None
                 continue
-            except (WorkerFaultError, OSError) as error:
+            except (HostError, OSError) as error:
                 if worker.address in self.crew.workers:
                     self._fail(worker, one_line(str(error)) or "it does not answer")
                 continue

@@ -62,6 +62,8 @@ class Staging:
         self._preparing: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._packs: dict[Any, tuple[Path, list[str]]] = {}
         self._packing = asyncio.Lock()
+        self._range: set[str] = set()
+        self._commits_at: dict[str, set[str]] = defaultdict(set)
         self.sent = 0
         """Bytes that left this machine for workers."""
         self.received = 0
@@ -146,32 +148,48 @@ class Staging:
     # -- commits -------------------------------------------------------------------------------------------
 
     async def _prepare_commits(self, worker: Worker, commit: str) -> None:
-        known = await self._commits(worker, [commit])
-        if not known["lacking"]:
+        known = self._commits_at[worker.address]
+        if commit in known:
             return
-        # The whole range at first: then the rest of the bisection needs no more packs.
-        for wanted in (self._ends, (commit,)):
-            known = await self._commits(worker, wanted)
-            if not known["lacking"]:
+        # The whole range at first: then the rest of the bisection asks and sends no more.
+        every = await self._whole_range()
+        for wanted, asked in ((self._ends, every), ((commit,), {commit})):
+            if commit in known or asked <= known:
                 continue
-            path, roots = await self._pack(wanted, known)
-            digest = await asyncio.to_thread(digest_of, path)
-            if await self.ask(worker.address, "lacking", digests=[digest]):
-                await self._give(worker.address, digest, path)
-            said = await self.ask(
-                worker.address,
-                "take",
-                limit=LONG,
-                object_format=self._tree.object_format,
-                digest=digest,
-                wanted=list(wanted),
-                roots=roots,
-            )
-            if said:
-                raise WorkerFaultError(said)
-            if not (await self._commits(worker, [commit]))["lacking"]:
-                return
-        raise WorkerFaultError(f"commit {commit[:12]} did not arrive")
+            there = await self._commits(worker, sorted(asked))
+            if there["lacking"]:
+                await self._send_pack(worker, wanted, await self._commits(worker, wanted))
+            known |= asked
+
+    async def _send_pack(self, worker: Worker, wanted: tuple[str, ...], there: dict[str, Any]) -> None:
+        """Give a worker commits that it lacks; `there` is what it says of them."""
+        path, roots = await self._pack(wanted, there)
+        digest = await asyncio.to_thread(digest_of, path)
+        if await self.ask(worker.address, "lacking", digests=[digest]):
+            await self._give(worker.address, digest, path)
+        said = await self.ask(
+            worker.address,
+            "take",
+            limit=LONG,
+            object_format=self._tree.object_format,
+            digest=digest,
+            wanted=list(wanted),
+            roots=roots,
+        )
+        if said:
+            raise WorkerFaultError(said)
+        if (await self._commits(worker, wanted))["lacking"]:
+            raise WorkerFaultError(f"commit {wanted[0][:12]} did not arrive")
+
+    async def _whole_range(self) -> set[str]:
+        """All commits between the ends, and the ends."""
+        async with self._packing:
+            if not self._range:
+                newest, *older = self._ends
+                words = (newest, *(f"^{commit}" for commit in older)) if older else ("--no-walk", newest)
+                listed = await asyncio.to_thread(self._tree.read, "rev-list", *words, "--")
+                self._range = {*listed.split(), *self._ends}
+        return self._range
 
     async def _commits(self, worker: Worker, wanted: Iterable[str]) -> dict[str, Any]:
         known = await self.ask(

@@ -10,10 +10,11 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_kbisect.bisection.executor import SessionCommand, Workload
+from pytest_kbisect.bisection.executor import LocalExecutor, SessionCommand, Workload
 from pytest_kbisect.farm.session_files import SessionFiles
 from pytest_kbisect.kernel import toolchain
 from pytest_kbisect.kernel.tree import LinuxTree
@@ -154,8 +155,8 @@ class Driver:
         self.dispatch.call(self.dispatch.close())
         self.client.close()
 
-    def start(self, *words: str, host: str = "", commit: str = ""):
-        """Begin a session; its folder is `folder` of the answer."""
+    def start(self, *words: str, host: str = "", commit: str = "", local: bool = False):
+        """Begin a session, on a worker or (`local`) here; its folder is `folder` of the answer."""
         from pytest_kbisect.farm.dask_executor import _RunningElsewhere
 
         self.number += 1
@@ -175,6 +176,9 @@ class Driver:
             title="A title",
             host=host,
         )
+        if local:
+            environment = {**os.environ, **session.environment}
+            return LocalExecutor().start(replace(session, environment=environment))
         running = _RunningElsewhere(self.dispatch, session)
         running.folder = folder
         return running

@@ -56,7 +56,7 @@ def test_what_was_compiled_is_found_again(compile_, tmp_path):
     assert (again, "direct_cache_hit" in did) == (first, True)
 
 
-def test_a_storage_that_hosts_share_is_asked_for_what_another_host_compiled(tmp_path, monkeypatch):
+def test_a_storage_that_hosts_share_is_asked(tmp_path, monkeypatch):
     """CCACHE_REMOTE_STORAGE of the user's reaches the clean environment of builds (played by a folder)."""
     monkeypatch.setenv("CCACHE_REMOTE_STORAGE", f"file://{tmp_path / 'storage'}")
     did = []
