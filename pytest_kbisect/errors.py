@@ -122,9 +122,11 @@ class InfraError(GuestError):
 class SilentRun(GuestError):  # noqa: N818 - a result
     """The run is no evidence: it was skipped, or cut short. `cleared`: see SymptomShown."""
 
-    def __init__(self, message: str, *, cleared: Sequence[str] = ()) -> None:
+    def __init__(self, message: str, *, cleared: Sequence[str] = (), unknown: bool = False) -> None:
         super().__init__("silent", message)
         self.cleared = tuple(cleared)
+        self.unknown = unknown
+        """Whether the run went well, and has nothing of what the reproducer asks for."""
 
 
 class SymptomShown(KbisectError):  # noqa: N818 - a result

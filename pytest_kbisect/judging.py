@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_kbisect import properties, reproducers
-from pytest_kbisect.errors import InfraError, KernelCrash, SilentRun, SymptomShown, UsageError
+from pytest_kbisect.errors import InfraError, KernelCrash, SilentRun, SymptomShown
 from pytest_kbisect.session.session_request import request_of
 from pytest_kbisect.symptoms import BootFailure, BuildFailure, RunRecord, Stage
 from pytest_kbisect.symptoms.symptom import CRASH_NAME
@@ -91,7 +91,7 @@ def of_run(item: pytest.Item, guest: Guest, error: Exception | None) -> BaseExce
         return error
     if silent := [judgement.silent for judgement in judgements if judgement.silent]:
         if unknown := next((judgement.unknown for judgement in judgements if judgement.unknown), ""):
-            return UsageError(unknown) if request_of(item.config).strict else SilentRun(unknown)
+            return SilentRun(unknown, unknown=True)
         if crash and record.fatal:
             crash.looked_for = False
             return crash

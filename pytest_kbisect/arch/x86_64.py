@@ -51,6 +51,7 @@ X86_64: Final = Architecture(
     boot_folders=(f"{_BOOT}/", "arch/x86/realmode/"),
     cross_prefix="x86_64-linux-gnu-",
     cross_packages=("gcc-x86-64-linux-gnu",),
+    debian="amd64",
     macro="__x86_64__",
     compiler_flags=("-m64",),
     clang_target="x86_64-linux-gnu",

@@ -10,7 +10,9 @@ from pytest_kbisect.bisection import merges
 from pytest_kbisect.bisection.commit_request import CommitRequest
 from pytest_kbisect.bisection.remarks import remarks
 from pytest_kbisect.bisection.search_state import SearchState
+from pytest_kbisect.errors import UsageError
 from pytest_kbisect.evidence.by_host import hosts_of
+from pytest_kbisect.evidence.outcome import UNKNOWN, Outcome
 from pytest_kbisect.evidence.verdict import crash_chance, enough_runs
 from pytest_kbisect.history.candidates import GOOD_END
 from pytest_kbisect.reports import bisectlog
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from pytest_kbisect.strategies.strategy import Strategy
 
 _WHICH_FUNCTIONS = "which functions does a run that crashes execute, and an idle guest not?"
+_ENOUGH_TO_KNOW = 3
+"""Runs that have nothing of what is asked for, after which none will."""
 OWN_RUNS = 40
 """Own runs of the bad end without a crash, after which one of a commit of the same signature is believed."""
 
@@ -105,7 +109,15 @@ class Search(SearchState):
     # -- deciding ----------------------------------------------------------------------------------
 
     def _decide(self) -> tuple[Experiment, ...] | Answer:
-        """What is to be made now, side by side, what is being made included; or the answer."""
+        """What is to be made now, side by side, what is being made included; or the answer.
+
+        Raises UsageError where nothing that the reproducer asks for is in any run of the reported commit.
+        """
+        runs = self.evidence.runs(self.evidence.reported)
+        if len(runs) >= _ENOUGH_TO_KNOW and all(
+            run.outcome is Outcome.SILENT and run.type == UNKNOWN for run in runs
+        ):
+            raise UsageError(runs[0].title)
         if not self._weighed and self.rules.reweigh and self.evidence.counts(self.evidence.reported).matching:
             self._weighed = True
             self.strategy = self.rules.reweigh(self) or self.strategy

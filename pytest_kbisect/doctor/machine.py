@@ -23,7 +23,20 @@ _GUEST = options.default("memory") + parallel.GUEST_OVERHEAD
 _STORE = options.default("store-size") << 10
 """Default maximum size of the kernel store in MiB."""
 
-APPLETS = ("base64", "cat", "chmod", "echo", "ip", "mkdir", "mknod", "mount", "sh", "sleep", "true")
+APPLETS = (
+    "base64",
+    "cat",
+    "chmod",
+    "echo",
+    "ip",
+    "mkdir",
+    "mknod",
+    "modprobe",
+    "mount",
+    "sh",
+    "sleep",
+    "true",
+)
 """The programs that the guest's init and kbisect run in a guest."""
 
 _SAID = ("git", "make", "flex", "bison", DEFAULT.qemu, "busybox")

@@ -10,6 +10,8 @@ from pytest_kbisect.symptoms.symptom import CRASH_NAME as CRASH
 
 UNREPORTED: Final = "the run was never reported: its worker died"
 """Title of a run of which the session's XML has nothing."""
+UNKNOWN: Final = "UNKNOWN"
+"""Type of a silent run that went well, and has nothing of what the reproducer asks for."""
 
 
 SKIPPED: Final = "skipped: a person has said so"

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_kbisect import host
+from pytest_kbisect.arch import DEFAULT
 from pytest_kbisect.errors import HostError
 from pytest_kbisect.scratch import scratch_folder
 
@@ -33,8 +34,15 @@ class UserSpace:
     """Where guests' programs come from. `root` is the folder of another architecture's; None: the host."""
 
     busybox: Path
-    dropbear: Path
     root: Path | None = None
+    architecture: Architecture = DEFAULT
+
+    @property
+    def dropbear(self) -> Path:
+        """Raises HostError where it is missing: guests with a disk image do without."""
+        return (
+            Path(_own("dropbear")) if self.root is None else _found(self.root, "dropbear", self.architecture)
+        )
 
     def applets(self) -> list[str]:
         """The names that busybox has; none where it cannot run here: the guest installs them then."""
@@ -57,22 +65,22 @@ def folder(architecture: Architecture, cache: Path) -> Path:
 
 
 def of(architecture: Architecture, cache: Path | None) -> UserSpace:
-    """The programs for guests. Raises HostError where one is missing or is of another architecture."""
+    """The programs for guests. Raises HostError where busybox is missing or is of another architecture."""
     if architecture.is_native():
-        return UserSpace(_own_busybox(), Path(_own("dropbear")))
+        return UserSpace(_own_busybox(), architecture=architecture)
     root = folder(architecture, cache) if cache else None
     if root is None or not root.is_dir():
         raise HostError(
             f"guests of {architecture.name} need programs of that architecture:"
             f" run kbisect setup --arch {architecture.name}"
         )
-    return UserSpace(_found(root, "busybox", architecture), _found(root, "dropbear", architecture), root)
+    return UserSpace(_found(root, "busybox", architecture), root, architecture)
 
 
 def is_there(architecture: Architecture, cache: Path) -> bool:
     """Whether the programs are there."""
     try:
-        of(architecture, cache)
+        _ = of(architecture, cache).dropbear
     except HostError:
         return False
     return True
@@ -130,7 +138,7 @@ def fetch(architecture: Architecture, cache: Path, say: Callable[[str], None]) -
         shutil.rmtree(target, ignore_errors=True)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(scratch / "root", target)
-    of(architecture, cache)
+    _ = of(architecture, cache).dropbear
     return target
 
 

@@ -22,7 +22,7 @@ from pytest_kbisect.errors import (
     SymptomShown,
     UsageError,
 )
-from pytest_kbisect.evidence.outcome import Outcome
+from pytest_kbisect.evidence.outcome import UNKNOWN, Outcome
 from pytest_kbisect.guest.ssh import CommandTimeoutError
 from pytest_kbisect.reproducers import ReproducerFile
 from pytest_kbisect.session.session_request import request_of
@@ -66,6 +66,7 @@ def _tell(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
     elif isinstance(error, SilentRun):
         _add(item, properties.OUTCOME, Outcome.SILENT)
         _add(item, properties.TITLE, _first_line(error))
+        _add(item, properties.CRASH_TYPE, UNKNOWN if error.unknown else "")
         item.user_properties += [(properties.CLEARED, title) for title in error.cleared]
     elif isinstance(error, BootError):
         _add(item, properties.OUTCOME, "boot-failed")

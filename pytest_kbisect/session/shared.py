@@ -95,7 +95,8 @@ class Session:
         absent = host.missing(*purposes, architecture=self.architecture)
         host.require_tools((tool for tool in absent if not tool.optional), architecture=self.architecture)
         if guests and not self.architecture.is_native():
-            user_space.of(self.architecture, self.cache)
+            found = user_space.of(self.architecture, self.cache)
+            _ = found.dropbear if self.disk is None else found
         try:
             self.cache.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -215,7 +215,8 @@ class LevelOne:
             memory=MEMORY,
             accelerator="tcg,thread=multi",
             cpu=CPU,
-            kernel_arguments="sysctl.kernel.hung_task_timeout_secs=0 loglevel=4",
+            # An emulated processor clears huge pages slowly, and stalls on a busy host.
+            kernel_arguments="sysctl.kernel.hung_task_timeout_secs=0 transparent_hugepage=never nosoftlockup rcupdate.rcu_cpu_stall_suppress=1",
             extra=(
                 *(
                     "-blockdev",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from pytest_kbisect.arch import DEFAULT
-from pytest_kbisect.kernel import build, toolchain
+from pytest_kbisect.kernel import build, ccache, toolchain
 
 pytestmark = pytest.mark.skipif(shutil.which("ccache") is None, reason="there is no ccache")
 
@@ -72,8 +73,9 @@ def test_a_storage_that_hosts_share_is_asked(tmp_path, monkeypatch):
             check=True,
         )
         did.append(log.read_text())
-    assert "remote_storage" in did[0]
-    assert "remote_storage_hit" in did[1]
+    # That the result is used as well depends on ccache: 4.7.5 cannot read what it has stored there.
+    assert "remote_storage_hit" not in did[0]
+    assert "remote_storage_hit" in did[1], "whose own cache was empty"
 
 
 @pytest.mark.parametrize("source", ["piggy.S", "configs.c"])
@@ -99,3 +101,14 @@ def test_an_image_that_holds_another_kernel(tmp_path):
     assert build._is_of(DEFAULT, tmp_path)
     (boot / "compressed/vmlinux.bin.gz").write_bytes(b"later one")
     assert not build._is_of(DEFAULT, tmp_path)
+
+
+def test_compilers_share_a_name_and_not_a_script(tmp_path):
+    """Builds with two compilers may run side by side in one cache."""
+    paths = [
+        ccache.environment(tmp_path, "/usr/bin/ccache", compiler, "/usr/bin")["PATH"].partition(":")[0]
+        for compiler in ("gcc", "clang-16")
+    ]
+    scripts = [Path(path, ccache.COMPILER).read_text() for path in paths]
+    assert "exec /usr/bin/ccache gcc " in scripts[0]
+    assert "exec /usr/bin/ccache clang-16 " in scripts[1]

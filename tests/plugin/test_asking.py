@@ -261,7 +261,7 @@ def test_a_guest_is_booted_for_the_person(place: Place, sit_down) -> None:
         "import pytest_kbisect.bisection.asking as asking\n"
         "asking.ssh_command = lambda guest: ['ssh', '-p', '2222', str(type(guest).__module__)]\n"
     )
-    person = Person(
+    person = sit_down(
         place, "--kbisect-shell", "-p", "played_guests", "-p", "logins", PYTHONPATH=str(place.path)
     )
     assert "kbisect: guest    ssh -p 2222 played_guests\n" in person.question()

@@ -49,6 +49,8 @@ CONFTEST = """
                 raise self.due
 
     class Session:
+        ran_on = ""
+
         def console_folder(self, name): return __import__("pathlib").Path(name)
         def guest(self, kernel, needs, name, **_): return contextlib.nullcontext(Guest())
         def watch(self, guest, kernel): return None
@@ -168,6 +170,8 @@ CONSOLE = """
             self._watch.read_up_to(b"end of run")
 
     class Session:
+        ran_on = ""
+
         folder = Path("consoles")
         def console_folder(self, name): return self.folder
         def guest(self, kernel, needs, name, **_):

@@ -146,7 +146,7 @@ def test_an_executor_that_nobody_offers(place) -> None:
     done = place.bisect("--kbisect-executor=cloud")
     assert done.code == ExitCode.USAGE
     assert done.err.splitlines() == [
-        "ERROR: --kbisect-executor: 'cloud' cannot be used: no plugin offers it, choose one of local"
+        "ERROR: --kbisect-executor: 'cloud' cannot be used: no plugin offers it, choose one of dask, local"
     ]
 
 

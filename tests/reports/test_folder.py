@@ -20,6 +20,7 @@ from pytest_kbisect.commands import main
 from pytest_kbisect.errors import ExitCode, UsageError
 from pytest_kbisect.evidence.outcome import UNREPORTED
 from pytest_kbisect.guest.qemu import Machine
+from pytest_kbisect.guest.user_space import UserSpace
 from pytest_kbisect.needs import Needs
 from pytest_kbisect.reports import consoles, folder, repeat
 from pytest_kbisect.reports.reading import read
@@ -226,7 +227,7 @@ def test_a_guest_by_hand_has_what_guests_had(tmp_path: Path) -> None:
     def booted(needs: Needs, **guest: float) -> tuple[str, bytes]:
         (results / "result.json").write_text(json.dumps({**told, "guest": guest}))
         programs = [repeat.Program("x.sh", GuestProgram({"x.sh": program}, ("sh", "x.sh")), needs)]
-        return repeat.script(read(results), programs), repeat.initramfs(programs, program, 45.0)
+        return repeat.script(read(results), programs), repeat.initramfs(programs, UserSpace(program), 45.0)
 
     script, archive = booted(Needs(), memory=2048, cpus=4, timeout=45.0)
     machine = Machine(kernel=program, initramfs=program).command(Path("console"), 3)

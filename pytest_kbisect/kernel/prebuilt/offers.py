@@ -20,14 +20,6 @@ if TYPE_CHECKING:
 APT: Final = "apt"
 """The source that stands for what apt offers; `apt:FLAVOUR` selects a flavour, `apt:FILE` a sources file."""
 
-_DEBIAN: Final = {
-    "x86_64": "amd64",
-    "aarch64": "arm64",
-    "riscv64": "riscv64",
-    "s390x": "s390x",
-    "ppc64le": "ppc64el",
-}
-"""Debian's names of architectures, by ours."""
 _APT_IMAGE: Final = re.compile(r"linux-image-(?:unsigned-)?(\d[\w.+~]*(?:-\d+)?)-([a-z][\w-]*)")
 _STANZA: Final = re.compile(r"^(Package|Version|SHA256): (.*)$", re.MULTILINE)
 _NO_FLAVOUR: Final = re.compile(r"(?:^|-)(?:dbg|rt|unsigned)(?:-|$)")
@@ -65,7 +57,7 @@ def _in_folder(folder: Path, architecture: Architecture) -> Iterator[Package]:
     for path, (name, version, built_for) in debs.items():
         if not name.startswith("linux-image-"):
             continue
-        _require_architecture(path, built_for, _DEBIAN.get(architecture.name, architecture.name))
+        _require_architecture(path, built_for, architecture.debian or architecture.name)
         wanted = name.replace("linux-image-", "linux-modules-").replace("modules-unsigned-", "modules-")
         files = [path, *(other for other, fields in debs.items() if fields[:2] == (wanted, version))]
         yield _package("deb", name, version, files)
@@ -187,7 +179,7 @@ def _of_apt(named: str, architecture: Architecture, cache: Path, here: Path) -> 
         raise UsageError(
             f"apt offers no kernels of the flavour {flavour}: use one of {', '.join(sorted(flavours)) or 'none'}"
         )
-    wanted = flavour or _for_guests(flavours, _DEBIAN.get(architecture.name, architecture.name))
+    wanted = flavour or _for_guests(flavours, architecture.debian or architecture.name)
     chosen = [name for name, found in images.items() if found[2] == wanted]
     if not chosen:
         return []
