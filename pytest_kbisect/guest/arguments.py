@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pytest_kbisect.guest.qemu import Machine
 
 COMMAND_LINE: Final = 2047
-"""Bytes of a kernel's command line (COMMAND_LINE_SIZE of x86 and arm64, with a NUL); it drops the rest."""
+"""Bytes of a kernel's command line (the smallest COMMAND_LINE_SIZE, with a NUL); it drops the rest."""
 
 _OURS: Final = {
     "console": "kbisect reads the guest's own console: leave it out",
