@@ -99,8 +99,11 @@ class ConsoleWatch:
         wanted = next((report for report in reports if self.ends_run(report)), reports[0])
         said = self._last_words()
         if self.breakpoints and (name := function_blamed(said, self.breakpoints)):
-            words = f"the kernel reports our breakpoint at {name}: {wanted.title}"
-            return InfraError("qemu", words, console=self.console.tail())
+            return InfraError(
+                "qemu",
+                f"the kernel reports our breakpoint at {name}: {wanted.title}",
+                console=self.console.tail(),
+            )
         alive = PANIC not in said and all(fatality(report) is Fatality.NONE for report in reports)
         return KernelCrash(wanted, reports=reports, whole=whole and alive, setting=panic_setting(said))
 
@@ -195,16 +198,20 @@ class ConsoleWatch:
         except InfraError as error:
             with contextlib.suppress(subprocess.TimeoutExpired):  # the monitor may end a moment earlier
                 self._qemu.process.wait(2.0)
-            words = f"QEMU does not answer: {error.args[0]}"
-            return InfraError("qemu", words, console=self.console.tail()) if self._qemu.running() else None
+            if not self._qemu.running():
+                return None
+            return InfraError("qemu", f"QEMU does not answer: {error.args[0]}", console=self.console.tail())
         if status in _GUESTS_OWN:
             return None
-        words = f"QEMU stopped the guest ({status}): {self._qemu.log_tail() or 'it printed nothing'}"
-        if status != "io-error" or self._qemu.machine.disk is None:
-            return InfraError("qemu", words, console=self.console.tail())
-        disk, folder = self._qemu.machine.disk.path, self.console.path.parent
-        words = f"QEMU stopped the guest: {disk} cannot be read, or {folder} has no room for what it writes"
-        return InfraError("disk", words, console=self.console.tail())
+        disk, folder = self._qemu.machine.disk, self.console.path.parent
+        if status == "io-error" and disk is not None:
+            return InfraError(
+                "disk",
+                f"QEMU stopped the guest: {disk.path} cannot be read, or {folder} has no room for what it writes",
+                console=self.console.tail(),
+            )
+        said = self._qemu.log_tail() or "it printed nothing"
+        return InfraError("qemu", f"QEMU stopped the guest ({status}): {said}", console=self.console.tail())
 
     def boot_ended(self) -> GuestError:
         """Why QEMU ended before the guest was up."""
