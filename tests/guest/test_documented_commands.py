@@ -49,6 +49,9 @@ NOT_RUN = {
     "pytest --kbisect-kernel ~/linux --kbisect-range v6.1..HEAD --kbisect-modules repro/unload.sh": (
         "the reader's own file; test_modules.py makes such a bisection"
     ),
+    "pytest --kbisect-kernel ~/linux --kbisect-range v6.1..HEAD repro/listen.sh": (
+        "needs a kernel with that bug; tests/plugin/test_symptoms.py makes such bisections"
+    ),
     "pytest --kbisect-prebuilt apt --kbisect-range v6.1.170-3..v6.1.192-3 --kbisect-memory 1024 repro/crash.c": (
         "downloads packages; test_packages.py bisects some"
     ),
