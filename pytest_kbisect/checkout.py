@@ -31,7 +31,7 @@ _TESTS = {
     "tests on real kernels (the first one takes minutes to build; it is kept)": (
         "-v",
         "-m",
-        "(guest or kernel) and not foreign",
+        "(guest or kernel) and not foreign and not kvm",
         "--durations=20",
     ),
 }

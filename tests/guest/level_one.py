@@ -23,8 +23,9 @@ from filelock import FileLock
 
 import pytest_kbisect
 from pytest_kbisect import host
+from pytest_kbisect.arch import DEFAULT
 from pytest_kbisect.distribution import Family
-from pytest_kbisect.guest import disk, initramfs
+from pytest_kbisect.guest import disk, initramfs, user_space
 from pytest_kbisect.guest.initramfs import FIND_ROOT, GuestImage
 from pytest_kbisect.guest.qemu import Machine
 from pytest_kbisect.guest.vm import Guest
@@ -203,7 +204,7 @@ class LevelOne:
         self.folder = folder
         folder.mkdir()
         keys = initramfs._generate_client_key(folder / "key")
-        archive = initramfs.finding_root(initramfs.busybox(), _loading(image.modules), keys)
+        archive = initramfs.finding_root(user_space.of(DEFAULT, None), _loading(image.modules), keys)
         for module in image.modules:
             archive.file(f"modules/{module.name}", module.read_bytes())
         (folder / "initramfs").write_bytes(archive.bytes())
