@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -101,7 +102,7 @@ def test_a_bisection_of_the_seeds_bug(linux_clone, configuration, tmp_path) -> N
     at = line.index(demo.culprit)
     done = kbisect(
         tmp_path,
-        str(syzkaller_pair.TUN),
+        str(shutil.copy(syzkaller_pair.TUN, tmp_path / "bug.syz")),
         f"--kbisect-kernel={linux_clone.path}",
         f"--kbisect-range={line[at - 3]}..{line[at + 3]}",
         f"--kbisect-config={configuration}",
