@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 NEAREST: Final = 8
 """Built kernels that are compared with a commit: a git process of some 10 ms each, more for far ones."""
+RECENT: Final = 64
+"""Ancestors of a commit whose kernels are compared first: rebased commits all have the same date."""
 
 
 def take_over(
@@ -32,7 +34,8 @@ def take_over(
     `of` is the commit of the user's that it stands for. Call it inside store.building(key).
     """
     keys = store.built(family)
-    for built in tree.nearest(commit, list(keys), NEAREST):
+    ancestors = [sha for sha in tree.recent(commit, RECENT) if sha in keys][: NEAREST // 2]
+    for built in dict.fromkeys([*ancestors, *tree.nearest(commit, list(keys), NEAREST)]):
         entry = store.lookup(keys[built])
         if entry is None:
             continue

@@ -251,6 +251,10 @@ class LinuxTree(Repository):
         name = os.path.relpath(whole, top) if os.path.isabs(path) and whole.startswith(f"{top}/") else path
         return f":(top,literal){os.path.normpath(name)}"
 
+    def recent(self, commit: str, count: int) -> list[str]:
+        """The commit and its latest ancestors, `count` together, the newest first."""
+        return self.read("rev-list", f"--max-count={count}", commit, "--").split()
+
     def nearest(self, commit: str, others: Sequence[str], count: int) -> list[str]:
         """Up to `count` of some commits, those first whose committer dates are closest to a commit's.
 

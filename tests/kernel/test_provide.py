@@ -153,6 +153,13 @@ class TestSkipping:
         with give(lines=[("x", "CONFIG_TUN=y")]) as kernel:
             assert not kernel.same_as
 
+    def test_is_from_an_ancestor_however_many_have_a_nearer_date(self, linux, give, base, monkeypatch):
+        monkeypatch.setattr("pytest_kbisect.kernel.tree.LinuxTree.nearest", lambda *_: [])
+        linux.commit("Words", {"Documentation/a.rst": "a"})
+        linux.commit("More", {"Documentation/b.rst": "b"})
+        with give() as kernel:
+            assert kernel.same_as == base.commit
+
     def test_is_a_choice(self, linux, give, base):
         linux.commit("Words", {"Documentation/a.rst": "a"})
         with give(rules=FULL) as kernel:
