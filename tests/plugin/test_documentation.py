@@ -7,6 +7,7 @@ import dataclasses
 import importlib
 import inspect
 import json
+import os
 import re
 import subprocess
 import sys
@@ -280,6 +281,29 @@ def test_every_public_name_and_member_is_in_the_reference() -> None:
             words = [word for member in table("python", "Guest") for word in pages.quoted(member[0])]
         listed = {word.partition("(")[0] for word in words if re.match(r"[a-z_]+(\(|$)", word)}
         assert listed == _public(thing), (name, listed ^ _public(thing))
+
+
+@pytest.mark.parametrize(
+    ("name", "example"), [("crash-format", "acme_crashes"), ("strategy", "oldest_first")]
+)
+def test_the_test_on_a_page_passes(tmp_path: Path, name: str, example: str) -> None:
+    (test,) = [
+        block.text
+        for block in pages.blocks("python")
+        if block.page.endswith(f"contributing/{name}.md") and "\ndef test_" in block.text
+    ]
+    (tmp_path / f"{example}.py").write_text(pages.plugin(f"{example}.py"))
+    (tmp_path / f"test_{example}.py").write_text(textwrap.dedent(test))
+    path = os.pathsep.join((str(tmp_path), str(pages.ROOT / "tests" / "bisection"), *sys.path))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", example, "--kbisect-runs=1", "-p", "no:cacheprovider"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_every_error_is_public() -> None:
