@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from linux_commits import Linux
 
 FILE = "kernel/sys.c"
-_REF = "refs/heads/hidden-bug"
 TITLE = "WARNING in kbx_store"
 """Of the bug's report."""
 
@@ -92,15 +91,7 @@ class Plan:
 def make(linux: Linux, plan: Plan) -> list[str]:
     """The history: the hashes of its good end and of all commits, in order; on no branch."""
     base = linux.read(FILE)
-    stream = []
-    for number in range(-1, plan.commits):
-        title, text = f"prctl: revision {number + 1}", plan.source(base, number)
-        before = f":{number + 1}" if number >= 0 else linux.base
-        stream += [
-            f"commit {_REF}\nmark :{number + 2}\ncommitter A U Thor <author@example.org> 1610525{number + 200} +0000",
-            f"data {len(title)}\n{title}\nfrom {before}",
-            f"M 100644 inline {FILE}\ndata {len(text)}\n{text}\nget-mark :{number + 2}",
-        ]
-    made = linux.git("fast-import", "--quiet", "--force", text="\n".join([*stream, ""])).split()
-    linux.git("update-ref", "-d", _REF)
-    return made
+    return linux.line(
+        (f"prctl: revision {number + 1}", FILE, plan.source(base, number))
+        for number in range(-1, plan.commits)
+    )

@@ -49,6 +49,21 @@ class Linux:
         done = subprocess.run(command, env=env, input=text.encode("latin-1"), check=True, capture_output=True)
         return done.stdout.decode("latin-1")
 
+    def line(self, commits: Iterable[tuple[str, str, str]]) -> list[str]:
+        """Commits in a line on the base, each a title, a file and its text; their hashes, on no branch."""
+        stream, ref = [], "refs/heads/line"
+        for number, (title, path, text) in enumerate(commits):
+            before = f":{number}" if number else self.base
+            stream += [
+                f"commit {ref}\nmark :{number + 1}",
+                f"committer A U Thor <author@example.org> 1610525{number + 199} +0000",
+                f"data {len(title)}\n{title}\nfrom {before}",
+                f"M 100644 inline {path}\ndata {len(text.encode('latin-1'))}\n{text}\nget-mark :{number + 1}",
+            ]
+        made = self.git("fast-import", "--quiet", "--force", text="\n".join([*stream, ""])).split()
+        self.git("update-ref", "-d", ref)
+        return made
+
     def read(self, name: str, commit: str = "") -> str:
         return self.git("show", f"{commit or self.base}:{name}")
 

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 _FILE = "kernel/sys.c"
 _CASE = "\tcase PR_GET_PDEATHSIG:\n"
-_REF = "refs/heads/planted-symptom"
 
 LISTEN = r"""
 // kbisect-bad-when: exit-status
@@ -127,19 +126,11 @@ def make(linux: Linux, planted: Planted, commits: int, culprit: int) -> list[str
     """The history: the hashes of its good end and of all commits, in order; on no branch."""
     base, source = linux.read(_FILE), linux.read(planted.path)
     assert base.count(_CASE) == 1
-    stream = []
+    line = []
     for number in range(-1, commits):
-        before = f":{number + 1}" if number >= 0 else linux.base
         if number == culprit:
-            title, path, text = "Change what nobody will notice", planted.path, planted.apply(source)
+            line.append(("Change what nobody will notice", planted.path, planted.apply(source)))
         else:
-            title, path = f"prctl: revision {number + 1}", _FILE
             text = base.replace(_CASE, f"\tcase 0x6b6278:\n\t\treturn {number + 1};\n{_CASE}")
-        stream += [
-            f"commit {_REF}\nmark :{number + 2}\ncommitter A U Thor <author@example.org> 1610525{number + 200} +0000",
-            f"data {len(title)}\n{title}\nfrom {before}",
-            f"M 100644 inline {path}\ndata {len(text.encode('latin-1'))}\n{text}\nget-mark :{number + 2}",
-        ]
-    made = linux.git("fast-import", "--quiet", "--force", text="\n".join([*stream, ""])).split()
-    linux.git("update-ref", "-d", _REF)
-    return made
+            line.append((f"prctl: revision {number + 1}", _FILE, text))
+    return linux.line(line)
