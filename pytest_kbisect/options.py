@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from pytest_kbisect.arch import DEFAULT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
     import pytest
 
     from pytest_kbisect.arch import Architecture
+    from pytest_kbisect.kernel.config import ConfigRequest
     from pytest_kbisect.kernel.rules import BuildRules, CompilerName
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -506,9 +507,24 @@ def architecture(config: pytest.Config) -> Architecture:
     return arch.named(value(config, "arch"), arch.registered(config.pluginmanager))
 
 
+def kernel_request(config: pytest.Config, lines: Iterable[Sequence[str]] = ()) -> ConfigRequest:
+    """The configuration that the options ask for, with reproducers' `lines`: (source, line or lines).
+
+    Raises UsageError for one that cannot be used.
+    """
+    from pytest_kbisect.kernel.config import request
+
+    return request(
+        value(config, "config"),
+        [(source, line) for source, line in lines],
+        disk_image=value(config, "image") is not None,
+        modules=value(config, "modules"),
+        architecture=architecture(config),
+    )
+
+
 def build_rules(config: pytest.Config) -> BuildRules:
-    """What holds for each build, of a session's kernel or anything else; compiler_choice says with what."""
-    """What holds for each build, of a session's kernel or anything else.
+    """What holds for each build, of a session's kernel or anything else; compiler_choice says with what.
 
     Raises UsageError for a patch that cannot be read.
     """

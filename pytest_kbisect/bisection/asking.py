@@ -265,7 +265,6 @@ def launcher(
 ) -> AskLauncher:
     """What the options ask for. Raises UsageError for a configuration that cannot be used."""
     from pytest_kbisect import options
-    from pytest_kbisect.kernel.config import request
     from pytest_kbisect.stash import session_of
 
     if options.value(config, "shell"):
@@ -273,12 +272,7 @@ def launcher(
             reporter.note(note)
     return AskLauncher(
         tree,
-        request(
-            options.value(config, "config"),
-            disk_image=options.value(config, "image") is not None,
-            modules=options.value(config, "modules"),
-            architecture=options.architecture(config),
-        ),
+        options.kernel_request(config),
         reporter,
         session_of(config),
         Handover(**{name: options.value(config, name) for name in ("shell", "deliver", "package")}),

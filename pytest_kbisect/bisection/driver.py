@@ -25,7 +25,6 @@ from pytest_kbisect.enrichment import attempt
 from pytest_kbisect.errors import ExitCode, KbisectError, UsageError
 from pytest_kbisect.evidence.journal import Journal
 from pytest_kbisect.kernel import compiler_choice, remedies, selftests, toolchain
-from pytest_kbisect.kernel.config import request
 from pytest_kbisect.reports import folder as reports
 from pytest_kbisect.reports import result
 from pytest_kbisect.reports.terminal import ANSWER, TerminalReporter
@@ -36,7 +35,7 @@ from pytest_kbisect.symptoms.boot_failure import NAME as BOOT
 from pytest_kbisect.symptoms.symptom import CRASH_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pytest_kbisect.bisection.executor import Executor
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
     from pytest_kbisect.bisection.stages import Finding
     from pytest_kbisect.evidence.outcome import CommitResult
     from pytest_kbisect.kernel.compiler_choice import Choice
-    from pytest_kbisect.kernel.config import ConfigRequest
     from pytest_kbisect.kernel.tree import LinuxTree, Range
 
 EXIT_CODES = {
@@ -262,7 +260,7 @@ def _symbolized(
             final.crash_report,
             tree,
             final.crash_commit,
-            _request(config, selection.fragments[final.crash_configuration]),
+            options.kernel_request(config, selection.fragments[final.crash_configuration]),
             jobs=options.jobs(config),
             rules=compiler.rules(options.build_rules(config)),
             progress=lambda words: reporter.line(f"   {final.crash_commit[:12]}: {words}", log=False),
@@ -304,7 +302,7 @@ def _ahead(
         return
     from pytest_kbisect.kernel.ahead import BuildAhead
 
-    configs = [_request(config, fragments) for fragments in selection.fragments.values()]
+    configs = [options.kernel_request(config, fragments) for fragments in selection.fragments.values()]
     with BuildAhead(
         options.value(config, "kernel"),
         configs,
@@ -413,7 +411,7 @@ def _compiler(config: pytest.Config, selection: Selection, tree: LinuxTree, ends
         what = compiler_choice.Ends(
             ((last, ends.bad),), also=tuple(tags[release.tag] for release in sorted(walked))
         )
-    requests = [_request(config, fragments) for fragments in selection.fragments.values()]
+    requests = [options.kernel_request(config, fragments) for fragments in selection.fragments.values()]
     return compiler_choice.choose(tree, what, requests, named, with_remedies=with_remedies)
 
 
@@ -421,17 +419,7 @@ def _check_selection(config: pytest.Config, selection: Selection) -> None:
     """Stop before anything is built if memory is short, or the configuration unreadable or contradictory."""
     parallel.require_memory(max(selection.memory, 0 if selection.memory else options.value(config, "memory")))
     for fragments in selection.fragments.values():
-        _request(config, fragments)
-
-
-def _request(config: pytest.Config, fragments: Iterable[Sequence[str]]) -> ConfigRequest:
-    return request(
-        options.value(config, "config"),
-        [(source, line) for source, line in fragments],
-        disk_image=options.value(config, "image") is not None,
-        modules=options.value(config, "modules"),
-        architecture=options.architecture(config),
-    )
+        options.kernel_request(config, fragments)
 
 
 @contextlib.contextmanager

@@ -33,7 +33,6 @@ _MODPROBE: Final = "sbin/modprobe"
 class Modules:
     """Installed modules: `files` by their paths in /lib/modules/RELEASE."""
 
-    folder: Path
     release: str
     files: dict[str, Path]
 
@@ -69,7 +68,7 @@ def install(make: Make, release: str) -> Modules:
     # `build` and `source` are links to the tree.
     inside = {path: path.relative_to(root) for path in files}
     kept = {str(name): path for path, name in inside.items() if name.parts[0] not in {"build", "source"}}
-    return Modules(folder, release, kept)
+    return Modules(release, kept)
 
 
 def _functions(paths: Collection[Path]) -> set[str]:

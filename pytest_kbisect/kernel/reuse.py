@@ -34,6 +34,8 @@ def take_over(
     `of` is the commit of the user's that it stands for. Call it inside store.building(key).
     """
     keys = store.built(family)
+    if not keys:
+        return None
     ancestors = [sha for sha in tree.recent(commit, RECENT) if sha in keys][: NEAREST // 2]
     for built in dict.fromkeys([*ancestors, *tree.nearest(commit, list(keys), NEAREST)]):
         entry = store.lookup(keys[built])

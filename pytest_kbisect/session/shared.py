@@ -127,15 +127,7 @@ class Session:
 
     def config_request(self, configuration: str) -> ConfigRequest:
         """What the user's files and the selected reproducers ask of a configuration."""
-        from pytest_kbisect.kernel import config
-
-        return config.request(
-            options.value(self._config, "config"),
-            self.fragments.get(configuration, ()),
-            disk_image=self.disk is not None,
-            modules=options.value(self._config, "modules"),
-            architecture=self.architecture,
-        )
+        return options.kernel_request(self._config, self.fragments.get(configuration, ()))
 
     def kernel(self, configuration: str = "") -> KernelImage:
         """The kernel of this session, built once whatever the number of workers; failures are kept too."""

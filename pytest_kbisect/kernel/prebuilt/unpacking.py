@@ -72,13 +72,14 @@ def unpack(
     files = {architecture.image_name: image, "config": configuration}
     digest = hashlib.sha256(image.read_bytes())
     release = ""
-    for found in (*root.glob("lib/modules/*/modules.order"), *root.glob("usr/lib/modules/*/modules.order")):
-        release = found.parent.name
-        modules = _modules(found.parent, folder / "modules", release)
+    if listed := next(root.glob("lib/modules/*/modules.order"), None) or next(
+        root.glob("usr/lib/modules/*/modules.order"), None
+    ):
+        release = listed.parent.name
+        modules = _modules(listed.parent, folder / "modules", release)
         for name, path in sorted(modules.objects.items()):
             digest.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\0".encode())
         files |= modules.pack(folder)
-        break
     if missing := [symbol for symbol in _BOOTS if not _has(values, symbol, modules=bool(release))]:
         lacks = f"{package.name} {package.version} lacks CONFIG_{missing[0]}, which guests need"
         if not release:
@@ -171,4 +172,4 @@ def _modules(folder: Path, to: Path, release: str) -> Modules:
             process.run(["zstd", "--decompress", "--quiet", "--rm", path])
     process.run([host.find("depmod") or "depmod", "-b", to, release])
     files = sorted(path for path in root.rglob("*") if path.is_file() and not path.is_symlink())
-    return Modules(to, release, {str(path.relative_to(root)): path for path in files})
+    return Modules(release, {str(path.relative_to(root)): path for path in files})
