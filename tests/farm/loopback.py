@@ -23,7 +23,7 @@ from pytest_kbisect.session.session_request import FILE, SessionRequest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LIMIT = 120.0
+LIMIT = 300.0
 """Seconds that anything may take on a busy machine."""
 
 
