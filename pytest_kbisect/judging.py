@@ -5,6 +5,8 @@ A reproducer that states nothing looks for crashes, and the console alone judges
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from pytest_kbisect import properties, reproducers
@@ -97,6 +99,11 @@ def of_run(item: pytest.Item, guest: Guest, error: Exception | None) -> BaseExce
             return crash
         return SilentRun("; ".join(dict.fromkeys(silent)), cleared=cleared)
     item.user_properties += [(properties.CLEARED, title) for title in cleared]
+    item.user_properties += [
+        (properties.METRIC, json.dumps(asdict(judgement.measured)))
+        for judgement in judgements
+        if judgement.measured
+    ]
     return None
 
 

@@ -39,8 +39,8 @@ _LINE = re.compile(r"\bkbisect-([a-z-]+)(?:\[([^\]]*)\])?:[ \t]*(.*?)[ \t]*(?:\*
 _HEADER_LINES = 100
 _AROUND_TITLE = re.compile(r"^(?:(?:[Rr][Ee]: ?)?\[(?:syzbot|[\w-]{1,40}\?)\] ?)+|\s\(\d{1,3}\)$")
 _NAME = re.compile(r"[A-Za-z0-9_.]+")
-_OF_KINDS = frozenset({"syzkaller-commit"})
-"""Lines that a kind of reproducer reads itself."""
+_OF_OTHERS = frozenset({"syzkaller-commit", "metric"})
+"""Lines that ask for nothing: a kind of reproducer reads them itself, or the reproducer prints them."""
 _ARGUMENTS = ("cmdline", "qemu")
 _NUMBERS: dict[str, Callable[[Any], float]] = {"timeout": float, "memory": int, "cpus": int, "runs": int}
 
@@ -75,7 +75,7 @@ def from_source(text: str, name: str) -> Needs:
         found = _LINE.search(line)
         if found:
             key, variant, value = found.groups()
-            if key in _OF_KINDS and variant is None:
+            if key in _OF_OTHERS and variant is None:
                 continue
             needs = _with(needs, key, variant, value, f"{name}:{number}")
     return needs

@@ -263,7 +263,7 @@ OPTIONS = (
         "bad-when",
         "SYMPTOM",
         "what makes a run bad, unless the reproducer states it: crash, exit-status, 'subtest PATTERN', timeout, "
-        "'console REGEX', boot, 'build [REGEX]' (repeatable; default: crash)",
+        "'console REGEX', boot, 'build [REGEX]', 'metric NAME higher|lower' (repeatable; default: crash)",
         default=(),
         many=True,
     ),
@@ -305,6 +305,14 @@ OPTIONS = (
         "auto (probed by booting), kvm or tcg",
         default="auto",
         parse=_one_of("auto", "kvm", "tcg"),
+    ),
+    Option(
+        "icount",
+        "",
+        "the guest's clock counts instructions: the same code takes the same time (under TCG, one processor)",
+        default=False,
+        parse=_truth,
+        switch=True,
     ),
     Option(
         "at-once",

@@ -21,6 +21,7 @@ from pytest_kbisect.reproducer_kinds import GuestProgram
 from pytest_kbisect.stash import USAGE, session_of
 from pytest_kbisect.symptoms.exit_status import CANNOT_RUN
 from pytest_kbisect.symptoms.exit_status import NAME as EXIT_STATUS
+from pytest_kbisect.symptoms.metric import NAME as METRIC
 from pytest_kbisect.symptoms.symptom import CRASH_NAME, Stage
 from pytest_kbisect.symptoms.time_limit import NAME as TIMEOUT
 
@@ -135,7 +136,7 @@ def _symptoms(config: pytest.Config, needed: Needs, where: str) -> tuple[Symptom
     asked = needed.bad_when
     if needed.selftest and not asked and not options.value(config, "bad-when"):
         asked = (CRASH_NAME, "subtest *")
-    own = tuple(symptoms.stated(text, where, known) for text in asked)
+    own = _alone(tuple(symptoms.stated(text, where, known) for text in asked), where)
     if needed.bad_when and needed.crash and all(symptom.kind != CRASH_NAME for symptom in own):
         raise UsageError(
             f"{where}: kbisect-crash names a crash, and kbisect-bad-when does not look for any: remove one, or add "
@@ -143,10 +144,20 @@ def _symptoms(config: pytest.Config, needed: Needs, where: str) -> tuple[Symptom
         )
     if not needed.bad_when and needed.crash:
         return (symptoms.stated(CRASH_NAME, where),)
+    if own:
+        return own
     flag = "--kbisect-bad-when"
-    return own or tuple(
-        symptoms.stated(text, flag, known) for text in options.value(config, "bad-when") or (CRASH_NAME,)
-    )
+    texts = options.value(config, "bad-when") or (CRASH_NAME,)
+    return _alone(tuple(symptoms.stated(text, flag, known) for text in texts), flag)
+
+
+def _alone(wanted: tuple[Symptom, ...], where: str) -> tuple[Symptom, ...]:
+    """The same symptoms. Raises UsageError for a metric among others: its runs show nothing by themselves."""
+    if len(wanted) > 1 and any(symptom.kind == METRIC for symptom in wanted):
+        raise UsageError(
+            f"{where}: the symptom metric cannot be joined with others: remove them, or write a file for each"
+        )
+    return wanted
 
 
 def symptoms_of(item: pytest.Item) -> tuple[Symptom, ...]:

@@ -134,3 +134,54 @@ def make(linux: Linux, planted: Planted, commits: int, culprit: int) -> list[str
             text = base.replace(_CASE, f"\tcase 0x6b6278:\n\t\treturn {number + 1};\n{_CASE}")
             line.append((f"prctl: revision {number + 1}", _FILE, text))
     return linux.line(line)
+
+
+SLOWER_STATEMENT = "\t\tkbx_slower++;\n"
+_GETFD = "\tcase F_GETFD:\n"
+_METRIC = """
+// kbisect-bad-when: metric fcntl_ns higher
+// kbisect-timeout: 60
+#include <fcntl.h>
+#include <stdio.h>
+#include <time.h>
+
+static double now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec * 1e9 + time.tv_nsec;
+}
+
+/* Nanoseconds of one fcntl(F_GETFD): of each group the fastest batch, which nothing has interrupted. */
+int main(void)
+{
+	for (int group = 0; group < 9; group++) {
+		double best = 1e12;
+
+		for (int batch = 0; batch < %(batches)d; batch++) {
+			double began = now(), took;
+
+			for (int i = 0; i < %(calls)d; i++)
+				fcntl(0, F_GETFD);
+			took = (now() - began) / %(calls)d;
+			best = took < best ? took : best;
+		}
+		printf("kbisect-metric: fcntl_ns %%.2f\\n", best);
+	}
+	return 0;
+}
+"""
+
+
+def slower(statements: int) -> Planted:
+    """A commit that makes fcntl(F_GETFD) slower by so many statements of three instructions each."""
+    new = f"{_GETFD}\t{{\n\t\tstatic volatile unsigned long kbx_slower;\n\n{SLOWER_STATEMENT * statements}\t}}\n"
+    return Planted(
+        "fcntl.c",
+        _METRIC % {"batches": 20, "calls": 500},
+        "fcntl_ns",
+        "fs/fcntl.c",
+        f"{new}\t\terr = get_close_on_exec",
+        f"{_GETFD}\t\terr = get_close_on_exec",
+    )

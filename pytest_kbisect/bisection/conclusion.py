@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_kbisect.bisection import known_log
+from pytest_kbisect.bisection import known_log, metric_facts
 from pytest_kbisect.enrichment import attempt
 from pytest_kbisect.evidence.outcome import Outcome
 from pytest_kbisect.history.candidates import GOOD_END
@@ -16,6 +16,7 @@ from pytest_kbisect.reports.result import Result
 from pytest_kbisect.reports.words import short
 from pytest_kbisect.strategies.release_tags import parse_release
 from pytest_kbisect.strategies.strategy import AnswerKind
+from pytest_kbisect.symptoms.metric import NAME as METRIC
 from pytest_kbisect.symptoms.symptom import CRASH_NAME
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def result_of(finding: Finding) -> Result:
     culprit = None if answer.culprit is None else search.found.get(answer.culprit)
     parent = search.found.get(_parent(search, answer))
     at, crash = crash_of(search, answer) or (None, None)
+    metric = metric_facts.facts(search, answer)
     made = search.runner.made
     parts: Counter[str] = Counter()
     for one in made:
@@ -50,9 +52,10 @@ def result_of(finding: Finding) -> Result:
         confidence=answer.confidence,
         reason=reason_of(search, answer),
         candidates=tuple((search.sha(i), search.history.title(i), p) for i, p in answer.candidates),
-        crash=crash.title if crash else "",
-        symptom=crash.symptom if crash else CRASH_NAME,
-        crash_report=crash.report if crash else "",
+        crash=metric_facts.title(search, answer) if metric else crash.title if crash else "",
+        symptom=METRIC if metric else crash.symptom if crash else CRASH_NAME,
+        crash_report=metric_facts.table(metric) if metric else crash.report if crash else "",
+        metric=metric,
         crash_commit=search.sha(at) if at is not None else "",
         crash_configuration=crash.configuration if crash else "",
         crash_signature=crash.signature if crash else "",
@@ -258,7 +261,11 @@ def _convinced(finding: Finding, result: Result) -> list[str]:
     """How sure the answer is, by what, and what speaks against it."""
     found, had = result.confirmation, result.words.had
     culprit, parent = (f"{crashed} of {total} runs" for crashed, total in (found["culprit"], found["parent"]))
-    lines = [f"# confidence: {result.confidence:.1%}; the culprit {had} in {culprit}, its parent in {parent}"]
+    seen = f"the culprit {had} in {culprit}, its parent in {parent}"
+    if result.metric:
+        seen = metric_facts.convinced(finding.search, finding.answer)
+    lines = [f"# confidence: {result.confidence:.1%}; {seen}"]
+    lines += metric_facts.step_lines(result.metric)
     what = "the end of the range without the culprit"
     crashed, total = found["revert_runs"]
     outcomes = {
@@ -271,7 +278,8 @@ def _convinced(finding: Finding, result: Result) -> list[str]:
     )
     lines += _witnessed(finding, result)
     lines += [f"# {words}" for flag, words in _FLAGS.items() if flag in result.flags]
-    if finding.search.evidence.counts(_parent(finding.search, finding.answer)).matching and not result.fix:
+    parent_counts = finding.search.evidence.counts(_parent(finding.search, finding.answer))
+    if parent_counts.matching and not result.fix and not result.metric:
         lines.append(f"# WARNING: the culprit's parent {had} too")
     return lines
 
@@ -297,6 +305,8 @@ def _witnessed(finding: Finding, result: Result) -> list[str]:
 def reason_of(search: Search, answer: Answer) -> str:
     """Why the answer is of its kind, in one line."""
     end = search.evidence.reported
+    if search.evidence.measures:
+        return answer.reason
     if answer.kind is AnswerKind.NOT_REPRODUCED:
         runs = search.evidence.runs(end)
         others = sorted(_crashes(search, end))
@@ -335,7 +345,11 @@ def crash_of(search: Search, answer: Answer) -> tuple[int, Run] | None:
     for index in reversed(order) if search.rules.fix else order:
         tested = None if index is None else search.found.get(index)
         for run in tested.runs if tested else ():
-            if index is not None and run.outcome.shows_symptom and search.evidence.count([run]).matching:
+            if index is None:
+                continue
+            if run.metric and search.evidence.counts(index).matching:
+                return index, run
+            if run.outcome.shows_symptom and search.evidence.count([run]).matching:
                 return index, search.evidence.known_by(run)
     return None
 

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 from pytest_kbisect import options
 from pytest_kbisect.bisection import known_log, path_prior, registry
 from pytest_kbisect.errors import UsageError
+from pytest_kbisect.symptoms.metric import NAME as METRIC
 
 if TYPE_CHECKING:
     import pytest
 
     from pytest_kbisect.bisection.known_log import Known
+    from pytest_kbisect.bisection.launcher import Selection
     from pytest_kbisect.kernel.tree import LinuxTree, Range
 
 _WEIGHED = ("known", "paths")
@@ -34,6 +36,29 @@ def check(config: pytest.Config, tree: LinuxTree, ends: Range) -> None:
     if ends.good:
         path_prior.require(tree, ends.good, ends.bad, options.value(config, "paths"))
     _check_patches(config, tree, ends)
+
+
+def check_metric(config: pytest.Config, selection: Selection) -> None:
+    """Raise UsageError where a metric is looked for in a way that cannot find it."""
+    if METRIC not in selection.symptoms:
+        return
+    if len(selection.symptoms) > 1 or selection.per_run > 1:
+        raise UsageError(
+            "a metric is bisected with one reproducer in one configuration: name one file, or use -k; bisect the "
+            "others one after the other"
+        )
+    if options.value(config, "ask"):
+        raise UsageError("--kbisect-ask takes a person's verdicts, and a metric has none: remove one of them")
+    if not options.value(config, "icount") and registry.executor(config).name != "local":
+        raise UsageError(
+            "a metric is measured on one machine, workers of a cluster differ: use --kbisect-executor local, or add "
+            "--kbisect-icount"
+        )
+    if not registry.strategy(config).probabilistic:
+        raise UsageError(
+            "a metric needs a strategy that weighs evidence: use --kbisect-strategy bayes instead of "
+            f"{options.value(config, 'strategy')}"
+        )
 
 
 def _check_patches(config: pytest.Config, tree: LinuxTree, ends: Range) -> None:

@@ -32,6 +32,7 @@ from pytest_kbisect.stash import WORKERS, session_of
 from pytest_kbisect.strategies.release_tags import pick, releases
 from pytest_kbisect.strategies.strategy import AnswerKind
 from pytest_kbisect.symptoms.boot_failure import NAME as BOOT
+from pytest_kbisect.symptoms.metric import NAME as METRIC
 from pytest_kbisect.symptoms.symptom import CRASH_NAME
 
 if TYPE_CHECKING:
@@ -133,6 +134,7 @@ def _search(
             raise UsageError("--kbisect-fix needs both ends: A..B, A crashes and B does not")
         selection = selected()
     _check_selection(config, selection)
+    controls.check_metric(config, selection)
     controls.check(config, tree, ends)
     plan = _plan(config, selection, ends, known=controls.known(config, tree, ends))
     compiler = launcher.compiler = _compiler(config, selection, tree, ends)
@@ -236,9 +238,14 @@ def _at_once(plan: Plan, config: pytest.Config, executor: Executor) -> Plan:
     if executor.capacity is not None:
         return replace(plan, width=guests, at_once=room(), room=room)
     at_once = most or parallel.commits_at_once(guests)
-    if plan.at_leisure or not plan.strategy.probabilistic:
+    if plan.at_leisure or not plan.strategy.probabilistic or _measures_time(config, plan):
         at_once = 1  # there is one person; git bisect's order, for one, has one commit next
     return replace(plan, width=max(1, guests // at_once), at_once=at_once)
+
+
+def _measures_time(config: pytest.Config, plan: Plan) -> bool:
+    """Whether a build beside the guests would disturb what they measure."""
+    return METRIC in plan.symptoms and not options.value(config, "icount")
 
 
 def _symbolized(
@@ -297,7 +304,8 @@ def _ahead(
 ) -> Iterator[Ahead | None]:
     """What builds while guests run, where they run `here` and leave processors for it."""
     spare = parallel.processors() - plan.width
-    if not here or spare < 1 or plan.at_once > 1 or not plan.strategy.probabilistic:
+    alone = _measures_time(config, plan)
+    if not here or spare < 1 or plan.at_once > 1 or not plan.strategy.probabilistic or alone:
         yield None
         return
     from pytest_kbisect.kernel.ahead import BuildAhead
@@ -325,6 +333,7 @@ def _guests(config: pytest.Config, compiler: Choice) -> dict[str, Any]:
         "patches": tuple(map(str, options.value(config, "patch"))),
         "cmdline": options.value(config, "cmdline"),
         "qemu": options.value(config, "qemu"),
+        "icount": options.value(config, "icount"),
         "guest": {name: options.value(config, name) for name in named},
     }
 

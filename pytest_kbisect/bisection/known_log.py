@@ -137,7 +137,15 @@ def _of_journal(raw: bytes, path: Path) -> Iterator[Known]:
         trials[tested.commit] = Trial(
             CommitResult(tested.commit, runs, tested.signature, build_error=tested.build_error)
         )
-    log = Log(list(trials.values()), expected=frozenset(records[0].get("crash", ())))
+    good, bad = records[0].get("range", ("", ""))
+    nothing: dict[str, Any] = {}
+    search = next((one for one in reversed(records) if one.get("kind") == "search"), nothing)
+    log = Log(
+        list(trials.values()),
+        fix=bool(records[0].get("fix")),
+        expected=frozenset(records[0].get("crash", ())),
+        ends=(search.get("good", good), bad),
+    )
     for opinion in second_opinion(log):
         made = trials[opinion.commit].tested
         if opinion.ours is Verdict.SKIP and not made.build_error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from pytest_kbisect.bisection import metric_facts
 from pytest_kbisect.evidence.by_host import by_host, difference
 from pytest_kbisect.evidence.related import why_related
 from pytest_kbisect.evidence.witness import witness_of
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def remarks(search: Search, index: int) -> list[str]:
     """What is made of the latest experiment, at `index`."""
-    lines = [*_more_reports(search, index), *_reach(search, index)]
+    lines = [*metric_facts.lines(search, index), *_more_reports(search, index), *_reach(search, index)]
     if search.evidence.counts(search.evidence.reported).matching:
         lines += [*_of_another_bug(search, index), *_related(search, index), *_hosts(search, index)]
     return lines + search.strategy.explain(search.evidence, index, search.sha)

@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
+from pytest_kbisect.evidence.contrast import Contrast
+from pytest_kbisect.evidence.measured import spread
 from pytest_kbisect.evidence.outcome import CommitResult, Outcome, Run, Verdict
 from pytest_kbisect.evidence.reference import Reference, match_names
 from pytest_kbisect.evidence.run_counts import count_runs
 from pytest_kbisect.evidence.verdict import crash_chance, judge, judge_reported
-from pytest_kbisect.reports.bisectlog import NOT_RUN
+from pytest_kbisect.reports.bisectlog import MEASURED, NOT_RUN
+from pytest_kbisect.symptoms.metric import HIGHER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,6 +43,7 @@ Since 2021 the first test of a log makes 20; nothing in a log says which it was.
 """
 _OUTCOMES = (
     ("OK", Outcome.OK),
+    (MEASURED, Outcome.SILENT),
     ("crashed: ", Outcome.CRASHED),
     ("bad: ", Outcome.FAILED),
     ("no evidence: ", Outcome.SILENT),
@@ -81,6 +85,8 @@ class Log:
     prior: Mapping[str, Any] | None = None
     known: Mapping[str, Any] | None = None
     trusted: bool = True
+    ends: tuple[str, str] = ("", "")
+    """The good and the bad end; of a metric, all values are compared with theirs."""
 
     @property
     def reported(self) -> CommitResult | None:
@@ -198,10 +204,34 @@ class Second:
     ours: Verdict
 
 
+def _by_values(log: Log) -> tuple[Second, ...]:
+    """The same of a metric, by what all runs of each commit have measured."""
+    values: dict[str, tuple[float, ...]] = {}
+    metric = ""
+    for trial in log.trials:
+        measured = tuple(run.value for run in trial.tested.runs if run.value is not None)
+        values[trial.tested.commit] = values.get(trial.tested.commit, ()) + measured
+        metric = next((run.metric for run in trial.tested.runs if run.metric), metric)
+    good, bad = (values.get(end, ()) for end in (reversed(log.ends) if log.fix else log.ends))
+    contrast = None
+    if good and bad:
+        contrast = Contrast(bad, good, metric.endswith(HIGHER), spread(values.values()))
+    return tuple(
+        Second(
+            trial.tested.commit,
+            trial.verdict,
+            contrast.verdict(values[trial.tested.commit]) if contrast else Verdict.SKIP,
+        )
+        for trial in log.trials
+    )
+
+
 def second_opinion(log: Log) -> tuple[Second, ...]:
     """What our verdicts make of a log's tests, the first of which is the reported commit's."""
     if log.reported is None:
         return ()
+    if any(run.metric for trial in log.trials for run in trial.tested.runs):
+        return _by_values(log)
     expected = Reference(log.expected)
     reference = expected.grown(expected.own(log.reported.runs, match_names))
     chance = crash_chance(count_runs(log.reported.runs, reference))

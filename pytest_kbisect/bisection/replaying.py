@@ -92,6 +92,7 @@ def _read(path: Path) -> tuple[Log, str]:
         )
         good, bad = subject.get("range", ("", ""))
         good = (search or {}).get("good", good)  # the release that a walk has found
+        log.ends = good, bad
         return log, f"{good}..{bad}" if good else ""
     log = read_log(raw.decode("utf-8", "replace"))
     if not log.trials and not log.marks:

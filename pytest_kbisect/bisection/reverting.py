@@ -40,6 +40,14 @@ class RevertCheck:
             return cls("not-built", tested.build_error.splitlines()[0], tested.commit)
         if not counts.informative:
             return cls("unclear", "no run gave a result", tested.commit, 0, counts.total)
+        if counts.unclear:
+            return cls(
+                "unclear",
+                "it measures neither what one end does nor the other",
+                tested.commit,
+                0,
+                counts.total,
+            )
         unseen = (1 - chance) ** counts.ok
         if not counts.matching and unseen > _UNSEEN:
             why = f"{counts.ok} runs without the crash say little: were it there, {unseen:.0%} of such tests had none"

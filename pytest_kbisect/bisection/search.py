@@ -13,7 +13,6 @@ from pytest_kbisect.bisection.search_state import SearchState
 from pytest_kbisect.errors import UsageError
 from pytest_kbisect.evidence.by_host import hosts_of
 from pytest_kbisect.evidence.outcome import UNKNOWN, Outcome
-from pytest_kbisect.evidence.verdict import crash_chance, enough_runs
 from pytest_kbisect.history.candidates import GOOD_END
 from pytest_kbisect.reports import bisectlog
 from pytest_kbisect.strategies.bayes.confirm import Confirmation
@@ -146,7 +145,7 @@ class Search(SearchState):
         asked = (record.get("reason") for record in self.runner.journal.records)
         if not self.stack or reason in asked:
             return None
-        runs = enough_runs(crash_chance(self.evidence.counts(reported)))
+        runs = self.evidence.runs_to_see
         return Experiment(reported, runs, stop_at_crash=True, reason=reason, own=True)
 
     def _which_report_it_is(self) -> Experiment | None:
@@ -154,7 +153,7 @@ class Search(SearchState):
         asks = self.evidence.trusted and self.evidence.failure.several and self.rules.phase == "search"
         if not asks or GOOD_END in self.found:
             return None
-        runs = enough_runs(crash_chance(self.evidence.counts(self.evidence.reported)))
+        runs = self.evidence.runs_to_see
         return Experiment(GOOD_END, runs, reason="which of the reports does the good end show, too?")
 
     def _asked(self) -> tuple[Experiment, ...] | Answer:
@@ -179,7 +178,7 @@ class Search(SearchState):
             reason = f"does the end without the bug execute {self.evidence.path[0]}?"
         else:
             return wanted
-        runs = max(enough_runs(crash_chance(self.evidence.counts(reported))), 1)
+        runs = max(self.evidence.runs_to_see, 1)
         return (Experiment(end, runs, reason=reason),)
 
     def _doubt(self, answer: Answer) -> Experiment | None:
@@ -192,7 +191,7 @@ class Search(SearchState):
         confirmation = self.confirmation(answer)
         runs = self.rules.runs
         if confirmation is not None:
-            runs = min(runs, enough_runs(crash_chance(self.evidence.counts(self.evidence.reported))))
+            runs = min(runs, self.evidence.runs_to_see)
         doubt = confirmation.decide(runs) if confirmation else None
         if parent is not None and parent not in self.found:
             doubt = Experiment(parent, runs, reason="the culprit's parent", own=confirmation is not None)
@@ -320,7 +319,7 @@ class Search(SearchState):
         known = self.evidence.known_kernels - {self.evidence.signature(index)}
         runs, stops = experiment.runs, experiment.stop_at_crash and not self.rules.at_leisure
         if self.rules.at_leisure and self.evidence.counts(self.evidence.reported).matching:
-            runs = max(runs, enough_runs(crash_chance(self.evidence.counts(self.evidence.reported))))
+            runs = max(runs, self.evidence.runs_to_see)
         return CommitRequest(
             self.sha(index),
             runs,

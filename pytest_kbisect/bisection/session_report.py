@@ -219,11 +219,18 @@ def _run(case: TestCase, given: _Properties) -> Run:
         symptom=known_by.symptom,
         said=known_by.said,
         cleared=tuple(given.get(properties.CLEARED, ())),
+        **_measured(first(properties.METRIC)),
         configuration=first(properties.CONFIGURATION),
         signature=first(properties.SIGNATURE),
         host=first(properties.HOST),
         machine=first(properties.MACHINE),
     )
+
+
+def _measured(given: str) -> dict[str, Any]:
+    """What a run has measured, as a session has written it."""
+    facts = json.loads(given) if given else {"metric": "", "values": ()}
+    return {"metric": str(facts["metric"]), "values": tuple(map(float, facts["values"]))}
 
 
 def _report(given: str) -> Report:

@@ -15,7 +15,7 @@ from pytest_kbisect.bisection.reverting import RevertCheck, after_revert
 from pytest_kbisect.bisection.search import Rules, Search
 from pytest_kbisect.enrichment import reason
 from pytest_kbisect.evidence.by_kernel import Evidence, Prices
-from pytest_kbisect.evidence.outcome import CommitResult, Verdict
+from pytest_kbisect.evidence.outcome import CommitResult, Outcome, Run, Verdict
 from pytest_kbisect.evidence.reference import Reference
 from pytest_kbisect.evidence.related import match_crashes
 from pytest_kbisect.evidence.run_counts import RunCounts
@@ -182,6 +182,7 @@ class Bisection:
                 matcher=match_crashes,
                 reference=Reference(self._plan.crash),
                 looked_for=self._plan.symptoms,
+                walking=True,
             ),
             ReleaseWalk(history, chosen, self._strategy(history, trusted=self._trusted), bad_ones),
             self._runner,
@@ -311,10 +312,14 @@ class Bisection:
         tested = search.found[end]
         sources = read_together(map(Path, tested.sources.split(os.pathsep))) if tested.sources else None
         crash = next((run for run in tested.runs if search.evidence.count([run]).matching), None)
+        if search.evidence.measures:
+            crash = Run(Outcome.OK)  # has no stack
         if sources is None or not sources.targets or crash is None:
             return {}
         functions = hints.stack_functions(crash.report, crash.frame)
-        stack = hints.stack_files(self._tree, search.sha(end), functions, sources)
+        stack = frozenset[str]()
+        if functions:
+            stack = hints.stack_files(self._tree, search.sha(end), functions, sources)
         prior = hints.prior(self._tree, search.good, search.history, stack, sources, first_parent=line)
         return hints.to_note(prior, stack)
 
@@ -356,9 +361,9 @@ class Bisection:
         while (has_bug := self._verdict_of_base(base, evidence, doubt)) is None:
             order = CommitRequest(
                 base,
-                enough_runs(crash_chance(evidence.counts(evidence.reported))),
+                evidence.runs_to_see,
                 f"does {commit[:12]}, which branched off here, have the bug?",
-                stop=tuple(sorted(evidence.reference.main)),
+                stop=None if evidence.measures else tuple(sorted(evidence.reference.main)),
                 expect=evidence.expected_titles,
                 watch=evidence.path,
                 phase="base",
@@ -421,10 +426,10 @@ class Bisection:
         chance = crash_chance(evidence.counts(evidence.reported))
         order = CommitRequest(
             without.commit,
-            enough_runs(chance, MOST_RUNS),
+            evidence.runs_to_see if evidence.measures else enough_runs(chance, MOST_RUNS),
             "the end of the range without the culprit",
             title=f"Revert {search.sha(answer.culprit)[:12]}",
-            stop=tuple(sorted(evidence.reference.main)),
+            stop=None if evidence.measures else tuple(sorted(evidence.reference.main)),
             expect=evidence.expected_titles,
             watch=evidence.path,
             phase="revert",

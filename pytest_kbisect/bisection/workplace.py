@@ -8,12 +8,13 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_kbisect import options, reproducers
+from pytest_kbisect import options, parallel, reproducers
 from pytest_kbisect.bisection.executor import Workload
 from pytest_kbisect.errors import UsageError
 from pytest_kbisect.guest import disk
 from pytest_kbisect.kernel import signature
 from pytest_kbisect.reproducer_kinds import UsesTools, kind_of
+from pytest_kbisect.symptoms.metric import NAME as METRIC
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -65,7 +66,9 @@ def subject_of(config: pytest.Config, selection: Selection, plan: Plan, compiler
         "patches": [_digest(path) for path in options.value(config, "patch")],
         "cmdline": list(options.value(config, "cmdline")),
         "qemu": list(options.value(config, "qemu")),
+        "icount": options.value(config, "icount"),
         "image": _digest_of_image(options.value(config, "image")),
+        "measured on": _measured_on(config) if METRIC in plan.symptoms else [],
         "strategy": plan.strategy.name,
         "full_build": options.value(config, "full-build"),
         "compiler": compiler.identity,
@@ -76,6 +79,12 @@ def subject_of(config: pytest.Config, selection: Selection, plan: Plan, compiler
         # Kernels are the same where their signatures are: those of another formula never are.
         "signature format": signature.FORMAT,
     }
+
+
+def _measured_on(config: pytest.Config) -> list[str]:
+    """What values are comparable on; other guests measure other values."""
+    own = [f"{name} {options.value(config, name)}" for name in ("memory", "cpus", "accel")]
+    return own if options.value(config, "icount") else [*own, parallel.processor_model()]
 
 
 def guests_otherwise(config: pytest.Config, journal: Journal) -> tuple[str, ...]:

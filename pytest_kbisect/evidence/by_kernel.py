@@ -16,12 +16,17 @@ from math import ceil, log, log1p
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Final
 
+from pytest_kbisect.evidence.contrast import Contrast, like
 from pytest_kbisect.evidence.failure import Failure, failure_of, naming_a_bug
-from pytest_kbisect.evidence.outcome import CommitResult, Outcome, Run
+from pytest_kbisect.evidence.measured import spread
+from pytest_kbisect.evidence.outcome import CommitResult, Outcome, Run, Verdict
 from pytest_kbisect.evidence.reference import Match, Matcher, Reference, known_by, match_names
 from pytest_kbisect.evidence.run_counts import RunCounts, chance_of, count_runs, likelier_apart
+from pytest_kbisect.evidence.verdict import crash_chance, enough_runs
 from pytest_kbisect.evidence.witness import path_of
 from pytest_kbisect.history.candidates import GOOD_END
+from pytest_kbisect.symptoms.metric import HIGHER
+from pytest_kbisect.symptoms.metric import NAME as METRIC
 from pytest_kbisect.symptoms.symptom import CRASH_NAME
 from pytest_kbisect.symptoms.wording import Wording, wording_of
 
@@ -31,6 +36,8 @@ if TYPE_CHECKING:
     from pytest_kbisect.evidence.outcome import Report
     from pytest_kbisect.history.candidates import History
 
+ENOUGH_ALIKE: Final = 20
+"""Values like as many of the bad end, after which a release is taken to be like it."""
 SURELY_BAD: Final = 2
 """Crashes that match, from which on a commit has the bug and related crashes there are it by another name."""
 UNLIKE: Final = 1000.0
@@ -70,6 +77,9 @@ class Evidence:
     `reference` may name crashes before anything was run (the reproducer says what to expect);
     otherwise every crash of the bad end belongs to the bug. A good end that the user has named (`trusted`)
     has not the bug: a title that it shows as often as the bad end is another bug's, where there is one left.
+
+    Of a metric, no single run shows anything: values of a kernel are compared with those of both ends. Where
+    the good end is still looked for (`walking`), they are compared with those of the bad end.
     """
 
     def __init__(
@@ -81,12 +91,18 @@ class Evidence:
         reported: int | None = None,
         trusted: bool = False,
         looked_for: Collection[str] = (CRASH_NAME,),
+        walking: bool = False,
     ) -> None:
         """`looked_for` are the kinds of symptoms that reproducers state."""
         self.history = history
         self.reported = history.bad_end if reported is None else reported
         self._matcher = matcher
         self._looked_for = looked_for
+        self.walking = walking
+        """Whether a good end is still looked for."""
+        self._contrast: Contrast | None = None
+        self.metric = ""
+        """The metric that runs measure, and the direction that is bad; "" until one has."""
         self._trusted = trusted and self.reported != GOOD_END
         self._clean = history.bad_end if self.reported == GOOD_END else GOOD_END if trusted else None
         self._expected = reference or Reference()
@@ -137,6 +153,7 @@ class Evidence:
         self._join(index, tested.signature)
         self._own_runs.setdefault(index, []).extend(tested.runs)
         self._tallies.pop(self._kernel_of[index], None)
+        self._take_values(tested.runs)
         if index == self.reported:
             self._bad_runs.extend(tested.runs)
             self._settle_reference()
@@ -159,9 +176,78 @@ class Evidence:
         """A copy in which these runs were made too; this evidence stays as it is."""
         other = deepcopy(self, {id(self.history): self.history})
         title = next(iter(sorted(self._reference.main)), "")
+        run = Run(outcome, title=title)
+        if self.contrast is not None:
+            like_bad = outcome.shows_symptom
+            usual = median(self.contrast.bad if like_bad else self.contrast.good)
+            run = Run(Outcome.OK, metric=self.metric, values=(usual,))
         signature = self.signature(index) or f"imagined {index}"
-        other.add(index, CommitResult("", (Run(outcome, title=title),) * times, signature))
+        other.add(index, CommitResult("", (run,) * times, signature))
         return other
+
+    # -- metrics -------------------------------------------------------------------------------------
+
+    @property
+    def measures(self) -> bool:
+        """Whether runs are judged by what they measure."""
+        return bool(self.metric) or METRIC in self._looked_for
+
+    @property
+    def other_end(self) -> int:
+        """The end of the range without the bug."""
+        return self.history.bad_end if self.reported == GOOD_END else GOOD_END
+
+    def values(self, index: int) -> tuple[float, ...]:
+        """What the runs of the commit's kernel have measured, one value for each."""
+        return _values(self.runs(index))
+
+    def own_values(self, index: int) -> tuple[float, ...]:
+        """The same of runs that were made at this very commit."""
+        return _values(self._own_runs.get(index, ()))
+
+    @property
+    def contrast(self) -> Contrast | None:
+        """The metric at both ends; None until both have values."""
+        if not self.metric or self.walking:
+            return None
+        if self._contrast is None:
+            bad, good = self.values(self.reported), self.values(self.other_end)
+            if not bad or not good:
+                return None
+            samples = [_values(self.runs(members[0])) for members in self._commits.values() if members]
+            self._contrast = Contrast(bad, good, self._higher, spread(samples))
+        return self._contrast
+
+    @property
+    def _higher(self) -> bool:
+        return self.metric.endswith(HIGHER)
+
+    def _take_values(self, runs: Iterable[Run]) -> None:
+        """Other values change the scale on which all are judged."""
+        for run in runs:
+            if run.metric:
+                self.metric, self._contrast = run.metric, None
+                self._tallies.clear()
+
+    def _judged(self, counts: RunCounts, values: tuple[float, ...]) -> RunCounts:
+        """The counts of runs with these values, by what the values are like."""
+        bad = self.values(self.reported) if self.walking else ()
+        if self.walking:
+            same = values == bad
+            verdict = Verdict.BAD if same else like(values, bad, higher=self._higher, enough=ENOUGH_ALIKE)
+        else:
+            verdict = self.contrast.verdict(values) if self.contrast else Verdict.SKIP
+        return counts.judged(len(values), verdict)
+
+    @property
+    def runs_to_see(self) -> int:
+        """Runs after which a kernel with the bug has shown it: of a metric as many as its ends needed."""
+        contrast = self.contrast
+        if contrast is not None:
+            return min(len(contrast.bad), len(contrast.good))
+        return enough_runs(crash_chance(self.counts(self.reported)))
+
+    # -- kernels ---------------------------------------------------------------------------------------
 
     def _join(self, index: int, signature: str) -> None:
         """Make the commit one of its kernel: the one of its signature, or one of its own."""
@@ -186,7 +272,7 @@ class Evidence:
         What decides is then not in the signature: a fault of the build, or of the signature itself.
         """
         members = self.same_kernel(index)
-        if len(members) < 2:
+        if len(members) < 2 or self.measures:
             return False
         own = self.own_counts(index)
         # Counted for themselves: what a run says may depend on those it is counted with.
@@ -357,7 +443,10 @@ class Evidence:
 
     def count(self, runs: Iterable[Run]) -> RunCounts:
         """Count runs by what they say of the bug."""
-        return count_runs(runs, self._reference, self._matcher)
+        if not self.metric:
+            return count_runs(runs, self._reference, self._matcher)
+        made = tuple(runs)
+        return self._judged(count_runs(made, self._reference, self._matcher), _values(made))
 
     def same_kernel(self, index: int) -> tuple[int, ...]:
         """The commits known to give this commit's kernel, itself included where it was built."""
@@ -390,6 +479,10 @@ class Evidence:
         besides = [max(0.0, all_ - runs) for all_, runs in zip(self._test_seconds, waves, strict=True)]
         run = median(chain.from_iterable(self._run_seconds))
         return Prices(build=build, run=run, width=guess.width, session=median(besides))
+
+
+def _values(runs: Iterable[Run]) -> tuple[float, ...]:
+    return tuple(value for run in runs if (value := run.value) is not None)
 
 
 def _each_once(reports: Iterable[Report]) -> Iterable[Report]:

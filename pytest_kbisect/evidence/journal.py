@@ -35,6 +35,8 @@ _LATER: Final[Mapping[str, Any]] = {
     "patches": [],
     "cmdline": [],
     "qemu": [],
+    "icount": False,
+    "measured on": [],
     "ask": False,
 }
 """Facts that journals had not from the beginning, and what one without stands for; None: any."""
@@ -190,8 +192,8 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-_NAMES: Final = ("alt_titles", "reached", "unreached", "inlined", "absent", "idle", "cleared")
-"""Facts of a run that are lists of names; journals of older versions have not all of them."""
+_LISTS: Final = ("alt_titles", "reached", "unreached", "inlined", "absent", "idle", "cleared", "values")
+"""Facts of a run that are lists; journals of older versions have not all of them."""
 
 
 def tested_of(record: Mapping[str, Any]) -> CommitResult:
@@ -203,7 +205,7 @@ def tested_of(record: Mapping[str, Any]) -> CommitResult:
                 **_identity_of(run),
                 "outcome": Outcome(run["outcome"]),
                 "reports": tuple(map(_report_of, run.get("reports", ()))),
-                **{name: tuple(run.get(name, ())) for name in _NAMES},
+                **{name: tuple(run.get(name, ())) for name in _LISTS},
             }
         )
         for run in record["runs"]

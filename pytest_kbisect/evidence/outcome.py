@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from statistics import median
 from typing import Final
 
 from pytest_kbisect.symptoms.symptom import CRASH_NAME as CRASH
@@ -73,6 +74,8 @@ class Run:
     end all the same. `cut_short` is the kernel's setting that made a panic of a report. `cleared` are titles
     of failures that the run would have shown and did not.
 
+    `values` are what it has measured of a `metric`: its name, and the direction that is bad.
+
     `configuration` is the name of its kernel's (empty where the reproducer names none), `signature` that
     kernel's own. `host` is where it was made, and `machine` the accelerator and the processor there.
     `seconds` is boot and run together, `seconds_by` by part.
@@ -108,6 +111,13 @@ class Run:
     symptom: str = CRASH
     said: str = ""
     cleared: tuple[str, ...] = ()
+    metric: str = ""
+    values: tuple[float, ...] = ()
+
+    @property
+    def value(self) -> float | None:
+        """What it has measured, in one number: the median; None where it is no evidence of a metric."""
+        return median(self.values) if self.values and self.outcome is Outcome.OK else None
 
     @property
     def shown(self) -> tuple[Report, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import lgamma, log, pi
 from typing import TYPE_CHECKING
 
-from pytest_kbisect.evidence.outcome import Outcome
+from pytest_kbisect.evidence.outcome import Outcome, Verdict
 from pytest_kbisect.evidence.reach import (
     Reach,
     is_cleared,
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 class RunCounts:
     """Counted runs of one kernel. Only `matching` and `ok` are evidence.
 
+    `unclear` runs have measured a metric, and the values of the kernel are like those of neither end.
+
     `silent` runs could not have shown the bug: they ended well without executing the code that it is in, or
     say so themselves (a subtest was skipped).
     """
@@ -46,6 +48,7 @@ class RunCounts:
     boot_failed: int = 0
     infra_failed: int = 0
     silent: int = 0
+    unclear: int = 0
 
     @property
     def total(self) -> int:
@@ -54,12 +57,12 @@ class RunCounts:
     @property
     def booted(self) -> int:
         """Runs whose kernel came up, whatever they showed."""
-        return self.matching + self.ok + self.related + self.unrelated + self.silent
+        return self.informative + self.related + self.unrelated + self.silent
 
     @property
     def informative(self) -> int:
         """Runs that are evidence, whatever the related crashes are."""
-        return self.matching + self.ok
+        return self.matching + self.ok + self.unclear
 
     @property
     def credited(self) -> int:
@@ -73,6 +76,16 @@ class RunCounts:
     def crediting_related(self) -> RunCounts:
         """As if the related crashes were the bug's own."""
         return replace(self, matching=self.matching + self.credited, related=self.related - self.credited)
+
+    def judged(self, measured: int, verdict: Verdict) -> RunCounts:
+        """With the `measured` runs, which are among those that ended well, counted as their kernel is."""
+        measured = min(measured, self.ok)  # none of them is, where most runs failed for reasons of the host
+        counts = replace(self, ok=self.ok - measured)
+        if verdict is Verdict.BAD:
+            return replace(counts, matching=counts.matching + measured)
+        if verdict is Verdict.GOOD:
+            return replace(counts, ok=self.ok)
+        return replace(counts, unclear=measured)
 
 
 def count_runs(runs: Iterable[Run], reference: Reference, matcher: Matcher = match_names) -> RunCounts:

@@ -37,6 +37,11 @@ if TYPE_CHECKING:
 _KERNEL_ARGUMENTS = "ignore_loglevel panic=-1 nokaslr net.ifnames=0 random.trust_cpu=on sysctl.kernel.hung_task_timeout_secs=10"
 
 
+_ICOUNT = "shift=0,sleep=off"
+"""One nanosecond of the guest's time for each instruction, and none for waiting: an idle guest's clock
+jumps to its next timer. A larger shift means more timer interrupts for the same work, and `auto` follows
+the host."""
+
 _HELD = frozenset({"debug", "paused"})
 """What QEMU calls a guest that a debugger has stopped."""
 
@@ -48,6 +53,11 @@ def qemu_identity(qemu: str) -> str:
         return ""
     facts = os.stat(path)
     return f"{os.path.realpath(path)} {facts.st_size} {facts.st_mtime_ns}"
+
+
+def icount_arguments(*, counts: bool) -> tuple[str, ...]:
+    """What QEMU is given so that the guest's clock counts instructions."""
+    return ("-icount", _ICOUNT) if counts else ()
 
 
 def kernel_arguments(architecture: Architecture) -> str:
@@ -74,8 +84,9 @@ class Ram:
 class Machine:
     """What to boot and on what. `memory` is in MiB; `accelerator` is "kvm" or "tcg"; `cpu` a -cpu model.
 
-    `disk` holds the user space, where the initramfs does not. `extra` are QEMU arguments of the user's, which
-    come last.
+    `disk` holds the user space, where the initramfs does not. `extra` are QEMU arguments of the user's,
+    which come last. `icount`: time in the guest is counted in instructions, not in the host's seconds
+    (under TCG and with one processor only): the same code takes the same time.
     """
 
     kernel: Path
@@ -88,6 +99,7 @@ class Machine:
     architecture: Architecture = DEFAULT
     kernel_arguments: str = ""
     extra: tuple[str, ...] = field(default=())
+    icount: bool = False
 
     def command(
         self,
@@ -111,7 +123,8 @@ class Machine:
             *("-machine", f"{board},memory-backend=ram" if ram else board),
             *(self._memory_in(ram) if ram else ()),
             *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
-            *("-accel", self.accelerator, "-cpu", self.cpu),
+            *("-accel", "tcg,thread=single" if self.icount else self.accelerator, "-cpu", self.cpu),
+            *icount_arguments(counts=self.icount),
             *("-m", str(self.memory), "-smp", str(self.cpus)),
             *("-chardev", f"socket,id=monitor,fd={monitor_fd}", "-mon", "chardev=monitor,mode=control"),
             *(

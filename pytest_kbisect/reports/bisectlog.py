@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from pytest_kbisect.evidence.measured import number
 from pytest_kbisect.evidence.outcome import Outcome
 from pytest_kbisect.reports.text import one_line
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 NOT_RUN = ("same kernel as ", "no runs")
 """In place of the runs of a commit whose kernel was not run."""
+MEASURED = "measured: "
+"""Before what a run has measured, which is good or bad only beside the values of other commits."""
 _LEAST = 0.05
 """Shorter times, in seconds, are omitted."""
 
@@ -93,7 +96,8 @@ def runs(made: Iterable[Run]) -> list[str]:
 def end_of(run: Run) -> str:
     """The outcome of a run, as the log states it."""
     if run.outcome is Outcome.OK:
-        return "OK"
+        name, _, _ = run.metric.rpartition(" ")
+        return "OK" if run.value is None else f"{MEASURED}{name} {number(run.value)}"
     word = {
         Outcome.CRASHED: "crashed",
         Outcome.FAILED: "bad",

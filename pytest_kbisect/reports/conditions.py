@@ -29,6 +29,8 @@ def conditions(story: ReportModel) -> Iterator[tuple[str, str]]:
         yield "Commits", f"the first-parent line{merge}"
     if result.cmdline:
         yield "Kernel arguments", one_line(" ".join(result.cmdline))
+    if result.icount:
+        yield "Clock", "guests count instructions (QEMU's -icount)"
     if result.qemu:
         yield "QEMU arguments", one_line(" ".join(result.qemu))
 

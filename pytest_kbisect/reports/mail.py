@@ -158,6 +158,9 @@ def _findings(story: ReportModel) -> Iterator[str]:
     words = f"{shown} in {at[0]} of {count(at[1], *tries)} at this commit" if at else ""
     if at and seen.parent:
         words += f" and in {seen.parent[0]} of {seen.parent[1]} at its parent"
+    steps = story.result.metric.get("steps") or ()
+    if story.result.metric:
+        words = f"It changes in {len(steps)} steps in this range, see below" if len(steps) > 1 else ""
     if words:
         yield f"{words}."
     good, bad = map(short, story.result.range)

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from pytest_kbisect.evidence.measured import number
 from pytest_kbisect.evidence.outcome import Outcome
-from pytest_kbisect.reports import consoles, picture, words
+from pytest_kbisect.reports import consoles, picture, values_chart, words
 from pytest_kbisect.reports.conditions import conditions
 from pytest_kbisect.reports.report_model import UNFINISHED, State
 from pytest_kbisect.reports.text import plain
@@ -19,7 +20,7 @@ from pytest_kbisect.reports.trailers import fixes, regzbot, without
 from pytest_kbisect.symptoms.symptom import CRASH_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from jinja2 import Template
 
@@ -162,6 +163,7 @@ def _context(story: ReportModel) -> dict[str, Any]:
         "drawn": any(row.marks for row in rows),
         "believed": any(step.belief is not None for step in story.steps),
         "revert": without(story),
+        "values": values_chart.chart(result.metric),
         "times": _shares(story.seconds_by),
         "guest_times": _shares(_guest_seconds(story)),
         "groups": _same_kernels(story),
@@ -233,7 +235,10 @@ def _revisions(story: ReportModel) -> list[RevisionView]:
 
 def _view(story: ReportModel, revision: Revision, budget: _Budget) -> RevisionView:
     counts = ""
-    if revision.crashed + revision.ok:
+    point = _points(story).get(revision.commit)
+    if point:
+        counts = f"{number(point['median'])} ({number(point['low'])} to {number(point['high'])}) in {words.count(point['runs'], 'run')}"
+    elif revision.crashed + revision.ok:
         had = story.result.words.had
         counts = f"{revision.crashed} of {revision.crashed + revision.ok} runs {had}"
         if silent := revision.facts.get("silent"):
@@ -253,6 +258,11 @@ def _view(story: ReportModel, revision: Revision, budget: _Budget) -> RevisionVi
         runs=tuple(_run(story, i, run, budget) for i, run in enumerate(revision.runs)),
         build_error=_cut(revision.build_error, budget),
     )
+
+
+def _points(story: ReportModel) -> dict[str, Mapping[str, Any]]:
+    """What each commit has measured."""
+    return {str(one["commit"]): one for one in story.result.metric.get("points") or ()}
 
 
 def _texts(revision: Revision, budget: _Budget) -> Iterable[Text]:

@@ -24,7 +24,7 @@ from pytest_kbisect.guest import user_space
 from pytest_kbisect.guest.arguments import qemu_arguments
 from pytest_kbisect.guest.disk import escaped, look_at
 from pytest_kbisect.guest.initramfs import FIND_ROOT, INIT, finding_root, installing, own_script
-from pytest_kbisect.guest.qemu import kernel_arguments
+from pytest_kbisect.guest.qemu import icount_arguments, kernel_arguments
 from pytest_kbisect.guest.readiness import SERVICES_STARTED
 from pytest_kbisect.kernel.modules import ARCHIVE as MODULES
 from pytest_kbisect.reports.text import one_line
@@ -164,7 +164,8 @@ def _qemu(
     arguments = " ".join([kernel_arguments(architecture), *cmdline])
     extra = qemu_arguments(_each_once(story.result.qemu, *(need.qemu for need in needs)), "repeat.sh")
     memory = max(program.needs.memory or guest["memory"] for program in programs)
-    cpus = max(program.needs.cpus or guest["cpus"] for program in programs)
+    cpus = 1 if story.result.icount else max(program.needs.cpus or guest["cpus"] for program in programs)
+    icount = shlex.join(icount_arguments(counts=story.result.icount))
     return [
         "# Boots that kernel and runs the reproducer in it once. Ctrl-C ends the guest.",
         "# ACCEL=kvm is faster where KVM works; ARGUMENTS are added to the kernel's command line.",
@@ -176,6 +177,7 @@ def _qemu(
         "    -chardev stdio,id=console,signal=on -serial chardev:console \\",
         "    -device virtio-rng-pci \\",
         "    -netdev user,id=net0,restrict=on -device virtio-net-pci,netdev=net0,romfile= \\",
+        *([f"    {icount} \\"] if icount else []),
         *_drive(disk),
         f"    -kernel {_kernel(architecture)} -initrd {INITRAMFS} \\",
         *([f"    {shlex.join((*extra, '-snapshot'))} \\"] if extra else []),

@@ -105,6 +105,11 @@ class Result:
     """Kernel arguments that were given (`--kbisect-cmdline`); those of reproducers are in their files."""
     qemu: tuple[str, ...] = ()
     """The same for QEMU (`--kbisect-qemu`)."""
+    icount: bool = False
+    """Whether the guests' clock counted instructions (`--kbisect-icount`)."""
+    metric: dict[str, Any] = field(default_factory=dict)
+    """Of a metric: its `name`, the direction that is `worse`, `points` (what each tested kernel measures) and
+    `steps` (where it changes). Empty for other symptoms."""
     guest: dict[str, float] = field(default_factory=dict)
     """What guests had where a reproducer named nothing: `memory` (MiB), `cpus`, `timeout` (seconds)."""
 

@@ -282,9 +282,10 @@ class Session:
     def accelerator(self, kernel: KernelImage) -> Accelerator:
         from pytest_kbisect.guest import accelerator
 
-        chosen = accelerator.choose(
-            options.value(self._config, "accel"), self.cache, kernel.image, self.architecture
-        )
+        wanted = options.value(self._config, "accel")
+        if options.value(self._config, "icount"):
+            wanted = "tcg"
+        chosen = accelerator.choose(wanted, self.cache, kernel.image, self.architecture)
         if chosen.why:
             self.events.say_once(f"note: {chosen.why}")
         return chosen
@@ -315,10 +316,31 @@ class Session:
             initramfs=None,
             disk=self.disk,
             memory=needs.memory or options.value(self._config, "memory"),
-            cpus=needs.cpus or options.value(self._config, "cpus"),
+            cpus=self._cpus(needs),
             architecture=self.architecture,
             extra=self.qemu(needs),
+            icount=options.value(self._config, "icount"),
         )
+
+    def _cpus(self, needs: Needs) -> int:
+        """Processors of a guest. Raises UsageError where several are asked for, and their clock counts
+        instructions: which of them runs when would be the host's choice.
+        """
+        named = needs.cpus or (
+            options.value(self._config, "cpus") if options.given(self._config, "cpus") else None
+        )
+        if not options.value(self._config, "icount"):
+            return named or int(options.value(self._config, "cpus"))
+        if options.value(self._config, "accel") == "kvm":
+            raise UsageError(
+                "--kbisect-icount needs TCG, which counts instructions: remove --kbisect-accel kvm"
+            )
+        if named is not None and named > 1:
+            source = "kbisect-cpus" if needs.cpus else "--kbisect-cpus"
+            raise UsageError(
+                f"--kbisect-icount gives guests one processor, {source} asks for {named}: remove one of them"
+            )
+        return 1
 
     def cmdline(self, needs: Needs) -> str:
         """Kernel arguments that the user and a reproducer give. Raises UsageError."""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from pytest_kbisect.evidence.outcome import Verdict
 from pytest_kbisect.evidence.verdict import crash_chance, enough_runs
 from pytest_kbisect.strategies.bayes.alone import MOST_RUNS, SURE, verdict
-from pytest_kbisect.strategies.bayes.testable import boot_failures
+from pytest_kbisect.strategies.bayes.ends import ALONE, STAGES
+from pytest_kbisect.strategies.bayes.testable import boot_failures, is_dead, is_mute
 from pytest_kbisect.strategies.release_tags import WalkEnd, walk
 from pytest_kbisect.strategies.strategy import Answer, AnswerKind, Experiment, Strategy
 
@@ -77,6 +78,8 @@ class ReleaseWalk(Strategy):
             return None
         if not builds:
             return Verdict.SKIP
+        if evidence.measures:
+            return _verdict_by_values(evidence, index)
         return verdict(
             evidence.counts(index),
             evidence.counts(self.history.bad_end),
@@ -87,6 +90,10 @@ class ReleaseWalk(Strategy):
     def _experiment(self, tag: str, evidence: Evidence) -> Experiment:
         index = self._index[tag]
         counts = evidence.counts(index)
+        if evidence.measures:
+            have = len(evidence.values(index))
+            wanted = next((stage for stage in STAGES if stage > have), ALONE)
+            return Experiment(index, wanted - have, reason=f"release {tag}: is it better than the bad end?")
         runs = enough_runs(crash_chance(evidence.counts(self.history.bad_end)))
         so_far = (
             f" ({counts.matching} of {counts.total} runs {evidence.wording.had} so far)"
@@ -110,3 +117,13 @@ class ReleaseWalk(Strategy):
         seen = f"{step.bad} {words.has}, " if step.bad else ""
         reason = f"{seen}no older release can be tested: name a good end (A..B)"
         return Answer(AnswerKind.UNTESTABLE, reason=reason)
+
+
+def _verdict_by_values(evidence: Evidence, index: int) -> Verdict | None:
+    """The verdict on a release by what it measures, compared with the bad end; None if it needs more runs."""
+    counts = evidence.counts(index)
+    if is_mute(counts) or is_dead(counts, boot_failures(evidence)):
+        return Verdict.SKIP
+    if counts.unclear or not counts.informative:
+        return None
+    return Verdict.BAD if counts.matching else Verdict.GOOD

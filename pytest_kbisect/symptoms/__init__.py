@@ -15,11 +15,13 @@ from pytest_kbisect.symptoms.build_failure import BUILD
 from pytest_kbisect.symptoms.console_message import CONSOLE
 from pytest_kbisect.symptoms.exit_status import EXIT_STATUS
 from pytest_kbisect.symptoms.kernel_crash import CRASH
+from pytest_kbisect.symptoms.metric import METRIC
 from pytest_kbisect.symptoms.subtest import SUBTEST
 from pytest_kbisect.symptoms.symptom import (
     BootFailure,
     BuildFailure,
     Judgement,
+    Measurement,
     RunRecord,
     Stage,
     Symptom,
@@ -33,9 +35,16 @@ if TYPE_CHECKING:
 
     import pluggy
 
-# Section 3 of the plan, slower benchmarks, is one more kind here: `metric NAME lower|higher`, which reads
-# `kbisect-metric:` lines of RunRecord.stdout.
-BUILT_IN: Final[tuple[SymptomKind, ...]] = (CRASH, EXIT_STATUS, SUBTEST, TIMEOUT, CONSOLE, BOOT, BUILD)
+BUILT_IN: Final[tuple[SymptomKind, ...]] = (
+    CRASH,
+    EXIT_STATUS,
+    SUBTEST,
+    TIMEOUT,
+    CONSOLE,
+    BOOT,
+    BUILD,
+    METRIC,
+)
 """The kinds, in the order in which messages list them."""
 
 
@@ -62,6 +71,7 @@ __all__ = [
     "BootFailure",
     "BuildFailure",
     "Judgement",
+    "Measurement",
     "RunRecord",
     "Stage",
     "Symptom",

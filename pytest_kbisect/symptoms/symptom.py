@@ -93,18 +93,31 @@ class RunRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Measurement:
+    """What a run has measured: a `metric`, which is its name and the direction that is bad, and its values.
+
+    There is at least one value, and all are finite.
+    """
+
+    metric: str
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """What a symptom makes of a run.
 
     It is bad by what it has `shown`. Where that is nothing, the run is good, unless `silent` says why it is
     no evidence. `cleared` are titles of failures that the run would have shown, and did not. `unknown` is set
-    where the reproducer asks for something that no run can show, and says what to do.
+    where the reproducer asks for something that no run can show, and says what to do. `measured` is what
+    only the values of other commits can show to be good or bad.
     """
 
     shown: tuple[SymptomReport, ...] = ()
     silent: str = ""
     cleared: tuple[str, ...] = ()
     unknown: str = ""
+    measured: Measurement | None = None
 
 
 class Symptom(Protocol):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_kbisect.symptoms.boot_failure import NAME as BOOT
 from pytest_kbisect.symptoms.build_failure import NAME as BUILD
+from pytest_kbisect.symptoms.metric import NAME as METRIC
 from pytest_kbisect.symptoms.symptom import CRASH_NAME
 
 if TYPE_CHECKING:
@@ -31,7 +32,10 @@ class Wording:
     @property
     def have_not(self) -> str:
         """The plural of `has_not`."""
-        return self.has_not.replace("does", "do", 1) if self.has_not.startswith("does") else self.has_not
+        for one, several in (("does ", "do "), ("is ", "are ")):
+            if self.has_not.startswith(one):
+                return self.has_not.replace(one, several, 1)
+        return self.has_not
 
 
 _CRASH: Final = Wording(
@@ -55,6 +59,7 @@ _OTHERS: Final = {
         "did not build",
         "The commit did not build",
     ),
+    METRIC: Wording("slowdown", "be worse", "is worse", "is not worse", "were worse", "The metric was worse"),
 }
 
 

@@ -17,19 +17,19 @@ import io
 import random
 import sys
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 sys.path.insert(0, str(Path(__file__).parent))
 from adapters import prices, session
+from played_sessions import GOOD, Sessions
 from simulated import World, line
 
 from pytest_kbisect.bisection.search import Rules, Search
 from pytest_kbisect.evidence.by_kernel import Evidence
 from pytest_kbisect.evidence.outcome import CommitResult, Outcome, Run
-from pytest_kbisect.history.candidates import GOOD_END
 from pytest_kbisect.reports.terminal import TerminalReporter
 from pytest_kbisect.strategies.bayes import Bayes
 from pytest_kbisect.strategies.strategy import Answer, Experiment
@@ -37,15 +37,12 @@ from pytest_kbisect.strategies.strategy import Answer, Experiment
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pytest_kbisect.bisection.commit_request import CommitRequest
     from pytest_kbisect.evidence.run_counts import RunCounts
     from pytest_kbisect.history.candidates import History
 
 MASK = Run(Outcome.CRASHED, title="BUG: unable to handle page fault in mask", type="BUG", frame="mask")
 SILENT = Run(Outcome.OK, message="did not reach the code")
 CONFIDENCE = 0.95
-GOOD = "good"
-"""Stands for the hash of the good end."""
 
 
 @dataclass
@@ -169,48 +166,6 @@ WORLDS: dict[str, Make] = {
     "noise 5 % newer": noisy_half(0.05, 0.2),
     "noise 1 %": plain(0.05, 0.01),
 }
-
-
-@dataclass
-class Sessions:
-    """Makes what a search orders, in a simulated world."""
-
-    world: Strange
-    pending: tuple[CommitRequest, ...] = ()
-    spent: float = 0.0
-    sessions: int = 0
-    builds: set[int] = field(default_factory=set)
-
-    @property
-    def journal(self) -> Sessions:
-        """There is no other record of what was made."""
-        return self
-
-    @property
-    def records(self) -> tuple[dict[str, Any], ...]:
-        return ()
-
-    def of_phase(self, *_: str) -> tuple[CommitResult, ...]:
-        return ()
-
-    def begin(self, order: CommitRequest, **_: Any) -> None:
-        self.pending = (order,)
-
-    def wait(self) -> list[tuple[CommitRequest, CommitResult]]:
-        (order,), self.pending = self.pending, ()
-        index = GOOD_END if order.commit == GOOD else int(order.commit, 16)
-        self.sessions += 1
-        experiment = Experiment(index, order.runs, stop_at_crash=order.stop is not None)
-        return [(order, replace(self.world.made(experiment), commit=order.commit))]
-
-    def record(self, *_: Any, **__: Any) -> None:
-        pass
-
-    def give_up(self, *_: Any) -> None:
-        pass
-
-    def stop(self) -> None:
-        pass
 
 
 class Watched(Evidence):

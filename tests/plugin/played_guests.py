@@ -1,12 +1,13 @@
 """For sessions inside tests: guests that only play what the kernel's file says.
 
 A pytest plugin (`-p played_guests`). Everything else is real: the driver, its sessions, the builds of a
-miniature Linux, the store, the reports. A kernel that has `plays:WORD` among its data plays: `crash` crashes
-in each run, `crash/2` in every other one, `no-boot` does not come up, `console` prints what the file named by
-PLAYED_CONSOLE holds. `exit 3` ends the reproducer with that status, `print ok 1 a|not ok 2 b` prints these
-lines, `log TEXT` has the kernel print them when it boots, `slow` does not let the reproducer end, `panic`
-panics at boot, and any of these with `/2` in every other run. `crash+ARGUMENT` crashes only if the kernel's
-or QEMU's arguments have that. One without runs well. Commands print PLAYED_STDERR.
+miniature Linux, the store, the reports. A kernel that has `plays:WORD` among its data plays: `crash`
+crashes in each run, `crash/2` in every other one, `no-boot` does not come up, `console` prints what the
+file named by PLAYED_CONSOLE holds. `exit 3` ends the reproducer with that status, `print ok 1 a|not ok 2 b`
+prints these lines, `measure 100 2` values of the metric ms around 100, `log TEXT` has the kernel print them
+when it boots, `slow` does not let the reproducer end, `panic` panics at boot, and any of these with `/2` in
+every other run. `crash+ARGUMENT` crashes only if the kernel's or QEMU's arguments have that. One without
+runs well. Commands print PLAYED_STDERR.
 """
 
 from __future__ import annotations
@@ -89,8 +90,15 @@ class Guest:
         words = command if isinstance(command, str) else " ".join(command)
         status = int(self._what) if self._plays == "exit" else None if self._plays == "slow" else 0
         said = self._what.replace("|", "\n") if self._plays == "print" else f"played: {words}"
+        if self._plays == "measure":
+            said = self._measured(*map(float, self._what.split()))
         self.printed += f"{said}\n"
         return CommandResult(words, status, f"{said}\n", os.environ.get("PLAYED_STDERR", ""), 0.01)
+
+    def _measured(self, usual, spread):
+        """The values of a run: the usual one, and this run's deviation in units of the spread."""
+        off = [0.0, -1.0, 1.0, 0.4, -0.5, 1.4, -1.3, 0.2][self._run % 8]
+        return "".join(f"kbisect-metric: ms {usual + spread * (off + more)}\n" for more in (0, 0.1, -0.1))
 
     def settle(self):
         self.unsettled = False

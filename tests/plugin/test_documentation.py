@@ -120,13 +120,13 @@ def test_options_that_it_names_exist(page: pages.Page) -> None:
     assert set(re.findall(r"--kbisect-[a-z-]*[a-z]", page.text)) <= flags
 
 
-OF_KINDS = {"syzkaller_commit"}
-"""Comment lines that a kind of reproducer reads."""
+OF_OTHERS = {"syzkaller_commit", "metric"}
+"""Lines that a kind of reproducer reads, or that a reproducer prints."""
 
 
 @every_text
 def test_comment_lines_that_it_names_exist(page: pages.Page) -> None:
-    keys = {field.name for field in dataclasses.fields(needs.Needs)} | OF_KINDS
+    keys = {field.name for field in dataclasses.fields(needs.Needs)} | OF_OTHERS
     named = re.findall(r"(?<![\w.-])kbisect-([a-z-]+)(?:\[\w+\])?:", page.text)
     assert {name.replace("-", "_") for name in named} <= keys
 
@@ -189,7 +189,7 @@ def test_every_keyword_of_the_marker_is_in_the_reference() -> None:
         re.split(r"\W", name.removeprefix("kbisect-").replace("-", "_"))[0]
         for name in first(table("reproducers", "Comment lines"))
     }
-    assert lines - OF_KINDS == fields - {"configs"}
+    assert lines - OF_OTHERS == fields - {"configs"}
     header = pages.blocks("c")[0].text
     given = needs.from_source(re.sub(r" {2,}.*$", "", header, flags=re.MULTILINE), "configuration.md")
     assert all(getattr(given, key) for key in given.__slots__ if key not in {"selftest", "bits"}), given

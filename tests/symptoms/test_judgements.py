@@ -113,7 +113,7 @@ def test_one_build_error_of_several_is_enough_to_know_it() -> None:
 
 
 WRONG = {
-    "krash": "unknown symptom 'krash' (known: crash, exit-status, subtest, timeout, console, boot, build)",
+    "krash": "unknown symptom 'krash' (known: crash, exit-status, subtest, timeout, console, boot, build, metric)",
     "subtest": "it needs a pattern",
     "console": "it needs a regular expression",
     "console (": "no regular expression: missing ), unterminated subpattern",

@@ -12,6 +12,7 @@ from pytest_kbisect.evidence.outcome import Outcome, Verdict
 from pytest_kbisect.evidence.verdict import crash_chance, enough_runs
 from pytest_kbisect.history.candidates import GOOD_END
 from pytest_kbisect.strategies.bayes.choice import best, best_of
+from pytest_kbisect.strategies.bayes.ends import tell_apart
 from pytest_kbisect.strategies.bayes.state import Inference
 from pytest_kbisect.strategies.bayes.testable import boot_failures, is_dead, is_mute, machine_fails
 from pytest_kbisect.strategies.bayes.together import spread
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from pytest_kbisect.evidence.by_kernel import Evidence
     from pytest_kbisect.evidence.known_verdict import KnownVerdict
-    from pytest_kbisect.evidence.run_counts import RunCounts
     from pytest_kbisect.history.ancestry import Weights
     from pytest_kbisect.history.candidates import History
     from pytest_kbisect.strategies.bayes.choice import Choice
@@ -83,6 +83,7 @@ class Bayes(Strategy):
         self.confidence: float = confidence
         self.guess = prices or Prices()
         self.fix = fix
+        self._trusted = older == OLDER
         weights = np.ones(len(history)) if prior is None else prior
         self._inference = Inference(
             history, prior=weights, outside=UNFIXED if fix else older, guess=self.guess, fix=fix, known=known
@@ -107,7 +108,7 @@ class Bayes(Strategy):
             return answer or self._unsure(state)
         if answer is not None and not self._pays(choice, answer, state.posterior, evidence.spent):
             return answer
-        return self._experiment(choice, state, evidence.counts(choice.commit))
+        return self._experiment(choice, state, evidence)
 
     def conclude(self, evidence: Evidence) -> Answer:
         """The answer so far, if the budget is used up or the user interrupts."""
@@ -145,7 +146,7 @@ class Bayes(Strategy):
         reason = "most informative in addition to the others"
         if choice is None:
             return replace(first, commit=commit, reason=reason)
-        return replace(self._experiment(choice, state, evidence.counts(commit)), reason=reason)
+        return replace(self._experiment(choice, state, evidence), reason=reason)
 
     def foresee(self, evidence: Evidence, experiment: Experiment) -> tuple[int, ...]:
         """The commits that will likely be tested next, most likely first. They are built while guests run.
@@ -208,6 +209,8 @@ class Bayes(Strategy):
 
     def _first(self, evidence: Evidence) -> Experiment | Answer | None:
         """The next step until the bad end crashes, before which no build is worthwhile. None once it has."""
+        if evidence.measures:
+            return tell_apart(evidence, trusted=self._trusted)
         end = evidence.reported
         name = "good end" if end == GOOD_END else "bad end"
         counts = evidence.counts(end)
@@ -283,13 +286,14 @@ class Bayes(Strategy):
             f"{why}{len(candidates)} commits cannot be distinguished by tests",
         )
 
-    def _experiment(self, choice: Choice, state: State, counts: RunCounts) -> Experiment:
+    def _experiment(self, choice: Choice, state: State, evidence: Evidence) -> Experiment:
+        counts = evidence.counts(choice.commit)
         known = "built" if state.alternatives.built[choice.commit] else "not built"
         reason = f"{choice.bits:.2f} bits expected ({known})"
         waves = max(1, round(choice.waves / state.alternatives.speaks[choice.commit]))
         # Runs that had another outcome so far may have it again, so a batch must be longer than all of them.
         waves = max(waves, (counts.booted - counts.informative) // state.prices.width)
-        settles = counts.matching < MANY_CRASHES
+        settles = counts.matching < MANY_CRASHES and not evidence.measures  # no single value settles anything
         if not settles:
             # The evidence fits no hypothesis well: a quarter more runs each time, so that the search ends.
             waves = max(waves, counts.informative // (4 * state.prices.width))

@@ -14,38 +14,29 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_kbisect.strategies.bayes.crashchance import (
-    CRASH_CHANCES,
-    CRASH_WEIGHTS,
-    NOISE_WEIGHTS,
-    NOISES,
-    CrashChance,
-    Matrix,
-)
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_kbisect.history.ancestry import Flags, Weights
+    from pytest_kbisect.strategies.bayes.run_model import Levels, Matrix, RunModel, Seen
 
 EASIER = 0.2
 """Prior that a commit in the bad part permanently changes the crash chance."""
 NOISIER = 0.1
 """Prior that the noise changes at a commit."""
 _APART = 2
-"""The chances before and after must differ by this many steps of the grid. Less is not a change."""
+"""The levels before and after must differ by this many steps of the grid. Less is not a change."""
 
 
 @dataclass(frozen=True)
 class Runs:
-    """Runs by tested kernel t: how many crashed (`hits`), how many did not (`oks`), and the kernels' kinds.
+    """What the runs of tested kernels t say (`seen`), and the kernels' kinds.
 
     `bad[k, t]`: t has the bug if the culprit is of class k. `near[s, t]`: if t is bad, it is on the culprit's
     side of a second commit of class s. `second[s]`: the prior of that class.
     """
 
-    hits: Weights
-    oks: Weights
+    seen: Seen
     bad: Flags
     near: Flags
     second: Weights
@@ -69,14 +60,13 @@ class Changes:
     mass: Weights
 
 
-def changes(model: CrashChance, runs: Runs) -> Changes:
+def changes(model: RunModel, runs: Runs) -> Changes:
     """Weigh every second commit, for both kinds of change."""
     bad, good = runs.bad, ~runs.bad
-    crash = _Levels(np.array(CRASH_CHANCES), np.array(CRASH_WEIGHTS, dtype=float))
-    noise = _Levels(np.array(NOISES), np.array(NOISE_WEIGHTS, dtype=float))
-    p, q = np.searchsorted(crash.values, model.p), np.searchsorted(noise.values, model.q)
-    easier, noisier = crash.two(runs, bad, runs.near), noise.two(runs, good, ~runs.near)
-    one_crash, one_noise = crash.one(runs, bad), noise.one(runs, good)
+    crash, noise = runs.seen.bad_levels, runs.seen.good_levels
+    p, q = model.bad_at, model.good_at
+    easier, noisier = _two(crash, runs, bad, runs.near), _two(noise, runs, good, ~runs.near)
+    one_crash, one_noise = _one(crash, bad), _one(noise, good)
     log_easier, log_noisier = np.log(EASIER), np.log(NOISIER)
 
     def of_both(crashes: Matrix, noises: Matrix) -> Matrix:
@@ -86,7 +76,7 @@ def changes(model: CrashChance, runs: Runs) -> Changes:
         return np.asarray(np.where(model.steady, np.logaddexp(if_easier, if_noisier), -np.inf))
 
     return Changes(
-        near=of_both(easier.near, noisier.near),
+        near=of_both(easier.near, noisier.near) + model.preference,
         bad=of_both(easier.beyond, noisier.near),
         good=of_both(easier.near, noisier.beyond),
         easier=easier.second,
@@ -105,44 +95,38 @@ class _Two:
     mass: Weights
 
 
-@dataclass(frozen=True)
-class _Levels:
-    """A grid of chances and their priors."""
+def _one(levels: Levels, wanted: Flags) -> Matrix:
+    """Log-probability, by class and level, of the runs of the wanted kernels, if all have this level."""
+    return np.asarray((wanted @ levels.facts) @ levels.logs + levels.log_prior)
 
-    values: Weights
-    weights: Weights
 
-    def _log(self, hits: Matrix, oks: Matrix) -> Matrix:
-        """Log-probability of these numbers of crashes and other runs. The grid is the last axis."""
-        return np.asarray(hits[..., None] * np.log(self.values) + oks[..., None] * np.log1p(-self.values))
+def _two(levels: Levels, runs: Runs, wanted: Flags, near: Flags) -> _Two:
+    """The same if kernels beyond a second commit have another level than those near the culprit.
 
-    def one(self, runs: Runs, wanted: Flags) -> Matrix:
-        """Log-probability, by class and value, of the runs of the wanted kernels, if all have this chance."""
-        prior = np.log(self.weights / self.weights.sum())
-        return np.asarray(self._log(wanted @ runs.hits, wanted @ runs.oks) + prior)
+    A second commit that separates no wanted kernels changes nothing yet and is omitted.
+    """
+    mask = wanted.astype(float)
+    beyond = (~near).astype(float)
+    parts = ((mask @ near.T) > 0) & ((mask @ beyond.T) > 0)  # culprits x second commits
+    k, s = np.nonzero(parts)
+    steps = np.arange(len(levels.weights))
+    weights = np.outer(levels.weights, levels.weights)
+    weights[np.abs(steps[:, None] - steps) < _APART] = 0.0
+    weights /= weights.sum()
+    prior = np.log(runs.second)[s][:, None]
 
-    def two(self, runs: Runs, wanted: Flags, near: Flags) -> _Two:
-        """The same if kernels beyond a second commit have another chance than those near the culprit.
+    def logs(side: Matrix) -> Matrix:
+        """Of the wanted kernels on one side, by pair of commits and level."""
+        facts = [((mask * fact) @ side.T)[k, s] for fact in levels.facts.T]
+        return np.asarray(np.stack(facts, axis=1) @ levels.logs)
 
-        A second commit that separates no wanted kernels changes nothing yet and is omitted.
-        """
-        mask = wanted.astype(float)
-        beyond = (~near).astype(float)
-        parts = ((mask @ near.T) > 0) & ((mask @ beyond.T) > 0)  # culprits x second commits
-        k, s = np.nonzero(parts)
-        steps = np.arange(len(self.values))
-        weights = np.outer(self.weights, self.weights)
-        weights[np.abs(steps[:, None] - steps) < _APART] = 0.0
-        weights /= weights.sum()
-        prior = np.log(runs.second)[s][:, None]
-        here = self._log(((mask * runs.hits) @ near.T)[k, s], ((mask * runs.oks) @ near.T)[k, s]) + prior
-        there = self._log(((mask * runs.hits) @ beyond.T)[k, s], ((mask * runs.oks) @ beyond.T)[k, s])
-        by_near = here + _log_product(there, weights)
-        by_beyond = there + _log_product(here, weights)
-        second = np.full(parts.shape, -np.inf)
-        second[k, s] = np.logaddexp.reduce(by_near, axis=1)
-        size = len(wanted)
-        return _Two(_summed(by_near, k, size), _summed(by_beyond, k, size), second, parts @ runs.second)
+    here, there = logs(near.astype(float)) + prior, logs(beyond)
+    by_near = here + _log_product(there, weights)
+    by_beyond = there + _log_product(here, weights)
+    second = np.full(parts.shape, -np.inf)
+    second[k, s] = np.logaddexp.reduce(by_near, axis=1)
+    size = len(wanted)
+    return _Two(_summed(by_near, k, size), _summed(by_beyond, k, size), second, parts @ runs.second)
 
 
 def _log_product(rows: Matrix, weights: Matrix) -> Matrix:

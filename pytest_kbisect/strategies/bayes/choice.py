@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_kbisect.history.ancestry import Weights
-    from pytest_kbisect.strategies.bayes.crashchance import Matrix
+    from pytest_kbisect.strategies.bayes.run_model import Matrix
     from pytest_kbisect.strategies.bayes.state import Alternatives, State
 
 WAVES = (1, 2, 3, 5, 8, 13, 21, 34, 55)

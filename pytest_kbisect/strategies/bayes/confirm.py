@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_kbisect.evidence.verdict import crash_chance, enough_runs
 from pytest_kbisect.history.candidates import GOOD_END
 from pytest_kbisect.strategies.bayes.alone import MOST_RUNS, chance_of_bug
+from pytest_kbisect.strategies.bayes.metric_levels import MetricLevels, chance_of_step
 from pytest_kbisect.strategies.bayes.testable import ends_otherwise, hardly_speaks, is_dark
 from pytest_kbisect.strategies.strategy import Experiment
 
@@ -21,6 +22,8 @@ squared: such a bug depends on timing, and may be rarer at the parent by the fac
 MOST_OF_PARENT = 120
 """At most this many runs of a parent are spent on a fainter bug. With 60, a bug that shows in 5 % of the
 parent's runs and in half of the culprit's was missed in 1 of 20 simulated searches."""
+LEAST_VALUES = 5
+"""Values of a metric that culprit and parent must have: two odd ones of three mislead."""
 UNTESTED = 0.5
 """The remaining confidence if the culprit or a parent cannot be tested: it may be either of them."""
 
@@ -72,6 +75,8 @@ class Confirmation:
 
         `runs` is the minimum size of a batch. Repeated batches grow.
         """
+        if self._evidence.measures:
+            return self._next_measurement(runs)
         for own in self.odds():
             counts = self._evidence.own_counts(own.commit)
             missing = 0 if own.should_crash else self._enough - counts.informative
@@ -110,9 +115,42 @@ class Confirmation:
 
     def _probability(self, commit: int, *, should_crash: bool) -> float:
         """Computed from the commit's own runs, with the crash chance from the reported commit."""
+        if self._evidence.measures:
+            return self._step(commit)
         counts = self._evidence.own_counts(commit)
         if commit == self._evidence.reported:
             return 1.0 if counts.matching and should_crash else 0.0
         clean = None if commit == self._end else self._evidence.own_counts(self._end)
         crash = chance_of_bug(counts, self._evidence.counts(self._evidence.reported), clean)
         return crash if should_crash else 1 - crash
+
+    # -- metrics -------------------------------------------------------------------------------------
+
+    def _step(self, commit: int) -> float:
+        """The probability of a step between the culprit and a parent, by default its least sure one."""
+        culprit = self._claims[0][0]
+        parents = self.parents if commit == culprit else (commit,)
+        model = MetricLevels(self._evidence.contrast)
+
+        def chance(parent: int) -> float:
+            both = self._evidence.own_values(culprit), self._evidence.own_values(parent)
+            worse, better = both if self._claims[0][1] else reversed(both)
+            return chance_of_step(model, worse, better)
+
+        return min(map(chance, parents), default=1.0)
+
+    def _next_measurement(self, runs: int) -> Experiment | None:
+        """More runs of the culprit or a parent, whichever has fewer, until the step between them is sure."""
+        culprit = self._claims[0][0]
+        most = MetricLevels(self._evidence.contrast).most_runs(MOST_RUNS)
+        for parent in self.parents:
+            sure = self._step(parent)
+            made = {one: len(self._evidence.own_values(one)) for one in (culprit, parent)}
+            if sure >= self._confidence and min(made.values()) >= LEAST_VALUES:
+                continue
+            for commit in sorted(made, key=lambda one: made[one]):
+                if made[commit] < most and self._can_tell(commit):
+                    what = "the culprit" if commit == culprit else "its parent"
+                    reason = f"{what} {'again' if made[commit] else 'itself'}: a step between them is {sure:.0%} likely"
+                    return Experiment(commit, max(runs, made[commit] // 2), reason=reason, own=True)
+        return None

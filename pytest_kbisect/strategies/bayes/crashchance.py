@@ -7,14 +7,19 @@ with the culprit from all evidence, instead of being estimated once at the start
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-Matrix: TypeAlias = NDArray[np.float64]
+from pytest_kbisect.strategies.bayes.run_model import Batch, Levels, Matrix, Seen
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from pytest_kbisect.evidence.by_kernel import Evidence
 
 # Spaced so that about fifty runs distinguish neighbours.
 CRASH_CHANCES = (
@@ -51,21 +56,6 @@ STEADY_WEIGHTS = (0.0, 1.0, 0.0)
 DRIFTING = 0.1
 
 
-@dataclass(frozen=True)
-class Batch:
-    """The outcomes of a batch that stops after the first wave with a crash.
-
-    `bad` and `good` are probabilities by hypothesis (rows) and outcome (columns: no crash at all; 1, 2, 3 or
-    more crashes in the last wave). `waves_bad` and `waves_good` are the expected numbers of waves by
-    hypothesis.
-    """
-
-    bad: Matrix
-    good: Matrix
-    waves_bad: Matrix
-    waves_good: Matrix
-
-
 class CrashChance:
     """The hypotheses (p, q, whether p drifts; only with p > 2 q) and the likelihood of run counts."""
 
@@ -82,7 +72,12 @@ class CrashChance:
         self._shares: Matrix = np.array([shares for _, _, shares, _ in hypotheses])
         weights = np.array([weight for *_, weight in hypotheses])
         self.log_prior: Matrix = np.log(weights / weights.sum())
-        self.steady: Matrix = np.array([shares is STEADY_WEIGHTS for _, _, shares, _ in hypotheses])
+        self.steady: NDArray[np.bool_] = np.array(
+            [shares is STEADY_WEIGHTS for _, _, shares, _ in hypotheses]
+        )
+        self.bad_at: NDArray[np.intp] = np.searchsorted(np.array(CRASH_CHANCES), self.p)
+        self.good_at: NDArray[np.intp] = np.searchsorted(np.array(NOISES), self.q)
+        self.preference: Matrix = np.zeros(len(hypotheses))
         self._batches: dict[tuple[int, int], Batch] = {}
 
     @cached_property
@@ -102,6 +97,31 @@ class CrashChance:
         good: Matrix = hits * np.log(self.q) + oks * np.log1p(-self.q)
         return bad, good
 
+    def seen(self, evidence: Evidence, commits: Sequence[int], *, credited: bool = False) -> Seen:
+        """What the runs of the kernels of these commits say; `credited`: related crashes are the bug's."""
+        counts = [evidence.counts(commit) for commit in commits]
+        facts = np.array(
+            [[one.matching + (one.credited if credited else 0), one.ok] for one in counts], dtype=float
+        ).reshape(len(counts), 2)
+        both = [self.log_likelihood(hits, oks) for hits, oks in facts.tolist()]
+        shape = len(counts), len(self.p)
+        return Seen(
+            np.array([bad for bad, _ in both]).reshape(shape),
+            np.array([good for _, good in both]).reshape(shape),
+            _levels(CRASH_CHANCES, CRASH_WEIGHTS, facts),
+            _levels(NOISES, NOISE_WEIGHTS, facts),
+        )
+
+    def unseen(self, runs: int | None, *, has_bug: bool) -> Matrix:
+        """By hypothesis, the chance that a kernel does not crash in so many runs (None: in enough)."""
+        if runs is None:
+            return np.full(len(self.p), 0.0 if has_bug else 1.0)
+        return np.asarray(np.exp(self.log_likelihood(0, runs)[0 if has_bug else 1]))
+
+    def most_runs(self, most: int) -> int:
+        """Each run of a kernel says as much as the one before."""
+        return most
+
     def batch(self, waves: int, width: int) -> Batch:
         """The outcomes of at most `waves` waves of `width` informative runs."""
         key = waves, width
@@ -113,6 +133,12 @@ class CrashChance:
             good, waves_good = _stopped(self.q, waves, width)
             self._batches[key] = Batch(np.asarray(bad), good, np.asarray(waves_bad), waves_good)
         return self._batches[key]
+
+
+def _levels(chances: Sequence[float], weights: Sequence[float], facts: Matrix) -> Levels:
+    """Crash chances that kernels may have, with the counts of crashes and other runs."""
+    values = np.array(chances)
+    return Levels(np.array(weights, dtype=float), facts, np.stack([np.log(values), np.log1p(-values)]))
 
 
 def _stopped(chance: Matrix, waves: int, width: int) -> tuple[Matrix, Matrix]:

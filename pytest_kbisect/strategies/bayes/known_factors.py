@@ -17,19 +17,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_kbisect.evidence.known_verdict import KnownVerdict
-    from pytest_kbisect.strategies.bayes.crashchance import CrashChance, Matrix
     from pytest_kbisect.strategies.bayes.partition import Partition
+    from pytest_kbisect.strategies.bayes.run_model import Matrix, RunModel
 
 
-def log_factors(
-    model: CrashChance, partition: Partition, known: Sequence[KnownVerdict], *, fix: bool
-) -> Matrix:
+def log_factors(model: RunModel, partition: Partition, known: Sequence[KnownVerdict], *, fix: bool) -> Matrix:
     """Log-probability of all known verdicts by class (no culprit in the range last) and hypothesis.
 
     The partition must have been split at their commits.
     """
     inside = partition.inside
-    total: Matrix = np.zeros((len(inside) + 1, len(model.p)))
+    total: Matrix = np.zeros((len(inside) + 1, len(model.log_prior)))
     for one in known:
         has_bug = np.append(inside[:, partition.tests.index(one.commit)] != fix, True)
         bad, good = (_log_probability(model, one, has_bug=has) for has in (True, False))
@@ -37,12 +35,10 @@ def log_factors(
     return total
 
 
-def _log_probability(model: CrashChance, known: KnownVerdict, *, has_bug: bool) -> Matrix:
+def _log_probability(model: RunModel, known: KnownVerdict, *, has_bug: bool) -> Matrix:
     """Log-probability that a commit which has the bug, or has it not, is called so, by hypothesis."""
     reliable = 2 * known.trust - 1
-    if known.runs is None or known.verdict is Verdict.BAD:  # once it was seen, it does not matter how soon
-        unseen: Matrix = np.full(len(model.p), 0.0 if has_bug else 1.0)
-    else:
-        unseen = np.exp(model.log_likelihood(0, known.runs)[0 if has_bug else 1])
+    runs = known.runs if known.verdict is Verdict.GOOD else None  # once seen, it does not matter how soon
+    unseen = model.unseen(runs, has_bug=has_bug)
     says = unseen if known.verdict is Verdict.GOOD else 1 - unseen
     return np.asarray(np.log(reliable * says + (1 - reliable) / 2))

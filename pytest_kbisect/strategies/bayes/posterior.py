@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pytest_kbisect.evidence.by_kernel import Evidence
     from pytest_kbisect.evidence.known_verdict import KnownVerdict
     from pytest_kbisect.evidence.run_counts import RunCounts
-    from pytest_kbisect.strategies.bayes.crashchance import CrashChance, Matrix
     from pytest_kbisect.strategies.bayes.partition import Partition
+    from pytest_kbisect.strategies.bayes.run_model import Matrix, RunModel
 
 RELATED_IS_BUG = 0.8
 """Chance that related crashes belong to the bug if they outnumber unrelated ones. In 8 of 12 bisections of
@@ -94,7 +94,7 @@ class Posterior:
 
 
 def infer(
-    model: CrashChance,
+    model: RunModel,
     partition: Partition,
     evidence: Evidence,
     outside: float,
@@ -123,19 +123,18 @@ def infer(
     first = inside[:, [columns[0] for columns in kernels]]
     split = [(inside[:, columns] != inside[:, columns[:1]]).any(axis=1) for columns in kernels]
     splits = np.array(split, dtype=float).reshape(len(kernels), len(inside)).sum(axis=0)
-    all_counts = [evidence.counts(partition.tests[columns[0]]) for columns in kernels]
+    commits = [partition.tests[columns[0]] for columns in kernels]
+    all_counts = [evidence.counts(commit) for commit in commits]
     runs = Runs(
-        hits=np.array([counts.matching for counts in all_counts], dtype=float),
-        oks=np.array([counts.ok for counts in all_counts], dtype=float),
+        seen=model.seen(evidence, commits),
         bad=np.append(first != fix, np.ones((1, len(kernels)), dtype=bool), axis=0),
         near=first == fix,
         second=sizes / sizes.sum() * SAME_KERNEL**splits,
     )
     prior = np.log(np.append(prior * SAME_KERNEL**splits, max(outside, 1e-12)))
-    credited = np.array([counts.credited for counts in all_counts], dtype=float)
     found = _Weighed.of(model, runs)
-    if credited.any():
-        if_bug = _Weighed.of(model, replace(runs, hits=runs.hits + credited))
+    if any(counts.credited for counts in all_counts):
+        if_bug = _Weighed.of(model, replace(runs, seen=model.seen(evidence, commits, credited=True)))
         strange = sum(by_another_bug(counts) for counts in all_counts)
         found = if_bug.mixed(found, np.log(RELATED_IS_BUG), np.log1p(-RELATED_IS_BUG) + strange)
     return found.posterior(prior[:, None] + log_factors(model, partition, known, fix=fix), sizes)
@@ -166,10 +165,9 @@ class _Weighed:
     changes: Changes
 
     @classmethod
-    def of(cls, model: CrashChance, runs: Runs) -> Self:
-        score = np.zeros((len(runs.bad), len(model.p)))
-        for at, (hits, oks) in enumerate(zip(runs.hits, runs.oks, strict=True)):
-            bad, good = model.log_likelihood(hits, oks)
+    def of(cls, model: RunModel, runs: Runs) -> Self:
+        score = np.zeros((len(runs.bad), len(model.log_prior)))
+        for at, (bad, good) in enumerate(zip(runs.seen.bad, runs.seen.good, strict=True)):
             score += np.where(runs.bad[:, at, None], bad, good)
         found = changes(model, runs)
         return cls(score + model.log_prior + np.log1p(-found.mass)[:, None], found)

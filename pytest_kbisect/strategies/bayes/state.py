@@ -10,6 +10,7 @@ import numpy as np
 
 from pytest_kbisect.history.candidates import GOOD_END
 from pytest_kbisect.strategies.bayes.crashchance import CrashChance
+from pytest_kbisect.strategies.bayes.metric_levels import MetricLevels
 from pytest_kbisect.strategies.bayes.partition import Partition
 from pytest_kbisect.strategies.bayes.posterior import by_kernel, infer
 from pytest_kbisect.strategies.bayes.testable import (
@@ -32,12 +33,14 @@ if TYPE_CHECKING:
     from pytest_kbisect.evidence.run_counts import RunCounts
     from pytest_kbisect.history.ancestry import Flags, Weights
     from pytest_kbisect.history.candidates import History
-    from pytest_kbisect.strategies.bayes.crashchance import Matrix
     from pytest_kbisect.strategies.bayes.posterior import Posterior
+    from pytest_kbisect.strategies.bayes.run_model import Matrix, RunModel
 
 MOST_RUNS = 600
 """A kernel with this many informative runs is not tested again: its crash rate is known."""
 
+_OTHER_LEVELS = 1e-4
+"""Prior of no step in a metric that differs between the ends: they have been told apart."""
 _EQUAL = 1e-6
 """A smaller relative difference of probabilities is rounding."""
 
@@ -74,7 +77,7 @@ class State:
     are as measured so far. `width` is the number of runs of a wave that are expected to boot.
     """
 
-    model: CrashChance
+    model: RunModel
     partition: Partition
     posterior: Posterior
     alternatives: Alternatives
@@ -164,7 +167,9 @@ class Inference:
         spoke = [i for i, counts in all_counts.items() if counts.informative or counts.credited]
         tests = tuple(dict.fromkeys((*told, *spoke)))
         partition = self._classes(tests, evidence.never)
-        posterior = infer(self._model, partition, evidence, self._outside, fix=self._fix, known=self._known)
+        model: RunModel = MetricLevels(evidence.contrast) if evidence.measures else self._model
+        outside = _OTHER_LEVELS if evidence.measures else self._outside
+        posterior = infer(model, partition, evidence, outside, fix=self._fix, known=self._known)
         works = tuple(i for i in evidence.built if i not in dead)
         broken = (*(i for i in evidence.tried if evidence.builds(i) is False), *dead)
         built = np.zeros(len(self._history) + 1, dtype=bool)
@@ -173,12 +178,12 @@ class Inference:
         speaks[list(works)] = [speaking(all_counts[i], 1.0 - failing) for i in works]
         prices = evidence.prices(self._guess)
         return State(
-            model=self._model,
+            model=model,
             partition=partition,
             posterior=posterior,
             alternatives=Alternatives(
                 self._share(partition, evidence),
-                self._testable_chances(works, broken, all_counts),
+                self._testable_chances(works, broken, all_counts, model.most_runs(MOST_RUNS)),
                 built,
                 speaks,
                 self._fix,
@@ -199,11 +204,11 @@ class Inference:
         return share
 
     def _testable_chances(
-        self, works: tuple[int, ...], broken: tuple[int, ...], all_counts: dict[int, RunCounts]
+        self, works: tuple[int, ...], broken: tuple[int, ...], all_counts: dict[int, RunCounts], most: int
     ) -> Weights:
         good_end = 0.0 if GOOD_END in broken else 1.0
         testable = np.append(self._testable.chances(works, broken), good_end)
-        testable[[i for i in works if all_counts[i].informative + all_counts[i].credited >= MOST_RUNS]] = 0.0
+        testable[[i for i in works if all_counts[i].informative + all_counts[i].credited >= most]] = 0.0
         return testable
 
     def _classes(self, tests: tuple[int, ...], never: tuple[int, ...]) -> Partition:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_kbisect.history.ancestry import Weights
-    from pytest_kbisect.strategies.bayes.crashchance import Matrix
+    from pytest_kbisect.strategies.bayes.run_model import Matrix
     from pytest_kbisect.strategies.bayes.state import State
 
 ROUNDS = 3
