@@ -11,8 +11,8 @@ import pytest
 from pytest_kbisect import judging, options, properties
 from pytest_kbisect.errors import BootError, BuildError, ConfigError, PatchError, UsageError
 from pytest_kbisect.reproducers import needs_of, own_boot
+from pytest_kbisect.session import several
 from pytest_kbisect.session.expectation import Expectation
-from pytest_kbisect.session.session_request import request_of
 from pytest_kbisect.stash import GUEST, session_of
 
 if TYPE_CHECKING:
@@ -59,7 +59,11 @@ def kernel(
 ) -> KernelImage:
     """The built kernel: commit, signature, config, image, vmlinux, compiler (see KernelImage)."""
     record = request.node.user_properties.append
-    asked = request_of(request.config)
+    asked = several.asked_of(request.node)
+    several.note(request.node)
+    if several.has_ended(request.node):
+        record((properties.UNNEEDED, "1"))
+        pytest.skip("no more runs of this test are needed at this commit")
     if kbisect_configuration:
         record((properties.CONFIGURATION, kbisect_configuration))
     record((properties.COMMIT, kbisect_session.commit))
@@ -128,7 +132,8 @@ def vm(
         if shown := judging.of_guest(request.node, guest):
             raise shown
         request.node.stash[GUEST] = guest
-        wanted = Expectation(frozenset([*needs_of(request.node).crash, *request_of(request.config).expect]))
+        expected = several.asked_of(request.node).expect
+        wanted = Expectation(frozenset([*needs_of(request.node).crash, *expected]))
         guest.expect(wanted.met_by)
         for report in guest.boot_reports:
             if wanted.met_by(report):
@@ -140,7 +145,7 @@ def vm(
             from pytest_kbisect import interactive
 
             interactive.before_run(request.config, guest, kbisect_session.folder / "gdb")
-        reached = kbisect_session.watch(guest, kernel)
+        reached = kbisect_session.watch(guest, kernel, several.asked_of(request.node))
         started = time.monotonic()
         yield guest
         ended = time.monotonic()

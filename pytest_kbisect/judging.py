@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pytest_kbisect import properties, reproducers
 from pytest_kbisect.errors import InfraError, KernelCrash, SilentRun, SymptomShown
-from pytest_kbisect.session.session_request import request_of
+from pytest_kbisect.session.several import asked_of
 from pytest_kbisect.symptoms import BootFailure, BuildFailure, RunRecord, Stage
 from pytest_kbisect.symptoms.symptom import CRASH_NAME
 
@@ -83,7 +83,7 @@ def of_run(item: pytest.Item, guest: Guest, error: Exception | None) -> BaseExce
     record = _record(item, guest, crash)
     judgements = [symptom.judge(record) for symptom in symptoms]
     shown = _together(judgements)
-    cleared = _worth_keeping(judgements, request_of(item.config).expect)
+    cleared = _worth_keeping(judgements, asked_of(item).expect)
     if crash and looked_for:
         crash.shown = tuple(one for one in shown if one.symptom != CRASH_NAME)
         return crash

@@ -12,6 +12,9 @@ CONFIG: Final = "config"
 REPRODUCERS: Final = "repro"
 """Copies of the reproducers as they were."""
 SESSIONS: Final = "sessions"
+LOG: Final = "bisect.log"
+EACH: Final = "each"
+"""The folders of the tests' own bisections (`--kbisect-each`)."""
 
 
 def is_kept(folder: Path) -> bool:

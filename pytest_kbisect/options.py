@@ -134,6 +134,14 @@ OPTIONS = (
         switch=True,
     ),
     Option(
+        "each",
+        "",
+        "bisect each selected test by itself: each has its own answer, kernels and sessions are shared",
+        default=False,
+        parse=_truth,
+        switch=True,
+    ),
+    Option(
         "budget",
         "TIME",
         "time limit for building and testing (90m, 2h); then the bisection ends with what is known",

@@ -113,7 +113,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
             "--kbisect-commit and --kbisect-range exclude each other: remove --kbisect-commit to bisect"
         )
     if not (options.value(config, "range") or options.value(config, "replay")):
-        for name in ("fix", "ask"):
+        for name in ("fix", "each", "ask"):
             if options.given(config, name) and not options.given(config, "range"):
                 raise pytest.UsageError(f"--kbisect-{name} needs a range: add --kbisect-range A..B")
         return None
@@ -273,6 +273,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             reproducers.parametrize(metafunc)
         except UsageError as error:
             raise reproducers.uncollected(metafunc.config, error) from None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A session of several bisections builds the kernel of all their tests, and runs some of them."""
+    if options.value(config, "request") is not None and session_request.request_of(config).each:
+        from pytest_kbisect.session import several
+
+        session_of(config).fragments = reproducers.fragments(items)
+        several.narrow(items, config)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect import reproducer_kinds, reproducers
+from pytest_kbisect.session import several
 
 if TYPE_CHECKING:
     import pytest
@@ -23,7 +24,8 @@ def check(session: Session, items: list[pytest.Item], *, compile_: bool) -> None
     `compile_` is False if tests are only listed. Raises UsageError or HostError. If the session request names
     a file for the selection, the bisection only needs that: it is written to the file.
     """
-    session.fragments = reproducers.fragments(items)
+    if not session.request.each:  # else they are those of more tests than are run
+        session.fragments = reproducers.fragments(items)
     answer = session.request.selection
     if not compile_ and not answer:
         return
@@ -51,11 +53,32 @@ def _selected(items: list[pytest.Item]) -> list[pytest.Item]:
 
 def _selection(session: Session, items: list[pytest.Item]) -> dict[str, Any]:
     selected = _selected(items)
+    by_test: dict[str, list[pytest.Item]] = {}
+    for item in selected:
+        by_test.setdefault(several.test_id(item), []).append(item)
+    return {
+        **_facts(selected),
+        "fragments": session.fragments,
+        "each": [
+            {"test": test, "configurations": _configurations(own), **_facts(own)}
+            for test, own in by_test.items()
+        ],
+        "modules": _modules(),
+        "rootdir": str(session.rootdir),
+        "inifile": str(session.inifile or ""),
+    }
+
+
+def _configurations(items: list[pytest.Item]) -> list[str]:
+    return sorted({reproducers.configuration(item) for item in items})
+
+
+def _facts(selected: list[pytest.Item]) -> dict[str, Any]:
+    """What some tests are, and ask for."""
     needs = [reproducers.needs_of(item) for item in selected]
     return {
         "tests": [item.nodeid for item in selected],
         "files": sorted({str(item.path) for item in selected}),
-        "fragments": session.fragments,
         "per_run": sum("kbisect_run" in getattr(item, "fixturenames", ()) for item in selected),
         "memory": max((need.memory or 0 for need in needs), default=0),
         "runs": max((need.runs or 0 for need in needs), default=0),
@@ -63,9 +86,6 @@ def _selection(session: Session, items: list[pytest.Item]) -> dict[str, Any]:
         "selftests": sorted({need.selftest for need in needs if need.selftest}),
         "symptoms": sorted({symptom.kind for item in selected for symptom in reproducers.symptoms_of(item)}),
         "crash": sorted({title for need in needs for title in need.crash}),
-        "modules": _modules(),
-        "rootdir": str(session.rootdir),
-        "inifile": str(session.inifile or ""),
     }
 
 

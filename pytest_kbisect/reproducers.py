@@ -296,7 +296,7 @@ def fragments(items: list[pytest.Item]) -> dict[str, tuple[tuple[str, str], ...]
 
     "" is the configuration without a name; a named one is that plus its own lines.
     """
-    used = dict.fromkeys(_configuration(item) for item in items if _uses_kernel(item))
+    used = dict.fromkeys(configuration(item) for item in items if _uses_kernel(item))
     wanted: dict[str, dict[tuple[str, str], None]] = {"": {}}
     variants: dict[str, dict[tuple[str, str], None]] = {}
     for item in items:
@@ -321,7 +321,7 @@ def _uses_kernel(item: pytest.Item) -> bool:
     return OWN_FIXTURE in getattr(item, "fixturenames", ())
 
 
-def _configuration(item: pytest.Item) -> str:
+def configuration(item: pytest.Item) -> str:
     """The name of the configuration that a test runs with."""
     callspec = getattr(item, "callspec", None)
     return str(callspec.params.get("kbisect_configuration", "")) if callspec else ""

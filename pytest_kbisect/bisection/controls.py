@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_kbisect import options
-from pytest_kbisect.bisection import known_log, path_prior, registry
+from pytest_kbisect.bisection import each, known_log, path_prior, registry
 from pytest_kbisect.errors import UsageError
 from pytest_kbisect.symptoms.metric import NAME as METRIC
 
@@ -74,9 +74,16 @@ def _check_patches(config: pytest.Config, tree: LinuxTree, ends: Range) -> None:
     patches.require(tree, wanted, end, others)
 
 
-def known(config: pytest.Config, tree: LinuxTree, ends: Range) -> tuple[Known, ...]:
-    """The verdicts that the user has. Raises UsageError for what cannot be used."""
+def known(config: pytest.Config, tree: LinuxTree, ends: Range, selection: Selection) -> tuple[Known, ...]:
+    """The verdicts that the user has; where each test has its own, none, and these are checked.
+
+    Raises UsageError for what cannot be used.
+    """
     fix = options.value(config, "fix")
+    if options.value(config, "each"):
+        for own in each.known(config, tree, tuple(each.names_of(selection)), fix=fix).values():
+            known_log.check_ends(own, ends, fix=fix)
+        return ()
     found = known_log.read(options.value(config, "known"), tree, fix=fix)
     known_log.check_ends(found, ends, fix=fix)
     return found

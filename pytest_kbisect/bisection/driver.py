@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_kbisect import arch, layout, options, parallel, reproducers
-from pytest_kbisect.bisection import asking, conclusion, controls, registry, replaying, workplace
+from pytest_kbisect.bisection import asking, conclusion, controls, each, registry, replaying, workplace
 from pytest_kbisect.bisection.commit_request import Share
 from pytest_kbisect.bisection.executor import LocalExecutor
 from pytest_kbisect.bisection.experiment_runner import Ahead, ExperimentRunner
@@ -102,6 +102,10 @@ def _bisect(config: pytest.Config, reporter: TerminalReporter) -> int:
     cache = options.cache_folder(config)
     tree = LinuxTree(path, cache)
     asks = options.value(config, "ask")
+    if asks and options.value(config, "each"):
+        raise UsageError(
+            "--kbisect-each and --kbisect-ask exclude each other: a person is one test, remove one of them"
+        )
     asking.check(config, asks=asks)
     session_of(config).check_host(guests=not asks or options.value(config, "shell"))
     if asks:
@@ -136,7 +140,7 @@ def _search(
     _check_selection(config, selection)
     controls.check_metric(config, selection)
     controls.check(config, tree, ends)
-    plan = _plan(config, selection, ends, known=controls.known(config, tree, ends))
+    plan = _plan(config, selection, ends, known=controls.known(config, tree, ends, selection))
     compiler = launcher.compiler = _compiler(config, selection, tree, ends)
     launcher.selftests = ends.bad
     for name in selection.selftests:
@@ -159,6 +163,28 @@ def _search(
         if plan.at_once > 1:
             reporter.line(f"commits: {plan.at_once} at a time, {plan.width} guests each", log=False)
         here = executor.capacity is None
+        if options.value(config, "each") and isinstance(launcher, SessionLauncher):
+            if executor.compiler:
+                workplace.note_compiler(journal, executor.compiler)
+            return each.bisect(
+                each.Work(
+                    config=config,
+                    selection=selection,
+                    plan=plan,
+                    tree=tree,
+                    compiler=compiler,
+                    launcher=launcher,
+                    journal=journal,
+                    reporter=reporter,
+                    folder=folder,
+                    share=_share(config, plan) if here else None,
+                    plans=lambda one, known: _plan(config, one, ends, known=known),
+                    conclude=partial(_conclude_one, config, tree, compiler, executor),
+                    observe=partial(_tested, config, reporter),
+                    command=_command(config),
+                    known=each.known(config, tree, tuple(each.names_of(selection)), fix=plan.fix),
+                )
+            )
         with _ahead(config, selection, plan, compiler, here=here) as ahead:
             share = _share(config, plan) if here else None
             runner = ExperimentRunner(
@@ -171,22 +197,69 @@ def _search(
             if executor.compiler:
                 workplace.note_compiler(journal, executor.compiler)
             finding = _found(plan, tree, runner, reporter)
-        final = replace(conclusion.result_of(finding), command=_command(config), **_guests(config, compiler))
-        stored = _store(final, folder, reporter)  # what follows adds to the answer, and cannot take it away
-        final = conclusion.looked_up(final, tree, reporter.note)
-        reporter.lines(conclusion.last_words(finding, final, tree, reporter.note), level=ANSWER)
-        final = conclusion.addressed(final, tree, reporter.note)
-        reporter.lines(conclusion.people_words(final), level=ANSWER)
-        final = replace(final, crash_report=_symbolized(config, selection, tree, final, compiler, reporter))
-        reporter.lines(conclusion.crash_words(final), level=ANSWER)
-        if _store(final, folder, reporter) or stored:
-            if final.crash_commit:
-                fetch = partial(executor.fetch_kernel, final.crash_commit, final.crash_signature)
-                attempt("the kernel that crashed was not fetched", fetch, None, reporter.note)
-            _report(config, folder, reporter)
-        _finished(config, final, folder, reporter)
+        final = conclusion.result_of(finding)
+        also = config.option.xmlpath
+        final = _conclude(
+            *(config, tree, compiler, executor, selection, finding, folder, reporter),
+            final=final,
+            also=config.invocation_params.dir / options.path(also) if also else None,
+        )
     reporter.line(f"results: {folder}", log=False, level=ANSWER)
     return _exit_code(finding, plan, final)
+
+
+def _conclude_one(
+    config: pytest.Config,
+    tree: LinuxTree,
+    compiler: Choice,
+    executor: Executor,
+    selection: Selection,
+    finding: Finding,
+    folder: Path,
+    reporter: TerminalReporter,
+) -> tuple[result.Result, int]:
+    """Store, print and report the answer of one of several bisections, and give its exit code, too.
+
+    Its time is what it took part in; the sessions' own time is everybody's.
+    """
+    final = conclusion.result_of(finding)
+    seconds = final.seconds | {"total": final.seconds["build"] + final.seconds["test"]}
+    final = _conclude(
+        *(config, tree, compiler, executor, selection, finding, folder, reporter),
+        final=replace(final, seconds=seconds),
+    )
+    return final, _exit_code(finding, finding.plan, final, f"{folder.name}: ")
+
+
+def _conclude(
+    config: pytest.Config,
+    tree: LinuxTree,
+    compiler: Choice,
+    executor: Executor,
+    selection: Selection,
+    finding: Finding,
+    folder: Path,
+    reporter: TerminalReporter,
+    *,
+    final: result.Result,
+    also: Path | None = None,
+) -> result.Result:
+    """Store the answer, print it, and write the reports; `also` is another path for the JUnit XML."""
+    final = replace(final, command=_command(config), **_guests(config, compiler))
+    stored = _store(final, folder, reporter)  # what follows adds to the answer, and cannot take it away
+    final = conclusion.looked_up(final, tree, reporter.note)
+    reporter.lines(conclusion.last_words(finding, final, tree, reporter.note), level=ANSWER)
+    final = conclusion.addressed(final, tree, reporter.note)
+    reporter.lines(conclusion.people_words(final), level=ANSWER)
+    final = replace(final, crash_report=_symbolized(config, selection, tree, final, compiler, reporter))
+    reporter.lines(conclusion.crash_words(final), level=ANSWER)
+    if _store(final, folder, reporter) or stored:
+        if final.crash_commit:
+            fetch = partial(executor.fetch_kernel, final.crash_commit, final.crash_signature)
+            attempt("the kernel that crashed was not fetched", fetch, None, reporter.note)
+        _report(config, folder, reporter, also)
+    _finished(config, final, folder, reporter)
+    return final
 
 
 def _found(plan: Plan, tree: LinuxTree, runner: ExperimentRunner, reporter: TerminalReporter) -> Finding:
@@ -342,17 +415,17 @@ def _command(config: pytest.Config) -> tuple[str, ...]:
     return (sys.executable, "-m", "pytest", *map(str, config.invocation_params.args))
 
 
-def _exit_code(finding: Finding, plan: Plan, final: result.Result) -> int:
+def _exit_code(finding: Finding, plan: Plan, final: result.Result, of: str = "") -> int:
     kind = finding.answer.kind
     code = EXIT_CODES.get(kind, ExitCode.INCONCLUSIVE)
     if kind not in {AnswerKind.CULPRIT, AnswerKind.CANDIDATES}:
-        _complain(final.reason)
+        _complain(f"{of}{final.reason}")
     if kind is AnswerKind.CULPRIT and "unreached" in final.flags and not plan.fix:
-        _complain("no run of the culprit's parent came to the code of the crash: the bug may be older")
+        _complain(f"{of}no run of the culprit's parent came to the code of the crash: the bug may be older")
         return ExitCode.INCONCLUSIVE
     if kind is AnswerKind.CULPRIT and final.confidence < plan.confidence:
         _complain(
-            f"the answer is {final.confidence:.0%} sure, {plan.confidence:.0%} were asked for (--kbisect-confidence)"
+            f"{of}the answer is {final.confidence:.0%} sure, {plan.confidence:.0%} were asked for (--kbisect-confidence)"
         )
         return ExitCode.INCONCLUSIVE
     return code
@@ -380,14 +453,12 @@ def _finished(config: pytest.Config, answer: result.Result, folder: Path, report
     attempt("an observer (pytest_kbisect_finished) failed", call, None, reporter.note)
 
 
-def _report(config: pytest.Config, folder: Path, reporter: TerminalReporter) -> None:
+def _report(config: pytest.Config, folder: Path, reporter: TerminalReporter, also: Path | None) -> None:
     """Everything else that is left behind, made of the answer as it was stored."""
-    also = config.option.xmlpath
-    junit = config.invocation_params.dir / options.path(also) if also else None
     cache = options.cache_folder(config)
     none: list[str] = []
     known = arch.registered(config.pluginmanager)
-    write = partial(reports.write, folder, cache, reproducers.kinds(config), known, also=junit)
+    write = partial(reports.write, folder, cache, reproducers.kinds(config), known, also=also)
     for trouble in attempt("no reports were written", write, none, reporter.note):
         reporter.note(trouble)
 

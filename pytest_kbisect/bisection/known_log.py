@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect.bisection.replay import Log, Trial, read_log, second_opinion
 from pytest_kbisect.errors import UsageError
-from pytest_kbisect.evidence.journal import experiments, records_of
+from pytest_kbisect.evidence.journal import experiments, records_of, require_single
 from pytest_kbisect.evidence.known_verdict import KnownVerdict
 from pytest_kbisect.evidence.outcome import CommitResult, Outcome, Verdict
 
@@ -130,6 +130,7 @@ def _of_journal(raw: bytes, path: Path) -> Iterator[Known]:
         raise UsageError(
             f"{path} is no journal: its first line does not say what was bisected: give a journal.jsonl"
         )
+    require_single(records[0], path)
     trials: dict[str, Trial] = {}
     for tested in experiments(records, path):
         before = trials.get(tested.commit)

@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pytest_kbisect import process
 from pytest_kbisect.bisection.executor import Executor, LocalExecutor, RunningSession, SessionCommand
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from pytest_kbisect.evidence.outcome import CommitResult
     from pytest_kbisect.kernel.compiler_choice import Choice
 
+F = TypeVar("F")
+"""What is found in a session."""
 _POLL = 0.1
 _TOLD = (ExitCode.FOUND, ExitCode.FAILED, ExitCode.USAGE, ExitCode.INTERRUPTED)
 """Exit codes of sessions whose XML tells what they found."""
@@ -69,6 +71,24 @@ class Selection:
     modules: tuple[str, ...] = ()
     rootdir: str = ""
     inifile: str = ""
+    each: tuple[SelectedTest, ...] = ()
+    """The same of each single test."""
+
+
+@dataclass(frozen=True, slots=True)
+class SelectedTest:
+    """One of the selected tests, without run and configuration: its id, and what is in `Selection` of it.
+
+    `configurations` are the names of those that it runs with.
+    """
+
+    test: str
+    configurations: tuple[str, ...]
+    facts: dict[str, Any]
+
+    def of(self, selection: Selection) -> Selection:
+        """A selection of this test alone; its kernels are those of all tests."""
+        return replace(selection, **self.facts, each=())
 
 
 class SessionLauncher:
@@ -123,45 +143,68 @@ class SessionLauncher:
         number: int = 1,
         extra: Iterable[str] = (),
         hear: Callable[[Mapping[str, Any]], None] = lambda _: None,
-    ) -> LaunchedSession:
+    ) -> LaunchedSession[CommitResult]:
         """Start a session that builds a commit and runs the selection on it.
 
         `per_run` is how many tests make one run, `number` counts the sessions at this commit; `extra` are
         more options for pytest. `hear` is told what happens meanwhile, as events.Events.tell writes it.
         """
-        commit, stop = order.commit, order.stop
-        folder = session_folder(self.folder, commit, number)
+        request = SessionRequest(
+            known=order.known,
+            expect=order.expect,
+            stop=order.stop,
+            watch=order.watch,
+            idle=order.idle,
+            strict=order.strict,
+        )
+
+        def found(xml: Path, seconds: float) -> CommitResult:
+            runs = order.runs if order.stop is None else 0
+            return read(xml, order.commit, runs=runs, per_run=per_run, seconds=seconds)
+
+        at = Target(order.commit, order.title, order.host)
+        return self.launch(at, request, runs=order.runs, number=number, extra=extra, hear=hear, found=found)
+
+    def launch(
+        self,
+        at: Target,
+        request: SessionRequest,
+        *,
+        runs: int,
+        number: int,
+        extra: Iterable[str],
+        hear: Callable[[Mapping[str, Any]], None],
+        found: Callable[[Path, float], F],
+    ) -> LaunchedSession[F]:
+        """Start a session with this request; `found` reads its XML, given the seconds that it took."""
+        folder = session_folder(self.folder, at.commit, number)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         xml, log = folder / "junit.xml", folder / "session.log"
         started = time.monotonic()
-        request = SessionRequest(
+        request = replace(
+            request,
             folder=str(folder),
-            known=order.known,
-            expect=order.expect,
-            stop=stop,
-            watch=order.watch,
-            idle=order.idle,
             compiler=self.compiler.identity if self.compiler else "",
             remedies=self.compiler.names if self.compiler else None,
             selftests=self.selftests,
-            strict=order.strict,
         )
         tools = [self.compiler.compiler.option] if self.compiler and self.compiler.compiler.option else []
-        options = (f"--kbisect-commit={commit}", f"--kbisect-runs={order.runs}", *tools, *extra)
+        options = (f"--kbisect-commit={at.commit}", f"--kbisect-runs={runs}", *tools, *extra)
         private = (f"--junitxml={xml}",)
-        at = Target(commit, order.title, order.host)
         running = self._start(self._executor, options, log, request, scratch=folder, private=private, at=at)
 
-        def found(status: int) -> CommitResult:
+        def ended(status: int) -> F:
             seconds = time.monotonic() - started
             if not xml.exists() or status not in _TOLD:
                 if status == ExitCode.USAGE:
                     raise UsageError(_complaint(log))
-                raise KbisectError(f"the session at {commit[:12]} ended with exit status {status}: see {log}")
-            return read(xml, commit, runs=order.runs if stop is None else 0, per_run=per_run, seconds=seconds)
+                raise KbisectError(
+                    f"the session at {at.commit[:12]} ended with exit status {status}: see {log}"
+                )
+            return found(xml, seconds)
 
-        return LaunchedSession(running, _Events(folder / events.FILE, hear), found)
+        return LaunchedSession(running, _Events(folder / events.FILE, hear), ended)
 
     def _start(
         self,
@@ -219,15 +262,13 @@ class _Events:
             self._hear(event)
 
 
-class LaunchedSession:
+class LaunchedSession(Generic[F]):
     """A session at a commit that is running, until it has ended or is closed."""
 
-    def __init__(
-        self, running: RunningSession, look: Callable[[], None], found: Callable[[int], CommitResult]
-    ) -> None:
+    def __init__(self, running: RunningSession, look: Callable[[], None], found: Callable[[int], F]) -> None:
         self._running, self._look, self._found = running, look, found
 
-    def poll(self, seconds: float) -> CommitResult | None:
+    def poll(self, seconds: float) -> F | None:
         """What it found; None where it has not ended within so many seconds.
 
         Raises UsageError where the session says that something must be mended first, KbisectError
@@ -259,9 +300,16 @@ def _selection(status: int, answer: Path, log: Path) -> Selection:
     known = json.loads(answer.read_text())
     if not known["tests"]:
         raise UsageError("no reproducer selected: none of the tests uses a kernel")
-    for name in ("tests", "files", "crash", "log", "bad_when", "symptoms", "selftests", "notes", "modules"):
-        known[name] = tuple(known[name])
-    return Selection(**known)
+    each = [
+        SelectedTest(one.pop("test"), tuple(one.pop("configurations")), _with_tuples(one))
+        for one in known.pop("each")
+    ]
+    return Selection(**_with_tuples(known), each=tuple(each))
+
+
+def _with_tuples(facts: dict[str, Any]) -> dict[str, Any]:
+    """JSON's lists as the tuples they were."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
 
 
 def _complaint(log: Path) -> str:

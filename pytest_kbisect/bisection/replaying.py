@@ -13,7 +13,7 @@ from pytest_kbisect.bisection import hints, known_log, registry
 from pytest_kbisect.bisection.replay import Log, Trial, read_log, second_opinion
 from pytest_kbisect.errors import ExitCode, UsageError
 from pytest_kbisect.evidence.by_kernel import Evidence
-from pytest_kbisect.evidence.journal import experiments, records_of
+from pytest_kbisect.evidence.journal import experiments, records_of, require_single
 from pytest_kbisect.evidence.outcome import CommitResult, Outcome, Run, Verdict
 from pytest_kbisect.evidence.reference import Reference
 from pytest_kbisect.evidence.related import match_crashes
@@ -80,6 +80,7 @@ def _read(path: Path) -> tuple[Log, str]:
         if not records or records[0].get("kind") != "subject":
             raise _no_bisection(path)
         subject = records[0]
+        require_single(subject, path)
         prior, search, known = (_last(records, kind) for kind in ("prior", "search", known_log.NOTE))
         trials = [Trial(tested) for tested in experiments(records, path)]
         log = Log(

@@ -21,6 +21,7 @@ from pytest_kbisect.symptoms.build_failure import NAME as BUILD
 from pytest_kbisect.symptoms.symptom import CRASH_NAME as CRASH
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from junitparser import TestCase
@@ -51,6 +52,13 @@ def read(xml: Path, commit: str, *, runs: int, per_run: int, seconds: float) -> 
 
     `runs` were asked for, each of `per_run` tests; 0 where the session was free to stop early.
     """
+    return of_cases(cases(xml), commit, runs=runs, per_run=per_run, seconds=seconds)
+
+
+def of_cases(
+    cases: Iterable[TestCase], commit: str, *, runs: int, per_run: int, seconds: float
+) -> CommitResult:
+    """The same of some test cases."""
     groups: dict[int, list[tuple[Run, bool]]] = defaultdict(list)
     facts: dict[str, set[str]] = defaultdict(set)
     extra: list[Run] = []
@@ -58,8 +66,8 @@ def read(xml: Path, commit: str, *, runs: int, per_run: int, seconds: float) -> 
     spans: list[tuple[float, float]] = []
     build_error = ""
     same_kernel = False
-    for case in _cases(xml):
-        given = _given_of(case)
+    for case in cases:
+        given = given_of(case)
         if given.get(properties.USAGE):
             raise UsageError(given[properties.USAGE][0])
         for name in (properties.SIGNATURE, properties.COMPILER, properties.SOURCES, properties.HOST):
@@ -142,7 +150,8 @@ def _worst(group: list[tuple[Run, bool]]) -> Run:
     )
 
 
-def _cases(xml: Path) -> list[TestCase]:
+def cases(xml: Path) -> list[TestCase]:
+    """All test cases of an XML file. Raises HostError for one that is cut short."""
     from junitparser import JUnitXml, TestSuite
 
     try:
@@ -155,7 +164,8 @@ def _cases(xml: Path) -> list[TestCase]:
     return [case for suite in suites for case in suite]
 
 
-def _given_of(case: Any) -> _Properties:
+def given_of(case: Any) -> _Properties:
+    """The properties of a test case."""
     from junitparser import Properties
 
     given: _Properties = defaultdict(list)

@@ -54,6 +54,7 @@ def subject_of(config: pytest.Config, selection: Selection, plan: Plan, compiler
     return {
         "range": [plan.ends.good, plan.ends.bad],
         "fix": plan.fix,
+        "each": options.value(config, "each") and len(selection.each) > 0,
         "tests": list(selection.tests),
         "reproducers": {name: _digest(Path(name)) for name in selection.files},
         "included": _included(selection.files, reproducers.kinds(config)),

@@ -34,14 +34,21 @@ def run(arguments: argparse.Namespace) -> int:
     from pytest_kbisect import arch, plugins, reproducer_kinds
     from pytest_kbisect.errors import ExitCode, HostError
     from pytest_kbisect.options import default_cache
-    from pytest_kbisect.reports import folder
+    from pytest_kbisect.reports import folder, summary, summary_folder
     from pytest_kbisect.syzkaller.syz_kind import SyzPrograms
 
     known = plugins.load()
     kinds, architectures = reproducer_kinds.registered(known), arch.registered(known)
     if arguments.syzkaller is not None:
         kinds = (SyzPrograms(arguments.syzkaller), *kinds)
-    troubles = folder.write(arguments.folder, arguments.cache or default_cache(), kinds, architectures)
+    cache = arguments.cache or default_cache()
+    told = summary.read(arguments.folder)
+    parts = (
+        [arguments.folder / one.folder for one in told.tests if one.result] if told else [arguments.folder]
+    )
+    troubles = [line for part in parts for line in folder.write(part, cache, kinds, architectures)]
+    if told:
+        troubles += summary_folder.write(arguments.folder)
     if troubles:
         raise HostError("; ".join(troubles))
     print(f"reports: {arguments.folder}")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_kbisect.errors import UsageError
 from pytest_kbisect.evidence.outcome import SKIPPED, CommitResult, Outcome, Report, Run
+from pytest_kbisect.layout import EACH
 from pytest_kbisect.symptoms.identity import of_words
 from pytest_kbisect.symptoms.symptom import TEST_NAME as TEST
 
@@ -38,6 +39,7 @@ _LATER: Final[Mapping[str, Any]] = {
     "icount": False,
     "measured on": [],
     "ask": False,
+    "each": False,
 }
 """Facts that journals had not from the beginning, and what one without stands for; None: any."""
 _CHOSEN: Final = {
@@ -134,6 +136,14 @@ def records_of(raw: bytes, path: Path) -> list[dict[str, Any]]:
         except (ValueError, TypeError):
             raise _no_line(path, number) from None
     return records
+
+
+def require_single(subject: Mapping[str, Any], path: Path) -> None:
+    """Raise UsageError for the common journal of several bisections: the experiments are in their own."""
+    if subject.get("each"):
+        raise UsageError(
+            f"{path} is of several bisections: name the journal of one, {path.parent / EACH}/TEST/{path.name}"
+        )
 
 
 def standing(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -36,7 +36,7 @@ _ATTACHMENT = 64 << 10
 _LINE = 990
 """RFC 5322 allows 998 characters a line."""
 
-_POLICY = SMTP.clone(max_line_length=300)
+POLICY = SMTP.clone(max_line_length=300)
 """Some mail readers show a folded subject wrongly."""
 
 _NAMED = re.compile(r"(.*?)<([^<>]+)>")
@@ -48,26 +48,37 @@ def render(story: ReportModel) -> bytes:
     if story.result.kind != "culprit":
         return b""
     attachments = list(_attachments(story))
-    message = EmailMessage(policy=_POLICY)
-    message["Subject"] = _subject(story)
-    to, cc = _addresses(story.result.recipients_to), _addresses(story.result.recipients_cc)
-    known = {address.addr_spec for address in to}
-    if not story.fix:
+    message = EmailMessage(policy=POLICY)
+    message["Subject"] = subject(story)
+    address(message, story.result.recipients_to, story.result.recipients_cc, fix=story.fix)
+    message["X-Unsent"] = "1"
+    set_text(message, plain(_text(story, [name for name, _ in attachments])) + "\n")
+    for name, data in attachments:
+        _attach(message, name, data)
+    return message.as_bytes()
+
+
+def address(
+    message: EmailMessage, recipients_to: Iterable[str], recipients_cc: Iterable[str], *, fix: bool
+) -> None:
+    """Set To and Cc; the regressions list is in copy, unless a fix was found."""
+    to, cc = _addresses(recipients_to), _addresses(recipients_cc)
+    known = {one.addr_spec for one in to}
+    if not fix:
         cc += (Address(addr_spec=REGRESSIONS),)
     cc = tuple({a.addr_spec: a for a in cc if a.addr_spec not in known}.values())
     if to:
         message["To"] = to
     if cc:
         message["Cc"] = cc
-    message["X-Unsent"] = "1"
-    text = plain(_text(story, [name for name, _ in attachments])) + "\n"
+
+
+def set_text(message: EmailMessage, text: str) -> None:
+    """Set the text, as it is where its lines are short enough."""
     whole_lines = _longest(text) <= _LINE
     message.set_content(
         text, cte=("7bit" if text.isascii() else "8bit") if whole_lines else "quoted-printable"
     )
-    for name, data in attachments:
-        _attach(message, name, data)
-    return message.as_bytes()
 
 
 def _attach(message: EmailMessage, name: str, data: bytes) -> None:
@@ -90,7 +101,7 @@ def _longest(text: str) -> int:
     return max(len(line.encode("utf-8", "replace")) for line in text.split("\n"))
 
 
-def _subject(story: ReportModel) -> str:
+def subject(story: ReportModel) -> str:
     crash, title = one_line(story.result.crash), one_line(story.result.title)
     if story.fix:
         return f'{crash} fixed by "{title}"'
@@ -120,20 +131,25 @@ def _unquoted(name: str) -> str:
 
 
 def _text(story: ReportModel, attached: list[str]) -> str:
+    attachments = f"Attached: {', '.join(attached)}" if attached else ""
+    return "\n\n".join(["Hello,", *body(story, attachments)])
+
+
+def body(story: ReportModel, attachments: str = "") -> list[str]:
+    """The paragraphs about one commit."""
     parts = [
-        "Hello,",
-        _wrapped(f"{one_line(story.result.crash)} {'is fixed by' if story.fix else 'began with'} commit"),
+        wrapped(f"{one_line(story.result.crash)} {'is fixed by' if story.fix else 'began with'} commit"),
         f'  {short(story.result.culprit)} ("{one_line(story.result.title)}")',
         regzbot(story),
-        *map(_wrapped, _findings(story)),
+        *map(wrapped, _findings(story)),
         *_shown(story),
         _compiler(story),
-        _wrapped(sentence(story)),
-        f"Attached: {', '.join(attached)}" if attached else "",
+        wrapped(sentence(story)),
+        attachments,
     ]
     if fixes(story):
         parts += ["A patch that fixes this should contain", fixes(story)]
-    return "\n\n".join(part for part in parts if part)
+    return [part for part in parts if part]
 
 
 def _shown(story: ReportModel) -> Iterator[str]:
@@ -145,7 +161,7 @@ def _shown(story: ReportModel) -> Iterator[str]:
         yield text
 
 
-def _wrapped(text: str) -> str:
+def wrapped(text: str) -> str:
     return textwrap.fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
@@ -188,7 +204,7 @@ def _compiler(story: ReportModel) -> str:
     words = f"Built with {one_line(compiler)}; run in QEMU ({one_line(story.result.arch)})."
     if story.result.remedies:
         kept = "; ".join(map(one_line, story.result.remedies))
-        words = _wrapped(f"{words} So that old commits build and boot, all were built with: {kept}.")
+        words = wrapped(f"{words} So that old commits build and boot, all were built with: {kept}.")
     return words
 
 

@@ -111,11 +111,12 @@ class _Budget:
 
 def render(story: ReportModel) -> str:
     """The page. The files of the story's folder are read, within bounds; what is not there is left out."""
-    return _template().render(_context(story))
+    return template("report.html.j2").render(_context(story))
 
 
 @functools.cache
-def _template() -> Template:
+def template(name: str) -> Template:
+    """A template of this package, with the filters of reports."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -133,7 +134,7 @@ def _template() -> Template:
         "count": words.count,
         "command": shlex.join,
     }
-    return environment.get_template("report.html.j2")
+    return environment.get_template(name)
 
 
 def _printable(value: Any) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect.errors import UsageError
-from pytest_kbisect.evidence.journal import records_of, standing
+from pytest_kbisect.evidence.journal import records_of, require_single, standing
 from pytest_kbisect.evidence.outcome import Outcome
 from pytest_kbisect.layout import CONFIG, JOURNAL, REPRODUCERS, RESULT
 from pytest_kbisect.reports import consoles
@@ -33,7 +33,8 @@ def read(folder: Path) -> ReportModel:
     """Read a results folder. Raises UsageError for no journal, or files that are unreadable here."""
     journal = _journal(folder / JOURNAL)
     stored = _result(folder / RESULT)
-    subject = next((line for line in journal if line.get("kind") == "subject"), {})
+    subject: dict[str, Any] = next((line for line in journal if line.get("kind") == "subject"), {})
+    require_single(subject, folder / JOURNAL)
     if not stored:
         stored = {"kind": UNFINISHED, "range": subject.get("range", ["", ""])}
     result = Result(**{f.name: _frozen(stored[f.name]) for f in fields(Result) if f.name in stored})

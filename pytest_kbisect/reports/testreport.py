@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from _pytest._code.code import ReprExceptionInfo, ReprFileLocation, ReprTracebackNative
@@ -25,10 +25,13 @@ from pytest_kbisect.errors import (
 from pytest_kbisect.evidence.outcome import UNKNOWN, Outcome
 from pytest_kbisect.guest.ssh import CommandTimeoutError
 from pytest_kbisect.reproducers import ReproducerFile
-from pytest_kbisect.session.session_request import request_of
+from pytest_kbisect.session import several
 from pytest_kbisect.stash import session_of
 from pytest_kbisect.symptoms.identity import of_words
 from pytest_kbisect.symptoms.symptom import CRASH_NAME, OTHER_NAME, TEST_NAME, SymptomReport
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _TEST, _TEST_FAILED = "TEST", "test failed: "
 """Type and beginning of the title of a failure that a test's own expectation is the reason of."""
@@ -57,12 +60,10 @@ def _tell(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
     if isinstance(error, KernelCrash):
         _add(item, properties.OUTCOME, Outcome.CRASHED)
         _tell_crash(item, error, failed=_own_failure(item, call), whole=error.whole and not error.__cause__)
-        if any(_is_waited_for(report, item.config) for report in error.reports):
-            item.session.shouldstop = "a run crashed, as was waited for"
+        _stop_if_waited_for(item, error.reports, "a run crashed, as was waited for")
     elif isinstance(error, SymptomShown):
         _tell_symptoms(item, error)
-        if any(_is_waited_for(report, item.config) for report in error.reports):
-            item.session.shouldstop = "a run failed, as was waited for"
+        _stop_if_waited_for(item, error.reports, "a run failed, as was waited for")
     elif isinstance(error, SilentRun):
         _add(item, properties.OUTCOME, Outcome.SILENT)
         _add(item, properties.TITLE, _first_line(error))
@@ -77,7 +78,9 @@ def _tell(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
     elif isinstance(error, UsageError | HostError):
         _add(item, properties.OUTCOME, "infra-failed")
         _add(item, properties.USAGE, str(error))
-        item.session.shouldstop = str(error).partition("\n")[0]
+        if isinstance(error, HostError) or not several.end(item):
+            _add(item, properties.STOPPED, "1" if isinstance(error, HostError) else "")
+            item.session.shouldstop = str(error).partition("\n")[0]
     elif isinstance(error, CommandTimeoutError) or (
         call.when == "call" and not isinstance(error, KbisectError) and _expects_something(item)
     ):
@@ -115,12 +118,14 @@ def _forget_what_was_no_crash(item: pytest.Item) -> None:
         item.user_properties[:] = [one for one in item.user_properties if one[0] not in own]
 
 
-def _is_waited_for(report: CrashReport | SymptomReport, config: pytest.Config) -> bool:
-    """Whether a bisection wants no more runs of this commit after this crash."""
-    titles = request_of(config).stop
+def _stop_if_waited_for(item: pytest.Item, reports: Iterable[CrashReport | SymptomReport], why: str) -> None:
+    """Make no more runs if the bisection wants none of this commit after one of these reports."""
+    titles = several.asked_of(item).stop
     if titles is None:
-        return False
-    return not titles or not {report.title, *report.alt_titles}.isdisjoint(titles)
+        return
+    shown = ({report.title, *report.alt_titles} for report in reports)
+    if any(not titles or not names.isdisjoint(titles) for names in shown) and not several.end(item):
+        item.session.shouldstop = why
 
 
 def _first_line(error: BaseException) -> str:

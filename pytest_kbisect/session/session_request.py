@@ -12,7 +12,7 @@ import sys
 import tempfile
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import pytest
 
@@ -25,6 +25,22 @@ if TYPE_CHECKING:
 SCHEMA: Final = 1
 FILE: Final = "request.json"
 """In the session's folder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedOfTest:
+    """What a session with several bisections' tests is asked about one of them; the rest is as for all."""
+
+    test: str
+    """The test's id, without run and configuration."""
+    runs: int
+    """How many of the session's runs it makes."""
+    known: tuple[str, ...] = ()
+    expect: tuple[str, ...] = ()
+    stop: tuple[str, ...] | None = None
+    """The first crash with one of these titles ends the runs of this test."""
+    watch: tuple[str, ...] = ()
+    idle: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +74,9 @@ class SessionRequest:
     """The commit of which kselftests are built; full hash. Empty: the one that is tested."""
     strict: bool = False
     """A configuration that the commit cannot have is a usage error, not a reason to skip the commit."""
+    each: tuple[AskedOfTest, ...] = ()
+    """The tests to run, if each has a bisection of its own; the kernel is that of all selected tests. What is
+    said of a test here replaces the fields of the same names. Empty: all selected tests."""
 
     def write(self, path: Path) -> None:
         """Write it as JSON. Raises OSError."""
@@ -81,21 +100,34 @@ def read(path: Path) -> SessionRequest:
         raise UsageError(
             f"{path}: session request of schema {schema!r}, this version reads {SCHEMA}: use the version that wrote it"
         )
-    if unknown := sorted(known.keys() - {field.name for field in fields(SessionRequest)}):
+    each = known.pop("each", [])
+    if not isinstance(each, list) or not all(isinstance(one, dict) for one in each):
+        raise _no_request(path, "'each' must be a list of objects")
+    request = _with_fields(path, SessionRequest(), known)
+    blank = AskedOfTest(test="", runs=1)
+    return replace(request, each=tuple(_with_fields(path, blank, one) for one in each))
+
+
+_T = TypeVar("_T", SessionRequest, AskedOfTest)
+
+
+def _with_fields(path: Path, blank: _T, known: dict[str, Any]) -> _T:
+    """The same with these fields. Raises UsageError for an unknown one, or one of another type."""
+    if unknown := sorted(known.keys() - {field.name for field in fields(blank)}):
         raise _no_request(path, f"unknown field {unknown[0]!r}")
-    return SessionRequest(**{name: _checked(path, name, value) for name, value in known.items()})
+    return replace(blank, **{name: _checked(path, blank, name, value) for name, value in known.items()})
 
 
-def _checked(path: Path, name: str, value: Any) -> Any:
+def _checked(path: Path, blank: SessionRequest | AskedOfTest, name: str, value: Any) -> Any:
     """The value of a field, lists as tuples. Raises UsageError for one of another type than the field's."""
-    default = getattr(SessionRequest(), name)
+    default = getattr(blank, name)
     kind = tuple if default is None else type(default)
     if default is None and value is None:
         return None
     if kind is tuple and isinstance(value, list) and all(isinstance(item, str) for item in value):
         return tuple(value)
     if kind is tuple or type(value) is not kind:
-        wanted = {tuple: "a list of strings", str: "a string", bool: "true or false"}[kind]
+        wanted = {tuple: "a list of strings", str: "a string", bool: "true or false", int: "a number"}[kind]
         raise _no_request(path, f"{name!r} must be {wanted}")
     return value
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pytest_kbisect.kernel.selftests import Selftest
     from pytest_kbisect.kernel.tree import LinuxTree
     from pytest_kbisect.needs import Needs
+    from pytest_kbisect.session.session_request import SessionRequest
     from pytest_kbisect.session.watching import Places, Watched
 
 
@@ -402,9 +403,9 @@ class Session:
         with self._guests(own_boot=own_boot).guest(machine, folder, boot=fixed) as guest:
             yield guest
 
-    def watch(self, guest: Guest, kernel: KernelImage) -> Watched | None:
+    def watch(self, guest: Guest, kernel: KernelImage, asked: SessionRequest) -> Watched | None:
         """Note which functions of the crash a guest executes, where the bisection asked for that."""
-        functions = self.request.watch
+        functions = asked.watch
         if not functions or options.value(self._config, "gdb"):
             return None
         from pytest_kbisect.session import watching
@@ -412,7 +413,7 @@ class Session:
         key = kernel.signature, functions
         if key not in self._places:
             self._places[key] = watching.find(kernel, functions, self.tree, kernel.source)
-        watched = watching.watch(guest, self._places[key], self.folder / "stub", idle=self.request.idle)
+        watched = watching.watch(guest, self._places[key], self.folder / "stub", idle=asked.idle)
         if watched.trouble:
             self.events.say_once(
                 f"note: a run is not watched, whether it reaches the code of the crash: {watched.trouble}"

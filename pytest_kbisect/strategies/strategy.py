@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pytest_kbisect.evidence.run_counts import RunCounts
     from pytest_kbisect.history.ancestry import Weights
     from pytest_kbisect.history.candidates import History
+    from pytest_kbisect.strategies.joint import Prospects
 
 
 class AnswerKind(StrEnum):
@@ -97,6 +98,13 @@ class Strategy(Protocol):
 
     def likelihood(self, evidence: Evidence) -> Weights | None:
         """For each commit, the probability that it is the culprit. None without probabilities."""
+        return None
+
+    def prospects(self, evidence: Evidence) -> Prospects | None:
+        """What each experiment would tell now, for a choice that several searches make together.
+
+        None: only what `decide` returns is worthwhile.
+        """
         return None
 
     def foresee(self, evidence: Evidence, experiment: Experiment) -> tuple[int, ...]:

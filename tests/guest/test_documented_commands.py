@@ -29,6 +29,9 @@ NOT_RUN = {
     "pytest --kbisect-kernel ~/linux --kbisect-range v6.1..HEAD -n auto --kbisect-jobs 32 repro/crash.c": (
         "wants a big machine"
     ),
+    "pytest --kbisect-kernel ~/linux --kbisect-range v6.1..HEAD --kbisect-each repro/": (
+        "needs a kernel with several bugs; tests/plugin/test_each.py makes such bisections"
+    ),
     **dict.fromkeys(
         (
             "pytest --kbisect-kernel ~/linux --kbisect-range v6.1..HEAD --kbisect-patch build-fix.patch repro/crash.c",

@@ -7,7 +7,7 @@ file named by PLAYED_CONSOLE holds. `exit 3` ends the reproducer with that statu
 prints these lines, `measure 100 2` values of the metric ms around 100, `log TEXT` has the kernel print them
 when it boots, `slow` does not let the reproducer end, `panic` panics at boot, and any of these with `/2` in
 every other run. `crash+ARGUMENT` crashes only if the kernel's or QEMU's arguments have that. One without
-runs well. Commands print PLAYED_STDERR.
+runs well. `plays@NAME:WORD` is for the reproducer NAME alone. Commands print PLAYED_STDERR.
 """
 
 from __future__ import annotations
@@ -51,9 +51,16 @@ Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000009
 """
 
 
-def plays(word: str, *, configured: str = "") -> str:
-    """Lines of C with which a kernel plays; `configured` is the symbol without which it does not."""
-    line = f'const char plays[] = "plays:{word}";\n'
+def plays(word: str, *, configured: str = "", to: str = "") -> str:
+    """Lines of C with which a kernel plays; `configured` is the symbol without which it does not.
+
+    `to` is the reproducer to which it does.
+    """
+    line = (
+        f'const char plays_{to}[] = "plays@{to}:{word}";\n'
+        if to
+        else f'const char plays[] = "plays:{word}";\n'
+    )
     return f"#ifdef {configured}\n{line}#endif\n" if configured else line
 
 
@@ -113,7 +120,8 @@ class Guest:
 
 @contextlib.contextmanager
 def guest(self, kernel, needs, name, *, own_boot=False):
-    found = re.search(rb"plays:([^\0]*)\0", kernel.vmlinux.read_bytes())
+    stem = Path(name.partition("::")[0]).stem
+    found = re.search(rb"plays(?:@%b)?:([^\0]*)\0" % stem.encode(), kernel.vmlinux.read_bytes())
     word, _, wanted = (found[1].decode() if found else "").partition("+")
     if wanted not in f"{self.cmdline(needs)} {' '.join(self.qemu(needs))}":
         word = ""

@@ -53,7 +53,7 @@ CONFTEST = """
 
         def console_folder(self, name): return __import__("pathlib").Path(name)
         def guest(self, kernel, needs, name, **_): return contextlib.nullcontext(Guest())
-        def watch(self, guest, kernel): return None
+        def watch(self, guest, kernel, asked): return None
 
     @pytest.fixture
     def kbisect_session(): return Session()
@@ -177,7 +177,7 @@ CONSOLE = """
         def guest(self, kernel, needs, name, **_):
             self.folder.mkdir(exist_ok=True)
             return contextlib.nullcontext(Guest(self.folder / "console.log"))
-        def watch(self, guest, kernel): return None
+        def watch(self, guest, kernel, asked): return None
 
     @pytest.fixture
     def kbisect_session(): return Session()

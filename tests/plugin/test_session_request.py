@@ -15,7 +15,7 @@ from whole import Place
 from pytest_kbisect import properties
 from pytest_kbisect.errors import ExitCode, UsageError
 from pytest_kbisect.session import session_request
-from pytest_kbisect.session.session_request import SessionRequest
+from pytest_kbisect.session.session_request import AskedOfTest, SessionRequest
 
 SCHEMA = json.loads((pages.DOCS / "reference" / "session-request.schema.json").read_text())
 FULL = SessionRequest(
@@ -28,6 +28,10 @@ FULL = SessionRequest(
     watch=("foo", "bar"),
     idle=True,
     strict=True,
+    each=(
+        AskedOfTest(test="repro/crash.c::crash", runs=3, known=("0" * 64,), stop=("WARNING in foo",)),
+        AskedOfTest(test="repro/bar.c::bar", runs=10, expect=("WARNING in bar",), watch=("bar",), idle=True),
+    ),
 )
 
 
@@ -59,6 +63,9 @@ def test_schema_page_and_code_have_the_same_fields() -> None:
         ('{"schema": 1, "stop": true}', "'stop' must be a list of strings"),
         ('{"schema": 1, "idle": 1}', "'idle' must be true or false"),
         ('{"schema": 1, "folder": null}', "'folder' must be a string"),
+        ('{"schema": 1, "each": "x"}', "'each' must be a list of objects"),
+        ('{"schema": 1, "each": [{"test": "x", "runs": "3"}]}', "'runs' must be a number"),
+        ('{"schema": 1, "each": [{"test": "x", "commit": "y"}]}', "unknown field 'commit'"),
     ],
 )
 def test_a_file_that_is_none(pytester: pytest.Pytester, text, why) -> None:

@@ -13,6 +13,7 @@ from pytest_kbisect.evidence.verdict import crash_chance, enough_runs
 from pytest_kbisect.history.candidates import GOOD_END
 from pytest_kbisect.strategies.bayes.choice import best, best_of
 from pytest_kbisect.strategies.bayes.ends import tell_apart
+from pytest_kbisect.strategies.bayes.prospects import BayesProspects
 from pytest_kbisect.strategies.bayes.state import Inference
 from pytest_kbisect.strategies.bayes.testable import boot_failures, is_dead, is_mute, machine_fails
 from pytest_kbisect.strategies.bayes.together import spread
@@ -147,6 +148,17 @@ class Bayes(Strategy):
         if choice is None:
             return replace(first, commit=commit, reason=reason)
         return replace(self._experiment(choice, state, evidence), reason=reason)
+
+    def prospects(self, evidence: Evidence) -> BayesProspects | None:
+        """What each experiment would tell; None while only one is worthwhile, at an end of the range."""
+        if not len(self.history) or self._opening(evidence) is not None:
+            return None
+        state = self._inference.state(evidence)
+        return BayesProspects(
+            state,
+            1 - self.confidence,
+            lambda choice: self._experiment(choice, state, evidence),
+        )
 
     def foresee(self, evidence: Evidence, experiment: Experiment) -> tuple[int, ...]:
         """The commits that will likely be tested next, most likely first. They are built while guests run.

@@ -65,18 +65,23 @@ def best(state: State, doubt: float) -> Choice | None:
     region that cannot be tested, and builds would only find its exact edges (EDGES).
     """
     wanted = np.flatnonzero(state.alternatives.built)
-    if state.separable < EDGES * doubt:
+    if not builds_are_worth_it(state, doubt):
         return best_of(wanted, state)
-    for batch in _batches(state, state.alternatives, FEW_WAVES):
+    for batch in every_batch(state, state.alternatives, FEW_WAVES):
         wanted = np.union1d(wanted, np.argsort(-batch.worth, kind="stable")[:FINALISTS])
     return best_of(wanted, state)
+
+
+def builds_are_worth_it(state: State, doubt: float) -> bool:
+    """Whether builds would find more than the exact edges of a region that cannot be tested (EDGES)."""
+    return state.separable >= EDGES * doubt
 
 
 def best_of(rows: NDArray[np.intp], state: State) -> Choice | None:
     """The same for some commits only, given as rows of the alternatives (the good end is the last row)."""
     found: Choice | None = None
     most = 0.0
-    for batch in _batches(state, state.alternatives.of(rows), WAVES):
+    for batch in every_batch(state, state.alternatives.of(rows), WAVES):
         i = int(np.argmax(batch.worth))
         if batch.worth[i] > most:
             most = float(batch.worth[i])
@@ -86,20 +91,23 @@ def best_of(rows: NDArray[np.intp], state: State) -> Choice | None:
 
 
 @dataclass(frozen=True)
-class _Batch:
+class Batch:
     """The expected bits and seconds of batches of up to `waves` waves, by commit.
 
-    `worth` is in bits per second. The bits of a kernel's first wave count in full, all others count as LATER.
-    It is 0 if fewer bits are expected than an experiment is worth.
+    `counted` are bits, too: those of a kernel's first wave count in full, all others as LATER. `worth` is
+    `counted` per second; it is 0 if fewer bits are expected than an experiment is worth. `runs` are seconds
+    of runs alone.
     """
 
     waves: int
     bits: Weights
     seconds: Weights
     worth: Weights
+    counted: Weights
+    runs: Weights
 
 
-def _batches(state: State, alternatives: Alternatives, lengths: Sequence[int]) -> Iterator[_Batch]:
+def every_batch(state: State, alternatives: Alternatives, lengths: Sequence[int]) -> Iterator[Batch]:
     """Batches of these lengths, by commit."""
     prices, testable, built = state.prices, alternatives.testable, alternatives.built
     against = np.where(built, 0.0, (1 - testable) / np.maximum(testable, 1e-9))
@@ -111,11 +119,13 @@ def _batches(state: State, alternatives: Alternatives, lengths: Sequence[int]) -
         expected, spent = one if waves == 1 else _information(state, kinds, waves)
         bits = testable * expected
         seconds = np.where(built, 0.0, prices.build)
-        seconds += testable * (prices.session + spent * prices.run / alternatives.speaks)
+        runs = spent * prices.run / alternatives.speaks
+        seconds += testable * (prices.session + runs)
         # A commit that is no longer worth a test costs nothing.
         seconds = np.maximum(seconds, 1e-9)
         counted = testable * (first + LATER * np.maximum(expected - first, 0.0))
-        yield _Batch(waves, bits, seconds, np.where(bits >= least, counted / seconds, 0.0))
+        worth = np.where(bits >= least, counted / seconds, 0.0)
+        yield Batch(waves, bits, seconds, worth, counted, testable * runs)
 
 
 def _information(state: State, kinds: Sequence[_Kind], waves: int) -> tuple[Weights, Weights]:
