@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_kbisect import options
-from pytest_kbisect.bisection import each, known_log, path_prior, registry
+from pytest_kbisect.bisection import known_log, path_prior, registry
+from pytest_kbisect.bisection.several import each
 from pytest_kbisect.errors import UsageError
 from pytest_kbisect.symptoms.metric import NAME as METRIC
 

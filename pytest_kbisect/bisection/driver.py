@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_kbisect import arch, layout, options, parallel, reproducers
-from pytest_kbisect.bisection import asking, conclusion, controls, each, registry, replaying, workplace
+from pytest_kbisect.bisection import asking, conclusion, controls, registry, replaying, workplace
 from pytest_kbisect.bisection.commit_request import Share
 from pytest_kbisect.bisection.executor import LocalExecutor
 from pytest_kbisect.bisection.experiment_runner import Ahead, ExperimentRunner
 from pytest_kbisect.bisection.launcher import Selection, SessionLauncher
+from pytest_kbisect.bisection.several import each
 from pytest_kbisect.bisection.stages import Bisection, Plan
 from pytest_kbisect.bisection.symbolizing import symbolized
 from pytest_kbisect.crash.symbolize import Symbolized

@@ -11,9 +11,9 @@ from dataclasses import replace
 
 from worlds import KINDS
 
-from pytest_kbisect.bisection.each import turn_of
 from pytest_kbisect.bisection.experiment_runner import ExperimentRunner
-from pytest_kbisect.bisection.shared_sessions import Member, SharedSessions, spent
+from pytest_kbisect.bisection.several.each import turn_of
+from pytest_kbisect.bisection.several.shared_sessions import Member, SharedSessions, spent
 from pytest_kbisect.bisection.stages import Bisection, Plan
 from pytest_kbisect.errors import UsageError
 from pytest_kbisect.evidence.journal import Journal

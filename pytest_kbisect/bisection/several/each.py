@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_kbisect import layout, options
-from pytest_kbisect.bisection import known_log, shared_sessions, workplace
+from pytest_kbisect.bisection import known_log, workplace
 from pytest_kbisect.bisection.experiment_runner import ExperimentRunner
-from pytest_kbisect.bisection.shared_sessions import Member, OutOfTimeError, SharedSessions
+from pytest_kbisect.bisection.several import shared_sessions
+from pytest_kbisect.bisection.several.shared_sessions import Member, OutOfTimeError, SharedSessions
+from pytest_kbisect.bisection.several.turns import Turn
+from pytest_kbisect.bisection.several.wishes import AskingLauncher, choosing_together
 from pytest_kbisect.bisection.stages import Bisection
-from pytest_kbisect.bisection.turns import Turn
-from pytest_kbisect.bisection.wishes import AskingLauncher, choosing_together
 from pytest_kbisect.enrichment import attempt
 from pytest_kbisect.errors import ExitCode, KbisectError, UsageError
 from pytest_kbisect.evidence.journal import Journal
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
     from pytest_kbisect.bisection.commit_request import Share
     from pytest_kbisect.bisection.known_log import Known
     from pytest_kbisect.bisection.launcher import SelectedTest, Selection, SessionLauncher
+    from pytest_kbisect.bisection.several.wishes import Ask
     from pytest_kbisect.bisection.stages import Finding, Plan
-    from pytest_kbisect.bisection.wishes import Ask
     from pytest_kbisect.evidence.outcome import CommitResult
     from pytest_kbisect.kernel.compiler_choice import Choice
     from pytest_kbisect.kernel.tree import LinuxTree

@@ -14,8 +14,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_kbisect.bisection.launcher import Target
-from pytest_kbisect.bisection.session_division import Wanted, divide, read_each
-from pytest_kbisect.bisection.wishes import Choosing, Ordered
+from pytest_kbisect.bisection.several.session_division import Wanted, divide, read_each
+from pytest_kbisect.bisection.several.wishes import Choosing, Ordered
 from pytest_kbisect.errors import KbisectError
 from pytest_kbisect.evidence.outcome import CommitResult
 from pytest_kbisect.reports.consoles import session_folder
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from pytest_kbisect.bisection.commit_request import CommitRequest, Share
     from pytest_kbisect.bisection.launcher import LaunchedSession, SessionLauncher
+    from pytest_kbisect.bisection.several.turns import Turn
     from pytest_kbisect.bisection.stages import Finding
-    from pytest_kbisect.bisection.turns import Turn
     from pytest_kbisect.errors import UsageError
     from pytest_kbisect.evidence.journal import Journal
     from pytest_kbisect.reports.terminal import TerminalReporter
