@@ -224,7 +224,10 @@ def test_interrupted_it_says_so(
         stderr=subprocess.STDOUT,
         text=True,
     )
-    time.sleep(6)
+    deadline = time.monotonic() + 300
+    while not (tmp_path / "result" / "journal.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(2)
     driver.send_signal(number)
     output, _ = driver.communicate(timeout=20)
     assert driver.returncode == 2, output
