@@ -38,6 +38,7 @@ class Purpose(StrEnum):
     BUILD = "build kernels"
     GUEST = "run guests"
     DEMO = "run the demo"
+    TEST = "run this project's tests"
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +252,7 @@ TOOLS: tuple[Tool, ...] = (
         lambda: source_tarball() is not None,
         elsewhere="https://kernel.org (linux-X.Y.tar.xz), then: kbisect demo --tarball FILE",
     ),
+    Tool("mke2fs", Purpose.TEST, _packages("e2fsprogs"), _program("mke2fs"), optional=True),
 )
 
 

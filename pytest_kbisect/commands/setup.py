@@ -78,7 +78,8 @@ def install(
     """Install what is missing. Raises HostError where something is still missing in the end.
 
     `architecture` is that of the guests. `dry_run` only says what would be installed. `ask` asks first, and
-    raises UsageError where there is no terminal to ask at. `demo`: install the kernel source too.
+    raises UsageError where there is no terminal to ask at. `demo`: install the kernel source too, and
+    what only this project's tests need.
     """
     purposes = tuple(host.Purpose) if demo else (host.Purpose.BUILD, host.Purpose.GUEST)
     absent = host.missing(*purposes, architecture=architecture)
@@ -91,7 +92,7 @@ def install(
     for tool in absent:
         package = tool.packages.get(here, "no package") if here else ""
         what = f"to {tool.purpose}{' (optional)' if tool.optional else ''}"
-        print(f"  {tool.name:<19} {what:<28} {package}")
+        print(f"  {tool.name:<19} {what:<40} {package}")
     if here is not Family.DEBIAN:
         raise _install_yourself(absent, here)
     packages = host.package_names(absent, here)
