@@ -141,9 +141,16 @@ def vm(
 
             interactive.before_run(request.config, guest, kbisect_session.folder / "gdb")
         reached = kbisect_session.watch(guest, kernel)
+        recorded = kbisect_session.record(guest)
         started = time.monotonic()
         yield guest
         ended = time.monotonic()
+        if recorded is not None:
+            recorded.end(guest)
+            configuration = request.getfixturevalue("kbisect_configuration")
+            request.node.user_properties += recorded.facts(
+                lambda: kbisect_session.layout(kernel, configuration)
+            )
         if reached is not None:
             request.node.user_properties += reached.facts()
         record((properties.RUN_SECONDS, f"{ended - started:.3f}"))

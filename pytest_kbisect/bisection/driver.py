@@ -12,12 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_kbisect import arch, layout, options, parallel, reproducers
-from pytest_kbisect.bisection import asking, conclusion, controls, registry, replaying, workplace
+from pytest_kbisect import arch, atomic, layout, options, parallel, reproducers
+from pytest_kbisect.bisection import (
+    asking,
+    conclusion,
+    config_wishes,
+    controls,
+    minimizing,
+    registry,
+    replaying,
+    workplace,
+)
 from pytest_kbisect.bisection.commit_request import Share
 from pytest_kbisect.bisection.executor import LocalExecutor
 from pytest_kbisect.bisection.experiment_runner import Ahead, ExperimentRunner
 from pytest_kbisect.bisection.launcher import Selection, SessionLauncher
+from pytest_kbisect.bisection.minimizing import ConfigSearch, again_with_whole
 from pytest_kbisect.bisection.stages import Bisection, Plan
 from pytest_kbisect.bisection.symbolizing import symbolized
 from pytest_kbisect.crash.symbolize import Symbolized
@@ -38,6 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from pytest_kbisect.bisection.config_wishes import ConfigWishes
     from pytest_kbisect.bisection.executor import Executor
     from pytest_kbisect.bisection.known_log import Known
     from pytest_kbisect.bisection.stages import Finding
@@ -134,6 +145,7 @@ def _search(
         selection = selected()
     _check_selection(config, selection)
     controls.check(config, tree, ends)
+    wishes = config_wishes.wishes_of(config)
     plan = _plan(config, selection, ends, known=controls.known(config, tree, ends))
     compiler = launcher.compiler = _compiler(config, selection, tree, ends)
     launcher.selftests = ends.bad
@@ -157,14 +169,16 @@ def _search(
         if plan.at_once > 1:
             reporter.line(f"commits: {plan.at_once} at a time, {plan.width} guests each", log=False)
         here = executor.capacity is None
-        with _ahead(config, selection, plan, compiler, here=here) as ahead:
-            share = _share(config, plan) if here else None
+        share = _share(config, plan) if here else None
+        small = _settled(config, selection, plan, wishes, tree, launcher, journal, reporter, share=share)
+        with _ahead(config, selection, plan, compiler, whole=small, here=here) as ahead:
             runner = ExperimentRunner(
                 *(launcher, journal, reporter),
                 per_run=selection.per_run,
                 ahead=ahead,
                 share=share,
                 observe=partial(_tested, config, reporter),
+                again=again_with_whole if small else lambda _, __: None,
             )
             if executor.compiler:
                 workplace.note_compiler(journal, executor.compiler)
@@ -175,7 +189,9 @@ def _search(
         reporter.lines(conclusion.last_words(finding, final, tree, reporter.note), level=ANSWER)
         final = conclusion.addressed(final, tree, reporter.note)
         reporter.lines(conclusion.people_words(final), level=ANSWER)
-        final = replace(final, crash_report=_symbolized(config, selection, tree, final, compiler, reporter))
+        final = replace(
+            final, crash_report=_symbolized(config, selection, tree, final, compiler, small, reporter)
+        )
         reporter.lines(conclusion.crash_words(final), level=ANSWER)
         if _store(final, folder, reporter) or stored:
             if final.crash_commit:
@@ -247,6 +263,7 @@ def _symbolized(
     tree: LinuxTree,
     final: result.Result,
     compiler: Choice,
+    small: str,
     reporter: TerminalReporter,
 ) -> str:
     """The crash with files and lines, where they can be had."""
@@ -260,7 +277,7 @@ def _symbolized(
             final.crash_report,
             tree,
             final.crash_commit,
-            options.kernel_request(config, selection.fragments[final.crash_configuration]),
+            options.kernel_request(config, selection.fragments[final.crash_configuration], whole=small),
             jobs=options.jobs(config),
             rules=compiler.rules(options.build_rules(config)),
             progress=lambda words: reporter.line(f"   {final.crash_commit[:12]}: {words}", log=False),
@@ -291,18 +308,65 @@ def _share(config: pytest.Config, plan: Plan) -> Share | None:
     return Share(options.jobs(config), guests, plan.at_once)
 
 
+def _settled(
+    config: pytest.Config,
+    selection: Selection,
+    plan: Plan,
+    wishes: ConfigWishes,
+    tree: LinuxTree,
+    launcher: SessionLauncher | asking.AskLauncher,
+    journal: Journal,
+    reporter: TerminalReporter,
+    *,
+    share: Share | None,
+) -> str:
+    """Find the configuration to search with; its text, empty where it is the user's own."""
+    requests = [options.kernel_request(config, fragments) for fragments in selection.fragments.values()]
+    if not isinstance(launcher, SessionLauncher) or launcher.compiler is None or not requests:
+        return ""
+    search = ConfigSearch(
+        *(plan, wishes, requests, launcher.compiler.rules(options.build_rules(config)), tree),
+        ExperimentRunner(
+            *(launcher, journal, reporter),
+            per_run=selection.per_run,
+            share=share,
+            observe=partial(_tested, config, reporter),
+        ),
+        reporter,
+        launcher.folder / "configurations.log",
+    )
+    settled = search.run()
+    if settled.text:
+        launcher.configuration = settled.text
+        path = launcher.folder / minimizing.FILE
+        atomic.write(path, f"# {settled.words}\n{settled.text}")
+        reporter.line(f"configuration: {path}", log=False)
+    return settled.text
+
+
 @contextlib.contextmanager
 def _ahead(
-    config: pytest.Config, selection: Selection, plan: Plan, compiler: Choice, *, here: bool
+    config: pytest.Config,
+    selection: Selection,
+    plan: Plan,
+    compiler: Choice,
+    *,
+    whole: str,
+    here: bool,
 ) -> Iterator[Ahead | None]:
-    """What builds while guests run, where they run `here` and leave processors for it."""
+    """What builds while guests run, where they run `here` and leave processors for it.
+
+    `whole` is the text of the configuration that was found, in place of the user's.
+    """
     spare = parallel.processors() - plan.width
     if not here or spare < 1 or plan.at_once > 1 or not plan.strategy.probabilistic:
         yield None
         return
     from pytest_kbisect.kernel.ahead import BuildAhead
 
-    configs = [options.kernel_request(config, fragments) for fragments in selection.fragments.values()]
+    configs = [
+        options.kernel_request(config, fragments, whole=whole) for fragments in selection.fragments.values()
+    ]
     with BuildAhead(
         options.value(config, "kernel"),
         configs,

@@ -85,6 +85,8 @@ class SessionLauncher:
         """Where sessions leave what they found; the bisection's, once it is known."""
         self.compiler: Choice | None = None
         """What they build with, once it is chosen."""
+        self.configuration = ""
+        """Text of the configuration that replaces the user's, once it is found; empty: none."""
         self.selftests = ""
         """The commit of which kselftests are built, once the range is known."""
 
@@ -142,12 +144,16 @@ class SessionLauncher:
             stop=stop,
             watch=order.watch,
             idle=order.idle,
+            code=order.code,
+            configuration=self.configuration if order.configuration is None else order.configuration,
             compiler=self.compiler.identity if self.compiler else "",
             remedies=self.compiler.names if self.compiler else None,
             selftests=self.selftests,
             strict=order.strict,
         )
         tools = [self.compiler.compiler.option] if self.compiler and self.compiler.compiler.option else []
+        # What KVM executes nobody can record.
+        tools += ["--kbisect-accel=tcg"] if order.code else []
         options = (f"--kbisect-commit={commit}", f"--kbisect-runs={order.runs}", *tools, *extra)
         private = (f"--junitxml={xml}",)
         at = Target(commit, order.title, order.host)

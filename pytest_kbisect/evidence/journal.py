@@ -36,6 +36,7 @@ _LATER: Final[Mapping[str, Any]] = {
     "cmdline": [],
     "qemu": [],
     "ask": False,
+    "minimize": [False, False, None],
 }
 """Facts that journals had not from the beginning, and what one without stands for; None: any."""
 _CHOSEN: Final = {
@@ -190,7 +191,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-_NAMES: Final = ("alt_titles", "reached", "unreached", "inlined", "absent", "idle", "cleared")
+_NAMES: Final = ("alt_titles", "reached", "unreached", "inlined", "absent", "idle", "cleared", "code")
 """Facts of a run that are lists of names; journals of older versions have not all of them."""
 
 
