@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 Symbols = frozenset[str]
 """Symbols that must all be on, without their CONFIG_."""
 
-_ASSIGNMENT = re.compile(r"^(?:export\s+)?([A-Za-z0-9_.$(),/-]+?)\s*(\+=|:=|::=|\?=|=)\s*(.*)$")
+_ASSIGNMENT = re.compile(r"^(?:export\s+)?([A-Za-z0-9_./-]+(?:\$\(.*?\)+)?)\s*(\+=|:=|::=|\?=|=)\s*(.*)$")
+_LIST = re.compile(r"^(.+?)-(y|m|objs|\$\(.*CONFIG_.*\))$")
 _SYMBOL = re.compile(r"\bCONFIG_([A-Za-z0-9_]+)")
 _CONDITION = re.compile(r"^(ifdef|ifndef|ifeq|ifneq)\b\s*(.*)$")
 _REFERENCE = re.compile(r"\$[({]([A-Za-z0-9_.-]+)[)}]")
@@ -70,14 +71,15 @@ def parse(text: str, known: dict[str, str] | None = None) -> Makefile:
             Member(word, member_gates | gates) for word, member_gates in _words(value, variables, _DEPTH)
         ]
         variables.setdefault(name, []).extend(words)
-        stem, _, suffix = name.rpartition("-")
+        parts = _LIST.match(name)
+        if parts is None:
+            continue
+        stem, suffix = parts[1], parts[2]
         kept = [
             Member(member.name, member.gates | _symbols(suffix))
             for member in words
             if member.name.endswith((".o", "/"))
         ]
-        if not stem or not (suffix in {"y", "m", "objs"} or "CONFIG_" in suffix):
-            continue
         if stem in _EXPORTED:
             found.linked.extend(kept)
         else:
