@@ -106,7 +106,11 @@ def _costs(built: KernelImage) -> Iterator[tuple[str, str]]:
 
 @pytest.fixture
 def vm(
-    request: pytest.FixtureRequest, kbisect_run: int, kernel: KernelImage, kbisect_session: Session
+    request: pytest.FixtureRequest,
+    kbisect_run: int,
+    kernel: KernelImage,
+    kbisect_session: Session,
+    kbisect_configuration: str,
 ) -> Iterator[Guest]:
     """A pristine guest of this kernel, just booted or restored as it was then; each test gets its own.
 
@@ -147,9 +151,8 @@ def vm(
         ended = time.monotonic()
         if recorded is not None:
             recorded.end(guest)
-            configuration = request.getfixturevalue("kbisect_configuration")
             request.node.user_properties += recorded.facts(
-                lambda: kbisect_session.layout(kernel, configuration)
+                lambda: kbisect_session.layout(kernel, kbisect_configuration)
             )
         if reached is not None:
             request.node.user_properties += reached.facts()

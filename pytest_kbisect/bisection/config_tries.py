@@ -47,7 +47,7 @@ class ConfigTries:
         return self._plan.budget is not None and self._runner.spent >= self._plan.budget
 
     def begin(self, text: str, reason: str) -> bool:
-        """Try the first configuration (empty: the user's). What it shows is the bug; false if that is nothing."""
+        """Try the first configuration (empty: the user's). What it shows is the bug; false for nothing."""
         tested = self._test(text, reason)
         own = self._reference.own(tested.runs, match_crashes)
         if not own:

@@ -18,7 +18,6 @@ from pytest_kbisect.bisection import (
     conclusion,
     config_wishes,
     controls,
-    minimizing,
     registry,
     replaying,
     workplace,
@@ -138,6 +137,7 @@ def _search(
     executor: Executor,
 ) -> int:
     """The bisection, with what tests its commits, and where."""
+    wishes = config_wishes.wishes_of(config)
     with launcher.selecting() as selected:  # which takes its time; so does the log of the range
         ends = tree.parse_range(options.value(config, "range"))
         if options.value(config, "fix") and not ends.good:
@@ -145,7 +145,6 @@ def _search(
         selection = selected()
     _check_selection(config, selection)
     controls.check(config, tree, ends)
-    wishes = config_wishes.wishes_of(config)
     plan = _plan(config, selection, ends, known=controls.known(config, tree, ends))
     compiler = launcher.compiler = _compiler(config, selection, tree, ends)
     launcher.selftests = ends.bad
@@ -338,7 +337,7 @@ def _settled(
     settled = search.run()
     if settled.text:
         launcher.configuration = settled.text
-        path = launcher.folder / minimizing.FILE
+        path = launcher.folder / layout.MINIMIZED
         atomic.write(path, f"# {settled.words}\n{settled.text}")
         reporter.line(f"configuration: {path}", log=False)
     return settled.text

@@ -228,6 +228,7 @@ class ExperimentRunner:
         """End an experiment that was begun and is not wanted any more, unless it has ended just now."""
         if order in self._running:
             self._running.pop(order).close()
+            self._first.pop(order, None)
             self._note_given_up(order)
             self._say.end(order.commit)
             self._say.line(f"   {order.commit[:12]}: given up, {why}", log=False)
@@ -239,6 +240,7 @@ class ExperimentRunner:
         orders = [*self._running, *self._ended]
         self._running.clear()
         self._ended.clear()
+        self._first.clear()
         with contextlib.suppress(OSError):  # on a full disk: what made us stop is told, not this
             for order in orders:
                 self._note_given_up(order)

@@ -9,7 +9,7 @@ in the journal.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pytest_kbisect.bisection.config_tries import PHASE, ConfigTries
 from pytest_kbisect.enrichment import attempt
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     from pytest_kbisect.reports.terminal import TerminalReporter
 
 _Made = TypeVar("_Made")
-
-FILE: Final = "minimized.config"
-"""In the results folder: for colleagues, and for --kbisect-config."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +149,7 @@ class ConfigSearch:
         return self._make(make)
 
     def _from_what_runs(self, tries: ConfigTries) -> Settled | None:
-        """The configuration of what a run executes; if that is too small, with half of the rest, and so on."""
+        """The configuration of what a run executes; if that is too small, with half of the rest."""
         executed, why = tries.executed()
         if not executed:
             self.say.note(f"no smaller configuration: it is not known what a run executes: {why}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from miniature import FakeLinux
 
 from pytest_kbisect.bisection import minimizing
 from pytest_kbisect.bisection.commit_request import CommitRequest
@@ -17,7 +18,6 @@ from pytest_kbisect.kernel.rules import BuildRules
 from pytest_kbisect.kernel.tree import LinuxTree, Range
 from pytest_kbisect.reports.terminal import TerminalReporter
 from pytest_kbisect.strategies.strategy import StrategyKind
-from miniature import FakeLinux
 
 EXTRA = ("A", "B", "C", "D", "E", "F", "G", "H", "HIDDEN", "KASAN", "KCOV", "UBSAN", "NEEDED")
 UAF = ("KASAN: use-after-free Read in kbx", "KASAN-USE-AFTER-FREE-READ")
@@ -107,7 +107,7 @@ def settle(tmp_path, linux, whole):
 
 def test_what_a_run_executes_is_enough(settle, whole):
     sessions = Sessions(whole.read_text(), {"NEEDED", "KASAN"})
-    settled, now, journal = settle(sessions)
+    _settled, now, journal = settle(sessions)
     assert "NEEDED" in now
     assert "KASAN" in now
     assert {"A", "B", "HIDDEN", "UBSAN", "KCOV"}.isdisjoint(now)
@@ -131,7 +131,7 @@ def test_detectors_may_be_kept(settle, whole):
 
 def test_the_difference_is_halved_until_the_bug_shows(settle, whole, capsys):
     sessions = Sessions(whole.read_text(), {"NEEDED", "F"})
-    settled, now, _ = settle(sessions)
+    _settled, now, _ = settle(sessions)
     assert "F" in now
     assert "H" not in now
     assert len(sessions.texts) <= 3 + 4  # ten groups
@@ -150,13 +150,13 @@ def test_a_rate_that_falls_is_no_success(settle, whole):
 
 def test_the_budget_ends_the_halving(settle, whole):
     sessions = Sessions(whole.read_text(), {"NEEDED", "F"})
-    settled, now, _ = settle(sessions, budget=200)
+    settled, _now, _ = settle(sessions, budget=200)
     assert len(sessions.texts) == 4
     assert not settled.text
 
 
 def test_where_nothing_is_recorded_only_detectors_are_dropped(settle, whole, capsys):
-    settled, now, _ = settle(Sessions(whole.read_text(), {"NEEDED", "KASAN"}, code=()))
+    _settled, now, _ = settle(Sessions(whole.read_text(), {"NEEDED", "KASAN"}, code=()))
     assert {"A", "HIDDEN", "KASAN"} <= now.keys()
     assert {"UBSAN", "KCOV"}.isdisjoint(now)
     assert "not known what a run executes" in capsys.readouterr().out
@@ -196,7 +196,7 @@ def test_kept_detectors_cost_no_session(settle, whole):
 def test_the_next_bug_begins_with_what_the_last_one_needed(settle, whole):
     settle(Sessions(whole.read_text(), {"NEEDED", "KASAN"}))
     sessions = Sessions(whole.read_text(), {"NEEDED"}, crash=OOPS)
-    settled, now, _ = settle(sessions, name="second")
+    _settled, now, _ = settle(sessions, name="second")
     assert "NEEDED" in now
     assert {"A", "KASAN", "KCOV"}.isdisjoint(now)
     assert len(sessions.texts) == 2
@@ -210,7 +210,7 @@ def test_a_baseline_is_tried_first(settle, whole):
     assert sessions.texts == [baseline]
     useless = whole.read_text().replace("CONFIG_NEEDED=y\n", "")
     sessions = Sessions(whole.read_text(), {"NEEDED"})
-    settled, now, _ = settle(sessions, baseline=useless, name="second")
+    _settled, now, _ = settle(sessions, baseline=useless, name="second")
     assert sessions.texts[0] == useless
     assert "NEEDED" in now
 

@@ -1,6 +1,6 @@
-"""A small configuration of a whole one: Makefiles of Linux, conditions, detectors, groups, and what is kept."""
+"""A small configuration of a whole one: Makefiles of Linux, conditions, detectors, groups, what is kept."""
 
-# ruff: noqa: E101, W191 - Makefiles and C are indented with tabs
+# ruff: noqa: E101 - Makefiles and C are indented with tabs
 
 from __future__ import annotations
 
@@ -115,7 +115,22 @@ endif
 """,
 }
 ON = frozenset(
-    "NET NET_SCHED NET_SCH_TBF INET PCI PCI_DIRECT XFS_FS XFS_RT PROC_FS MMU TTY N_HDLC SMP HYPERV".split()
+    [
+        "NET",
+        "NET_SCHED",
+        "NET_SCH_TBF",
+        "INET",
+        "PCI",
+        "PCI_DIRECT",
+        "XFS_FS",
+        "XFS_RT",
+        "PROC_FS",
+        "MMU",
+        "TTY",
+        "N_HDLC",
+        "SMP",
+        "HYPERV",
+    ]
 )
 
 
@@ -202,7 +217,18 @@ def test_conditions_around_a_definition():
 
 
 WHOLE = dict.fromkeys(
-    "KASAN UBSAN PROVE_LOCKING LOCKDEP KCOV DEBUG_KMEMLEAK DEBUG_ATOMIC_SLEEP DEBUG_VM KFENCE".split(), "y"
+    [
+        "KASAN",
+        "UBSAN",
+        "PROVE_LOCKING",
+        "LOCKDEP",
+        "KCOV",
+        "DEBUG_KMEMLEAK",
+        "DEBUG_ATOMIC_SLEEP",
+        "DEBUG_VM",
+        "KFENCE",
+    ],
+    "y",
 )
 
 
@@ -314,7 +340,7 @@ config XFS_FS
 def test_what_a_wanted_symbol_depends_on_stays(tmp_path):
     (tmp_path / "Kconfig").write_text(KCONFIG)
     kconfig = Kconfig(tmp_path, "x86")
-    whole = dict.fromkeys("NET NET_SCHED NET_SCH_TBF LIB_RATE RATES XFS_FS".split(), "y")
+    whole = dict.fromkeys(["NET", "NET_SCHED", "NET_SCH_TBF", "LIB_RATE", "RATES", "XFS_FS"], "y")
     found = {
         "net/sch_tbf.o": frozenset({frozenset({"NET_SCH_TBF"})}),
         "net/sch_api.o": frozenset({frozenset({"NET_SCHED"})}),

@@ -34,7 +34,8 @@ def of_tree(
 class _Walk:
     def __init__(self, read: Callable[[str], str | None], source_folder: str, on: frozenset[str]) -> None:
         self._read, self._on = read, on
-        self._known = {"SRCARCH": source_folder, "SRC": source_folder}
+        # What object names are made with, by the architectures' Makefiles.
+        self._known = {"SRCARCH": source_folder, "BITS": "64" if "64BIT" in self._on else "32"}
         self._architecture = f"arch/{source_folder}"
         self._seen: set[tuple[str, Symbols]] = set()
         self._parsed: dict[str, makefiles.Makefile] = {}
