@@ -63,7 +63,9 @@ def _baseline(path: Path, whole: str) -> str:
     try:
         text = path.read_text("utf-8")
     except OSError as error:
-        raise UsageError(f"cannot read the baseline configuration {path}: {error.strerror}") from None
+        raise UsageError(
+            f"cannot read the baseline configuration {path}: {error.strerror}: give a .config"
+        ) from None
     except UnicodeDecodeError as error:
         raise UsageError(
             f"the baseline configuration {path} is not text (byte {error.start}): give a .config"

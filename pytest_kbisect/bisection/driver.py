@@ -106,6 +106,7 @@ def _bisect(config: pytest.Config, reporter: TerminalReporter) -> int:
         raise UsageError("no kernel to bisect: give --kbisect-kernel DIR, a git tree of Linux")
     for option in options.OPTIONS:
         options.value(config, option.name)
+    config_wishes.wishes_of(config)
     registry.strategy(config)
     executor = registry.executor(config)
     cache = options.cache_folder(config)

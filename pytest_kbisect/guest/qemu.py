@@ -253,7 +253,9 @@ class Qemu:
         for line in (f'logfile "{name}"', "log in_asm"):
             said = str(self.execute("human-monitor-command", {"command-line": line})).strip()
             if said:
-                raise InfraError("qemu", f"QEMU does not log what it translates: {said}")
+                raise InfraError(
+                    "qemu", f"QEMU does not log what it translates: {said}: install one with TCG"
+                )
 
     def stop_logging(self) -> None:
         """Log no more. Raises InfraError where QEMU is gone."""

@@ -308,7 +308,9 @@ class Guest:
         Raises InfraError where that cannot be had: with KVM the processor executes code that QEMU never sees.
         """
         if self.machine.accelerator != "tcg":
-            raise InfraError("qemu", "only --kbisect-accel=tcg can record what a guest executes")
+            raise InfraError(
+                "qemu", "what a guest executes can be recorded under TCG: use --kbisect-accel=tcg"
+            )
         self._qemu.log_code(log)
 
     def stop_recording(self) -> None:

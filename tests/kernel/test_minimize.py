@@ -365,6 +365,11 @@ def test_what_a_wanted_symbol_depends_on_stays(tmp_path):
     }
 
 
+def test_a_line_before_the_header_leaves_a_configuration_whole():
+    header = "#\n# Automatically generated file; DO NOT EDIT.\n# Linux/x86 6.1.192 Kernel Configuration\n#\n"
+    assert config.is_whole(f"# 703 of 1546 symbols\n{header}CONFIG_NET=y\n")
+
+
 def test_what_a_bug_needed_is_kept_for_the_next_one(tmp_path):
     whole = tmp_path / "whole.config"
     whole.write_text("#\n# Automatically generated file; DO NOT EDIT.\n# Linux/x86 6.1\n#\nCONFIG_NET=y\n")

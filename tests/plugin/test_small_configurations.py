@@ -46,7 +46,7 @@ def test_detectors_that_the_crash_does_not_need_are_dropped(place: Place) -> Non
     assert "# configuration: " in done.out
     assert "without UBSAN" in done.out
     made = (place.path / "result" / "minimized.config").read_text()
-    assert config.is_whole(made)
+    assert made.startswith("# 39 of 40 symbols")
     assert "UBSAN" not in config.values(made)
     assert "CONFIG_UBSAN=y" not in (place.path / "result" / "config").read_text()
     phases = [record.get("phase") for record in place.journal() if record["kind"] == "tested"]

@@ -54,7 +54,7 @@ class Place:
             return configure.lay(request, self._make.output.path, self._make.targets, self._make.merge)
         except subprocess.CalledProcessError:
             last = next((line for line in reversed(self._make.lines) if line.strip()), "")
-            raise HostError(f"make olddefconfig failed: {last.strip()}") from None
+            raise HostError(f"make olddefconfig failed: {last.strip()}: see {self._make.log}") from None
 
 
 def changed(text: str, settings: Mapping[str, str]) -> str:
