@@ -29,10 +29,8 @@ _TESTS = {
     "quick tests": ("-q", "-n", "2", "-m", "not guest and not kernel and not bisection"),
     "whole bisections of a miniature Linux": ("-q", "-n", "2", "-m", "bisection"),
     "tests on real kernels (the first one takes minutes to build; it is kept)": (
-        "-v",
-        "-m",
-        "(guest or kernel) and not foreign and not kvm",
-        "--durations=20",
+        *("-v", "-n", "2", "--dist", "loadfile"),  # a file's tests use the same kernels
+        *("-m", "(guest or kernel) and not foreign and not kvm", "--durations=20"),
     ),
 }
 

@@ -13,6 +13,7 @@ In `name.c` and `name.sh`, anywhere in the first 100 lines:
     kbisect-memory: 1024                   MiB
     kbisect-cpus: 4
     kbisect-runs: 20                       runs, where --kbisect-runs is not given
+    kbisect-bits: 32                       compile a C file for the 32-bit predecessor (i386)
     kbisect-bad-when: exit-status          what makes a run bad (repeatable): see symptoms
     kbisect-selftest: timers/posix_timers  a kselftest to run, in a shell file
 
@@ -50,6 +51,7 @@ class Needs:
 
     `config` are lines of configuration; `configs` further ones by the name of a configuration: with any, the
     reproducer runs under each of them. `timeout` is in seconds, `memory` in MiB. `bad_when` are symptoms.
+    `bits` are those of the program's words: 32 or 64.
     """
 
     config: tuple[str, ...] = ()
@@ -63,6 +65,7 @@ class Needs:
     runs: int | None = None
     bad_when: tuple[str, ...] = ()
     selftest: str = ""
+    bits: int | None = None
 
 
 def from_source(text: str, name: str) -> Needs:
@@ -96,13 +99,19 @@ def _with(needs: Needs, key: str, variant: str | None, value: str, where: str) -
         if not where.rpartition(":")[0].endswith(".sh"):
             raise UsageError(f"{where}: kbisect-selftest is for shell files only: write one (NAME.sh)")
         return replace(needs, selftest=value)
+    if key == "bits":
+        if value not in {"32", "64"}:
+            raise UsageError(f"{where}: kbisect-bits is 32 or 64, not {value}")
+        if not where.rpartition(":")[0].endswith(".c"):
+            raise UsageError(f"{where}: kbisect-bits is for C files only, which are compiled: remove it")
+        return replace(needs, bits=int(value))
     if key == "bad-when":
         return replace(needs, bad_when=(*needs.bad_when, value))
     if key in _ARGUMENTS:
         return _with_arguments(needs, key, (value,))
     if key in _NUMBERS:
         return _with_number(needs, key, value, where)
-    known = ", ".join(("config", "crash", "bad-when", "selftest", *_ARGUMENTS, *_NUMBERS))
+    known = ", ".join(("config", "crash", "bad-when", "bits", "selftest", *_ARGUMENTS, *_NUMBERS))
     raise UsageError(f"{where}: unknown line kbisect-{key} (known: {known})")
 
 
@@ -132,8 +141,11 @@ def _marked(needs: Needs, key: str, value: Any, where: str) -> Needs:
         return replace(needs, crash=tuple(map(plain_title, _lines(key, value, where))))
     if key == "bad_when":
         return replace(needs, bad_when=_lines(key, value, where))
-    if key == "selftest" and isinstance(value, str):  # of a shell file, whose lines become a marker
+    # Of a C or shell file, whose lines become a marker.
+    if key == "selftest" and isinstance(value, str):
         return replace(needs, selftest=value)
+    if key == "bits" and isinstance(value, int):
+        return replace(needs, bits=value)
     if key in _ARGUMENTS:
         return _with_arguments(needs, key, _lines(key, value, where))
     if key in _NUMBERS:

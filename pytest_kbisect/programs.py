@@ -36,6 +36,26 @@ def compiler(architecture: Architecture) -> str:
     return name
 
 
+def compat_flags(architecture: Architecture, source: Path) -> tuple[str, ...]:
+    """The compiler's flags for a program of 32 bits.
+
+    Raises UsageError if the architecture has none, HostError if their C library is not installed.
+    """
+    compat = architecture.compat
+    if compat is None:
+        raise UsageError(f"{source}: kbisect-bits: 32 is not implemented for {architecture.name}: remove it")
+    probe = [compiler(architecture), *_FLAGS, *compat.compiler_flags, "-x", "c", "-", "-o", os.devnull]
+    try:
+        process.run(probe, stdin=b"#include <stdio.h>\nint main(void) { return 0; }", env=_environment())
+    except subprocess.CalledProcessError:
+        raise HostError(
+            f"{source} asks for kbisect-bits: 32, and this host cannot link static programs for {compat.name}: "
+            f"apt-get install {' '.join(compat.packages)} (with cross compilers, whose packages conflict: "
+            "libc6-dev-i386 and lib32gcc-N-dev, with the N of gcc --version)"
+        ) from None
+    return compat.compiler_flags
+
+
 def compile_static(
     source: Path | str, folder: Path, *, name: str = "", flags: tuple[str, ...] = (), compiler: str = "gcc"
 ) -> Path:

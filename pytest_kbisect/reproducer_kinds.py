@@ -109,9 +109,10 @@ class _C:
     requires = ("gcc",)
 
     def prepare(self, source: Path, cache: Path, *, architecture: Architecture = DEFAULT) -> GuestProgram:
-        from pytest_kbisect.programs import compile_static, compiler
+        from pytest_kbisect.programs import compat_flags, compile_static, compiler
 
-        program = compile_static(source, cache, compiler=compiler(architecture))
+        flags = compat_flags(architecture, source) if needs_of(self, source).bits == 32 else ()
+        program = compile_static(source, cache, compiler=compiler(architecture), flags=flags)
         return GuestProgram({program.name: program}, (program.name,))
 
     def related_files(self, source: Path) -> Iterable[Path]:

@@ -293,12 +293,17 @@ def fragments(items: list[pytest.Item]) -> dict[str, tuple[tuple[str, str], ...]
             continue
         # (The id of a test outside pytest's root names no file.)
         asked, source = needs_of(item), item.nodeid.partition("::")[0] or item.path.name
-        wanted[""].update({(source, line): None for line in asked.config})
+        wanted[""].update({(source, line): None for line in (*asked.config, *_compat_config(item, asked))})
         for name, lines in asked.configs.items():
             variants.setdefault(name, {}).update({(source, line): None for line in lines})
     for name, lines_of_variant in variants.items():
         wanted[name] = {**wanted[""], **lines_of_variant}
     return {name: tuple(wanted[name]) for name in used}
+
+
+def _compat_config(item: pytest.Item, asked: Needs) -> tuple[str, ...]:
+    compat = options.architecture(item.config).compat if asked.bits == 32 else None
+    return () if compat is None else (compat.config,)
 
 
 def _uses_kernel(item: pytest.Item) -> bool:

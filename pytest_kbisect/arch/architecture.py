@@ -14,6 +14,20 @@ if TYPE_CHECKING:
     from pytest_kbisect.kernel.loaded import Loaded
 
 
+@dataclass(frozen=True, slots=True)
+class Compat:
+    """How an architecture's kernels run programs of its 32-bit predecessor."""
+
+    name: str
+    """What that one is called."""
+    compiler_flags: tuple[str, ...]
+    """Flags that make the compiler generate its code."""
+    packages: tuple[str, ...]
+    """Debian's packages of its C library."""
+    config: str
+    """The configuration line without which the kernel does not run its programs."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
     """All facts of one architecture. Paths are relative to the top of a kernel tree or its O= folder."""
@@ -50,6 +64,8 @@ class Architecture:
     """A macro that compilers for it predefine; "" to accept any compiler."""
     compiler_flags: tuple[str, ...] = ()
     """Flags that a compiler for several architectures needs."""
+    compat: Compat | None = None
+    """Programs of 32 bits; None if not implemented."""
     clang_target: str = ""
     """--target= of clang, which generates code for all architectures."""
     config: str = ""

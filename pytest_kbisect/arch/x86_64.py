@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from pytest_kbisect.arch.architecture import Architecture
+from pytest_kbisect.arch.architecture import Architecture, Compat
 from pytest_kbisect.arch.trouble import Argument, Setting, Trouble
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ X86_64: Final = Architecture(
     debian="amd64",
     macro="__x86_64__",
     compiler_flags=("-m64",),
+    compat=Compat("i386", ("-m32",), ("gcc-multilib",), "CONFIG_IA32_EMULATION=y"),
     clang_target="x86_64-linux-gnu",
     config="""
         CONFIG_64BIT=y

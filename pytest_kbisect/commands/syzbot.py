@@ -96,7 +96,8 @@ def run(arguments: argparse.Namespace) -> int:
         f"guest: {arguments.arch}, {facts.memory} MiB; the kernel was built with {facts.compiler_text or 'a compiler not named'}"
     )
     range_, remark = bad_end.range_text(tree, end.revision or "COMMIT", bug.first_crash)
-    for note in filter(None, (*end.notes, *case.notes, remark)):
+    bits = "compiled for 32 bits (i386), as on syzbot's machine" if facts.compat and not case.is_syz else ""
+    for note in filter(None, (*end.notes, *case.notes, bits, remark)):
         print(f"note: {note}")
     missing = [*filter(None, [end.missing]), *_missing(arguments, files, facts, is_syz=case.is_syz)]
     if to_save:
@@ -270,10 +271,6 @@ def _missing(
         found.append(
             "clang, with which syzbot built the kernel: with gcc the bug may not show; add --kbisect-llvm=1"
         )
-    if facts.compat and not is_syz:
-        found.append(
-            "i386: the reproducer was a 32-bit process; kbisect compiles for 64 bits, where system calls differ"
-        )
-    elif facts.compat:
+    if facts.compat and is_syz:
         found.append("i386: the syz program ran in a 32-bit process; build syzkaller with TARGETARCH=386")
     return found

@@ -1,8 +1,8 @@
 """Builds the commit that is likely to be next while guests of this one run, at the lowest priority.
 
 What it builds is simply in the store when it is wanted. Whoever wants it before it is done takes the
-build over (see provide): raising the priority of a process needs a privilege, and the compilers that
-were left free for guests would still be idle; what has been compiled by then is used.
+build over (see provide): the processors that were left free for guests are wanted now, and raising the
+priority of compilers needs a privilege. What has been compiled by then is used.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn, Self
 
 from pytest_kbisect import process
 from pytest_kbisect.errors import KbisectError
+from pytest_kbisect.kernel.holders import GRACE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
     from pytest_kbisect.kernel.config import ConfigRequest
     from pytest_kbisect.kernel.rules import BuildRules
-
-_GRACE = 10.0  # seconds for a build to stop in order
 
 
 class _Wish(NamedTuple):
@@ -98,7 +97,7 @@ class BuildAhead:
         if child.poll() is None:
             child.send_signal(signal.SIGINT)
         try:
-            child.wait(_GRACE)
+            child.wait(GRACE)
         except subprocess.TimeoutExpired:
             pass
         finally:

@@ -2,7 +2,8 @@
 
 An entry is the folder CACHE/kernels/KEY. It is filled in incoming/KEY, by whoever holds the exclusive
 lock locks/KEY.build, and renamed when it is complete. Whoever uses it holds locks/KEY.use, shared:
-such an entry is not evicted.
+such an entry is not evicted. Sizes and checksums of the files are kept and compared before each use, so
+that a kernel that the disk has changed is built again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import contextlib
 import json
 import os
 import shutil
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
     from pytest_kbisect.kernel.holders import Holder
 
 _FACTS = "kernel.json"
+_CHECK = "check"
+"""Among the facts: their own checksum."""
+_PIECE = 1 << 20
+"""Bytes that are read at a time."""
 
 
 @dataclass(slots=True)
@@ -57,7 +63,10 @@ class Store:
         self.limit = limit
 
     def lookup(self, key: str) -> Entry | None:
-        """The entry of a key, in use from now on; None if there is none. An incomplete one counts as none."""
+        """The entry of a key, in use from now on; None if there is none.
+
+        One that is incomplete, or holds other bytes than were added, counts as none.
+        """
         folder = self.folder / key
         if not (folder / _FACTS).exists():
             return None
@@ -65,8 +74,7 @@ class Store:
         assert lease is not None
         try:
             facts = json.loads((folder / _FACTS).read_bytes())
-            complete = all((folder / name).stat().st_size == size for name, size in facts["sizes"].items())
-            if complete:
+            if _is_whole(folder, facts):
                 os.utime(folder / _FACTS)  # last used now
                 return Entry(folder, facts, lease)
         except (OSError, ValueError, KeyError):
@@ -140,8 +148,13 @@ class Store:
                     continue
                 shutil.copyfile(path, incoming / name)
                 _sync(incoming / name)
-            sizes = {name: (incoming / name).stat().st_size for name in files}
-            (incoming / _FACTS).write_text(json.dumps({**facts, "sizes": sizes}, indent=1) + "\n")
+            known = {
+                **facts,
+                "sizes": {name: (incoming / name).stat().st_size for name in files},
+                "crc32": {name: _crc32(incoming / name) for name in files},
+            }
+            known[_CHECK] = _check(known)
+            (incoming / _FACTS).write_text(json.dumps(known, indent=1) + "\n")
             _sync(incoming / _FACTS)
             _sync(incoming)
             self._remove(key)  # one that lookup() did not trust
@@ -153,7 +166,7 @@ class Store:
             shutil.rmtree(incoming, ignore_errors=True)
             raise
         self.trim()
-        return Entry(self.folder / key, {**facts, "sizes": sizes}, lease)
+        return Entry(self.folder / key, known, lease)
 
     def trim(self) -> None:
         """Evict what was used longest ago until the store fits its limit; never what is in use.
@@ -211,6 +224,31 @@ class Store:
 
     def _lock(self, key: str, kind: str) -> Path:
         return self.folder / "locks" / f"{key}.{kind}"
+
+
+def _is_whole(folder: Path, facts: Mapping[str, Any]) -> bool:
+    """Whether the files are as they were added. Entries of earlier versions have no checksums."""
+    if any((folder / name).stat().st_size != size for name, size in facts["sizes"].items()):
+        return False
+    if _CHECK not in facts:
+        return True
+    return facts[_CHECK] == _check(facts) and all(
+        _crc32(folder / name) == known for name, known in facts["crc32"].items()
+    )
+
+
+def _check(facts: Mapping[str, Any]) -> int:
+    """Checksum of what is kept about an entry."""
+    return zlib.crc32(json.dumps({**facts, _CHECK: None}, sort_keys=True).encode())
+
+
+def _crc32(path: Path) -> int:
+    """Checksum of a file: 10 ms for a small kernel and its vmlinux."""
+    found = 0
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            found = zlib.crc32(piece, found)
+    return found
 
 
 def _last_used(folder: Path) -> float:

@@ -92,6 +92,8 @@ def _comment_lines(bug: Bug, crash: BugCrash, facts: KernelFacts, *, syz: bool) 
         yield f"kbisect-crash: {title}"
     yield f"kbisect-memory: {facts.memory}"
     yield f"kbisect-timeout: {_SECONDS}"
+    if facts.compat and not syz:
+        yield "kbisect-bits: 32"
     if syz and re.fullmatch(r"[0-9a-f]{12,40}", crash.syzkaller):
         yield f"kbisect-syzkaller-commit: {crash.syzkaller}"
 

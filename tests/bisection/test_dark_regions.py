@@ -58,7 +58,16 @@ def test_a_region_that_hides_the_culprit_costs_little_more_than_a_search(run, cu
     answer, asked = drive(strategy, Watched(HISTORY), dark(region, culprit, run))
     assert answer.kind is AnswerKind.CANDIDATES
     assert {i for i, _ in answer.candidates} >= {*region, 140}
-    assert len({experiment.commit for experiment in asked}) <= 18
+    assert len({experiment.commit for experiment in asked}) <= 14
+
+
+def test_the_exact_edges_of_a_wide_dark_region_are_not_worth_their_builds():
+    history, region = History.line([f"c{i:03}" for i in range(300)]), range(100, 190)
+    strategy = Bayes(history, prices=Prices(build=300, run=60, width=10))
+    answer, asked = drive(strategy, Watched(history), dark(region, 150, OTHER))
+    assert {i for i, _ in answer.candidates} >= {*region, 190}
+    assert len(answer.candidates) <= 1.2 * len(region)
+    assert len({experiment.commit for experiment in asked}) <= 14
 
 
 def test_of_equally_likely_commits_all_are_listed_or_none():

@@ -42,15 +42,20 @@ def test_what_was_added_is_found_by_key_and_by_signature(store, add):
     assert store.find("s2") is None
 
 
-@pytest.mark.parametrize("damage", ["shorter", "gone", "facts", "no facts"])
+@pytest.mark.parametrize("damage", ["shorter", "gone", "a bit", "facts", "another fact", "no facts"])
 def test_a_damaged_entry_counts_as_none_and_is_replaced(store, add, damage):
-    add("k1")
+    add("k1", signature="s1")
     folder = store.folder / "k1"
     match damage:
         case "shorter":
             (folder / "bzImage").write_bytes(b"x")
         case "gone":
             (folder / "bzImage").unlink()
+        case "a bit":
+            (folder / "bzImage").write_bytes(b"x" * 9 + b"y")
+        case "another fact":
+            text = (folder / "kernel.json").read_text()
+            (folder / "kernel.json").write_text(text.replace('"signature": "', '"signature": "0'))
         case "facts":
             (folder / "kernel.json").write_text('{"sizes":')
         case "no facts":

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pytest_kbisect import process
+from pytest_kbisect import needs, process, programs, reproducer_kinds
+from pytest_kbisect.arch.x86_64 import X86_64
+from pytest_kbisect.errors import HostError, UsageError
 from pytest_kbisect.programs import compile_static, headers
 
 COMPILED = ("-c",)
@@ -57,3 +61,48 @@ def test_headers_of_a_source(tmp_path: Path) -> None:
     assert headers(source) == (tmp_path / "lib" / "common.h",)
     source.write_text("#include <stdio.h>\n")
     assert headers(source) == ()
+
+
+BITS = "// kbisect-bits: 32\nint words[sizeof(long) == 4 ? 1 : -1];\nint main(void) { return 0; }\n"
+
+
+def test_a_program_of_32_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "x.c"
+    source.write_text(BITS)
+    kind = reproducer_kinds.BUILT_IN[0]
+    probed: list[list[str]] = []
+
+    def run(command: list[str], **_: object) -> bytes:
+        probed.append(command)
+        if "-m32" in command and "-o" in command and "/dev/null" in command and not installed:
+            raise subprocess.CalledProcessError(1, command, b"cannot find crt1.o")
+        return b""
+
+    installed = False
+    monkeypatch.setattr(process, "run", run)
+    with pytest.raises(HostError, match="cannot link static programs for i386: apt-get install gcc-multilib"):
+        reproducer_kinds.prepare(source, kind, tmp_path, X86_64)
+    installed = True
+    reproducer_kinds.prepare(source, kind, tmp_path, X86_64)
+    assert "-m32" in probed[-1]
+    with pytest.raises(UsageError, match="not implemented for x86_64"):
+        reproducer_kinds.prepare(source, kind, tmp_path, replace(X86_64, compat=None))
+    source.write_text(BITS.replace("32", "64"))
+    reproducer_kinds.prepare(source, kind, tmp_path, X86_64)
+    assert "-m32" not in probed[-1]
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "complaint"),
+    [("kbisect-bits: 16", "x.c", "is 32 or 64, not 16"), ("kbisect-bits: 32", "x.sh", "is for C files only")],
+)
+def test_bits_that_cannot_be(line: str, name: str, complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        needs.from_source(line, name)
+
+
+def test_the_real_compiler_makes_words_of_32_bits(tmp_path: Path) -> None:
+    """Without the C library of i386: an object will do."""
+    assert X86_64.compat is not None
+    flags = (*X86_64.compat.compiler_flags, *COMPILED)
+    assert compile_static(BITS, tmp_path, compiler=programs.compiler(X86_64), flags=flags).exists()

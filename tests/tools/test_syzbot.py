@@ -509,7 +509,10 @@ def test_what_is_missing_is_said(saved: Path, linux: LinuxTree, capsys: pytest.C
     (saved / ".config").write_text(CONFIG + "CONFIG_KMSAN=y\n")
     code, out, _ = run(capsys, saved)
     assert "missing: clang: gcc has no CONFIG_KMSAN" in out
-    assert "missing: i386: the reproducer was a 32-bit process" in out
+    assert "note: compiled for 32 bits (i386)" in out
+    assert "// kbisect-bits: 32\n" in Path(argv(out)[-1]).read_text()
+    _, out, _ = run(capsys, saved, "--syz")
+    assert "missing: i386: the syz program ran in a 32-bit process" in out
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ class Bayes(Strategy):
         if machine_fails([evidence.counts(i) for i in evidence.tried]):
             return self._unsure(state, "most runs fail because of the test machine, not the kernel: ")
         answer = self._sure(state, evidence)
-        choice = best(state)
+        choice = best(state, 1 - self.confidence)
         if choice is None:
             return answer or self._unsure(state)
         if answer is not None and not self._pays(choice, answer, state.posterior, evidence.spent):

@@ -34,6 +34,9 @@ IMPOSSIBLE = 1e-4
 FAIR_BITS = 0.1
 """Expected bits that justify a build with even odds of being testable; worse odds require more. If a region
 that cannot be tested contains the culprit, its edges are worth a build and its inside is not."""
+EDGES = 2.0
+"""Commits at the edges of a region that cannot be tested are worth a build while the culprit is among them
+with at least this multiple of the allowed doubt. Finding both edges exactly takes sixteen builds, not 13."""
 LATER = 0.75
 """Weight of a bit from more runs of a kernel that is built, or will be. These runs can also be made later,
 and results at other commits may make them unnecessary by then."""
@@ -54,12 +57,16 @@ class Choice:
         return self.bits / self.seconds
 
 
-def best(state: State) -> Choice | None:
+def best(state: State, doubt: float) -> Choice | None:
     """The experiment with the most information per second; None if none is worth making.
 
     All commits are evaluated with a few batch lengths, the best of them and all built ones with every length.
+    `doubt` is the allowed probability of a wrong answer. Nothing more is built if most suspects lie in a
+    region that cannot be tested, and builds would only find its exact edges (EDGES).
     """
     wanted = np.flatnonzero(state.alternatives.built)
+    if state.separable < EDGES * doubt:
+        return best_of(wanted, state)
     for batch in _batches(state, state.alternatives, FEW_WAVES):
         wanted = np.union1d(wanted, np.argsort(-batch.worth, kind="stable")[:FINALISTS])
     return best_of(wanted, state)

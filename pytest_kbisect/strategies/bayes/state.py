@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -69,8 +70,8 @@ class State:
     """The state of a search, as inferred from the evidence.
 
     `partition` has the classes of suspects, `posterior` their probabilities. `untestable` are commits that
-    could not be tested. `prices` are as measured so far. `width` is the number of runs of a wave that are
-    expected to boot.
+    could not be tested. `enclosed` marks, by commit, the inside of regions that cannot be tested. `prices`
+    are as measured so far. `width` is the number of runs of a wave that are expected to boot.
     """
 
     model: CrashChance
@@ -78,6 +79,7 @@ class State:
     posterior: Posterior
     alternatives: Alternatives
     untestable: frozenset[int]
+    enclosed: Flags
     prices: Prices
     width: int
 
@@ -85,6 +87,14 @@ class State:
         """The probability that a commit has the bug."""
         chance: float = self.alternatives.share[commit] @ self.posterior.classes
         return 1 - chance if self.alternatives.fix else chance
+
+    @cached_property
+    def separable(self) -> float:
+        """The probability of all hypotheses but the suspects inside of untestable regions.
+
+        Builds probably do not distinguish those from each other.
+        """
+        return 1 - float(self.each_commit()[self.enclosed].sum())
 
     def each_commit(self) -> Weights:
         """For each commit of the history, the probability that it is the culprit."""
@@ -151,7 +161,7 @@ class Inference:
             if is_dead(counts, failing) or is_dark(counts, otherwise) or hardly_speaks(counts)
         ]
         told = (one.commit for one in self._known)
-        spoke = (i for i, counts in all_counts.items() if counts.informative or counts.credited)
+        spoke = [i for i, counts in all_counts.items() if counts.informative or counts.credited]
         tests = tuple(dict.fromkeys((*told, *spoke)))
         partition = self._classes(tests, evidence.never)
         posterior = infer(self._model, partition, evidence, self._outside, fix=self._fix, known=self._known)
@@ -174,6 +184,7 @@ class Inference:
                 self._fix,
             ),
             untestable=frozenset(broken),
+            enclosed=self._testable.enclosed((*works, *spoke), tuple(set(broken).difference(spoke))),
             prices=prices,
             width=max(1, round(prices.width * (1.0 - failing))),
         )

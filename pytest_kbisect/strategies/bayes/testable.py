@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pytest_kbisect.evidence.by_kernel import Evidence
     from pytest_kbisect.evidence.run_counts import RunCounts
-    from pytest_kbisect.history.ancestry import Weights
+    from pytest_kbisect.history.ancestry import Flags, Weights
     from pytest_kbisect.history.candidates import History
 
 BREAKAGE = 0.03
@@ -145,6 +145,16 @@ class Testable:
         chances[[i for i in broken if i >= 0]] = 0.0
         chances[[i for i in works if i >= 0]] = 1.0
         return chances
+
+    def enclosed(self, works: tuple[int, ...], broken: tuple[int, ...]) -> Flags:
+        """By commit: whether it could not be tested, or is nearer to such a commit on both sides than to one
+        that could: the inside of a region that probably cannot be tested.
+        """
+        inside = np.ones(len(self._history), dtype=bool)
+        for newer in (False, True):
+            inside &= self._nearest(broken, newer=newer) < self._nearest(works, newer=newer)
+        inside[[i for i in broken if i >= 0]] = True
+        return inside
 
     def _side(self, works: tuple[int, ...], broken: tuple[int, ...], usual: float, *, newer: bool) -> Weights:
         """The evidence of the nearest tested commit on one side: the likelihood of its state if the commit is
