@@ -1,11 +1,10 @@
 """What a guest executed, from QEMU's log of the code that it translated.
 
-Measured against the alternatives, for a run of a C program: KCOV sees the one task that opened it, not its
-children, kernel threads or interrupts, and needs a kernel that has it; ftrace needs a kernel that has it, and
-changes what runs; breakpoints stop the guest at each of ten thousands of functions; a TCG plugin sees the
-same as this and must be compiled against the header of the installed QEMU, which distributions do not ship.
-The log costs a millisecond for a thousand blocks, once each, and has all contexts: threads, kernel threads,
-interrupts.
+The alternatives: KCOV sees the one task that opened it, not its children, kernel threads or interrupts, and
+needs a kernel that has it; ftrace needs a kernel that has it, and changes what runs; breakpoints stop the
+guest at each of ten thousands of functions; a TCG plugin sees the same as this and must be compiled against
+the header of the installed QEMU, which Debian does not ship. The log has all contexts. It is written once
+for each block: a boot of 41,000 blocks took 5.6 s instead of 3.9 s (QEMU 7.2, Linux 6.1).
 """
 
 from __future__ import annotations
