@@ -110,7 +110,11 @@ def _costs(built: KernelImage) -> Iterator[tuple[str, str]]:
 
 @pytest.fixture
 def vm(
-    request: pytest.FixtureRequest, kbisect_run: int, kernel: KernelImage, kbisect_session: Session
+    request: pytest.FixtureRequest,
+    kbisect_run: int,
+    kernel: KernelImage,
+    kbisect_session: Session,
+    kbisect_configuration: str,
 ) -> Iterator[Guest]:
     """A pristine guest of this kernel, just booted or restored as it was then; each test gets its own.
 
@@ -146,9 +150,15 @@ def vm(
 
             interactive.before_run(request.config, guest, kbisect_session.folder / "gdb")
         reached = kbisect_session.watch(guest, kernel, several.asked_of(request.node))
+        recorded = kbisect_session.record(guest)
         started = time.monotonic()
         yield guest
         ended = time.monotonic()
+        if recorded is not None:
+            recorded.end(guest)
+            request.node.user_properties += recorded.facts(
+                lambda: kbisect_session.layout(kernel, kbisect_configuration)
+            )
         if reached is not None:
             request.node.user_properties += reached.facts()
         record((properties.RUN_SECONDS, f"{ended - started:.3f}"))

@@ -9,6 +9,8 @@ from typing import Final
 JOURNAL: Final = "journal.jsonl"
 RESULT: Final = "result.json"
 CONFIG: Final = "config"
+MINIMIZED: Final = "minimized.config"
+"""The whole configuration that the search built with, where that is not the user's: for colleagues, too."""
 REPRODUCERS: Final = "repro"
 """Copies of the reproducers as they were."""
 SESSIONS: Final = "sessions"

@@ -202,6 +202,28 @@ OPTIONS = (
         many=True,
     ),
     Option(
+        "minimize-config",
+        "",
+        "search with a small configuration that still shows the bug, made from the whole one and what a run executes",
+        default=False,
+        parse=_truth,
+        switch=True,
+    ),
+    Option(
+        "baseline",
+        "FILE",
+        "with --kbisect-minimize-config: a small whole .config that is tried first",
+        parse=path,
+    ),
+    Option(
+        "keep-config",
+        "",
+        "keep the detectors (KASAN, lockdep, KCOV, ...) of a whole configuration that the crash does not need",
+        default=False,
+        parse=_truth,
+        switch=True,
+    ),
+    Option(
         "patch",
         "FILE",
         "apply a patch to each commit before it is built: a mail as git am takes it, or a diff (repeatable)",
@@ -523,20 +545,27 @@ def architecture(config: pytest.Config) -> Architecture:
     return arch.named(value(config, "arch"), arch.registered(config.pluginmanager))
 
 
-def kernel_request(config: pytest.Config, lines: Iterable[Sequence[str]] = ()) -> ConfigRequest:
+def kernel_request(
+    config: pytest.Config, lines: Iterable[Sequence[str]] = (), *, whole: str = ""
+) -> ConfigRequest:
     """The configuration that the options ask for, with reproducers' `lines`: (source, line or lines).
+
+    `whole` is the text of a whole configuration that takes the place of the user's.
 
     Raises UsageError for one that cannot be used.
     """
+    from dataclasses import replace
+
     from pytest_kbisect.kernel.config import request
 
-    return request(
+    asked = request(
         value(config, "config"),
         [(source, line) for source, line in lines],
         disk_image=value(config, "image") is not None,
         modules=value(config, "modules"),
         architecture=architecture(config),
     )
+    return replace(asked, base=whole) if whole else asked
 
 
 def build_rules(config: pytest.Config) -> BuildRules:

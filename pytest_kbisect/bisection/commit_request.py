@@ -9,14 +9,17 @@ from dataclasses import dataclass
 class CommitRequest:
     """One experiment, as a session makes it: build a commit, and run the reproducers `runs` times on it.
 
-    `stop`: a crash with one of these titles (any crash, if there are none) ends the session; None makes
-    all runs. Kernels whose signature is in `known` are built and not run: what is known of them holds.
-    `expect` are titles of the crash that is looked for: a run ends as soon as it has shown one. `watch` are
-    functions of which each run tells whether it executes them, and with `idle` whether the guest does before
-    the reproducer begins. `strict`: a configuration that the commit cannot have is an error, not a reason to
-    skip it. `phase` is "range" (looking for a good end), "search", "merge" (into the merge that was found),
-    "base" (does a fix bisection's commit descend from the bug?) or "revert". The experiment is one of
-    `at_once` that are made side by side. `host` is where it should run: "" if any host will do.
+    `stop`: a crash with one of these titles (any crash, if there are none) ends the session; None makes all
+    runs. Kernels whose signature is in `known` are built and not run: what is known of them holds. `expect`
+    are titles of the crash that is looked for: a run ends as soon as it has shown one. `watch` are functions
+    of which each run tells whether it executes them, and with `idle` whether the guest does before the
+    reproducer begins. `strict`: a configuration that the commit cannot have is an error, not a reason to skip
+    it. `code`: each run states what of the kernel it executed. `configuration` is the text of a whole
+    configuration to build with; empty: the user's own; None: the one that the bisection has settled on.
+    `phase` is "configuration" (finding that one), "range" (looking for a good end), "search", "merge" (into
+    the merge that was found), "base" (does a fix bisection's commit descend from the bug?) or "revert". The
+    experiment is one of `at_once` that are made side by side. `host` is where it should run: "" if any host
+    will do.
     """
 
     commit: str
@@ -29,6 +32,8 @@ class CommitRequest:
     watch: tuple[str, ...] = ()
     idle: bool = False
     strict: bool = False
+    code: bool = False
+    configuration: str | None = None
     phase: str = "search"
     at_once: int = 1
     host: str = ""

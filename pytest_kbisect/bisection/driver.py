@@ -12,12 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_kbisect import arch, layout, options, parallel, reproducers
-from pytest_kbisect.bisection import asking, conclusion, controls, registry, replaying, workplace
+from pytest_kbisect import arch, atomic, layout, options, parallel, reproducers
+from pytest_kbisect.bisection import (
+    asking,
+    conclusion,
+    config_wishes,
+    controls,
+    registry,
+    replaying,
+    workplace,
+)
 from pytest_kbisect.bisection.commit_request import Share
 from pytest_kbisect.bisection.executor import LocalExecutor
 from pytest_kbisect.bisection.experiment_runner import Ahead, ExperimentRunner
 from pytest_kbisect.bisection.launcher import Selection, SessionLauncher
+from pytest_kbisect.bisection.minimizing import ConfigSearch, again_with_whole
 from pytest_kbisect.bisection.several import each
 from pytest_kbisect.bisection.stages import Bisection, Plan
 from pytest_kbisect.bisection.symbolizing import symbolized
@@ -40,6 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from pytest_kbisect.bisection.config_wishes import ConfigWishes
     from pytest_kbisect.bisection.executor import Executor
     from pytest_kbisect.bisection.known_log import Known
     from pytest_kbisect.bisection.stages import Finding
@@ -98,6 +108,7 @@ def _bisect(config: pytest.Config, reporter: TerminalReporter) -> int:
         raise UsageError("no kernel to bisect: give --kbisect-kernel DIR, a git tree of Linux")
     for option in options.OPTIONS:
         options.value(config, option.name)
+    config_wishes.wishes_of(config)
     registry.strategy(config)
     executor = registry.executor(config)
     cache = options.cache_folder(config)
@@ -133,6 +144,7 @@ def _search(
     executor: Executor,
 ) -> int:
     """The bisection, with what tests its commits, and where."""
+    wishes = config_wishes.wishes_of(config)
     with launcher.selecting() as selected:  # which takes its time; so does the log of the range
         ends = tree.parse_range(options.value(config, "range"))
         if options.value(config, "fix") and not ends.good:
@@ -164,6 +176,7 @@ def _search(
         if plan.at_once > 1:
             reporter.line(f"commits: {plan.at_once} at a time, {plan.width} guests each", log=False)
         here = executor.capacity is None
+        share = _share(config, plan) if here else None
         if options.value(config, "each") and isinstance(launcher, SessionLauncher):
             if executor.compiler:
                 workplace.note_compiler(journal, executor.compiler)
@@ -178,7 +191,7 @@ def _search(
                     journal=journal,
                     reporter=reporter,
                     folder=folder,
-                    share=_share(config, plan) if here else None,
+                    share=share,
                     plans=lambda one, known: _plan(config, one, ends, known=known),
                     conclude=partial(_conclude_one, config, tree, compiler, executor),
                     observe=partial(_tested, config, reporter),
@@ -186,14 +199,15 @@ def _search(
                     known=each.known(config, tree, tuple(each.names_of(selection)), fix=plan.fix),
                 )
             )
-        with _ahead(config, selection, plan, compiler, here=here) as ahead:
-            share = _share(config, plan) if here else None
+        small = _settled(config, selection, plan, wishes, tree, launcher, journal, reporter, share=share)
+        with _ahead(config, selection, plan, compiler, whole=small, here=here) as ahead:
             runner = ExperimentRunner(
                 *(launcher, journal, reporter),
                 per_run=selection.per_run,
                 ahead=ahead,
                 share=share,
                 observe=partial(_tested, config, reporter),
+                again=again_with_whole if small else lambda _, __: None,
             )
             if executor.compiler:
                 workplace.note_compiler(journal, executor.compiler)
@@ -203,6 +217,7 @@ def _search(
         final = _conclude(
             *(config, tree, compiler, executor, selection, finding, folder, reporter),
             final=final,
+            whole=small,
             also=config.invocation_params.dir / options.path(also) if also else None,
         )
     reporter.line(f"results: {folder}", log=False, level=ANSWER)
@@ -243,16 +258,23 @@ def _conclude(
     reporter: TerminalReporter,
     *,
     final: result.Result,
+    whole: str = "",
     also: Path | None = None,
 ) -> result.Result:
-    """Store the answer, print it, and write the reports; `also` is another path for the JUnit XML."""
+    """Store the answer, print it, and write the reports.
+
+    `whole` is the text of the configuration that was found, in place of the user's. `also` is another path
+    for the JUnit XML.
+    """
     final = replace(final, command=_command(config), **_guests(config, compiler))
     stored = _store(final, folder, reporter)  # what follows adds to the answer, and cannot take it away
     final = conclusion.looked_up(final, tree, reporter.note)
     reporter.lines(conclusion.last_words(finding, final, tree, reporter.note), level=ANSWER)
     final = conclusion.addressed(final, tree, reporter.note)
     reporter.lines(conclusion.people_words(final), level=ANSWER)
-    final = replace(final, crash_report=_symbolized(config, selection, tree, final, compiler, reporter))
+    final = replace(
+        final, crash_report=_symbolized(config, selection, tree, final, compiler, whole, reporter)
+    )
     reporter.lines(conclusion.crash_words(final), level=ANSWER)
     if _store(final, folder, reporter) or stored:
         if final.crash_commit:
@@ -328,6 +350,7 @@ def _symbolized(
     tree: LinuxTree,
     final: result.Result,
     compiler: Choice,
+    small: str,
     reporter: TerminalReporter,
 ) -> str:
     """The crash with files and lines, where they can be had."""
@@ -341,7 +364,7 @@ def _symbolized(
             final.crash_report,
             tree,
             final.crash_commit,
-            options.kernel_request(config, selection.fragments[final.crash_configuration]),
+            options.kernel_request(config, selection.fragments[final.crash_configuration], whole=small),
             jobs=options.jobs(config),
             rules=compiler.rules(options.build_rules(config)),
             progress=lambda words: reporter.line(f"   {final.crash_commit[:12]}: {words}", log=False),
@@ -372,11 +395,56 @@ def _share(config: pytest.Config, plan: Plan) -> Share | None:
     return Share(options.jobs(config), guests, plan.at_once)
 
 
+def _settled(
+    config: pytest.Config,
+    selection: Selection,
+    plan: Plan,
+    wishes: ConfigWishes,
+    tree: LinuxTree,
+    launcher: SessionLauncher | asking.AskLauncher,
+    journal: Journal,
+    reporter: TerminalReporter,
+    *,
+    share: Share | None,
+) -> str:
+    """Find the configuration to search with; its text, empty where it is the user's own."""
+    requests = [options.kernel_request(config, fragments) for fragments in selection.fragments.values()]
+    if not isinstance(launcher, SessionLauncher) or launcher.compiler is None or not requests:
+        return ""
+    search = ConfigSearch(
+        *(plan, wishes, requests, launcher.compiler.rules(options.build_rules(config)), tree),
+        ExperimentRunner(
+            *(launcher, journal, reporter),
+            per_run=selection.per_run,
+            share=share,
+            observe=partial(_tested, config, reporter),
+        ),
+        reporter,
+        launcher.folder / "configurations.log",
+    )
+    settled = search.run()
+    if settled.text:
+        launcher.configuration = settled.text
+        path = launcher.folder / layout.MINIMIZED
+        atomic.write(path, f"# {settled.words}\n{settled.text}")
+        reporter.line(f"configuration: {path}", log=False)
+    return settled.text
+
+
 @contextlib.contextmanager
 def _ahead(
-    config: pytest.Config, selection: Selection, plan: Plan, compiler: Choice, *, here: bool
+    config: pytest.Config,
+    selection: Selection,
+    plan: Plan,
+    compiler: Choice,
+    *,
+    whole: str,
+    here: bool,
 ) -> Iterator[Ahead | None]:
-    """What builds while guests run, where they run `here` and leave processors for it."""
+    """What builds while guests run, where they run `here` and leave processors for it.
+
+    `whole` is the text of the configuration that was found, in place of the user's.
+    """
     spare = parallel.processors() - plan.width
     alone = _measures_time(config, plan)
     if not here or spare < 1 or plan.at_once > 1 or not plan.strategy.probabilistic or alone:
@@ -384,7 +452,9 @@ def _ahead(
         return
     from pytest_kbisect.kernel.ahead import BuildAhead
 
-    configs = [options.kernel_request(config, fragments) for fragments in selection.fragments.values()]
+    configs = [
+        options.kernel_request(config, fragments, whole=whole) for fragments in selection.fragments.values()
+    ]
     with BuildAhead(
         options.value(config, "kernel"),
         configs,

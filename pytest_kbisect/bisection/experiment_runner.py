@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _POLL = 0.1
 """Seconds between two looks at all sessions that run."""
+_SESSIONS = "sessions"
+"""The journal's fact on an experiment that took more than one session."""
 _GIVEN_UP = "given-up"
 """The journal's kind of note on a session that was ended before it had found anything: what it took."""
 
@@ -71,6 +73,7 @@ class ExperimentRunner:
     """Makes experiments and remembers them; `per_run` tests make one run.
 
     Several may run at once, where there is a `share` for each. `observe` is called once it is in the journal.
+    `again` gives another request for what a session found too little about: then that one's result counts.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class ExperimentRunner:
         ahead: Ahead | None = None,
         share: Share | None = None,
         observe: Callable[[CommitResult], None] = lambda _: None,
+        again: Callable[[CommitRequest, CommitResult], CommitRequest | None] = lambda _, __: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ahead = ahead
@@ -92,7 +96,10 @@ class ExperimentRunner:
         self._per_run = per_run
         self._share = share
         self._observe = observe
+        self._again = again
+        self._first: dict[CommitRequest, CommitResult] = {}
         self._clock = clock
+        self._hearing: dict[CommitRequest, Callable[[Mapping[str, Any]], None]] = {}
         self._began: dict[CommitRequest, float] = {}
         self._running: dict[CommitRequest, Launched] = {}
         self._ended: dict[CommitRequest, CommitResult] = {}
@@ -127,7 +134,8 @@ class ExperimentRunner:
 
     def sessions(self, commit: str) -> int:
         """How many sessions a commit had."""
-        return sum(tested.commit == commit for tested in self.made)
+        records = zip(self._journal.records, self.made, strict=True)
+        return sum(int(record.get(_SESSIONS, 1)) for record, tested in records if tested.commit == commit)
 
     def test(
         self,
@@ -188,10 +196,17 @@ class ExperimentRunner:
                 self._ahead.start(foresee())
 
         self._began[order] = self._clock()
+        self._launch(order, order, hear)
+
+    def _launch(
+        self, order: CommitRequest, asked: CommitRequest, hear: Callable[[Mapping[str, Any]], None]
+    ) -> None:
+        """Start a session for an experiment, which asks for something else the second time."""
+        self._hearing[order] = hear
         self._running[order] = self._launcher.begin(
-            order,
+            asked,
             per_run=self._per_run,
-            number=self.sessions(order.commit) + 1,
+            number=self.sessions(order.commit) + (2 if order in self._first else 1),
             extra=self._share.options(order.at_once, order.runs * self._per_run) if self._share else (),
             hear=hear,
         )
@@ -213,6 +228,7 @@ class ExperimentRunner:
         """End an experiment that was begun and is not wanted any more, unless it has ended just now."""
         if order in self._running:
             self._running.pop(order).close()
+            self._first.pop(order, None)
             self._note_given_up(order)
             self._say.end(order.commit)
             self._say.line(f"   {order.commit[:12]}: given up, {why}", log=False)
@@ -224,6 +240,7 @@ class ExperimentRunner:
         orders = [*self._running, *self._ended]
         self._running.clear()
         self._ended.clear()
+        self._first.clear()
         with contextlib.suppress(OSError):  # on a full disk: what made us stop is told, not this
             for order in orders:
                 self._note_given_up(order)
@@ -238,13 +255,23 @@ class ExperimentRunner:
         """See which of the running experiments have ended."""
         for order, testing in list(self._running.items()):
             tested = testing.poll(_POLL / len(self._running))
-            if tested is not None:
-                del self._running[order]
-                self._ended[order] = tested
-                self._say.end(order.commit)
+            if tested is None:
+                continue
+            del self._running[order]
+            if order in self._first:
+                tested = _with_costs_of(self._first[order], tested)
+            elif (another := self._again(order, tested)) is not None:
+                self._say.line(f"   {order.commit[:12]}: {another.reason}", log=False)
+                self._first[order] = tested
+                self._launch(order, another, self._hearing[order])
+                continue
+            self._ended[order] = tested
+            self._say.end(order.commit)
 
     def record(self, order: CommitRequest, tested: CommitResult, **facts: Any) -> None:
         """Write an experiment down; it is on disk when this returns."""
+        if self._first.pop(order, None) is not None:
+            facts[_SESSIONS] = 2
         if order.at_once > 1:
             facts["at_once"] = order.at_once
         self._journal.add(
@@ -257,3 +284,17 @@ class ExperimentRunner:
             **facts,
         )
         self._observe(tested)
+
+
+def _with_costs_of(first: CommitResult, second: CommitResult) -> CommitResult:
+    """What the second session of an experiment found; its costs are those of both."""
+    parts = first.seconds_by.keys() | second.seconds_by.keys()
+    return replace(
+        second,
+        build_seconds=first.build_seconds + second.build_seconds,
+        test_seconds=first.test_seconds + second.test_seconds,
+        cached=first.cached and second.cached,
+        seconds_by={
+            part: first.seconds_by.get(part, 0.0) + second.seconds_by.get(part, 0.0) for part in parts
+        },
+    )

@@ -105,6 +105,8 @@ class SessionLauncher:
         """Where sessions leave what they found; the bisection's, once it is known."""
         self.compiler: Choice | None = None
         """What they build with, once it is chosen."""
+        self.configuration = ""
+        """Text of the configuration that replaces the user's, once it is found; empty: none."""
         self.selftests = ""
         """The commit of which kselftests are built, once the range is known."""
 
@@ -156,6 +158,8 @@ class SessionLauncher:
             watch=order.watch,
             idle=order.idle,
             strict=order.strict,
+            code=order.code,
+            configuration=self.configuration if order.configuration is None else order.configuration,
         )
 
         def found(xml: Path, seconds: float) -> CommitResult:
@@ -190,6 +194,8 @@ class SessionLauncher:
             selftests=self.selftests,
         )
         tools = [self.compiler.compiler.option] if self.compiler and self.compiler.compiler.option else []
+        # What KVM executes nobody can record.
+        tools += ["--kbisect-accel=tcg"] if request.code else []
         options = (f"--kbisect-commit={at.commit}", f"--kbisect-runs={runs}", *tools, *extra)
         private = (f"--junitxml={xml}",)
         running = self._start(self._executor, options, log, request, scratch=folder, private=private, at=at)

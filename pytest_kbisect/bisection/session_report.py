@@ -146,6 +146,7 @@ def _worst(group: list[tuple[Run, bool]]) -> Run:
         inlined=functions("inlined"),
         absent=functions("absent"),
         idle=functions("idle"),
+        code=functions("code"),
         cleared=functions("cleared"),
     )
 
@@ -226,6 +227,8 @@ def _run(case: TestCase, given: _Properties) -> Run:
         absent=tuple(given.get(properties.ABSENT, ())),
         idle=tuple(given.get(properties.IDLE, ())),
         unwatched=first(properties.UNWATCHED),
+        code=tuple(given.get(properties.CODE, ())),
+        unrecorded=first(properties.UNRECORDED),
         symptom=known_by.symptom,
         said=known_by.said,
         cleared=tuple(given.get(properties.CLEARED, ())),

@@ -61,6 +61,11 @@ def subject_of(config: pytest.Config, selection: Selection, plan: Plan, compiler
         "tools": _tools(selection.files, reproducers.kinds(config)),
         "fragments": selection.fragments,
         "config": [_digest(path) for path in options.value(config, "config")],
+        "minimize": [
+            options.value(config, "minimize-config"),
+            options.value(config, "keep-config"),
+            _digest(baseline) if (baseline := options.value(config, "baseline")) else None,
+        ],
         "crash": sorted(plan.crash),
         "bad_when": [*selection.bad_when, *options.value(config, "bad-when")],
         "ask": options.value(config, "ask"),

@@ -40,6 +40,7 @@ _LATER: Final[Mapping[str, Any]] = {
     "measured on": [],
     "ask": False,
     "each": False,
+    "minimize": [False, False, None],
 }
 """Facts that journals had not from the beginning, and what one without stands for; None: any."""
 _CHOSEN: Final = {
@@ -202,7 +203,10 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-_LISTS: Final = ("alt_titles", "reached", "unreached", "inlined", "absent", "idle", "cleared", "values")
+_LISTS: Final = (
+    *("alt_titles", "reached", "unreached", "inlined", "absent", "idle", "cleared"),
+    *("values", "code"),
+)
 """Facts of a run that are lists; journals of older versions have not all of them."""
 
 

@@ -84,6 +84,9 @@ class Run:
     both are empty where nobody watched, and `unwatched` says why, where it was to be watched. `inlined` ones
     the image does not have, nor the source the `absent` ones. `idle` were executed before the reproducer
     began: an empty name where that was looked at, and none was.
+
+    `code` are the objects of the kernel of which it executed something, each with the functions behind it;
+    `unrecorded` says why that is not known, where it was asked for.
     """
 
     outcome: Outcome
@@ -108,6 +111,8 @@ class Run:
     absent: tuple[str, ...] = ()
     idle: tuple[str, ...] = ()
     unwatched: str = ""
+    code: tuple[str, ...] = ()
+    unrecorded: str = ""
     symptom: str = CRASH
     said: str = ""
     cleared: tuple[str, ...] = ()

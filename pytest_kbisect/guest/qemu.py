@@ -254,6 +254,26 @@ class Qemu:
         """QEMU's word for what the guest does (RunState in qapi/run-state.json). Raises as `execute`."""
         return str(self.execute("query-status")["status"])
 
+    # -- what it executes ----------------------------------------------------------------------------
+
+    def log_code(self, path: Path) -> None:
+        """Write the code that QEMU translates from now on to a file, as assembly (`-d in_asm`).
+
+        TCG translates each block of code when it is first executed, so that this is all that is executed and
+        was not before. Raises InfraError where QEMU does not do it.
+        """
+        name = str(path).replace("\\", "\\\\").replace('"', '\\"')
+        for line in (f'logfile "{name}"', "log in_asm"):
+            said = str(self.execute("human-monitor-command", {"command-line": line})).strip()
+            if said:
+                raise InfraError(
+                    "qemu", f"QEMU does not log what it translates: {said}: install one with TCG"
+                )
+
+    def stop_logging(self) -> None:
+        """Log no more. Raises InfraError where QEMU is gone."""
+        self.execute("human-monitor-command", {"command-line": "log none"})
+
     # -- debugging -----------------------------------------------------------------------------------
 
     def serve_gdb(self, socket: Path) -> None:

@@ -302,6 +302,22 @@ class Guest:
             raise
         return self._reached
 
+    def record_code(self, log: Path) -> None:
+        """Write the code to a file that is executed from now on and was not before (see guest.executed).
+
+        Raises InfraError where that cannot be had: with KVM the processor executes code that QEMU never sees.
+        """
+        if self.machine.accelerator != "tcg":
+            raise InfraError(
+                "qemu", "what a guest executes can be recorded under TCG: use --kbisect-accel=tcg"
+            )
+        self._qemu.log_code(log)
+
+    def stop_recording(self) -> None:
+        """Record no more; a guest that has ended records nothing anyway."""
+        with contextlib.suppress(InfraError):
+            self._qemu.stop_logging()
+
     def _look(self) -> None:
         """Look at the console (see `ConsoleWatch.look`), and have a guest go on whose stub has failed."""
         self._watch.look()

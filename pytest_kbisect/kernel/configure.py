@@ -48,15 +48,39 @@ def write(
     make: Callable[[Sequence[str]], None],
     merge: Callable[[Sequence[str]], None],
 ) -> None:
-    """Write OUTPUT/.config: base, then merge_config.sh with every fragment, then olddefconfig.
+    """Write OUTPUT/.config, and check that it has what was asked for; the rest is as for `lay`.
 
-    `make` and `merge` run make with targets, and merge_config.sh with arguments, in `output`'s
-    environment. A .config that comes out as it was keeps its time, so that make does not look at
-    every Kconfig file again. Raises ConfigError if something asked for is not there.
+    A .config that comes out as it was keeps its time, so that make does not look at every Kconfig file again.
+    Raises ConfigError if something asked for is not there.
     """
     path = output / ".config"
     before = path.read_bytes() if path.exists() else None
     times = path.stat() if before is not None else None
+    text = lay(request, output, make, merge)
+    missing = check(request, text, tree)
+    if missing:
+        first, *others = missing
+        more = f" (and {len(others)} more: {', '.join(m.symbol for m in others)})" if others else ""
+        raise ConfigError(
+            f"the configuration lacks what was asked for: {first}{more}",
+            symbols=tuple(m.symbol for m in missing),
+        )
+    if times and before == path.read_bytes():
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def lay(
+    request: ConfigRequest,
+    output: Path,
+    make: Callable[[Sequence[str]], None],
+    merge: Callable[[Sequence[str]], None],
+) -> str:
+    """Write OUTPUT/.config: base, then merge_config.sh with every fragment, then olddefconfig; its text.
+
+    `make` and `merge` run make with targets, and merge_config.sh with arguments, in `output`'s
+    environment.
+    """
+    path = output / ".config"
     if request.base:
         path.write_text(request.base)
     else:
@@ -72,17 +96,7 @@ def write(
         names.append(name)
     merge(["-m", ".config", *names])
     make(["olddefconfig"])
-    text = path.read_text()
-    missing = check(request, text, tree)
-    if missing:
-        first, *others = missing
-        more = f" (and {len(others)} more: {', '.join(m.symbol for m in others)})" if others else ""
-        raise ConfigError(
-            f"the configuration lacks what was asked for: {first}{more}",
-            symbols=tuple(m.symbol for m in missing),
-        )
-    if times and before == path.read_bytes():
-        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    return path.read_text()
 
 
 def check(request: ConfigRequest, text: str, tree: Path) -> list[Missing]:

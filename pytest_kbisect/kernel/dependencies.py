@@ -15,17 +15,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _WORD = re.compile(r"\s*(&&|\|\||!=|!|=|<=|>=|<|>|\(|\)|\"[^\"]*\"|'[^']*'|\$\([^)]*\)|[A-Za-z0-9_./-]+)")
+_NAME = re.compile(r"\b(?!\d+\b)[A-Z0-9_]{2,}\b")
 _ENTRY = re.compile(r"(?:menu)?config\s+([A-Za-z0-9_]+)$")
 _SOURCE = re.compile(r"(o?r?source)\s+\"?([^\"]+)\"?$")
+_SELECT = re.compile(r"select\s+([A-Za-z0-9_]+)(?:\s+if\s+(.*))?$")
 _PROMPT = re.compile(r"(?:bool|tristate|string|int|hex|def_bool|def_tristate|prompt)\b(.*)$")
 
 
 @dataclass(slots=True)
 class _Symbol:
-    """One symbol's definitions: each a list of conditions that must all hold."""
+    """One symbol's definitions, each a list of conditions that must all hold, and who selects it."""
 
     definitions: list[list[str]] = field(default_factory=list)
     prompts: int = 0
+    selected_by: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class Kconfig:
 
     def explain(self, symbol: str, values: Mapping[str, str], depth: int = 4) -> str:
         """In a few words why `symbol` is not set, given a .config's values; empty if that is not clear."""
-        known = self._symbols.get(symbol)
+        known = self._defined(symbol)
         if known is None:
             return "no such symbol at this commit"
         unmet = min(
@@ -57,13 +60,42 @@ class Kconfig:
             return "" if known.prompts else "it cannot be set by hand, other symbols select it"
         clause = unmet[0]
         text = f"depends on {clause}"
-        if depth and re.fullmatch(r"[A-Z0-9_]+", clause) and clause in self._symbols:
+        if depth and re.fullmatch(r"[A-Z0-9_]+", clause) and self._defined(clause):
             deeper = self.explain(clause, values, depth - 1)
             if deeper:
                 text += f", which {deeper}" if deeper.startswith("depends") else f" ({deeper})"
         elif depth and re.fullmatch(r"[A-Z0-9_]+", clause):
             text += " (no such symbol at this commit)"
         return text
+
+    def wanting(self, symbol: str, values: Mapping[str, str]) -> frozenset[str]:
+        """The symbols that the unmet conditions of a symbol name, given a .config's values."""
+        known = self._symbols.get(symbol)
+        if known is None:
+            return frozenset()
+        unmet = min(
+            (self._unmet(conditions, values) for conditions in known.definitions), key=len, default=[]
+        )
+        return frozenset(word for clause in unmet for word in _NAME.findall(clause))
+
+    def selectors(self, symbol: str, values: Mapping[str, str]) -> frozenset[str]:
+        """The symbols that a .config's values have on and that select this one."""
+        known = self._symbols.get(symbol)
+        return frozenset(
+            other
+            for other, condition in (known.selected_by if known else ())
+            if values.get(other) in {"y", "m"} and (not condition or holds(condition, values))
+        )
+
+    def can_be_set(self, symbol: str) -> bool:
+        """Whether a symbol has a prompt: without one other symbols select it, or its default holds."""
+        known = self._symbols.get(symbol)
+        return known is not None and known.prompts > 0
+
+    def _defined(self, symbol: str) -> _Symbol | None:
+        """A symbol that has a definition: one may be selected and have none."""
+        known = self._symbols.get(symbol)
+        return known if known and known.definitions else None
 
     @staticmethod
     def _unmet(conditions: list[str], values: Mapping[str, str]) -> list[str]:
@@ -87,12 +119,14 @@ class Kconfig:
         levels = [_Level("file", list(outer))]
         own: list[str] | None = None  # conditions of the entry that is being read
         symbol: _Symbol | None = None
+        name = ""
         for line in _logical_lines(text):
             inherited = [condition for level in levels for condition in level.conditions]
             keyword = line.split(None, 1)[0]
             if entry := _ENTRY.match(line):
                 own = list(inherited)
-                symbol = self._symbols.setdefault(entry[1], _Symbol())
+                name = entry[1]
+                symbol = self._symbols.setdefault(name, _Symbol())
                 symbol.definitions.append(own)
             elif keyword == "if":
                 levels.append(_Level("if", [line[2:].strip()]))
@@ -112,6 +146,8 @@ class Kconfig:
                 own = symbol = None
             elif line.startswith("depends on") and own is not None:
                 own.append(line.removeprefix("depends on").strip())
+            elif symbol and (selects := _SELECT.match(line)):
+                self._symbols.setdefault(selects[1], _Symbol()).selected_by.append((name, selects[2] or ""))
             elif symbol and (prompt := _PROMPT.match(line)):
                 symbol.prompts += '"' in prompt[1]
 

@@ -185,6 +185,19 @@ def link(
 
 def _defining(output: Path, functions: Collection[str], tools: Toolchain) -> list[Path]:
     """The objects in O= that define any of the functions, relative to it; composed ones are left out."""
+    objects = _objects(output, tools)
+    listing = process.run([f"{tools.prefix}nm", "-A", "--defined-only", *objects], cwd=output, check=False)
+    found: set[str] = set()
+    for line in listing.decode("utf-8", "replace").splitlines():
+        path, _, rest = line.partition(":")
+        words = rest.split()
+        if len(words) == 3 and words[1] in "tTwW" and words[2] in functions:
+            found.add(path)
+    return sorted(Path(path) for path in found if _is_compiled(output, Path(path)))
+
+
+def _objects(output: Path, tools: Toolchain) -> list[str]:
+    """All objects in O= that may be linked into vmlinux, composed ones too, relative to it."""
     objects: list[str] = []
     for folder, _, names in os.walk(output):
         for name in names:
@@ -195,14 +208,12 @@ def _defining(output: Path, functions: Collection[str], tools: Toolchain) -> lis
             if inside.startswith(("scripts/", "tools/", *tools.architecture.boot_folders)):
                 continue
             objects.append(inside)
-    listing = process.run([f"{tools.prefix}nm", "-A", "--defined-only", *objects], cwd=output, check=False)
-    found: set[str] = set()
-    for line in listing.decode("utf-8", "replace").splitlines():
-        path, _, rest = line.partition(":")
-        words = rest.split()
-        if len(words) == 3 and words[1] in "tTwW" and words[2] in functions:
-            found.add(path)
-    return sorted(Path(path) for path in found if _is_compiled(output, Path(path)))
+    return objects
+
+
+def compiled_objects(output: Path, tools: Toolchain) -> list[str]:
+    """The objects in O= that were compiled of one file each, relative to it."""
+    return sorted(name for name in _objects(output, tools) if _is_compiled(output, Path(name)))
 
 
 def _command_file(output: Path, path: Path) -> Path:

@@ -1,7 +1,7 @@
 """The folder of a bisection: everything that explains it, repeats it and can be shown, in one place.
 
     report.html report.eml bisect.log git-bisect.log junit.xml result.json journal.jsonl
-    config repro/ repeat.sh repeat/ sessions/ kernels/ each/
+    config minimized.config configurations.log repro/ repeat.sh repeat/ sessions/ kernels/ each/
 
 Each is written by itself: what cannot be written is said, and keeps nothing else from being written.
 """

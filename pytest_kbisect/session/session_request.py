@@ -66,6 +66,10 @@ class SessionRequest:
     """Functions of the crash, the innermost first: each run states which of them it executed."""
     idle: bool = False
     """State also which of these functions a guest executes before its reproducer starts."""
+    code: bool = False
+    """State for each run which objects of the kernel it executed, and of these which functions."""
+    configuration: str = ""
+    """Text of a whole configuration, in place of the one that `--kbisect-config` names; empty: that one."""
     compiler: str = ""
     """Identity of the compiler and linker that the bisection builds with; empty: whatever is found."""
     remedies: tuple[str, ...] | None = None

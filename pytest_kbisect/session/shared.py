@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pytest_kbisect.kernel.selftests import Selftest
     from pytest_kbisect.kernel.tree import LinuxTree
     from pytest_kbisect.needs import Needs
+    from pytest_kbisect.session.recording import Layout, Recorded
     from pytest_kbisect.session.session_request import SessionRequest
     from pytest_kbisect.session.watching import Places, Watched
 
@@ -76,6 +77,7 @@ class Session:
         self._kernels: dict[str, KernelImage | Exception] = {}
         self._guests_by: dict[bool, Guests] = {}
         self._selftests: dict[str, Selftest] = {}
+        self._layouts: dict[str, Layout] = {}
         self._places: dict[tuple[str, tuple[str, ...]], Places] = {}
         self.collection_error: KbisectError | None = None
         """Found while tests were collected, raised by the first of them: a worker cannot end a session."""
@@ -128,7 +130,9 @@ class Session:
 
     def config_request(self, configuration: str) -> ConfigRequest:
         """What the user's files and the selected reproducers ask of a configuration."""
-        return options.kernel_request(self._config, self.fragments.get(configuration, ()))
+        return options.kernel_request(
+            self._config, self.fragments.get(configuration, ()), whole=self.request.configuration
+        )
 
     def kernel(self, configuration: str = "") -> KernelImage:
         """The kernel of this session, built once whatever the number of workers; failures are kept too."""
@@ -419,6 +423,30 @@ class Session:
                 f"note: a run is not watched, whether it reaches the code of the crash: {watched.trouble}"
             )
         return watched
+
+    def record(self, guest: Guest) -> Recorded | None:
+        """Record what a guest executes, where the bisection asked for that."""
+        if not self.request.code:
+            return None
+        from pytest_kbisect.session import recording
+
+        return recording.record(guest, self.folder / "code.log")
+
+    def layout(self, kernel: KernelImage, configuration: str) -> Layout:
+        """Which object of a kernel has which function."""
+        from pytest_kbisect.session import recording
+
+        if kernel.signature not in self._layouts:
+            self._layouts[kernel.signature] = recording.layout_of(
+                kernel,
+                self.tree,
+                self.config_request(configuration),
+                self.rules(configuration),
+                folder=self.folder / "layout",
+                jobs=options.jobs(self._config),
+                progress=lambda message: self.events.progress(self.commit, message),
+            )
+        return self._layouts[kernel.signature]
 
     def console_folder(self, name: str) -> Path:
         """Where the console of one run is kept: the bisection's folder, else pytest's temporary one."""

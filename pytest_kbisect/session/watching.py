@@ -82,6 +82,14 @@ class Watched:
         return facts + [(properties.UNREACHED, name) for name in watched if name not in hit]
 
 
+def do_what_every_run_does(guest: Guest) -> None:
+    """Copy a file into a guest, and run a program. Raises what Guest.run raises."""
+    with tempfile.NamedTemporaryFile() as nothing:
+        guest.put(Path(nothing.name), "/tmp/kbisect-nothing")
+    guest.run("true; rm /tmp/kbisect-nothing", may_time_out=True)
+    guest.settle()
+
+
 def watch(guest: Guest, places: Places, socket: Path, *, idle: bool) -> Watched:
     """Watch a guest from now on; with `idle` let it do first what every run makes it do.
 
@@ -96,10 +104,7 @@ def watch(guest: Guest, places: Places, socket: Path, *, idle: bool) -> Watched:
         watched.trouble = str(error.args[0])
         return watched
     while idle and watched.reached is not None:
-        with tempfile.NamedTemporaryFile() as nothing:
-            guest.put(Path(nothing.name), "/tmp/kbisect-nothing")
-        guest.run("true; rm /tmp/kbisect-nothing", may_time_out=True)
-        guest.settle()
+        do_what_every_run_does(guest)
         watched.idle = watched.reached.hit
         # What these hits made room for has not been watched from the beginning of this.
         idle = watched.reached.widen()

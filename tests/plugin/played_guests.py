@@ -138,3 +138,4 @@ def guest(self, kernel, needs, name, *, own_boot=False):
 
 Session.guest = guest
 Session.watch = lambda *_: None
+Session.record = lambda *_: None

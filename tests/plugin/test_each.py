@@ -186,6 +186,10 @@ def test_killed_it_continues(tmp_path: Path) -> None:
     ("words", "message"),
     [
         (["--kbisect-ask"], "--kbisect-each and --kbisect-ask exclude each other: a person is one test"),
+        (
+            ["--kbisect-minimize-config"],
+            "cannot be used with --kbisect-each: a configuration is made smaller",
+        ),
         (["--kbisect-known=log"], "with --kbisect-each, good and bad are said of one test: write TEST=LOG"),
         (["--kbisect-known=third=log"], "third is none of the tests: name one of first, second"),
         (["only.py"], "only.py::test_it uses a kernel and makes no runs: use the fixture vm in it"),
