@@ -54,6 +54,7 @@ CONFTEST = """
         def console_folder(self, name): return __import__("pathlib").Path(name)
         def guest(self, kernel, needs, name, **_): return contextlib.nullcontext(Guest())
         def watch(self, guest, kernel, asked): return None
+        def record(self, guest): return None
 
     @pytest.fixture
     def kbisect_session(): return Session()
@@ -178,6 +179,7 @@ CONSOLE = """
             self.folder.mkdir(exist_ok=True)
             return contextlib.nullcontext(Guest(self.folder / "console.log"))
         def watch(self, guest, kernel, asked): return None
+        def record(self, guest): return None
 
     @pytest.fixture
     def kbisect_session(): return Session()

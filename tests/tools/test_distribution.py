@@ -44,19 +44,19 @@ OS_RELEASE = {
 COMMANDS = {
     Family.FEDORA: "dnf install git make gcc binutils flex bison bc perl bash coreutils findutils diffutils sed"
     " gawk grep elfutils-libelf-devel openssl-devel cpio kmod xz ccache glibc-static kernel-headers"
-    " qemu-system-x86-core busybox dropbear util-linux",
+    " qemu-system-x86-core busybox dropbear util-linux e2fsprogs",
     Family.RHEL: "dnf install git make gcc binutils flex bison bc perl bash coreutils findutils diffutils sed"
     " gawk grep elfutils-libelf-devel openssl-devel cpio kmod xz ccache glibc-static kernel-headers busybox"
-    " dropbear util-linux",
+    " dropbear util-linux e2fsprogs",
     Family.ARCH: "pacman -S --needed git make gcc binutils flex bison bc perl bash coreutils findutils diffutils"
     " sed gawk grep libelf openssl cpio kmod xz ccache glibc linux-api-headers qemu-system-x86 busybox dropbear"
-    " util-linux",
+    " util-linux e2fsprogs",
     Family.SUSE: "zypper install git make gcc binutils flex bison bc perl bash coreutils findutils diffutils sed"
     " gawk grep libelf-devel libopenssl-devel cpio kmod xz ccache glibc-devel-static linux-glibc-devel qemu-x86"
-    " busybox-static util-linux",
+    " busybox-static util-linux e2fsprogs",
     Family.ALPINE: "apk add git make gcc binutils flex bison bc perl bash coreutils findutils diffutils sed gawk"
     " grep elfutils-dev openssl-dev cpio kmod xz ccache musl-dev linux-headers qemu-system-x86_64 busybox-static"
-    " dropbear setpriv",
+    " dropbear setpriv e2fsprogs",
 }
 WITHOUT_PACKAGE = {
     Family.RHEL: ["qemu-system-x86_64", host.SOURCE],
