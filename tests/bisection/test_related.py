@@ -163,3 +163,39 @@ def test_a_culprit_known_by_kin_alone_is_told_with_less_confidence():
     asked = confirmation.decide()
     assert asked is None or asked.commit == 49  # more of the same would not convince
     assert confirmation.confidence(0.9) == 0.9
+
+
+def confirmed(kernel):
+    """The answer of a search whose answers are confirmed, and the commits that were tested."""
+    evidence, strategy, tested = Evidence(HISTORY), Bayes(HISTORY, prices=PRICES), set()
+    while True:
+        answer, asked = drive(strategy, evidence, kernel)
+        tested |= {experiment.commit for experiment in asked}
+        if answer.culprit is None:
+            return answer, tested
+        more = Confirmation(evidence, answer.culprit, confidence=0.95).decide()
+        if more is None:
+            return answer, tested
+        tested.add(more.commit)
+        evidence.add(more.commit, kernel(more.commit, more.runs))
+
+
+@pytest.mark.parametrize("gap", [4, 20, 60])
+@pytest.mark.parametrize("begin", [40, 70])
+def test_a_related_mask_that_went_away_before_the_bug_came_is_found_out(begin, gap):
+    """Where the search looks by itself all is consistent: the related crashes might be the bug's older name."""
+
+    def kernel(i, runs):
+        masked = begin <= i < 180 - gap
+        return session([BUG if i >= 180 else RENAMED if masked else OK] * runs, signature=f"s{i}")
+
+    answer, tested = confirmed(kernel)
+    assert (answer.kind, answer.culprit) == (AnswerKind.CULPRIT, 180)
+    assert len(tested) <= 22
+
+
+@pytest.mark.parametrize("culprit", [3, 90])
+def test_a_name_that_changes_from_one_commit_to_the_next_confirms_the_culprit(culprit):
+    answer, tested = confirmed(kernels(culprit, renamed=culprit + 40))
+    assert (answer.kind, answer.culprit) == (AnswerKind.CULPRIT, culprit)
+    assert {culprit + 39, culprit + 40} <= tested

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pytest_kbisect.evidence.verdict import crash_chance, enough_runs
 from pytest_kbisect.history.candidates import GOOD_END
 from pytest_kbisect.strategies.bayes.alone import MOST_RUNS, chance_of_bug
@@ -88,7 +90,46 @@ class Confirmation:
             # The first batch is small: it shows whether the commit's runs are evidence at all.
             size = min(max(runs, missing, counts.total // 2), MOST_RUNS) if counts.informative else runs
             return Experiment(own.commit, size, reason=reason, own=True)
+        return self._where_names_change(runs)
+
+    def _where_names_change(self, runs: int) -> Experiment | None:
+        """The next commit between the newest one that shows related crashes only and the bug itself.
+
+        If the culprit shows the bug under another name only, then either the name changes in the range, from
+        one commit to the next, or it is another bug: it goes away, and this one comes in later. Commits in
+        between then show neither, and one of them is enough to say so. None if there is no such commit left.
+        """
+        history, culprit = self._evidence.history, self._claims[0][0]
+        own = self._evidence.own_counts(culprit)
+        if self._end != GOOD_END or own.matching or not own.credited:
+            return None
+        named, other = self._of_both_names(culprit)
+        if not named or not other:
+            return None
+        newest = max(other)
+        above = [inside for i in named if (inside := history.ancestry.ancestors(i))[newest]]
+        between = np.logical_and.reduce([*above, ~history.ancestry.ancestors(newest), history.suspects])
+        between[[i for i in (*self._evidence.tried, *named) if i >= 0]] = False
+        (left,) = np.nonzero(between)
+        for i in sorted(left.tolist(), key=lambda i: abs(i - float(np.median(left)))):
+            if history.ancestry.ancestors(i)[newest]:
+                why = "is there a commit between the related crashes and the bug that shows neither?"
+                return Experiment(i, runs, stop_at_crash=True, reason=why)
         return None
+
+    def _of_both_names(self, culprit: int) -> tuple[list[int], list[int]]:
+        """The commits with the culprit that show the bug, and those that show related crashes only."""
+        history = self._evidence.history
+        named, other = [], []
+        for i in self._evidence.built:
+            counts = self._evidence.counts(i)
+            if i < 0 or not history.ancestry.ancestors(i)[culprit]:
+                continue
+            if counts.matching:
+                named.append(i)
+            elif counts.credited:
+                other.append(i)
+        return named, other
 
     @property
     def _enough(self) -> int:
