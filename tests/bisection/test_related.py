@@ -183,7 +183,7 @@ def confirmed(kernel):
 @pytest.mark.parametrize("gap", [4, 20, 60])
 @pytest.mark.parametrize("begin", [40, 70])
 def test_a_related_mask_that_went_away_before_the_bug_came_is_found_out(begin, gap):
-    """Where the search looks by itself all is consistent: the related crashes might be the bug's older name."""
+    """Where the search looks by itself, the related crashes might well be the bug's older name."""
 
     def kernel(i, runs):
         masked = begin <= i < 180 - gap
