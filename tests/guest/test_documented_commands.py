@@ -32,6 +32,10 @@ NOT_RUN = {
     "pytest --kbisect-kernel ~/linux --kbisect-range v6.1..HEAD --kbisect-each repro/": (
         "needs a kernel with several bugs; tests/plugin/test_each.py makes such bisections"
     ),
+    "pytest --kbisect-kernel ~/linux --kbisect-range v6.1..HEAD --kbisect-config ~/syzbot.config --kbisect-minimize-config repro/crash.c": (
+        "needs a whole configuration, whose build takes half an hour; tests/plugin/test_small_configurations.py makes"
+        " such bisections"
+    ),
     **dict.fromkeys(
         (
             "pytest --kbisect-kernel ~/linux --kbisect-range v6.1..HEAD --kbisect-patch build-fix.patch repro/crash.c",
