@@ -78,6 +78,13 @@ NOT_RUN = {
         ),
         "the reader's own syzkaller and syzbot's site; tests/tools/test_syzbot.py and test_syz_in_guest.py play both",
     ),
+    **dict.fromkeys(
+        (
+            "pytest --kbisect-kernel ~/linux --kbisect-range v6.1..HEAD repro/getppid.c",
+            "pytest --kbisect-kernel ~/linux --kbisect-range v6.1..HEAD --kbisect-icount repro/getppid.c",
+        ),
+        "needs a kernel with a slower system call; tests/plugin/test_metrics.py makes such bisections",
+    ),
     "pip install 'pytest-kbisect[farm]'": "would install it",
     "kbisect worker tls://10.0.0.1:8786 --listen 10.0.0.2 --kbisect-kernel ~/linux": "wants another machine",
     "kbisect doctor --kbisect-scheduler tls://10.0.0.1:8786": "wants another machine",
