@@ -56,8 +56,14 @@ def test_a_guest_that_hangs_or_stopped_itself_is_a_crash(play, status):
     assert hang.report.title == "no response from the guest"
 
 
-def runs(guest: Guest) -> bool:
-    return not guest._qemu.held()
+def runs(guest: Guest, seconds: float = 10.0) -> bool:
+    """Whether it runs, or does so soon: on a busy host the played QEMU takes its time."""
+    deadline = time.monotonic() + seconds
+    while guest._qemu.held():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 @pytest.mark.parametrize("deaf", [False, True])
