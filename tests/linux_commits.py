@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 
 from pytest_kbisect import host
 from pytest_kbisect.demo import repository
@@ -35,8 +36,10 @@ class Linux:
         self.path = path
         self.demo = source
         self.base = source.good
-        if not path.exists():
-            subprocess.run(["git", "clone", "-q", "--bare", "--shared", source.path, path], check=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):  # both processes of the tests want it
+            if not path.exists():
+                subprocess.run(["git", "clone", "-q", "--bare", "--shared", source.path, path], check=True)
 
     def git(self, *words: str, text: str = "", index: Path | None = None) -> str:
         env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
