@@ -33,9 +33,15 @@ int main(void)
 	int server = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	struct pollfd wanted = { .fd = client, .events = POLLOUT };
 
-if (bind(server, (void *)&address, size) || listen(server, 0) || getsockname(server, (void *)&address, &size))
-return 125; connect(client, (void *)&address, size); if (poll(&wanted, 1, 2500) == 1) return 0; puts("no
-connection within 2.5 s"); return 1; }
+	if (bind(server, (void *)&address, size) || listen(server, 0) ||
+	    getsockname(server, (void *)&address, &size))
+		return 125;
+	connect(client, (void *)&address, size);
+	if (poll(&wanted, 1, 2500) == 1)
+		return 0;
+	puts("no connection within 2.5 s");
+	return 1;
+}
 """
 INITCALL = """
 static int __init kbx_settings_init(void)
