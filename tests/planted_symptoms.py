@@ -34,7 +34,7 @@ int main(void)
 	struct pollfd wanted = { .fd = client, .events = POLLOUT };
 
 	if (bind(server, (void *)&address, size) || listen(server, 0) ||
-	    getsockname(server, (void *)&address, &size))
+		getsockname(server, (void *)&address, &size))
 		return 125;
 	connect(client, (void *)&address, size);
 	if (poll(&wanted, 1, 2500) == 1)
