@@ -158,7 +158,8 @@ class _KUnit:
         )
 
 
-_KUNIT: Final = ("CONFIG_KUNIT=y",)
+_KUNIT: Final = ("CONFIG_KUNIT=y", "CONFIG_RUNTIME_TESTING_MENU=y")
+"""The menu of most suites is on by default, but not in a tinyconfig."""
 BUILT_IN: Final[tuple[ReproducerKind, ...]] = (_C(), _Shell(), _KUnit())
 """Those that need no options."""
 

@@ -251,7 +251,8 @@ def test_a_python_test_has_no_exit_status(place: Place) -> None:
 def test_a_kunit_suite_that_fails_in_one_boot_of_three(place: Place) -> None:
     (place.path / "list.kunitconfig").write_text("# The suites of lib/\nCONFIG_TUN=y\n")
     kconfig = place.linux.path / "Kconfig"
-    place.linux.commit("KUnit", {"Kconfig": f"{kconfig.read_text()}config KUNIT\n\tbool\n\n"})
+    symbols = "".join(f"config {name}\n\tbool\n\n" for name in ("KUNIT", "RUNTIME_TESTING_MENU"))
+    place.linux.commit("KUnit", {"Kconfig": f"{kconfig.read_text()}{symbols}"})
     place.play("as it was", "log     ok 1 x|    ok 2 y|ok 1 list-test")
     place.change("before")
     culprit = place.play("The culprit", "log     ok 1 x|    not ok 2 y|not ok 1 list-test/3")
