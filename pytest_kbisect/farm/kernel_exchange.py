@@ -35,19 +35,17 @@ class KernelExchange:
         Failures to build are not packed: they would not be quicker.
         """
         found = []
-        for folder in sorted((self._cache / "kernels").glob("*")):
-            if not _KEY.fullmatch(folder.name):
+        for key, facts in sorted(self._store.facts(), key=lambda one: one[0]):
+            matches = facts.get("commit") == commit if commit else facts.get("signature") == signature
+            if not (matches and "signature" in facts and _KEY.fullmatch(key)):
                 continue
-            entry = self._store.lookup(folder.name)
+            entry = self._store.lookup(key)
             if entry is None:
                 continue
             with entry:
-                facts = entry.facts
-                matches = facts.get("commit") == commit if commit else facts.get("signature") == signature
-                if matches and "signature" in facts:
-                    found.append(self._pack(folder.name, entry.folder))
-                    if signature:
-                        break
+                found.append(self._pack(key, entry.folder))
+            if signature:
+                break
         return found
 
     def _pack(self, key: str, folder: Path) -> dict[str, Any]:

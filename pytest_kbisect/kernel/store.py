@@ -84,21 +84,28 @@ class Store:
 
     def built(self, family: str) -> dict[str, str]:
         """The kernels that were built, not taken over, in a family: by commit, their keys."""
-        found: dict[str, str] = {}
-        for folder in self._entries():
-            with contextlib.suppress(OSError, ValueError, KeyError):
-                facts = json.loads((folder / _FACTS).read_bytes())
-                if facts.get("family") == family and "signature" in facts and "same_as" not in facts:
-                    found[facts["commit"]] = folder.name
-        return found
+        return {
+            facts["commit"]: key
+            for key, facts in self.facts()
+            if facts.get("family") == family
+            and "signature" in facts
+            and "same_as" not in facts
+            and "commit" in facts
+        }
 
     def find(self, signature: str) -> Entry | None:
         """Some entry with this kernel signature."""
+        key = next((key for key, facts in self.facts() if facts.get("signature") == signature), None)
+        return None if key is None else self.lookup(key)
+
+    def facts(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The keys of all entries, and what is said of each. Its files are not looked at: they may be damaged."""
         for folder in self._entries():
-            with contextlib.suppress(OSError, ValueError):
-                if json.loads((folder / _FACTS).read_bytes()).get("signature") == signature:
-                    return self.lookup(folder.name)
-        return None
+            try:
+                facts = json.loads((folder / _FACTS).read_bytes())
+            except (OSError, ValueError):
+                continue
+            yield folder.name, facts
 
     @contextlib.contextmanager
     def building(
