@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,16 +17,13 @@ import pytest
 from junitparser import JUnitXml
 from miniature import MAIN
 from played_guests import plays
-from whole import SCHEMA, Place
+from whole import SCHEMA, Place, needs_tools
 
 from pytest_kbisect.errors import ExitCode
 from pytest_kbisect.session.several import test_id as id_of
 
 EACH_SCHEMA = json.loads((pages.DOCS / "reference" / "result-each.schema.json").read_text())
 whole = pytest.mark.bisection
-needs_tools = pytest.mark.skipif(
-    not all(map(shutil.which, ("qemu-system-x86_64", "gcc", "perl"))), reason="this host builds no kernels"
-)
 
 
 class Several(Place):

@@ -5,21 +5,14 @@ from __future__ import annotations
 import email
 import email.policy
 import json
-import shutil
 from pathlib import Path
 
 import pytest
-from whole import Place
+from whole import Place, needs_tools
 
 from pytest_kbisect.errors import ExitCode
 
-pytestmark = [
-    pytest.mark.bisection,
-    pytest.mark.skipif(
-        not all(map(shutil.which, ("qemu-system-x86_64", "gcc", "perl"))),
-        reason="this host builds no kernels",
-    ),
-]
+pytestmark = [pytest.mark.bisection, needs_tools]
 
 
 @pytest.fixture

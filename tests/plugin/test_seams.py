@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pages
 import pytest
-from whole import Place
+from whole import Place, needs_tools
 
 from pytest_kbisect.errors import ExitCode
 
 LONGEST = 40
 """Lines of a plugin that fills one seam, at most."""
 
-pytestmark = pytest.mark.skipif(
-    not all(map(shutil.which, ("qemu-system-x86_64", "gcc", "perl"))), reason="this host builds no kernels"
-)
+pytestmark = needs_tools
 
 
 @pytest.fixture

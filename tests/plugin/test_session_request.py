@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import fields
 
 import jsonschema
 import pages
 import pytest
 from junitparser import JUnitXml, Properties
-from whole import Place
+from whole import Place, needs_tools
 
 from pytest_kbisect import properties
 from pytest_kbisect.errors import ExitCode, UsageError
@@ -96,9 +95,7 @@ def facts(xml) -> dict[str, str]:
 
 
 @pytest.mark.bisection
-@pytest.mark.skipif(
-    not all(map(shutil.which, ("qemu-system-x86_64", "gcc", "perl"))), reason="this host builds no kernels"
-)
+@needs_tools
 def test_by_hand_it_repeats_the_session(tmp_path) -> None:
     """With the same outcome, from another folder, and with more arguments; what the bisection left stays."""
     place = Place(tmp_path)

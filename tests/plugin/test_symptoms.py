@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 from miniature import MAIN
-from whole import Place
+from whole import Place, needs_tools
 
 from pytest_kbisect.errors import ExitCode
 
-pytestmark = [
-    pytest.mark.bisection,
-    pytest.mark.skipif(
-        not all(map(shutil.which, ("qemu-system-x86_64", "gcc", "perl"))),
-        reason="this host builds no kernels",
-    ),
-]
+pytestmark = [pytest.mark.bisection, needs_tools]
 
 
 @pytest.fixture

@@ -13,19 +13,13 @@ import pytest
 from junitparser import JUnitXml
 from miniature import MAIN
 from played_guests import TITLE, plays
-from whole import Place
+from whole import Place, needs_tools
 
 from pytest_kbisect.errors import ExitCode
 from pytest_kbisect.reports import bisectlog
 from pytest_kbisect.reports.words import count, duration, percent
 
-pytestmark = [
-    pytest.mark.bisection,
-    pytest.mark.skipif(
-        not all(map(shutil.which, ("qemu-system-x86_64", "gcc", "perl"))),
-        reason="this host builds no kernels",
-    ),
-]
+pytestmark = [pytest.mark.bisection, needs_tools]
 
 
 class Finished(Place):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -12,12 +13,17 @@ from typing import Any
 
 import jsonschema
 import pages
+import pytest
 from miniature import MAIN, FakeLinux
 from played_guests import plays
 
 SCHEMA = json.loads((pages.DOCS / "reference" / "result.schema.json").read_text())
 
 HERE = Path(__file__).parent
+needs_tools = pytest.mark.skipif(
+    not all(map(shutil.which, ("qemu-system-x86_64", "gcc", "perl"))), reason="this host builds no kernels"
+)
+"""Of tests that make such bisections."""
 
 
 @dataclass(frozen=True)
