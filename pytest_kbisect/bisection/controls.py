@@ -75,16 +75,20 @@ def _check_patches(config: pytest.Config, tree: LinuxTree, ends: Range) -> None:
     patches.require(tree, wanted, end, others)
 
 
-def known(config: pytest.Config, tree: LinuxTree, ends: Range, selection: Selection) -> tuple[Known, ...]:
-    """The verdicts that the user has; where each test has its own, none, and these are checked.
-
-    Raises UsageError for what cannot be used.
-    """
+def known_of_each(
+    config: pytest.Config, tree: LinuxTree, ends: Range, selection: Selection
+) -> dict[str, tuple[Known, ...]]:
+    """The verdicts that the user has, by test. Raises UsageError for what cannot be used."""
     fix = options.value(config, "fix")
-    if options.value(config, "each"):
-        for own in each.known(config, tree, tuple(each.names_of(selection)), fix=fix).values():
-            known_log.check_ends(own, ends, fix=fix)
-        return ()
+    found = each.known(config, tree, tuple(each.names_of(selection)), fix=fix)
+    for own in found.values():
+        known_log.check_ends(own, ends, fix=fix)
+    return found
+
+
+def known(config: pytest.Config, tree: LinuxTree, ends: Range) -> tuple[Known, ...]:
+    """The verdicts that the user has. Raises UsageError for what cannot be used."""
+    fix = options.value(config, "fix")
     found = known_log.read(options.value(config, "known"), tree, fix=fix)
     known_log.check_ends(found, ends, fix=fix)
     return found

@@ -46,7 +46,7 @@ from pytest_kbisect.symptoms.metric import NAME as METRIC
 from pytest_kbisect.symptoms.symptom import CRASH_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from pytest_kbisect.bisection.config_wishes import ConfigWishes
@@ -108,7 +108,7 @@ def _bisect(config: pytest.Config, reporter: TerminalReporter) -> int:
         raise UsageError("no kernel to bisect: give --kbisect-kernel DIR, a git tree of Linux")
     for option in options.OPTIONS:
         options.value(config, option.name)
-    config_wishes.wishes_of(config)
+    wishes = config_wishes.wishes_of(config)
     registry.strategy(config)
     executor = registry.executor(config)
     cache = options.cache_folder(config)
@@ -123,7 +123,7 @@ def _bisect(config: pytest.Config, reporter: TerminalReporter) -> int:
     if asks:
         with asking.terminal(config) as read:
             asker = asking.launcher(config, tree, reporter, read)
-            return _search(config, tree, asker, reporter, LocalExecutor())
+            return _search(config, tree, asker, reporter, LocalExecutor(), wishes)
     arguments = [str(argument) for argument in config.invocation_params.args]
     if options.value(config, "prebuilt"):  # sessions need not look for the packages again
         arguments.append(f"--kbisect-kernel={path}")
@@ -133,7 +133,7 @@ def _bisect(config: pytest.Config, reporter: TerminalReporter) -> int:
         cache=cache,
         executor=executor,
     )
-    return _search(config, tree, launcher, reporter, executor)
+    return _search(config, tree, launcher, reporter, executor, wishes)
 
 
 def _search(
@@ -142,9 +142,9 @@ def _search(
     launcher: SessionLauncher | asking.AskLauncher,
     reporter: TerminalReporter,
     executor: Executor,
+    wishes: ConfigWishes,
 ) -> int:
     """The bisection, with what tests its commits, and where."""
-    wishes = config_wishes.wishes_of(config)
     with launcher.selecting() as selected:  # which takes its time; so does the log of the range
         ends = tree.parse_range(options.value(config, "range"))
         if options.value(config, "fix") and not ends.good:
@@ -153,7 +153,10 @@ def _search(
     _check_selection(config, selection)
     controls.check_metric(config, selection)
     controls.check(config, tree, ends)
-    plan = _plan(config, selection, ends, known=controls.known(config, tree, ends, selection))
+    several = options.value(config, "each")
+    known_of_each = controls.known_of_each(config, tree, ends, selection) if several else {}
+    known = () if several else controls.known(config, tree, ends)
+    plan = _plan(config, selection, ends, known=known)
     compiler = launcher.compiler = _compiler(config, selection, tree, ends)
     launcher.selftests = ends.bad
     for name in selection.selftests:
@@ -175,9 +178,10 @@ def _search(
             reporter.line(f"guests: {chosen.count} at a time, {chosen.why}", log=False)
         if plan.at_once > 1:
             reporter.line(f"commits: {plan.at_once} at a time, {plan.width} guests each", log=False)
+        conclude = partial(_conclude, config, tree, compiler, executor)
         here = executor.capacity is None
         share = _share(config, plan) if here else None
-        if options.value(config, "each") and isinstance(launcher, SessionLauncher):
+        if several and isinstance(launcher, SessionLauncher):
             if executor.compiler:
                 workplace.note_compiler(journal, executor.compiler)
             return each.bisect(
@@ -193,10 +197,10 @@ def _search(
                     folder=folder,
                     share=share,
                     plans=lambda one, known: _plan(config, one, ends, known=known),
-                    conclude=partial(_conclude_one, config, tree, compiler, executor),
+                    conclude=partial(_conclude_one, conclude),
                     observe=partial(_tested, config, reporter),
                     command=_command(config),
-                    known=each.known(config, tree, tuple(each.names_of(selection)), fix=plan.fix),
+                    known=known_of_each,
                 )
             )
         small = _settled(config, selection, plan, wishes, tree, launcher, journal, reporter, share=share)
@@ -212,38 +216,30 @@ def _search(
             if executor.compiler:
                 workplace.note_compiler(journal, executor.compiler)
             finding = _found(plan, tree, runner, reporter)
-        final = conclusion.result_of(finding)
-        also = config.option.xmlpath
-        final = _conclude(
-            *(config, tree, compiler, executor, selection, finding, folder, reporter),
-            final=final,
+        final = conclude(
+            *(selection, finding, folder, reporter),
+            final=conclusion.result_of(finding),
             whole=small,
-            also=config.invocation_params.dir / options.path(also) if also else None,
+            also=workplace.asked_junit(config),
         )
     reporter.line(f"results: {folder}", log=False, level=ANSWER)
     return _exit_code(finding, plan, final)
 
 
 def _conclude_one(
-    config: pytest.Config,
-    tree: LinuxTree,
-    compiler: Choice,
-    executor: Executor,
+    conclude: Callable[..., result.Result],
     selection: Selection,
     finding: Finding,
     folder: Path,
     reporter: TerminalReporter,
 ) -> tuple[result.Result, int]:
-    """Store, print and report the answer of one of several bisections, and give its exit code, too.
+    """Store, print and report the answer of one of several bisections (`conclude`), and give its exit code.
 
     Its time is what it took part in; the sessions' own time is everybody's.
     """
     final = conclusion.result_of(finding)
     seconds = final.seconds | {"total": final.seconds["build"] + final.seconds["test"]}
-    final = _conclude(
-        *(config, tree, compiler, executor, selection, finding, folder, reporter),
-        final=replace(final, seconds=seconds),
-    )
+    final = conclude(selection, finding, folder, reporter, final=replace(final, seconds=seconds))
     return final, _exit_code(finding, finding.plan, final, f"{folder.name}: ")
 
 

@@ -45,6 +45,12 @@ def folder_of(config: pytest.Config, selection: Selection, ends: Range) -> Path:
     return Path(config.invocation_params.dir, "kbisect-results", f"{name}-{_named(ends)}")
 
 
+def asked_junit(config: pytest.Config) -> Path | None:
+    """Where the user wants the JUnit XML besides (--junitxml)."""
+    asked = config.option.xmlpath
+    return config.invocation_params.dir / options.path(asked) if asked else None
+
+
 def _named(ends: Range) -> str:
     return f"{(ends.named_good or ends.good)[:8] or 'releases'}-{ends.bad[:8]}"
 

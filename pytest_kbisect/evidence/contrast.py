@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import log, sqrt
-from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from pytest_kbisect.evidence import level_fit, measured
@@ -88,7 +87,3 @@ def like(values: tuple[float, ...], bad: tuple[float, ...], *, higher: bool, eno
     if found.sure:
         return Verdict.BAD if (found.shift > 0) == higher else Verdict.GOOD
     return Verdict.BAD if min(len(values), len(bad)) >= enough else Verdict.SKIP
-
-
-def median_of(values: tuple[float, ...]) -> float | None:
-    return median(values) if values else None

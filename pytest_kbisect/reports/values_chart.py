@@ -14,7 +14,6 @@ from pytest_kbisect.reports.words import count, short
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-HEIGHT = 180.0
 _TOP, _BOTTOM = 12.0, 168.0
 _LEFT, _RIGHT = 10.0, 98.0
 

@@ -20,7 +20,7 @@ NAME: Final = "metric"
 HIGHER: Final = "higher"
 LOWER: Final = "lower"
 _LINE: Final = re.compile(r"^[ \t]*kbisect-metric:[ \t]+(\S+)(?:[ \t]+(\S+))?", re.MULTILINE)
-_WANTED: Final = re.compile(r"(\S+)\s+(lower|higher)")
+_WANTED: Final = re.compile(rf"(\S+)\s+({LOWER}|{HIGHER})")
 _LISTED: Final = 8
 """Names of metrics that a message lists at most."""
 

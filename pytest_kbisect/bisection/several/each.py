@@ -275,9 +275,7 @@ def _report(work: Work, answers: Sequence[OneAnswer], code: int) -> None:
     write = partial(summary.write, told, work.folder / layout.RESULT)
     attempt(f"{layout.RESULT} was not written", write, None, work.reporter.note)
     work.reporter.lines(summary.words(told), level=ANSWER)
-    also = work.config.option.xmlpath
-    junit = work.config.invocation_params.dir / options.path(also) if also else None
     none: list[str] = []
-    reports = partial(summary_folder.write, work.folder, also=junit)
+    reports = partial(summary_folder.write, work.folder, also=workplace.asked_junit(work.config))
     for trouble in attempt("no common reports were written", reports, none, work.reporter.note):
         work.reporter.note(trouble)
