@@ -99,7 +99,7 @@ class Store:
         return None if key is None else self.lookup(key)
 
     def facts(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The keys of all entries, and what is said of each. Its files are not looked at: they may be damaged."""
+        """The keys of all entries, with the facts of each. Its files are not read, and may be damaged."""
         for folder in self._entries():
             try:
                 facts = json.loads((folder / _FACTS).read_bytes())
