@@ -7,16 +7,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
-import tempfile
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from linux_commits import Linux, clone_of_demo
+from planted_run import bisect
 
 from pytest_kbisect.options import default_cache
 
@@ -52,32 +49,19 @@ def planted(linux: Linux) -> list[str]:
 def main() -> int:
     linux = clone_of_demo(default_cache())
     line = planted(linux)
-    folder = Path(tempfile.mkdtemp(prefix="several-"))
-    for name, text in REPRODUCERS.items():
-        (folder / f"{name}.sh").write_text(f"# kbisect-bad-when: exit-status\n{text}\n")
-    began = time.monotonic()
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "pytest", "--kbisect-each", *(f"{name}.sh" for name in REPRODUCERS)),
-            *(f"--kbisect-kernel={linux.path}", f"--kbisect-range={line[0]}..{line[-1]}"),
-            *("--kbisect-dir=result", *sys.argv[1:]),
-        ],
-        cwd=folder,
-        check=False,
-    )
-    minutes = (time.monotonic() - began) / 60
-    answer = json.loads((folder / "result" / "result.json").read_text())
-    position = {sha: number - 1 for number, sha in enumerate(line)}
+    texts = {f"{name}.sh": f"# kbisect-bad-when: exit-status\n{text}\n" for name, text in REPRODUCERS.items()}
+    made = bisect(linux, line, texts, ["--kbisect-each", *sys.argv[1:]])
+    answer = made.answer
     tested = [{one["commit"] for one in test["result"]["tested"]} for test in answer["tests"]]
     for test, commits in zip(answer["tests"], tested, strict=True):
         found, right = (
-            position.get(test["result"]["culprit"]),
+            made.positions.get(test["result"]["culprit"]),
             CULPRITS.get(test["name"], CULPRITS["softirqs"]),
         )
         revert = test["result"]["confirmation"]["revert"]
         print(f"{test['name']}: found {found} (right: {right}), revert {revert}, {len(commits)} commits")
     print(
-        f"exit {done.returncode}, {minutes:.1f} minutes, {len(set().union(*tested))} commits, "
+        f"exit {made.code}, {made.minutes:.1f} minutes, {len(set().union(*tested))} commits, "
         f"{len(answer['sessions'])} sessions"
     )
     return 0
