@@ -186,7 +186,7 @@ class ConfigSearch:
                 self.say.note("the budget is spent: the search for a small configuration ends")
                 return None
             more = wanted.union(*(level.symbols for level in levels[:count]))
-            made[count] = Settled(*self._small(more, () if dropped else dropped), more)
+            made[count] = Settled(*self._small(more, ()), more)
             names = ", ".join(level.name for level in levels[:count])
             return tries.shows(
                 made[count].text, f"does it with {count} of {len(levels)} more groups ({names})?"

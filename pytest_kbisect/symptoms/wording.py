@@ -59,7 +59,9 @@ _OTHERS: Final = {
         "did not build",
         "The commit did not build",
     ),
-    METRIC: Wording("slowdown", "be worse", "is worse", "is not worse", "were worse", "The metric was worse"),
+    METRIC: Wording(
+        "slowdown", "be worse", "is worse", "is not worse", "measured worse", "The metric was worse"
+    ),
 }
 
 
