@@ -85,10 +85,10 @@ def write(
 
 
 def _render(path: Path, render: Callable[[ReportModel], str | bytes], story: ReportModel) -> None:
-    _put(path, render(story))
+    put(path, render(story))
 
 
-def _put(path: Path, content: str | bytes) -> None:
+def put(path: Path, content: str | bytes) -> None:
     """Write it whole or not at all; nothing to write takes away what an earlier answer left."""
     if not content:
         path.unlink(missing_ok=True)
@@ -98,7 +98,7 @@ def _put(path: Path, content: str | bytes) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    _put(target, source.read_bytes())
+    put(target, source.read_bytes())
 
 
 def _bound(story: ReportModel) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _ONE_CONSOLE = 64 << 10
 """Bytes of a console's end kept as system-out; the whole one is in the bisection's folder."""
-_CONSOLES = 12 << 20
+CONSOLES = 12 << 20
 """Bytes of all consoles together: GitLab refuses reports beyond 30 MB."""
 
 # Characters that XML 1.0 cannot hold at all, not even escaped.
@@ -39,11 +39,16 @@ def write(path: Path, commits: Sequence[tuple[dict[str, Any], Sequence[Path]]], 
 
     sessions = sum(len(folders) for _, folders in commits)
     runs = sum(int(record.get("runs") or 0) for record, _ in commits)
-    limit = min(_ONE_CONSOLE, _CONSOLES // max(runs, sessions, 1))
+    limit = min(_ONE_CONSOLE, CONSOLES // max(runs, sessions, 1))
     document: Any = JUnitXml("pytest-kbisect")
     for record, folders in commits:
         document.add_testsuite(_commit_suite(record, folders, limit))
     document.add_testsuite(_result_suite(result))
+    store(document, path)
+
+
+def store(document: Any, path: Path) -> None:
+    """Count a document's cases, and write it."""
     document.update_statistics()
     document._elem.attrib.pop("skipped", None)  # noqa: SLF001 - junit-10.xsd knows it of suites only
     path.parent.mkdir(parents=True, exist_ok=True)

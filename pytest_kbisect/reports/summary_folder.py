@@ -15,6 +15,7 @@ from pytest_kbisect.enrichment import attempt
 from pytest_kbisect.errors import UsageError
 from pytest_kbisect.layout import JOURNAL, LOG, RESULT
 from pytest_kbisect.reports import summary, summary_junit, summary_mail, summary_page
+from pytest_kbisect.reports.folder import put
 from pytest_kbisect.reports.reading import read
 from pytest_kbisect.reports.summary_page import Section
 
@@ -40,7 +41,7 @@ def write(folder: Path, *, also: Path | None = None) -> list[str]:
     ]
 
     def each(name: str, render: Callable[[], str | bytes]) -> None:
-        attempt(f"{name} was not written", partial(_put, folder / name, render), None, troubles.append)
+        attempt(f"{name} was not written", lambda: put(folder / name, render()), None, troubles.append)
 
     each("report.html", partial(summary_page.render, told, sections))
     each("report.eml", partial(summary_mail.render, told, sections))
@@ -60,13 +61,3 @@ def write_log(folder: Path, sections: Iterable[tuple[str, Path]], head: Iterable
             log.write(f"\n== {name} ==\n".encode("utf-8", "replace"))
             if (part / LOG).exists():
                 log.write((part / LOG).read_bytes())
-
-
-def _put(path: Path, render: Callable[[], str | bytes]) -> None:
-    """Write it whole or not at all; nothing to write takes away what an earlier answer left."""
-    content = render()
-    if not content:
-        path.unlink(missing_ok=True)
-        return
-    with replacing(path) as unfinished:
-        unfinished.write_bytes(content.encode("utf-8", "replace") if isinstance(content, str) else content)

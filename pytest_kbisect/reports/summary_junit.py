@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_kbisect.atomic import replacing
-from pytest_kbisect.reports.junit import clean
+from pytest_kbisect.reports.junit import CONSOLES, clean, store
 from pytest_kbisect.reports.summary import answer_of
 
 if TYPE_CHECKING:
@@ -13,9 +12,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_kbisect.reports.summary import OneAnswer, Summary
-
-_CONSOLES = 12 << 20
-"""Characters of all consoles together: GitLab refuses reports beyond 30 MB."""
 
 
 def write(path: Path, parts: Sequence[tuple[str, Path]], told: Summary) -> None:
@@ -29,17 +25,13 @@ def write(path: Path, parts: Sequence[tuple[str, Path]], told: Summary) -> None:
             document.add_testsuite(_error_suite(name, errors.get(name)))
             continue
         suites = list(JUnitXml.fromfile(str(xml)))
-        _cut_consoles(suites, _CONSOLES // len(parts))
+        _cut_consoles(suites, CONSOLES // len(parts))
         for suite in suites:
             suite.name = clean(f"{name}: {suite.name}")
             for case in suite:
                 case.classname = f"{name}.{case.classname}"
             document.add_testsuite(suite)
-    document.update_statistics()
-    document._elem.attrib.pop("skipped", None)  # noqa: SLF001 - junit-10.xsd knows it of suites only
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as unfinished:
-        document.write(str(unfinished), pretty=True)
+    store(document, path)
 
 
 def _cut_consoles(suites: Sequence[Any], room: int) -> None:

@@ -160,8 +160,9 @@ class _Part:
 
 def bisect(work: Work) -> int:
     """Bisect each test; the exit code is that of the worst answer."""
-    parts = {name: _part(work, name, one) for name, one in names_of(work.selection).items()}
-    members = [_member(work, parts[name], one) for name, one in names_of(work.selection).items()]
+    tests = names_of(work.selection)
+    parts = {name: _part(work, name, one) for name, one in tests.items()}
+    members = [_member(work, parts[name], one) for name, one in tests.items()]
     shared = SharedSessions(
         members,
         work.launcher,
